@@ -1,0 +1,137 @@
+"""What all attributors share: a forward function, checked arguments, convergence deltas, a configured form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.score import Score, Target
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.tensors import Tensors, as_tuple, check_finite, sum_rows
+
+__all__ = ["Attributor", "Baselines", "Configured", "broadcast_baselines", "prepared"]
+
+Baselines = None | int | float | Tensor | tuple[int | float | Tensor, ...]
+"""What an input is compared with: None (zero), a number, a tensor of the input's shape or with one row, or a tuple of
+these, one for each input."""
+
+
+class Attributor(ABC):
+    """Distributes a model's output over its inputs (or the values of a layer).
+
+    Common arguments of ``attribute``, throughout this package:
+
+    - ``inputs``: a tensor (examples, ...) or a tuple of them; they are what is explained.
+    - ``target``: which output to explain, see ``pnpxai.engine.score.Target``.
+    - ``additional_forward_args``: further arguments of the model; tensors with one row per example follow the examples,
+      all others are shared.
+
+    Results have the shape, dtype, device and packing (bare or tuple) of what they explain, are detached, and do not
+    depend on which examples share a batch. The model is given back as it was.
+    """
+
+    def __init__(self, forward_func: Callable[..., Any]) -> None:
+        if not callable(forward_func):
+            raise ArgumentError(f"forward_func: expected a model or a function, got {type(forward_func).__name__}")
+        self.forward_func = forward_func
+
+    @abstractmethod
+    def attribute(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return attributions of ``inputs``."""
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether the result is a share of the output (a gradient times a difference), not a sensitivity."""
+        return False
+
+    def has_convergence_delta(self) -> bool:
+        """Return whether the attributions promise to sum to a difference of outputs."""
+        return False
+
+    def compute_convergence_delta(
+        self,
+        attributions: Tensor | Tensors,
+        start_point: Any,
+        end_point: Any,
+        target: Target = None,
+        additional_forward_args: Any = None,
+    ) -> Tensor:
+        """Return (examples,) ``sum(attributions) - (F(end_point) - F(start_point))``."""
+        ends, score = prepared(self.forward_func, end_point, target, additional_forward_args)
+        starts = broadcast_baselines(start_point, ends, "start_point")
+        with borrowed(self.forward_func, gradients=False):
+            return completeness_gap(as_tuple(attributions, "attributions"), score(starts), score(ends))
+
+    def attribute_future(self) -> NoReturn:
+        """Not offered: computing in the background is left to the caller."""
+        raise NotImplementedError(f"{type(self).__name__} has no attribute_future; call attribute in a thread instead")
+
+    def configured(self, **settings: Any) -> Configured:
+        """Return this attributor with some arguments of ``attribute`` fixed."""
+        return Configured(self, settings)
+
+
+class Configured:
+    """An attributor with some arguments of its ``attribute`` fixed."""
+
+    def __init__(self, attributor: Attributor, settings: dict[str, Any]) -> None:
+        self.attributor = attributor
+        self.settings = settings
+
+    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+        """Call the attributor with the fixed arguments and the given ones."""
+        return self.attributor.attribute(inputs, **(self.settings | arguments))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{type(self.attributor).__name__}({shown})"
+
+
+def prepared(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
+    """Return the inputs as a tuple and their score, both checked."""
+    tensors = as_tuple(inputs)
+    check_finite("inputs", tensors)
+    return tensors, Score.of(forward, tensors, target, extra)
+
+
+def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines") -> Tensors:
+    """Return one baseline for each input, of the input's shape (expanded, not copied).
+
+    Raises:
+        ArgumentError: there are not as many as inputs, or one is no number or tensor.
+        ShapeError: a tensor does not fit its input.
+        NonFiniteError: a value is NaN or infinite.
+    """
+    given = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * (1 if len(inputs) == 1 else 0)
+    if baselines is None or isinstance(baselines, (int, float)):
+        given = (baselines,) * len(inputs)
+    if len(given) != len(inputs):
+        raise ArgumentError(f"{name}: expected one for each of {len(inputs)} inputs, got {len(given) or 'one tensor'}")
+    return tuple(_one_baseline(value, tensor, name) for value, tensor in zip(given, inputs, strict=True))
+
+
+def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
+    if value is None:
+        return torch.zeros_like(tensor)
+    if isinstance(value, Tensor):
+        value = value.detach().to(tensor.device, tensor.dtype)
+        check_finite(name, (value,))
+        if value.shape != tensor.shape and value.shape != (1, *tensor.shape[1:]) and value.ndim > 0:
+            raise ShapeError(f"{name}: expected shape {tuple(tensor.shape)}, one row or a number, got {tuple(value.shape)}")
+        return value.expand(tensor.shape)
+    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
+        filled = torch.full_like(tensor, value)
+        check_finite(name, (filled,))
+        return filled
+    raise ArgumentError(f"{name}: expected None, a number or a tensor, got {type(value).__name__}")
+
+
+def completeness_gap(attributions: Tensors, start: Tensor, end: Tensor) -> Tensor:
+    """Return (examples,) how far the attributions are from summing to ``end - start``."""
+    total = sum(sum_rows(a, end.numel()) for a in attributions)
+    return (total - (end - start)).detach()

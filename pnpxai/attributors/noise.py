@@ -1,0 +1,226 @@
+"""Mean, mean square or variance of any attributor over noisy copies of the inputs."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Attributor
+from pnpxai.engine.batching import Block, in_blocks, row_limit
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.score import Score
+from pnpxai.engine.seeds import Stream
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, like, take_rows
+
+__all__ = ["NoiseTunnel", "RelativeNoise"]
+
+
+@dataclass(frozen=True)
+class RelativeNoise:
+    """A standard deviation that is a fraction of each example's range (max - min over all but the batch dimension)."""
+
+    level: float
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the deviations, (examples, 1, ...)."""
+        flat = inputs.flatten(1)
+        spread = flat.amax(1) - flat.amin(1)
+        return self.level * spread.reshape(-1, *[1] * (inputs.ndim - 1))
+
+
+Deviation = float | Callable[[Tensor], Tensor]
+
+
+class NoiseTunnel(Attributor):
+    """Averages an attributor over inputs with Gaussian noise added.
+
+    ``smoothgrad`` is the mean (Smilkov et al., 2017, arXiv:1706.03825), ``smoothgrad_sq`` the mean of squares (Hooker
+    et al., 2019, arXiv:1806.10758), ``vargrad`` the variance (divided by n; Adebayo et al., 2018, arXiv:1810.03307).
+    """
+
+    def __init__(self, attribution_method: Any) -> None:
+        super().__init__(attribution_method.forward_func)
+        self.attribution_method = attribution_method
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """As the wrapped attributor."""
+        return self.attribution_method.multiplies_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        """Return what the wrapped attributor returns."""
+        return self.attribution_method.has_convergence_delta()
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        nt_type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = "smoothgrad",
+        nt_samples: int = 5,
+        nt_samples_batch_size: int | None = None,
+        stdevs: Deviation | tuple[Deviation, ...] = 1.0,
+        draw_baseline_from_distrib: bool = False,
+        *,
+        last_clean: bool = False,
+        seed: int | Stream = 0,
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return attributions in the shape that the wrapped attributor gives.
+
+        Args:
+            inputs: what is explained.
+            nt_type: what is taken of the samples.
+            nt_samples: number of noisy copies of each example.
+            nt_samples_batch_size: at most so many copies of each example in one pass.
+            stdevs: standard deviation of the noise: a number, a function of an input (such as ``RelativeNoise``), or
+                a tuple of these, one for each input.
+            draw_baseline_from_distrib: each copy takes one row, jointly over the inputs, from ``baselines``.
+            last_clean: the last copy has no noise.
+            seed: fixes the noise; draw k is the same for all examples of a batch.
+            show_progress: show a progress bar.
+            **kwargs: arguments of the wrapped ``attribute``. With ``return_convergence_delta`` the deltas of all
+                copies are returned too, (examples * nt_samples,), the copies of one example side by side.
+
+        Raises:
+            ArgumentError: a setting is out of range.
+        """
+        _check(nt_type, nt_samples)
+        stream = Stream.of(seed)
+        tensors = as_tuple(inputs)
+        with borrowed(self.forward_func):
+            check_finite("inputs", tensors)
+            size = batch_size(tensors)
+            scales = _deviations(stdevs, tensors)
+            target = Score.of(self.forward_func, tensors, kwargs.pop("target", None)).target
+            moments = _Moments(size)
+            deltas: list[Tensor] = []
+            with_delta = bool(kwargs.get("return_convergence_delta"))
+            asked = None if nt_samples_batch_size is None else nt_samples_batch_size * size
+            limit = row_limit(tensors, kwargs, asked=asked, name="nt_samples_batch_size")
+
+            def visit(block: Block) -> None:
+                noisy = _noisy(tensors, scales, stream, block, nt_samples if last_clean else -1)
+                arguments = {n: take_rows(v, block.rows, size) for n, v in kwargs.items() if n != "baselines"}
+                if "baselines" in kwargs:
+                    arguments["baselines"] = _baselines(
+                        kwargs["baselines"], block, size, stream if draw_baseline_from_distrib else None
+                    )
+                rows_target = take_rows(target, block.rows, size) if isinstance(target, Tensor) else target
+                result = self.attribution_method.attribute(like(inputs, noisy), target=_given(rows_target), **arguments)
+                if with_delta:
+                    result, delta = result
+                    deltas.append(torch.cat([_places(block, nt_samples)[:, None].to(delta), delta[:, None]], 1))
+                moments.add(block, result)
+
+            in_blocks(size, nt_samples, limit, visit, show_progress=show_progress, label="noisy copies")
+            result = moments.result(nt_type)
+            if not with_delta:
+                return result
+            ordered = torch.cat(deltas)
+            return result, ordered[ordered[:, 0].argsort(), 1]
+
+
+class _Moments:
+    """Streams mean and squared deviation (Welford), so that memory does not grow and no variance is negative."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.packing: Any = None
+        self.sums: list[tuple[Tensor, Tensor, Tensor]] = []  # count (size, 1, ...), mean, sum of squared deviations
+        self.squares: list[Tensor] = []
+
+    def add(self, block: Block, result: Any) -> None:
+        members = as_tuple(result, "attributions")
+        if not self.sums:
+            self.packing = result
+            for m in members:
+                blank = m.new_zeros(self.size, *m.shape[1:])
+                self.sums.append((m.new_zeros(self.size, *[1] * (m.ndim - 1)), blank, blank.clone()))
+                self.squares.append(blank.clone())
+        part = slice(block.examples.start, block.examples.stop)
+        for member, (count, mean, deviation), square in zip(members, self.sums, self.squares, strict=True):
+            for sample in member.detach().reshape(len(block.steps), len(block.examples), *member.shape[1:]):
+                count[part] += 1
+                shift = sample - mean[part]
+                mean[part] += shift / count[part]
+                deviation[part] += shift * (sample - mean[part])
+                square[part] += (sample**2 - square[part]) / count[part]
+
+    def result(self, kind: str) -> Any:
+        chosen = {
+            "smoothgrad": [mean for _, mean, _ in self.sums],
+            "smoothgrad_sq": self.squares,
+            "vargrad": [deviation / count for count, _, deviation in self.sums],
+        }
+        return like(self.packing, chosen[kind])
+
+
+def _check(nt_type: str, nt_samples: int) -> None:
+    if nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
+        raise ArgumentError(f"nt_type: expected 'smoothgrad', 'smoothgrad_sq' or 'vargrad', got {nt_type!r}")
+    if isinstance(nt_samples, bool) or not isinstance(nt_samples, int) or nt_samples < 1:
+        raise ArgumentError(f"nt_samples: expected a whole number >= 1, got {nt_samples!r}")
+
+
+def _deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
+    given = stdevs if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
+    if len(given) != len(tensors):
+        raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(given)}")
+    scales: list[Tensor | float] = []
+    for value, tensor in zip(given, tensors, strict=True):
+        if callable(value) and not isinstance(value, numbers.Real):
+            scales.append(value(tensor.detach()))
+        elif isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= float(value) < float("inf"):
+            raise ArgumentError(f"stdevs: expected a number >= 0, got {value!r}")
+        else:
+            scales.append(float(value))
+    return scales
+
+
+def _noisy(tensors: Tensors, scales: list[Tensor | float], stream: Stream, block: Block, clean_after: int) -> Tensors:
+    part = slice(block.examples.start, block.examples.stop)
+    own = stream.take(block.examples)
+    results = []
+    for k, (tensor, scale) in enumerate(zip(tensors, scales, strict=True)):
+        x = tensor.detach()[part]
+        width = scale[part] if isinstance(scale, Tensor) else scale
+        still = not x.is_floating_point()  # integers (token ids) carry no noise
+        copies = [
+            x if still or step == clean_after - 1 else x + width * own.normal(x, "noise", step, k)
+            for step in block.steps
+        ]
+        results.append(torch.cat(copies))
+    return tuple(results)
+
+
+def _baselines(baselines: Any, block: Block, size: int, stream: Stream | None) -> Any:
+    if stream is None:
+        return take_rows(baselines, block.rows, size)
+    counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
+    if len(counts) != 1:
+        raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")
+    count = counts.pop()
+    own = stream.take(block.examples)
+    picks = []
+    for step in block.steps:
+        drawn = [int(torch.randint(count, (1,), generator=g)) for g in own.generators("baseline", step)]
+        picks += drawn if len(drawn) > 1 else drawn * len(block.examples)
+    chosen = torch.tensor(picks)
+    return like(baselines, [b.index_select(0, chosen.to(b.device)) for b in as_tuple(baselines)])
+
+
+def _given(target: Any) -> Any:
+    """Return a normal-form target in a form that ``attribute`` takes."""
+    if isinstance(target, Tensor):
+        return [tuple(row) for row in target.tolist()]
+    return target
+
+
+def _places(block: Block, n: int) -> Tensor:
+    return torch.tensor([example * n + step for step in block.steps for example in block.examples])

@@ -1,0 +1,394 @@
+"""One declaration, a class's annotated fields, gives signature, checks, tunables, repr, equality and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self, dataclass_transform
+
+import annotated_types
+import numpy as np
+import pydantic
+import pydantic.dataclasses
+import torch
+
+from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
+from pnpxai.registry import every, qualified_name
+
+__all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
+
+Tunable = tuple[type, dict[str, Any]]
+"""What may be searched: ``(float | int, {"low", "high", ...})``, ``(list, {"choices"})`` or ``(a strategy class, {"choices"})``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers worth searching: ``low`` to ``high`` in steps of ``step``, or on a logarithmic scale."""
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    def tunable(self, kind: type) -> Tunable:
+        """Return the range as an entry of ``get_tunables()``."""
+        limits = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
+        return kind, {key: value for key, value in limits.items() if value not in (None, False)}
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Choice:
+    """The values worth searching; without options, for a field that holds a strategy: every strategy of its kind."""
+
+    options: tuple[Any, ...]
+
+    def __init__(self, *options: Any) -> None:
+        object.__setattr__(self, "options", options)
+
+
+class Bound:
+    """Marks a field that is bound to this process (a model): no setting, so not in ``==``, ``repr`` or JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Field:
+    annotation: Any
+    default: Any
+    keyword_only: bool
+
+    @property
+    def type(self) -> Any:
+        return typing.get_args(self.annotation)[0] if self.marks else self.annotation
+
+    @property
+    def marks(self) -> tuple[Any, ...]:
+        return typing.get_args(self.annotation)[1:] if typing.get_origin(self.annotation) is Annotated else ()
+
+    def mark(self, kind: type) -> Any:
+        return next((m for m in self.marks if isinstance(m, kind) or m is kind), None)
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+class Declared:
+    """A frozen value whose annotated fields are its settings.
+
+    A subclass is abstract (``class Explainer(Declared, abstract=True)``) or final. A final one takes the required
+    fields of its bases first, then its own, then the optional ones of its bases, nearest base first; with
+    ``keyword_only=True`` on a base, what its subclasses add can only be given by name.
+    """
+
+    abstract: ClassVar[bool] = True
+    _added: ClassVar[dict[str, _Field]] = {}
+    _fields: ClassVar[dict[str, _Field]] = {}
+    _keyword_only: ClassVar[bool] = False
+
+    def __init_subclass__(cls, abstract: bool = False, keyword_only: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        by_name_only = cls._keyword_only
+        cls.abstract = abstract
+        cls._keyword_only = keyword_only or by_name_only
+        cls._added = {
+            name: _Field(annotation, cls.__dict__.get(name, dataclasses.MISSING), by_name_only)
+            for name, annotation in inspect.get_annotations(cls, eval_str=True).items()
+            if typing.get_origin(annotation) is not ClassVar and annotation is not ClassVar
+        }
+        if not abstract:
+            _finish(cls)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse settings that are legal one by one but not together (raises ArgumentError)."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed, checked like a new one."""
+        unknown = [name for name in changes if name not in self._fields]
+        if unknown:
+            raise SignatureError(
+                f"{type(self).__name__}: no setting {unknown[0]!r}{did_you_mean(unknown[0], self._fields)}"
+            )
+        return type(self)(**{name: getattr(self, name) for name in self._fields} | changes)
+
+    @classmethod
+    def get_tunables(cls, traits: Any = None) -> dict[str, Tunable]:
+        """Return what is worth searching: ``{name: (type, kwargs)}``.
+
+        Args:
+            traits: facts about the data; strategies that do not suit them are left out.
+        """
+        found: dict[str, Tunable] = {}
+        for name, field in cls._fields.items():
+            if limits := field.mark(Range):
+                found[name] = limits.tunable(_number_type(field.type))
+            elif choice := field.mark(Choice):
+                if choice.options:
+                    found[name] = (list, {"choices": list(choice.options)})
+                else:
+                    suitable = [c for c in every(field.type) if traits is None or c.suits(traits)]
+                    found[name] = (field.type, {"choices": [c.name for c in suitable]})
+        return found
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the default of every optional setting."""
+        return {name: field.default for name, field in cls._fields.items() if not field.required}
+
+    def settings(self, *, changed_only: bool = False) -> dict[str, Any]:
+        """Return the settings by name, without what is bound to this process.
+
+        Args:
+            changed_only: leave out those that have their default value.
+        """
+        kept = {name: getattr(self, name) for name, field in self._fields.items() if not field.mark(Bound)}
+        if not changed_only:
+            return kept
+        return {n: v for n, v in kept.items() if _comparable(v, self) != _comparable(self._default_value(n), self)}
+
+    @classmethod
+    def _default_value(cls, name: str) -> Any:
+        field = cls._fields[name]
+        convert = getattr(field.type, "from_name", None)
+        return convert(field.default) if convert and isinstance(field.default, str) else field.default
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a JSON-ready dictionary that ``from_dict`` reads.
+
+        Raises:
+            ArgumentError: a setting cannot be written (a lambda, a layer that is not the model's); names the field.
+        """
+        written = {name: _encode(value, name, self) for name, value in self.settings().items()}
+        return {"type": _type_name(type(self))} | written
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], model: Any = None) -> Self:
+        """Return what ``to_dict`` wrote. Nothing is executed or imported that is not already loaded.
+
+        Args:
+            data: the dictionary.
+            model: the model to bind to, where the class has one.
+        """
+        target = _find_type(cls, data)
+        values = {name: _decode(value, name, model) for name, value in data.items() if name != "type"}
+        if "model" in target._fields:
+            values["model"] = model
+        return target(**values)
+
+    def __repr__(self) -> str:
+        own, changed = self._added, self.settings(changed_only=True)
+        shown = {n: v for n, v in self.settings().items() if n in own or n in changed}
+        return f"{type(self).__name__}({', '.join(f'{n}={_shown(v, self)}' for n, v in shown.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, Declared):
+            return NotImplemented
+        return _comparable(self.settings(), self) == _comparable(other.settings(), other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+def _finish(cls: type[Declared]) -> None:
+    """Turn a final class into a validated dataclass."""
+    lineage = [base for base in cls.__mro__ if issubclass(base, Declared)]
+    nearest: dict[str, _Field] = {}
+    for base in lineage:
+        for name, field in base.__dict__.get("_added", {}).items():
+            nearest.setdefault(name, field)
+    own = set(cls._added)
+    first = {n: f for n, f in nearest.items() if f.required and n not in own}
+    cls._fields = first | {n: f for n, f in nearest.items() if n not in first}
+    cls.__annotations__ = {name: field.annotation for name, field in cls._fields.items()}
+    for name, field in cls._fields.items():
+        if field.keyword_only:
+            setattr(cls, name, dataclasses.field(default=field.default, kw_only=True))
+        elif not field.required:
+            setattr(cls, name, field.default)
+    config = pydantic.ConfigDict(
+        strict=True, extra="forbid", arbitrary_types_allowed=True, validate_default=True, allow_inf_nan=False
+    )
+    pydantic.dataclasses.dataclass(frozen=True, eq=False, repr=False, config=config)(cls)
+    validate = cls.__init__
+
+    @functools.wraps(validate)
+    def __init__(self: Declared, *args: Any, **kwargs: Any) -> None:
+        try:
+            validate(self, *map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+        except pydantic.ValidationError as invalid:
+            raise _translated(cls, invalid) from None
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+
+
+def _translated(cls: type[Declared], invalid: pydantic.ValidationError) -> ArgumentError:
+    """Say in our words what pydantic found wrong first."""
+    problem = min(invalid.errors(), key=lambda e: e["type"] not in _CALL_PROBLEMS)
+    where = problem["loc"][0] if problem["loc"] else ""
+    name = list(cls._fields)[where] if isinstance(where, int) and where < len(cls._fields) else str(where)
+    if say := _CALL_PROBLEMS.get(problem["type"]):
+        return SignatureError(f"{cls.__name__}: {say.format(name)}{_hint(cls, problem['type'], name)}")
+    raised = problem.get("ctx", {}).get("error")
+    if isinstance(raised, ArgumentError):
+        return raised
+    if raised is not None:
+        return ArgumentError(f"{cls.__name__}: {raised}")
+    came = getattr(invalid, "_input", problem["input"])
+    expected = _expected(cls._fields[name].annotation) if name in cls._fields else problem["msg"]
+    return ArgumentError(f"{cls.__name__}: {name}: expected {expected}, got {came!r} ({type(came).__name__})")
+
+
+_CALL_PROBLEMS = {
+    "unexpected_keyword_argument": "no setting {0!r}",
+    "unexpected_positional_argument": "too many positional arguments",
+    "multiple_argument_values": "{0!r} was given twice, by position and by name",
+    "missing_argument": "{0!r} is required",
+    "missing_keyword_only_argument": "{0!r} is required",
+    "missing": "{0!r} is required",
+}
+
+
+def _hint(cls: type[Declared], problem: str, name: str) -> str:
+    if problem == "unexpected_keyword_argument":
+        return did_you_mean(name, cls._fields)
+    return f"; its signature is {inspect.signature(cls)}" if problem == "unexpected_positional_argument" else ""
+
+
+def _expected(annotation: Any) -> str:
+    """Describe a type for a person: ``Annotated[int, Ge(1)]`` is "a whole number >= 1"."""
+    marks = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
+    kind = typing.get_args(annotation)[0] if marks else annotation
+    words = {int: "a whole number", float: "a number", str: "a string", bool: "True or False", type(None): "None"}
+    signs = ((annotated_types.Ge, ">=", "ge"), (annotated_types.Gt, ">", "gt"))
+    signs += ((annotated_types.Le, "<=", "le"), (annotated_types.Lt, "<", "lt"))
+    limits = [f"{sign} {getattr(m, key)}" for m in marks for mark, sign, key in signs if isinstance(m, mark)]
+    members = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        text = "one of " + ", ".join(map(repr, members))
+    elif typing.get_origin(kind) is tuple:
+        text = "a tuple"
+    elif typing.get_origin(kind) is not None and members and not inspect.isclass(typing.get_origin(kind)):
+        text = " or ".join(dict.fromkeys(_expected(m) for m in members))
+    elif type(kind).__name__ == "UnionType":
+        text = " or ".join(dict.fromkeys(_expected(m) for m in members))
+    else:
+        text = words.get(kind) or ("a function" if "Callable" in str(kind) else getattr(kind, "__name__", str(kind)))
+    return " and ".join([text, *limits[1:]]) if not limits else f"{text} {' and '.join(limits)}"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _number_type(annotation: Any) -> type:
+    return annotation if annotation in (int, float) else float
+
+
+def _comparable(value: Any, owner: Declared) -> Any:
+    """Return a stand-in for ``value`` that ``==`` compares by content: layers by name, tensors by value."""
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), value.tolist())
+    if isinstance(value, torch.nn.Module):
+        return _layer_name(value, owner) or id(value)
+    if isinstance(value, Mapping):
+        return {key: _comparable(member, owner) for key, member in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_comparable(member, owner) for member in value)
+    return value
+
+
+def _layer_name(layer: torch.nn.Module, owner: Declared) -> str | None:
+    model = getattr(owner, "model", None)
+    named: Iterator[tuple[str, torch.nn.Module]] = model.named_modules() if hasattr(model, "named_modules") else iter(())
+    return next((name for name, module in named if module is layer), None)
+
+
+def _shown(value: Any, owner: Declared) -> str:
+    if isinstance(value, torch.nn.Module):
+        return repr(_layer_name(value, owner) or type(value).__name__)
+    if isinstance(value, tuple):
+        return f"({', '.join(_shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _type_name(cls: type) -> str:
+    return cls.__name__ if cls.__module__.startswith("pnpxai.") else qualified_name(cls)
+
+
+def _find_type(base: type[Declared], data: Mapping[str, Any]) -> type[Declared]:
+    name = data.get("type")
+    if not base.abstract:
+        if name not in (None, _type_name(base)):
+            raise ArgumentError(f"from_dict: expected settings of {base.__name__}, got those of {name!r}")
+        return base
+    known = {_type_name(cls): cls for cls in (every(base) if base is not Declared else _loaded())}
+    if name not in known:
+        raise ArgumentError(f"from_dict: no class {name!r} is loaded{did_you_mean(str(name), known)}")
+    return known[name]
+
+
+def _loaded() -> list[type[Declared]]:
+    def below(cls: type[Declared]) -> Iterator[type[Declared]]:
+        for child in cls.__subclasses__():
+            yield child
+            yield from below(child)
+
+    return [cls for cls in below(Declared) if not cls.abstract]
+
+
+def _encode(value: Any, name: str, owner: Declared) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Declared):
+        return value.to_dict()
+    if isinstance(value, (tuple, list)):
+        return [_encode(member, name, owner) for member in value]
+    if isinstance(value, torch.Tensor):
+        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, torch.nn.Module):
+        found = _layer_name(value, owner)
+        if found is None:
+            raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
+        return {"layer": found}
+    where = qualified_name(value)
+    if callable(value) and _imported(where) is value:
+        return {"callable": where}
+    raise ArgumentError(
+        f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
+    )
+
+
+def _decode(value: Any, name: str, model: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(member, name, model) for member in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "type" in value:
+        return _find_type(Declared, value).from_dict(value, model)
+    if "tensor" in value:
+        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+    if "layer" in value:
+        layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
+        if value["layer"] not in layers:
+            raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
+        return layers[value["layer"]]
+    found = _imported(value.get("callable", ""))
+    if found is None:
+        raise ArgumentError(f"from_dict: {name}: {value.get('callable')!r} is not loaded; import its module first")
+    return found
+
+
+def _imported(where: str) -> Callable[..., Any] | None:
+    """Return what a ``module:qualname`` names, without importing anything."""
+    module, _, path = where.partition(":")
+    try:
+        return functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
+    except (KeyError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""How a model is run: score, site, batching, guard, seeds, operations."""

@@ -1,0 +1,71 @@
+"""The values at some places of a model and the gradient of the score there, in one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.batching import Block, in_blocks, row_limit
+from pnpxai.engine.score import Score
+from pnpxai.engine.site import AtSites, Call, Place
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, check_finite, own
+
+__all__ = ["value_and_gradient"]
+
+
+def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
+    """Return the values at ``places`` and the gradient of the score there.
+
+    Nothing before the places is differentiated, so no graph is built for it.
+
+    Raises:
+        ArgumentError: a place has no influence on the score, or lies behind another one.
+    """
+    values: list[Tensors] = []
+    gradients: list[Tensors] = []
+
+    def visit(block: Block) -> None:
+        part = tuple(own(x[block.examples.start : block.examples.stop]) for x in inputs)
+        leaves, found = _one_pass(score.take(block.rows), part, places)
+        values.append(tuple(own(leaf) for leaf in leaves))
+        gradients.append(found)
+
+    in_blocks(score.size, 1, row_limit(inputs, score.extra), visit)
+    return _joined(values), _joined(gradients)
+
+
+def _one_pass(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
+    leaves: list[Tensor] = []
+    owners: list[int] = []
+
+    def watch(k: int, tensor: Tensor) -> Tensor:
+        torch.set_grad_enabled(True)
+        leaf = own(tensor).requires_grad_()
+        leaves.append(leaf)
+        owners.append(k)
+        return leaf.clone()
+
+    at = AtSites(score.forward, places)
+    with torch.no_grad():
+        total = replace(score, forward=lambda *args: at.run(Call(args), watch))(inputs).sum()
+    if not total.requires_grad:
+        raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
+    # the members of one place may be unused (an LSTM's last state); a place as a whole may not
+    found = torch.autograd.grad(total, leaves, allow_unused=True)
+    for k, place in enumerate(places):
+        if all(g is None for g, owner in zip(found, owners, strict=True) if owner == k):
+            raise ArgumentError(
+                f"layer: {place} has no influence on the score, or only through another of the given layers"
+            )
+    given = tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True))
+    check_finite("gradient", given)
+    order = sorted(range(len(leaves)), key=lambda i: owners[i])
+    return tuple(leaves[i] for i in order), tuple(given[i] for i in order)
+
+
+def _joined(parts: list[Tensors]) -> Tensors:
+    return tuple(torch.cat(members) for members in zip(*parts, strict=True))

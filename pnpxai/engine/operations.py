@@ -1,0 +1,71 @@
+"""See and replace torch operations while a model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from pnpxai.tensors import map_tensors
+
+__all__ = ["Operation", "Operations", "in_place", "operation_name", "with_operands"]
+
+Operation: TypeAlias = Callable[..., Any]
+Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Operations(TorchFunctionMode):
+    """While open, every torch function and tensor method goes through ``replace(function, args, kwargs)``.
+
+    Inside ``replace`` the mode is off. What runs inside a scripted model is not seen, and attention and recurrent
+    cells arrive as one operation each.
+    """
+
+    def __init__(self, replace: Replace) -> None:
+        super().__init__()
+        self._replace = replace
+
+    def __torch_function__(
+        self, func: Operation, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Hand the call to ``replace``."""
+        return self._replace(func, args, kwargs or {})
+
+
+def operation_name(function: Operation) -> str:
+    """Return an operation's name without the marks of operators, reflection and in-place forms: ``__iadd__`` is add."""
+    name = getattr(function, "__name__", str(function)).strip("_")
+    for prefix in ("i", "r"):
+        if name.startswith(prefix) and name[1:] in _OPERATORS:
+            return name[1:]
+    return name
+
+
+_OPERATORS = {"add", "sub", "mul", "div", "truediv", "matmul"}
+
+
+def in_place(function: Operation, kwargs: dict[str, Any]) -> bool:
+    """Tell whether a call changes its first operand."""
+    name = getattr(function, "__name__", "")
+    operator = name.startswith("__i") and name[3:-2] in _OPERATORS
+    return operator or bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+
+
+def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
+    """Return the chosen tensors of a call's arguments, and a function that puts others in their places."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        if chosen(tensor):
+            found.append(tensor)
+        return tensor
+
+    map_tensors(note, structure)
+
+    def put(*others: Tensor) -> Any:
+        waiting = iter(others)
+        return map_tensors(lambda t: next(waiting) if chosen(t) else t, structure)
+
+    return found, put

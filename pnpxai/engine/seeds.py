@@ -1,0 +1,78 @@
+"""Random draws that depend on a seed, the draw's number and the example, never on a batch or on global state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+
+__all__ = ["Stream", "content_key", "generator"]
+
+
+def generator(*path: object) -> torch.Generator:
+    """Return a CPU generator that is seeded by a path such as ``(seed, "noise", k)``."""
+    digest = hashlib.blake2b(repr(path).encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def content_key(*tensors: Tensor) -> str:
+    """Return a key of an example's content (dtype, shape and bytes)."""
+    digest = hashlib.blake2b(digest_size=12)
+    for tensor in tensors:
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A family of draws.
+
+    Draw ``k`` comes from a generator of its own, seeded by ``(seed, k)``, and is shared by all examples of a batch;
+    with ``ids``, every example has draws of its own, seeded by its id too. So an example explained alone equals the
+    same example in a batch, and the first n draws do not depend on how many follow.
+    """
+
+    seed: int = 0
+    ids: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, seed: int | Stream) -> Stream:
+        """Return ``seed`` as a stream.
+
+        Raises:
+            ArgumentError: it is not a whole number.
+        """
+        if isinstance(seed, Stream):
+            return seed
+        if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+            raise ArgumentError(f"seed: expected a whole number, got {seed!r} ({type(seed).__name__})")
+        return cls(int(seed))
+
+    def take(self, rows: Sequence[int]) -> Stream:
+        """Return the stream of a part of the batch."""
+        return self if self.ids is None else Stream(self.seed, tuple(self.ids[row] for row in rows))
+
+    def normal(self, like: Tensor, *path: object) -> Tensor:
+        """Draw standard normal numbers for each example of ``like``: of its shape, or (1, ...) where all share the draw."""
+        return self._draw(like, path, torch.randn)
+
+    def uniform(self, like: Tensor, *path: object) -> Tensor:
+        """Draw numbers from [0, 1) as ``normal`` does."""
+        return self._draw(like, path, torch.rand)
+
+    def generators(self, *path: object) -> list[torch.Generator]:
+        """Return the generator of each example, or the one that all share."""
+        owners = [()] if self.ids is None else [(name,) for name in self.ids]
+        return [generator(self.seed, *path, *owner) for owner in owners]
+
+    def _draw(self, like: Tensor, path: tuple[object, ...], sample: object) -> Tensor:
+        # drawn in float32 on the CPU, so that every dtype and device sees the same numbers
+        rows = [sample(like.shape[1:], generator=g) for g in self.generators(*path)]  # type: ignore[operator]
+        return torch.stack(rows).to(like.device, like.dtype if like.is_floating_point() else torch.float32)

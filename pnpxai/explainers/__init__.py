@@ -1,0 +1,1 @@
+"""What a user names: ``attribute(inputs, targets)``, ``explain(...)``, ``get_tunables()``."""

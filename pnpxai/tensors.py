@@ -1,0 +1,139 @@
+"""Tensors in structures: always a tuple inside, a bare tensor at the edge."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+
+__all__ = [
+    "Tensors",
+    "as_tuple",
+    "batch_size",
+    "check_finite",
+    "flat",
+    "like",
+    "map_tensors",
+    "own",
+    "sum_rows",
+    "take_rows",
+]
+
+Tensors: TypeAlias = tuple[Tensor, ...]
+
+
+def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
+    """Return the tensors of ``value`` as a tuple.
+
+    Raises:
+        ArgumentError: it is neither a tensor nor a non-empty tuple (or list) of tensors.
+    """
+    members = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    for member in members:
+        if not isinstance(member, Tensor):
+            raise ArgumentError(
+                f"{name}: expected a tensor or a tuple of tensors, got {type(member).__name__}"
+                + ("; torch.from_numpy makes a tensor of it" if type(member).__module__ == "numpy" else "")
+            )
+    if not members:
+        raise ArgumentError(f"{name}: expected at least one tensor, got an empty {type(value).__name__}")
+    return members
+
+
+def like(original: Any, tensors: Sequence[Tensor]) -> Any:
+    """Pack ``tensors`` as ``original`` came: a tuple for a tuple, one bare tensor otherwise."""
+    return tuple(tensors) if isinstance(original, (tuple, list)) else tensors[0]
+
+
+def batch_size(tensors: Tensors, name: str = "inputs") -> int:
+    """Return the number of examples that ``tensors`` share along their first dimension.
+
+    Raises:
+        ShapeError: a tensor has no batch dimension, the batch is empty, or the sizes differ.
+    """
+    for tensor in tensors:
+        if tensor.ndim == 0:
+            raise ShapeError(f"{name}: expected a batch dimension, got a tensor without dimensions")
+    sizes = {tensor.shape[0] for tensor in tensors}
+    if len(sizes) > 1:
+        raise ShapeError(f"{name}: expected the same number of examples in each tensor, got {sorted(sizes)}")
+    if sizes == {0}:
+        raise ShapeError(f"{name}: expected at least one example, got an empty batch")
+    return sizes.pop()
+
+
+def own(tensor: Tensor) -> Tensor:
+    """Return a detached copy with memory of its own (also of a tensor made under inference mode)."""
+    return tensor.detach().clone()
+
+
+def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        NonFiniteError: says in which tensor, in which example and how often.
+    """
+    for k, tensor in enumerate(tensors):
+        if (tensor.is_floating_point() or tensor.is_complex()) and not torch.isfinite(tensor).all():
+            bad = ~torch.isfinite(tensor)
+            where = f"{name}[{k}]" if len(tensors) > 1 else name
+            first = bad.nonzero()[0].tolist()
+            raise NonFiniteError(
+                f"{where}: expected finite numbers, got {int(bad.sum())} NaN or infinite ones (the first at index {first})"
+            )
+
+
+def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
+    """Apply ``function`` to every tensor of a nested structure and keep all else as it is.
+
+    Tuples (named ones too), lists, mappings and dataclasses (such as the outputs of transformers) keep their type.
+    """
+    if isinstance(structure, Tensor):
+        return function(structure)
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(map_tensors(function, member) for member in structure))
+    if isinstance(structure, (tuple, list)):
+        return type(structure)(map_tensors(function, member) for member in structure)
+    if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
+        changed = {
+            field.name: map_tensors(function, getattr(structure, field.name))
+            for field in dataclasses.fields(structure)
+            if field.init
+        }
+        return dataclasses.replace(structure, **changed)
+    if isinstance(structure, Mapping):
+        pairs = {key: map_tensors(function, member) for key, member in structure.items()}
+        return pairs if type(structure) is dict else type(structure)(pairs)  # type: ignore[call-arg]
+    return structure
+
+
+def flat(structure: Any) -> Tensors:
+    """Return the tensors of a nested structure, in order."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(note, structure)
+    return tuple(found)
+
+
+def take_rows(structure: Any, rows: Tensor, size: int) -> Any:
+    """Pick examples ``rows`` from every tensor whose first dimension is ``size``; share all others among the rows."""
+    identity = rows.numel() == size and bool((rows == torch.arange(size, device=rows.device)).all())
+    if identity:
+        return structure
+    return map_tensors(
+        lambda t: t.index_select(0, rows.to(t.device)) if t.ndim > 0 and t.shape[0] == size else t, structure
+    )
+
+
+def sum_rows(tensor: Tensor, size: int) -> Tensor:
+    """Return (size,) sums of ``tensor`` over everything but the examples (of which its first dimension holds a multiple)."""
+    return tensor.reshape(size, -1).sum(1) if tensor.ndim and tensor.shape[0] % size == 0 else tensor.sum().expand(size)
