@@ -72,6 +72,12 @@ class _Field:
         return next((m for m in self.marks if isinstance(m, kind) or m is kind), None)
 
     @property
+    def checked(self) -> Any:
+        """The annotation for pydantic: a strategy may also be given by its name."""
+        by_name = getattr(self.type, "from_name", None)
+        return Annotated[self.annotation, pydantic.BeforeValidator(by_name)] if by_name else self.annotation
+
+    @property
     def required(self) -> bool:
         return self.default is dataclasses.MISSING
 
@@ -183,8 +189,9 @@ class Declared:
         return target(**values)
 
     def __repr__(self) -> str:
-        own, changed = self._added, self.settings(changed_only=True)
-        shown = {n: v for n, v in self.settings().items() if n in own or n in changed}
+        changed = self.settings(changed_only=True)
+        searched = {n for n, field in self._fields.items() if field.mark(Range) or field.mark(Choice)}
+        shown = {n: v for n, v in self.settings().items() if n in searched or n in changed}
         return f"{type(self).__name__}({', '.join(f'{n}={_shown(v, self)}' for n, v in shown.items())})"
 
     def __eq__(self, other: object) -> bool:
@@ -206,7 +213,7 @@ def _finish(cls: type[Declared]) -> None:
     own = set(cls._added)
     first = {n: f for n, f in nearest.items() if f.required and n not in own}
     cls._fields = first | {n: f for n, f in nearest.items() if n not in first}
-    cls.__annotations__ = {name: field.annotation for name, field in cls._fields.items()}
+    cls.__annotations__ = {name: field.checked for name, field in cls._fields.items()}
     for name, field in cls._fields.items():
         if field.keyword_only:
             setattr(cls, name, dataclasses.field(default=field.default, kw_only=True))
@@ -226,6 +233,9 @@ def _finish(cls: type[Declared]) -> None:
             raise _translated(cls, invalid) from None
 
     cls.__init__ = __init__  # type: ignore[method-assign]
+    given = inspect.signature(cls)
+    plain = [p.replace(annotation=cls._fields[p.name].type) for p in given.parameters.values()]
+    cls.__signature__ = given.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
 
 
 def _translated(cls: type[Declared], invalid: pydantic.ValidationError) -> ArgumentError:

@@ -2,7 +2,7 @@
 
 from pnpxai.attributors.ablation import Occlusion
 from pnpxai.attributors.base import Attributor
-from pnpxai.attributors.cam import LayerAttribution, LayerGradCam
+from pnpxai.attributors.cam import LayerAttribution, LayerGradCam, UpsampledGradCam
 from pnpxai.attributors.gradients import InputXGradient, Saliency
 from pnpxai.attributors.noise import NoiseTunnel, RelativeNoise
 from pnpxai.attributors.paths import IntegratedGradients
@@ -20,4 +20,5 @@ __all__ = [
     "RelativeNoise",
     "Relevance",
     "Saliency",
+    "UpsampledGradCam",
 ]

@@ -17,7 +17,7 @@ from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import perturbed_scores
 from pnpxai.engine.score import Target
 from pnpxai.errors import ArgumentError
-from pnpxai.tensors import Tensors, like
+from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Occlusion"]
 
@@ -40,6 +40,10 @@ class Occlusion(Attributor):
     def multiplies_by_inputs(self) -> bool:
         """Always True."""
         return True
+
+    def cost(self, inputs: Any, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
+        """Return one row for each window and one for the whole input, for each example."""
+        return super().cost(inputs) * (1 + len(_windows(as_tuple(inputs), sliding_window_shapes, strides)))
 
     def attribute(
         self,

@@ -12,9 +12,9 @@ from torch import Tensor
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, as_tuple, check_finite, sum_rows
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, sum_rows
 
-__all__ = ["Attributor", "Baselines", "Configured", "broadcast_baselines", "prepared"]
+__all__ = ["Attributor", "Baselines", "Configured", "FromInputs", "broadcast_baselines", "prepared"]
 
 Baselines = None | int | float | Tensor | tuple[int | float | Tensor, ...]
 """What an input is compared with: None (zero), a number, a tensor of the input's shape or with one row, or a tuple of
@@ -67,6 +67,16 @@ class Attributor(ABC):
         with borrowed(self.forward_func, gradients=False):
             return completeness_gap(as_tuple(attributions, "attributions"), score(starts), score(ends))
 
+    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
+        """Return what ``attribute`` does, and how far it is from complete (examples,), None if nothing is promised."""
+        if not self.has_convergence_delta():
+            return self.attribute(inputs, **arguments), None
+        return self.attribute(inputs, **arguments, return_convergence_delta=True)
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return how many rows ``attribute(inputs, **settings)`` runs through the model."""
+        return batch_size(as_tuple(inputs))
+
     def attribute_future(self) -> NoReturn:
         """Not offered: computing in the background is left to the caller."""
         raise NotImplementedError(f"{type(self).__name__} has no attribute_future; call attribute in a thread instead")
@@ -76,16 +86,50 @@ class Attributor(ABC):
         return Configured(self, settings)
 
 
+class FromInputs:
+    """A setting that is made of the inputs of each call, such as a baseline."""
+
+    def __init__(self, function: Callable[[Tensors], Any]) -> None:
+        self.function = function
+
+
 class Configured:
-    """An attributor with some arguments of its ``attribute`` fixed."""
+    """An attributor with some arguments of its ``attribute`` fixed, or made of the inputs (``FromInputs``)."""
 
     def __init__(self, attributor: Attributor, settings: dict[str, Any]) -> None:
         self.attributor = attributor
         self.settings = settings
 
-    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+    @property
+    def forward_func(self) -> Callable[..., Any]:
+        """The attributor's."""
+        return self.attributor.forward_func
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """The attributor's."""
+        return self.attributor.multiplies_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        """Return the attributor's."""
+        return self.attributor.has_convergence_delta()
+
+    def arguments(self, inputs: Any) -> dict[str, Any]:
+        """Return the fixed arguments for these inputs."""
+        tensors = as_tuple(inputs)
+        return {n: v.function(tensors) if isinstance(v, FromInputs) else v for n, v in self.settings.items()}
+
+    def attribute(self, inputs: Any, **given: Any) -> Any:
         """Call the attributor with the fixed arguments and the given ones."""
-        return self.attributor.attribute(inputs, **(self.settings | arguments))
+        return self.attributor.attribute(inputs, **(self.arguments(inputs) | given))
+
+    def attribute_with_gap(self, inputs: Any, **given: Any) -> tuple[Any, Tensor | None]:
+        """Call the attributor's ``attribute_with_gap`` in the same way."""
+        return self.attributor.attribute_with_gap(inputs, **(self.arguments(inputs) | given))
+
+    def cost(self, inputs: Any) -> int:
+        """Return how many rows ``attribute(inputs)`` runs through the model."""
+        return self.attributor.cost(inputs, **self.arguments(inputs))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())

@@ -57,6 +57,14 @@ class NoiseTunnel(Attributor):
         """Return what the wrapped attributor returns."""
         return self.attribution_method.has_convergence_delta()
 
+    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
+        """Return the attributions; of a mean over copies nothing is promised for the inputs themselves."""
+        return self.attribute(inputs, **arguments), None
+
+    def cost(self, inputs: Any, nt_samples: int = 5, **settings: Any) -> int:
+        """Return what the wrapped attributor runs, for each copy."""
+        return nt_samples * self.attribution_method.cost(inputs)
+
     def attribute(
         self,
         inputs: Tensor | Tensors,

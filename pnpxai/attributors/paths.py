@@ -72,6 +72,10 @@ class IntegratedGradients(Attributor):
         """Return True."""
         return True
 
+    def cost(self, inputs: Any, n_steps: int = 50, return_convergence_delta: bool = False, **settings: Any) -> int:
+        """Return examples x steps, and two more each for a delta."""
+        return super().cost(inputs) * (n_steps + 2 * return_convergence_delta)
+
     def attribute(
         self,
         inputs: Tensor | Tensors,

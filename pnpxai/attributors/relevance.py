@@ -101,6 +101,11 @@ class LRP(Attributor):
             return found.attributions
         return found.attributions, self.compute_convergence_delta(found.attributions, found.score)
 
+    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
+        """Return relevance and what remains unaccounted for after biases and stabilisers took their parts."""
+        found = self.relevance(inputs, **arguments)
+        return found.attributions, found.gap
+
     def relevance(
         self, inputs: Any, target: Target = None, additional_forward_args: Any = None, *, verbose: bool = False
     ) -> Relevance:

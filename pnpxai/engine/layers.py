@@ -1,20 +1,21 @@
-"""The values at some places of a model and the gradient of the score there, in one forward pass."""
+"""Looking into a model: values and gradients at some places in one forward pass, and the last layer of a kind."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.score import Score
-from pnpxai.engine.site import AtSites, Call, Place
+from pnpxai.engine.site import AtSites, Call, Place, Site
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, check_finite, own
 
-__all__ = ["value_and_gradient"]
+__all__ = ["last_reached", "value_and_gradient"]
 
 
 def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
@@ -69,3 +70,30 @@ def _one_pass(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[T
 
 def _joined(parts: list[Tensors]) -> Tensors:
     return tuple(torch.cat(members) for members in zip(*parts, strict=True))
+
+
+def last_reached(score: Score, inputs: Tensors, candidates: Sequence[tuple[str, nn.Module]]) -> Site | None:
+    """Return the output of the last of some layers, in the order of execution, that the score depends on.
+
+    Only layers that keep positions apart count: channels (dimension 1) and more than one position behind them. One
+    row is run.
+    """
+    outputs: list[tuple[Site, Tensor]] = []
+
+    def note(site: Site, value: object) -> None:
+        if isinstance(value, Tensor) and value.ndim > 2 and value[0, 0].numel() > 1:
+            outputs.append((site, value))
+
+    first = tuple(own(x[:1]) for x in inputs)
+    leaves = tuple(x.requires_grad_() if x.is_floating_point() else x for x in first)
+    with contextlib.ExitStack() as stack:
+        for name, module in candidates:
+            site = Site(module, "output", name)
+            hook = module.register_forward_hook(lambda module, args, output, site=site: note(site, output))
+            stack.callback(hook.remove)
+        total = score.take(torch.tensor([0]))(tuple(x.clone() for x in leaves)).sum()
+    reached = [(site, value) for site, value in outputs if value.requires_grad]
+    if not reached or not total.requires_grad:
+        return None
+    found = torch.autograd.grad(total, [value for _, value in reached], allow_unused=True)
+    return next((site for (site, _), g in zip(reached[::-1], found[::-1], strict=True) if g is not None), None)

@@ -1,0 +1,52 @@
+"""Facts about a model: what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from pnpxai.engine.guard import module_of
+
+__all__ = ["ModelFacts", "detect"]
+
+_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
+    "convolution": (nn.modules.conv._ConvNd,),
+    "linear": (nn.Linear, nn.Bilinear),
+    "recurrent": (nn.RNNBase, nn.RNNCellBase),
+    "attention": (nn.MultiheadAttention,),
+    "embedding": (nn.Embedding, nn.EmbeddingBag),
+    "normalization": (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm),
+}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is made of.
+
+    Attributes:
+        name: the model's class.
+        parts: the kinds of layers found: convolution, linear, recurrent, attention, embedding, normalization.
+        is_module: whether its inside can be seen at all.
+    """
+
+    name: str
+    parts: frozenset[str]
+    is_module: bool
+
+    def has(self, part: str) -> bool:
+        """Tell whether a kind of layer was found."""
+        return part in self.parts
+
+
+def detect(model: Any) -> ModelFacts:
+    """Return the facts about a model; nothing is run."""
+    module = module_of(model)
+    if module is None:
+        return ModelFacts(getattr(model, "__name__", type(model).__name__), frozenset(), False)
+    parts = {kind for kind, types in _KINDS.items() for m in module.modules() if isinstance(m, types)}
+    # attention that is no torch module goes by its name, as in transformers and timm
+    if any("attention" in type(m).__name__.lower() for m in module.modules()):
+        parts.add("attention")
+    return ModelFacts(type(module).__name__, frozenset(parts), True)

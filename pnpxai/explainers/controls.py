@@ -1,0 +1,60 @@
+"""Maps that explain nothing: what an explainer must beat before it is believed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from pnpxai.attributors.base import Attributor
+from pnpxai.engine.seeds import Stream, content_key
+from pnpxai.explainers.base import Explainer
+from pnpxai.tensors import as_tuple, batch_size, like
+
+__all__ = ["InputOnly", "RandomMap"]
+
+
+class RandomMap(Explainer):
+    """Independent normal numbers, drawn for each example from its content and the seed."""
+
+    needs_gradient: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
+    control: ClassVar[bool] = True
+
+    def attributor(self) -> Attributor:
+        """Return a source of random maps."""
+        return _Random(self.forward_func)
+
+
+class InputOnly(Explainer):
+    """How far each value is from its example's mean: what a picture shows without any model."""
+
+    needs_gradient: ClassVar[bool] = False
+    control: ClassVar[bool] = True
+
+    def attributor(self) -> Attributor:
+        """Return a map of the inputs alone."""
+        return _Distance(self.forward_func)
+
+
+class _Random(Attributor):
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        return 0
+
+    def attribute(self, inputs: Any, seed: int | Stream = 0, **arguments: Any) -> Any:
+        tensors = as_tuple(inputs)
+        keys = tuple(content_key(*(x[k] for x in tensors)) for k in range(batch_size(tensors)))
+        stream = Stream(Stream.of(seed).seed, keys)
+        return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
+
+
+class _Distance(Attributor):
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        return 0
+
+    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+        maps = []
+        for x in as_tuple(inputs):
+            values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)
+            maps.append((values - values.mean(tuple(range(1, x.ndim)), keepdim=True)).abs())
+        return like(inputs, maps)

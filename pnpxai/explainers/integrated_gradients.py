@@ -1,0 +1,28 @@
+"""Gradients integrated along a path from a baseline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+
+from pnpxai.attributors import IntegratedGradients as Backend
+from pnpxai.attributors.base import Configured
+from pnpxai.declare import Choice, Range
+from pnpxai.explainers.base import Explainer, baselines_by
+from pnpxai.strategies.baselines import Baseline
+
+__all__ = ["IntegratedGradients"]
+
+
+class IntegratedGradients(Explainer):
+    """Gradients integrated from a baseline to the input, times their difference. Sundararajan et al., 2017 (arXiv:1703.01365)."""
+
+    n_steps: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
+    """Number of points on the path."""
+    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    """Where the path starts."""
+
+    def attributor(self) -> Configured:
+        """Return ``IntegratedGradients`` from the baseline."""
+        return Backend(self.forward_func).configured(n_steps=self.n_steps, baselines=baselines_by(self.baseline_fn))

@@ -1,0 +1,45 @@
+"""Gradients of noisy copies of the input: their mean and their variance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge
+
+from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
+from pnpxai.attributors.base import Configured
+from pnpxai.declare import Range
+from pnpxai.explainers.base import Explainer
+
+__all__ = ["SmoothGrad", "VarGrad"]
+
+
+class NoisyGradient(Explainer, abstract=True):
+    """What both share: Gaussian noise on the inputs (or the layer's values); the last copy carries none."""
+
+    stochastic: ClassVar[bool] = True
+    noise_level: Annotated[float, Ge(0), Range(0.05, 0.95, step=0.05)] = 0.1
+    """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
+    n_iter: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
+    """Number of copies."""
+
+    def _tunnel(self, kind: Any) -> Configured:
+        gradient = Saliency(self.forward_func).configured(abs=False)
+        noise = RelativeNoise(self.noise_level)
+        return NoiseTunnel(gradient).configured(nt_type=kind, nt_samples=self.n_iter, stdevs=noise, last_clean=True)
+
+
+class SmoothGrad(NoisyGradient):
+    """Mean gradient over copies of the input with Gaussian noise added. Smilkov et al., 2017 (arXiv:1706.03825)."""
+
+    def attributor(self) -> Configured:
+        """Return a ``NoiseTunnel`` that takes the mean."""
+        return self._tunnel("smoothgrad")
+
+
+class VarGrad(NoisyGradient):
+    """Variance of the gradient over noisy copies of the input. Adebayo et al., 2018 (arXiv:1810.03307)."""
+
+    def attributor(self) -> Configured:
+        """Return a ``NoiseTunnel`` that takes the variance."""
+        return self._tunnel("vargrad")

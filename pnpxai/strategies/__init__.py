@@ -1,0 +1,1 @@
+"""Exchangeable choices inside a method: baselines, feature masks, pooling, normalisation. All frozen callables."""

@@ -1,0 +1,47 @@
+"""Facts about data: which axis holds channels, how many hold positions, whether values are discrete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Modality", "Traits"]
+
+Modality: TypeAlias = Literal["image", "text", "series", "table"]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What strategies and explainers need to know of one input of a model.
+
+    Attributes:
+        modality: image, text, series or table.
+        channel_dim: the axis of a batched input (or map) whose entries belong to one position; None without channels.
+        positions: number of axes of positions: two for images, one otherwise.
+        discrete: whether the values are ids, which cannot be blended.
+    """
+
+    modality: Modality
+    channel_dim: int | None
+    positions: int
+    discrete: bool = False
+
+    @classmethod
+    def image(cls, channel_dim: int = 1) -> Traits:
+        """Pictures (examples, channels, height, width)."""
+        return cls("image", channel_dim, 2)
+
+    @classmethod
+    def text(cls, channel_dim: int = -1) -> Traits:
+        """Token ids (examples, tokens); their maps have an embedding axis at ``channel_dim``."""
+        return cls("text", channel_dim, 1, discrete=True)
+
+    @classmethod
+    def series(cls, channel_dim: int | None = 1) -> Traits:
+        """Series (examples, channels, time)."""
+        return cls("series", channel_dim, 1)
+
+    @classmethod
+    def table(cls) -> Traits:
+        """Rows of columns (examples, columns)."""
+        return cls("table", None, 1)
