@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
 
 import annotated_types
 import numpy as np
 import pydantic
 import pydantic.dataclasses
-import torch
 
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
 from pnpxai.registry import every, qualified_name
+from pnpxai.settings import comparable, decoded, encoded, shown
 
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
@@ -157,7 +156,7 @@ class Declared:
         kept = {name: getattr(self, name) for name, field in self._fields.items() if not field.mark(Bound)}
         if not changed_only:
             return kept
-        return {n: v for n, v in kept.items() if _comparable(v, self) != _comparable(self._default_value(n), self)}
+        return {n: v for n, v in kept.items() if comparable(v, self) != comparable(self._default_value(n), self)}
 
     @classmethod
     def _default_value(cls, name: str) -> Any:
@@ -171,7 +170,7 @@ class Declared:
         Raises:
             ArgumentError: a setting cannot be written (a lambda, a layer that is not the model's); names the field.
         """
-        written = {name: _encode(value, name, self) for name, value in self.settings().items()}
+        written = {name: encoded(value, name, self) for name, value in self.settings().items()}
         return {"type": _type_name(type(self))} | written
 
     @classmethod
@@ -183,7 +182,7 @@ class Declared:
             model: the model to bind to, where the class has one.
         """
         target = _find_type(cls, data)
-        values = {name: _decode(value, name, model) for name, value in data.items() if name != "type"}
+        values = {name: decoded(value, name, model, _build) for name, value in data.items() if name != "type"}
         if "model" in target._fields:
             values["model"] = model
         return target(**values)
@@ -191,13 +190,13 @@ class Declared:
     def __repr__(self) -> str:
         changed = self.settings(changed_only=True)
         searched = {n for n, field in self._fields.items() if field.mark(Range) or field.mark(Choice)}
-        shown = {n: v for n, v in self.settings().items() if n in searched or n in changed}
-        return f"{type(self).__name__}({', '.join(f'{n}={_shown(v, self)}' for n, v in shown.items())})"
+        listed = {n: v for n, v in self.settings().items() if n in searched or n in changed}
+        return f"{type(self).__name__}({', '.join(f'{n}={shown(v, self)}' for n, v in listed.items())})"
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Declared):
             return NotImplemented
-        return _comparable(self.settings(), self) == _comparable(other.settings(), other)
+        return comparable(self.settings(), self) == comparable(other.settings(), other)
 
     def __hash__(self) -> int:
         return hash(repr(self))
@@ -301,33 +300,6 @@ def _number_type(annotation: Any) -> type:
     return annotation if annotation in (int, float) else float
 
 
-def _comparable(value: Any, owner: Declared) -> Any:
-    """Return a stand-in for ``value`` that ``==`` compares by content: layers by name, tensors by value."""
-    if isinstance(value, torch.Tensor):
-        return (str(value.dtype), value.tolist())
-    if isinstance(value, torch.nn.Module):
-        return _layer_name(value, owner) or id(value)
-    if isinstance(value, Mapping):
-        return {key: _comparable(member, owner) for key, member in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(_comparable(member, owner) for member in value)
-    return value
-
-
-def _layer_name(layer: torch.nn.Module, owner: Declared) -> str | None:
-    model = getattr(owner, "model", None)
-    named: Iterator[tuple[str, torch.nn.Module]] = model.named_modules() if hasattr(model, "named_modules") else iter(())
-    return next((name for name, module in named if module is layer), None)
-
-
-def _shown(value: Any, owner: Declared) -> str:
-    if isinstance(value, torch.nn.Module):
-        return repr(_layer_name(value, owner) or type(value).__name__)
-    if isinstance(value, tuple):
-        return f"({', '.join(_shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
-    return getattr(value, "__qualname__", None) or repr(value)
-
-
 def _type_name(cls: type) -> str:
     return cls.__name__ if cls.__module__.startswith("pnpxai.") else qualified_name(cls)
 
@@ -353,52 +325,5 @@ def _loaded() -> list[type[Declared]]:
     return [cls for cls in below(Declared) if not cls.abstract]
 
 
-def _encode(value: Any, name: str, owner: Declared) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Declared):
-        return value.to_dict()
-    if isinstance(value, (tuple, list)):
-        return [_encode(member, name, owner) for member in value]
-    if isinstance(value, torch.Tensor):
-        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
-    if isinstance(value, torch.nn.Module):
-        found = _layer_name(value, owner)
-        if found is None:
-            raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
-        return {"layer": found}
-    where = qualified_name(value)
-    if callable(value) and _imported(where) is value:
-        return {"callable": where}
-    raise ArgumentError(
-        f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
-    )
-
-
-def _decode(value: Any, name: str, model: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_decode(member, name, model) for member in value)
-    if not isinstance(value, Mapping):
-        return value
-    if "type" in value:
-        return _find_type(Declared, value).from_dict(value, model)
-    if "tensor" in value:
-        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
-    if "layer" in value:
-        layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
-        if value["layer"] not in layers:
-            raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
-        return layers[value["layer"]]
-    found = _imported(value.get("callable", ""))
-    if found is None:
-        raise ArgumentError(f"from_dict: {name}: {value.get('callable')!r} is not loaded; import its module first")
-    return found
-
-
-def _imported(where: str) -> Callable[..., Any] | None:
-    """Return what a ``module:qualname`` names, without importing anything."""
-    module, _, path = where.partition(":")
-    try:
-        return functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
-    except (KeyError, AttributeError):
-        return None
+def _build(data: Mapping[str, Any], model: Any) -> Declared:
+    return _find_type(Declared, data).from_dict(data, model)

@@ -136,7 +136,9 @@ def _boxes(sizes: tuple[int, ...], window: tuple[int, ...], move: Any) -> list[t
 
 def _spread(losses: Tensor, windows: list[_Window], tensors: Tensors) -> list[Tensor]:
     """Give every cell the mean loss of the windows that cover it."""
-    totals = [torch.zeros(x.shape, dtype=x.dtype if x.is_floating_point() else losses.dtype, device=x.device) for x in tensors]
+    totals = [
+        torch.zeros(x.shape, dtype=x.dtype if x.is_floating_point() else losses.dtype, device=x.device) for x in tensors
+    ]
     counts = [torch.zeros(x.shape[1:], device=x.device) for x in tensors]
     for k, window in enumerate(windows):
         total = totals[window.input]

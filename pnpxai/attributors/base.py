@@ -166,7 +166,9 @@ def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
         value = value.detach().to(tensor.device, tensor.dtype)
         check_finite(name, (value,))
         if value.shape != tensor.shape and value.shape != (1, *tensor.shape[1:]) and value.ndim > 0:
-            raise ShapeError(f"{name}: expected shape {tuple(tensor.shape)}, one row or a number, got {tuple(value.shape)}")
+            raise ShapeError(
+                f"{name}: expected shape {tuple(tensor.shape)}, one row or a number, got {tuple(value.shape)}"
+            )
         return value.expand(tensor.shape)
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         filled = torch.full_like(tensor, value)

@@ -45,9 +45,7 @@ class LayerGradCam(Attributor):
     Signed unless ``relu_attributions=True``: the paper's ReLU hides evidence against the class.
     """
 
-    def __init__(
-        self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(forward_func)
         self.layer = layer
         self.device_ids = device_ids
@@ -98,9 +96,7 @@ class UpsampledGradCam(Attributor):
         """Return the rows of ``LayerGradCam``, and one more to find the layer where none was given."""
         return super().cost(inputs, **settings) + (self.layer is None)
 
-    def attribute(
-        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None
-    ) -> Tensor:
+    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
         """Return a signed map (examples, 1, ...) with the spatial sizes of the (first) input.
 
         Raises:

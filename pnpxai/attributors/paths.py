@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, broadcast_baselines, completeness_gap, prepared
+from pnpxai.attributors.base import (
+    Attributor,
+    Baselines,
+    broadcast_baselines,
+    completeness_gap,
+    prepared,
+)
 from pnpxai.engine.batching import Block, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import gradient_sum, perturbed_scores
@@ -20,9 +26,7 @@ from pnpxai.tensors import Tensors, like
 
 __all__ = ["IntegratedGradients", "Quadrature", "quadrature"]
 
-Quadrature: TypeAlias = Literal[
-    "gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"
-]
+Quadrature: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"]
 
 
 def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:

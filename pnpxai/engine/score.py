@@ -148,7 +148,9 @@ def select_output(output: Any) -> Tensor:
     )
 
 
-def gradient(score: Score, inputs: Tensors, *, seed_by_score: bool = False, **grad_kwargs: Any) -> tuple[Tensors, Tensor]:
+def gradient(
+    score: Score, inputs: Tensors, *, seed_by_score: bool = False, **grad_kwargs: Any
+) -> tuple[Tensors, Tensor]:
     """Return the gradient of the summed scores with respect to ``inputs``, and the scores.
 
     The inputs are not touched, also where the model edits them in place. An input that the score does not depend on
@@ -212,7 +214,9 @@ def _normal_target(target: Any, size: int) -> Any:
         if target.numel() == 1:
             return (int(target),)
         if target.ndim == 0 or target.shape[0] != size:
-            raise ArgumentError(f"target: expected one entry for each of {size} examples, got shape {tuple(target.shape)}")
+            raise ArgumentError(
+                f"target: expected one entry for each of {size} examples, got shape {tuple(target.shape)}"
+            )
         return target.detach().reshape(size, -1).long()
     if isinstance(target, tuple):
         return tuple(_index(member) for member in target)

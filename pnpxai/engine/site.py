@@ -144,7 +144,9 @@ class AtSites:
                 if several and value.requires_grad and other != k and leaves:
                     reached = torch.autograd.grad(value.sum(), leaves, allow_unused=True, retain_graph=True)
                     if any(gradient is not None for gradient in reached):
-                        raise ArgumentError(f"layer: {self.places[k]} depends on {self.places[other]}; take one of them")
+                        raise ArgumentError(
+                            f"layer: {self.places[k]} depends on {self.places[other]}; take one of them"
+                        )
             leaf = own(value).requires_grad_(several)
             found[k].append(leaf)
             return leaf.clone()

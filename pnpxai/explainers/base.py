@@ -92,7 +92,9 @@ class Explainer(Declared, abstract=True):
         if cls.needs_module and not facts.is_module:
             return f"needs a torch.nn.Module; {facts.name} hides its layers"
         if cls.needs and not cls.needs & facts.parts:
-            return f"needs {' or '.join(sorted(cls.needs))}; {facts.name} has {', '.join(sorted(facts.parts)) or 'none'}"
+            return (
+                f"needs {' or '.join(sorted(cls.needs))}; {facts.name} has {', '.join(sorted(facts.parts)) or 'none'}"
+            )
         if cls.needs_gradient and traits is not None and traits.discrete:
             return "differentiates its inputs, which are ids here; give layer=, the embedding"
         return None

@@ -111,7 +111,10 @@ class Explanation:
         folder = Path(folder)
         if not (folder / "explanation.json").exists():
             raise ArgumentError(f"folder: {folder} holds no explanation.json")
-        facts, tensors = json.loads((folder / "explanation.json").read_text()), load_file(folder / "tensors.safetensors")
+        facts, tensors = (
+            json.loads((folder / "explanation.json").read_text()),
+            load_file(folder / "tensors.safetensors"),
+        )
 
         def group(prefix: str) -> Tensors:
             return tuple(tensors[f"{prefix}.{k}"] for k in range(sum(n.startswith(f"{prefix}.") for n in tensors)))

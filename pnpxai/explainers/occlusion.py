@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, TypeAlias
 
-
 from torch import Tensor
 
 from pnpxai.attributors import Occlusion as Backend

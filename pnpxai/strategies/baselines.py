@@ -75,7 +75,9 @@ class GaussianBlur(Baseline):
         from torchvision.transforms.functional import gaussian_blur
 
         if values.ndim != 4:
-            raise ArgumentError(f"GaussianBlur: expected pictures (examples, channels, y, x), got {values.ndim} dimensions")
+            raise ArgumentError(
+                f"GaussianBlur: expected pictures (examples, channels, y, x), got {values.ndim} dimensions"
+            )
         # the border is reflected, which needs a kernel of less than twice the side
         size = [
             min(width, 2 * side - 1)

@@ -49,4 +49,6 @@ class NoNormalization(Normalization):
 
 
 def _over(values: Tensor, scale: Tensor) -> Tensor:
-    return torch.where(scale > 0, values / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(values))
+    return torch.where(
+        scale > 0, values / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(values)
+    )

@@ -1,0 +1,98 @@
+"""Settings as values: compared by content, shown, written to JSON and read back."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from pnpxai.errors import ArgumentError
+from pnpxai.registry import qualified_name
+
+__all__ = ["comparable", "decoded", "encoded", "shown"]
+
+
+def comparable(value: Any, owner: Any) -> Any:
+    """Return a stand-in for ``value`` that ``==`` compares by content: layers by name, tensors by value."""
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), value.tolist())
+    if isinstance(value, torch.nn.Module):
+        return _layer_name(value, owner) or id(value)
+    if isinstance(value, Mapping):
+        return {key: comparable(member, owner) for key, member in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(comparable(member, owner) for member in value)
+    return value
+
+
+def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
+    model = getattr(owner, "model", None)
+    named: Iterator[tuple[str, torch.nn.Module]] = (
+        model.named_modules() if hasattr(model, "named_modules") else iter(())
+    )
+    return next((name for name, module in named if module is layer), None)
+
+
+def shown(value: Any, owner: Any) -> str:
+    """Return a setting as ``repr`` shows it."""
+    if isinstance(value, torch.nn.Module):
+        return repr(_layer_name(value, owner) or type(value).__name__)
+    if isinstance(value, tuple):
+        return f"({', '.join(shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def encoded(value: Any, name: str, owner: Any) -> Any:
+    """Return the JSON form of a setting called ``name``."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, (tuple, list)):
+        return [encoded(member, name, owner) for member in value]
+    if isinstance(value, torch.Tensor):
+        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, torch.nn.Module):
+        found = _layer_name(value, owner)
+        if found is None:
+            raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
+        return {"layer": found}
+    where = qualified_name(value)
+    if callable(value) and _imported(where) is value:
+        return {"callable": where}
+    raise ArgumentError(
+        f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
+    )
+
+
+def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any], Any], Any]) -> Any:
+    """Return what ``encoded`` wrote; ``build(data, model)`` makes a declared value of its dictionary."""
+    if isinstance(value, list):
+        return tuple(decoded(member, name, model, build) for member in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "type" in value:
+        return build(value, model)
+    if "tensor" in value:
+        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+    if "layer" in value:
+        layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
+        if value["layer"] not in layers:
+            raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
+        return layers[value["layer"]]
+    found = _imported(value.get("callable", ""))
+    if found is None:
+        raise ArgumentError(f"from_dict: {name}: {value.get('callable')!r} is not loaded; import its module first")
+    return found
+
+
+def _imported(where: str) -> Callable[..., Any] | None:
+    """Return what a ``module:qualname`` names, without importing anything."""
+    module, _, path = where.partition(":")
+    try:
+        return functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
+    except (KeyError, AttributeError):
+        return None
