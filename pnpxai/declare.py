@@ -7,7 +7,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self, dataclass_transform
+from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import annotated_types
 import numpy as np
@@ -20,8 +20,10 @@ from pnpxai.settings import comparable, decoded, encoded, shown
 
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
+D = TypeVar("D", bound="Declared")
+
 Tunable = tuple[type, dict[str, Any]]
-"""What may be searched: ``(float | int, {"low", "high", ...})``, ``(list, {"choices"})`` or ``(a strategy class, {"choices"})``."""
+"""What may be searched: ``(float | int, {"low", "high", ...})`` or ``(list | a strategy class, {"choices"})``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,12 @@ class _Field:
         return self.default is dataclasses.MISSING
 
 
+def _field(annotation: Any, default: Any, keyword_only: bool) -> _Field:
+    if isinstance(default, dataclasses.Field):
+        return _Field(annotation, default.default, keyword_only or default.kw_only is True)
+    return _Field(annotation, default, keyword_only)
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 class Declared:
     """A frozen value whose annotated fields are its settings.
@@ -101,7 +109,7 @@ class Declared:
         cls.abstract = abstract
         cls._keyword_only = keyword_only or by_name_only
         cls._added = {
-            name: _Field(annotation, cls.__dict__.get(name, dataclasses.MISSING), by_name_only)
+            name: _field(annotation, cls.__dict__.get(name, dataclasses.MISSING), by_name_only)
             for name, annotation in inspect.get_annotations(cls, eval_str=True).items()
             if typing.get_origin(annotation) is not ClassVar and annotation is not ClassVar
         }
@@ -304,25 +312,25 @@ def _type_name(cls: type) -> str:
     return cls.__name__ if cls.__module__.startswith("pnpxai.") else qualified_name(cls)
 
 
-def _find_type(base: type[Declared], data: Mapping[str, Any]) -> type[Declared]:
+def _find_type(base: type[D], data: Mapping[str, Any]) -> type[D]:
     name = data.get("type")
     if not base.abstract:
         if name not in (None, _type_name(base)):
             raise ArgumentError(f"from_dict: expected settings of {base.__name__}, got those of {name!r}")
         return base
-    known = {_type_name(cls): cls for cls in (every(base) if base is not Declared else _loaded())}
+    known = {_type_name(cls): cls for cls in (every(base) if base is not Declared else _loaded(base))}
     if name not in known:
         raise ArgumentError(f"from_dict: no class {name!r} is loaded{did_you_mean(str(name), known)}")
     return known[name]
 
 
-def _loaded() -> list[type[Declared]]:
-    def below(cls: type[Declared]) -> Iterator[type[Declared]]:
+def _loaded(base: type[D]) -> list[type[D]]:
+    def below(cls: type[D]) -> Iterator[type[D]]:
         for child in cls.__subclasses__():
             yield child
             yield from below(child)
 
-    return [cls for cls in below(Declared) if not cls.abstract]
+    return [cls for cls in below(base) if not cls.abstract]
 
 
 def _build(data: Mapping[str, Any], model: Any) -> Declared:

@@ -18,7 +18,7 @@ _PALETTE = "RdBu_r"
 
 
 def as_picture(values: Tensor) -> np.ndarray:
-    """Return an input (channels, height, width) or (height, width) as an array that matplotlib shows, scaled to 0 ... 1."""
+    """Return an input ([channels,] height, width) as an array that matplotlib shows, scaled to 0 ... 1."""
     array = values.detach().float().cpu().numpy()
     if array.ndim == 3:
         array = np.moveaxis(array, 0, -1) if array.shape[0] in (3, 4) else array.mean(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -29,10 +29,8 @@ def comparable(value: Any, owner: Any) -> Any:
 
 
 def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
-    model = getattr(owner, "model", None)
-    named: Iterator[tuple[str, torch.nn.Module]] = (
-        model.named_modules() if hasattr(model, "named_modules") else iter(())
-    )
+    named_modules = getattr(getattr(owner, "model", None), "named_modules", None)
+    named: Iterable[tuple[str, torch.nn.Module]] = named_modules() if named_modules is not None else ()
     return next((name for name, module in named if module is layer), None)
 
 

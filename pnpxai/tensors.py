@@ -33,7 +33,7 @@ def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
     Raises:
         ArgumentError: it is neither a tensor nor a non-empty tuple (or list) of tensors.
     """
-    members = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    members: tuple[Any, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for member in members:
         if not isinstance(member, Tensor):
             raise ArgumentError(
@@ -84,7 +84,8 @@ def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
             where = f"{name}[{k}]" if len(tensors) > 1 else name
             first = bad.nonzero()[0].tolist()
             raise NonFiniteError(
-                f"{where}: expected finite numbers, got {int(bad.sum())} NaN or infinite ones (the first at index {first})"
+                f"{where}: expected finite numbers, got {int(bad.sum())} NaN or infinite ones "
+                f"(the first at index {first})"
             )
 
 
@@ -135,5 +136,5 @@ def take_rows(structure: Any, rows: Tensor, size: int) -> Any:
 
 
 def sum_rows(tensor: Tensor, size: int) -> Tensor:
-    """Return (size,) sums of ``tensor`` over everything but the examples (of which its first dimension holds a multiple)."""
+    """Return (size,) sums of ``tensor`` over all but the examples, of which its first dimension holds a multiple."""
     return tensor.reshape(size, -1).sum(1) if tensor.ndim and tensor.shape[0] % size == 0 else tensor.sum().expand(size)

@@ -114,7 +114,7 @@ class UpsampledGradCam(Attributor):
                 raise UnsuitableError("GradCam: no convolution with several positions lies on the way to the score")
             coarse = as_tuple(LayerGradCam(self.forward_func, layer).attribute(inputs, target, additional_forward_args))
             sizes = tensors[0].shape[2:]
-            if len(coarse) > 1 or coarse[0].ndim != tensors[0].ndim or not sizes:
+            if len(coarse) != 1 or coarse[0].ndim != tensors[0].ndim or not sizes:
                 raise UnsuitableError(
                     f"GradCam: expected a layer with one map of {len(sizes)} spatial dimensions, "
                     f"got {[tuple(c.shape) for c in coarse]}"

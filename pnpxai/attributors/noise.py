@@ -177,7 +177,7 @@ def _check(nt_type: str, nt_samples: int) -> None:
 
 
 def _deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
-    given = stdevs if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
+    given: tuple[Deviation, ...] = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
     if len(given) != len(tensors):
         raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(given)}")
     scales: list[Tensor | float] = []

@@ -58,7 +58,8 @@ class _Step(torch.autograd.Function):
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, relevance: Tensor) -> Any:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        (relevance,) = grad_outputs
         with torch.enable_grad():
             shares = ctx.rule.share(tuple(own(x) for x in ctx.saved_tensors), relevance)
         return None, None, *(share.detach() for share in shares)
@@ -144,10 +145,10 @@ _ROUTES = set(
     "moveaxis contiguous clone squeeze unsqueeze cat concat concatenate stack hstack vstack chunk split tensor_split "
     "unbind expand expand_as repeat repeat_interleave tile index_select gather take_along_dim narrow select pad "
     "max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices "
-    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d max amax maximum dropout dropout1d dropout2d dropout3d "
-    "alpha_dropout feature_alpha_dropout to float double half bfloat16 type type_as cpu cuda roll flip rot90 unfold "
-    "pixel_shuffle pixel_unshuffle channel_shuffle masked_fill where tril triu diagonal atleast_1d atleast_2d "
-    "as_subclass alias requires_grad detach data positive copy".split()
+    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d max amax maximum dropout dropout1d dropout2d "
+    "dropout3d alpha_dropout feature_alpha_dropout to float double half bfloat16 type type_as cpu cuda roll flip "
+    "rot90 unfold pixel_shuffle pixel_unshuffle channel_shuffle masked_fill where tril triu diagonal atleast_1d "
+    "atleast_2d as_subclass alias requires_grad detach data positive copy".split()
 )
 
 

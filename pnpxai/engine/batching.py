@@ -100,7 +100,8 @@ def in_blocks(
                 continue
             if len(block) == 1:
                 raise OutOfMemoryError(
-                    "a single row does not fit in memory; use smaller inputs, a smaller dtype, or a device with more memory"
+                    "a single row does not fit in memory; use smaller inputs, a smaller dtype, "
+                    "or a device with more memory"
                 )
             # outside the except clause, whose traceback would keep the failed pass alive
             limit = max(1, len(block) // 2)

@@ -14,7 +14,7 @@ from pnpxai.tensors import Tensors
 __all__ = ["gradient_sum", "perturbed_scores"]
 
 Points = Callable[[Block], Tensors]
-"""Gives the rows of a block: tensors of shape (len(block), ...), step after step, each for all examples of the block."""
+"""Gives the rows of a block: tensors (len(block), ...), step after step, each for all examples of the block."""
 
 
 def gradient_sum(

@@ -11,23 +11,13 @@ from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 
-__all__ = ["Stream", "content_key", "generator"]
+__all__ = ["Stream", "generator"]
 
 
 def generator(*path: object) -> torch.Generator:
     """Return a CPU generator that is seeded by a path such as ``(seed, "noise", k)``."""
     digest = hashlib.blake2b(repr(path).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-
-
-def content_key(*tensors: Tensor) -> str:
-    """Return a key of an example's content (dtype, shape and bytes)."""
-    digest = hashlib.blake2b(digest_size=12)
-    for tensor in tensors:
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class Stream:
         return self if self.ids is None else Stream(self.seed, tuple(self.ids[row] for row in rows))
 
     def normal(self, like: Tensor, *path: object) -> Tensor:
-        """Draw standard normal numbers for each example of ``like``: of its shape, or (1, ...) where all share the draw."""
+        """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) where all share them."""
         return self._draw(like, path, torch.randn)
 
     def uniform(self, like: Tensor, *path: object) -> Tensor:

@@ -116,6 +116,11 @@ class AtSites:
         self.places = tuple(places)
 
     def __call__(self, *values_and_call: Any) -> Any:
+        """Return the model's output with the given values at the places; the last argument is the call.
+
+        Raises:
+            ShapeError: a value has another shape than what it stands in for.
+        """
         *values, call = values_and_call
         offsets = [sum(call.counts[:k]) for k in range(len(self.places))]
         taken = [0] * len(self.places)

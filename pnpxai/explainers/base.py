@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator
@@ -14,36 +14,20 @@ from torch import Tensor
 from pnpxai.attributors.base import Attributor, Configured, FromInputs
 from pnpxai.declare import Bound, Declared
 from pnpxai.detector import ModelFacts, detect
+from pnpxai.engine.arguments import Arguments, Extractor
 from pnpxai.engine.guard import borrowed
-from pnpxai.engine.score import Score, Target, select_output
+from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
-from pnpxai.engine.site import AtSites, Call, find_places
+from pnpxai.engine.site import AtSites, find_places
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, own
 from pnpxai.traits import Traits
 
-__all__ = ["Explainer", "Extractor", "baselines_by", "fitting", "model_call"]
+__all__ = ["Explainer", "baselines_by", "fitting"]
 
-Extractor: TypeAlias = Callable[[Any], Any] | None
 LayerSpec: TypeAlias = Annotated[Any, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
-
-
-def model_call(inputs: Any, extractor: Extractor, additional: Extractor) -> Call:
-    """Return the call that explains ``inputs``: what is explained as ``args`` (or ``kwargs``, from a mapping), then the rest.
-
-    Args:
-        inputs: a tensor, a tuple of tensors, a mapping of keyword arguments, or anything that the extractors read.
-        extractor: takes the explained arguments out of ``inputs``; by default all of it is explained.
-        additional: takes the model's further arguments out of ``inputs``.
-    """
-    explained = inputs if extractor is None else extractor(inputs)
-    if isinstance(explained, Mapping):
-        return Call((), dict(explained))
-    extra = () if additional is None else additional(inputs)
-    extra = extra if isinstance(extra, tuple) else tuple(extra) if isinstance(extra, list) else (extra,)
-    return Call((as_tuple(explained), extra))
 
 
 def baselines_by(baseline_fn: Baseline) -> FromInputs:
@@ -106,7 +90,7 @@ class Explainer(Declared, abstract=True):
 
     @property
     def forward_func(self) -> Callable[..., Any]:
-        """What the backend differentiates or perturbs: the model, as a function of the layer's values if one is given."""
+        """What the backend differentiates or perturbs: the model, as a function of the layer's values where given."""
         if self.layer is None or not self.layer_is_site:
             return self.model
         return AtSites(self.model, find_places(self.model, self.layer))
@@ -123,7 +107,7 @@ class Explainer(Declared, abstract=True):
         Raises:
             ArgumentError: an argument cannot be used; the message says how to mend it.
         """
-        return self._run(inputs, targets, seed, with_gap=False)[0]
+        return self._run(self.arguments(inputs), targets, seed, with_gap=False)[0]
 
     def explain(self, inputs: Any, targets: Target = None, *, seed: int | Stream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
@@ -137,15 +121,18 @@ class Explainer(Declared, abstract=True):
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            attributions, gap = self._run(inputs, targets, seed, with_gap=True)
+            attributions, gap = self._run(self.arguments(inputs), targets, seed, with_gap=True)
         seconds = time.perf_counter() - start
+        arguments = self.arguments(inputs)
+        with borrowed(self.model, gradients=False):
+            scores = arguments.score(self.model, targets)(tuple(own(x) for x in arguments.explained))
         return Explanation(
             explainer=type(self).__name__,
             settings={name: value for name, value in self.settings().items() if value is not None},
             attributions=as_tuple(attributions, "attributions"),
-            inputs=self.explained(inputs),
+            inputs=arguments.explained,
             targets=targets,
-            scores=self.scores(inputs, targets),
+            scores=scores,
             gap=gap,
             seconds=seconds,
             warnings=tuple(str(warning.message) for warning in caught),
@@ -153,76 +140,60 @@ class Explainer(Declared, abstract=True):
 
     def cost(self, inputs: Any) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model."""
-        values = self.explained(inputs)
-        reading = batch_size(values) if self.layer is not None and self.layer_is_site else 0
-        return self.attributor().cost(values) + reading
+        arguments = self.arguments(inputs)
+        at_layer = self._at(arguments)
+        reading = batch_size(arguments.explained) if at_layer.layer is not None and self.layer_is_site else 0
+        return at_layer.attributor().cost(arguments.explained) + reading
 
-    def explained(self, inputs: Any) -> Tensors:
-        """Return the model's explained arguments in ``inputs``."""
-        call = model_call(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor)
-        return call.args[0] if call.args else tuple(v for v in call.kwargs.values() if isinstance(v, Tensor))
+    def arguments(self, inputs: Any) -> Arguments:
+        """Return what ``inputs`` mean to the model."""
+        return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor)
 
-    def scores(self, inputs: Any, targets: Target) -> Tensor:
-        """Return (examples,) the model's output at the targets."""
-        with borrowed(self.model, gradients=False):
-            tensors, forward, extra = self._whole(inputs)
-            return Score.of(forward, tensors, targets, extra)(tensors)
+    def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
+        """Do what ``attribute`` does, for arguments that have been read already."""
+        return self._run(arguments, targets, seed, with_gap=False)[0]
 
     def predictions(self, inputs: Any) -> Tensor | None:
         """Return (examples,) the index of the largest output, None for a model with a single one."""
+        call = self.arguments(inputs).call()
         with borrowed(self.model, gradients=False):
-            tensors, forward, extra = self._whole(inputs)
-            output = select_output(forward(*tensors, *extra))
+            output = select_output(self.model(*call.args, **call.kwargs))
         return None if output.ndim < 2 or output.shape[-1] == 1 else output.argmax(-1)
 
-    def _whole(self, inputs: Any) -> tuple[Tensors, Callable[..., Any], tuple[Any, ...]]:
-        call = model_call(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor)
-        if call.args:
-            return call.args[0], self.model, call.args[1]
-        names = [name for name, value in call.kwargs.items() if isinstance(value, Tensor)]
-        return self.explained(inputs), _by_keyword(self.model, names), (call,)
-
-    def _run(self, inputs: Any, targets: Target, seed: int | Stream, *, with_gap: bool) -> tuple[Any, Tensor | None]:
-        call = model_call(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor)
-        if call.kwargs and self.layer is None:
-            return self._by_arguments(call)._run(inputs, targets, seed, with_gap=with_gap)
+    def _run(
+        self, arguments: Arguments, targets: Target, seed: int | Stream, *, with_gap: bool
+    ) -> tuple[Any, Tensor | None]:
+        at = self._at(arguments)
+        if at is not self:
+            return at._run(arguments, targets, seed, with_gap=with_gap)
         with borrowed(self.model, gradients=self.needs_gradient):
-            values, extra = self._values(call)
-            arguments: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
+            values, extra = self._values(arguments)
+            given: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
             if self.stochastic:
-                arguments["seed"] = seed
+                given["seed"] = seed
             backend = self.attributor()
             if with_gap:
-                result, gap = backend.attribute_with_gap(values, **arguments)
+                result, gap = backend.attribute_with_gap(values, **given)
             else:
-                result, gap = backend.attribute(values, **arguments), None
+                result, gap = backend.attribute(values, **given), None
         members = as_tuple(result, "attributions")
         check_finite("attributions", members)
         return members[0] if len(members) == 1 else members, gap
 
-    def _values(self, call: Call) -> tuple[Tensors, tuple[Any, ...]]:
+    def _values(self, arguments: Arguments) -> tuple[Tensors, tuple[Any, ...]]:
+        """Return the tensors that the backend explains, and the further arguments of ``forward_func``."""
         if self.layer is None or not self.layer_is_site:
-            return call.args[0], call.args[1]
-        whole = Call((*call.args[0], *call.args[1]), {}) if call.args else call
-        values, at = AtSites(self.model, find_places(self.model, self.layer)).read(whole)
-        return values, (at,)
+            return arguments.explained, arguments.extra
+        values, call = AtSites(self.model, find_places(self.model, self.layer)).read(arguments.call())
+        return values, (call,)
 
-    def _by_arguments(self, call: Call) -> Explainer:
-        names = tuple(n for n, v in call.kwargs.items() if isinstance(v, Tensor) and v.is_floating_point())
-        if not names or not self.layer_is_site:
-            raise UnsuitableError(
-                f"{type(self).__name__}: the inputs {sorted(call.kwargs)} hold no floating point tensor to explain; "
-                "for token ids, give layer=, the embedding"
-            )
-        return self.replace(layer=names)
-
-
-def _by_keyword(model: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
-    def forward(*values_and_call: Any) -> Any:
-        *values, call = values_and_call
-        return model(**(call.kwargs | dict(zip(names, values, strict=True))))
-
-    return forward
+    def _at(self, arguments: Arguments) -> Explainer:
+        """Return the explainer at the named arguments, for inputs that came as a mapping."""
+        if not arguments.names or self.layer is not None:
+            return self
+        if not self.layer_is_site:
+            raise UnsuitableError(f"{type(self).__name__}: takes its inputs by position; give forward_arg_extractor=")
+        return self.replace(layer=arguments.names)
 
 
 def fitting(model: Any, traits: Traits | None, explainers: list[type[Explainer]]) -> dict[type[Explainer], str | None]:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 
 from pnpxai.attributors.base import Attributor
-from pnpxai.engine.seeds import Stream, content_key
+from pnpxai.engine.keys import content_key
+from pnpxai.engine.seeds import Stream
 from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import as_tuple, batch_size, like
 

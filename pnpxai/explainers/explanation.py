@@ -30,8 +30,8 @@ class Explanation:
         inputs: the explained arguments.
         targets: which output was explained.
         scores: (examples,) the model's output there.
-        gap: (examples,) how far the attributions are from complete (sums of differences) or conserving (relevance, after
-            biases and stabilisers took their parts); None if the method promises neither.
+        gap: (examples,) how far the attributions are from complete (sums of differences) or conserving (relevance,
+            after biases and stabilisers took their parts); None if the method promises neither.
         seconds: how long it took.
         warnings: what was warned of meanwhile.
     """

@@ -12,7 +12,7 @@ __all__ = ["GradCam"]
 
 
 class GradCam(Explainer):
-    """Channels of the last convolution weighted by their mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
+    """The last convolution's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
 
     Signed: the paper's ReLU, which hides evidence against the class, is left to post-processing. The layer is the last
     convolution that the score depends on and that keeps positions apart, unless ``layer`` names another.

@@ -16,7 +16,10 @@ __all__ = ["IntegratedGradients"]
 
 
 class IntegratedGradients(Explainer):
-    """Gradients integrated from a baseline to the input, times their difference. Sundararajan et al., 2017 (arXiv:1703.01365)."""
+    """Gradients integrated from a baseline to the input, times their difference.
+
+    Sundararajan et al., 2017 (arXiv:1703.01365).
+    """
 
     n_steps: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of points on the path."""

@@ -34,7 +34,10 @@ class CompositeLRP(Explainer, abstract=True):
 
 
 class LRPEpsilonPlus(CompositeLRP):
-    """z-plus rule at convolutions, epsilon rule elsewhere. Bach et al., 2015; Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10)."""
+    """z-plus rule at convolutions, epsilon rule elsewhere.
+
+    Bach et al., 2015; Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10).
+    """
 
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
     """Stabiliser of the epsilon rule: larger values drop weak, contradicting contributions."""

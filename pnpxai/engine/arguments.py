@@ -1,0 +1,83 @@
+"""The model's arguments in what a user passes as inputs: what is explained, and all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from pnpxai.engine.score import Score, Target
+from pnpxai.engine.site import Call
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, as_tuple
+
+__all__ = ["Arguments", "Extractor"]
+
+Extractor: TypeAlias = Callable[[Any], Any] | None
+"""Takes arguments of the model out of what the user passes as inputs."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What one batch of inputs means to the model.
+
+    Attributes:
+        explained: the tensors that are explained.
+        extra: the model's further positional arguments.
+        names: the keywords of the explained tensors, where the inputs are a mapping.
+        keywords: the other keyword arguments.
+    """
+
+    explained: Tensors
+    extra: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, inputs: Any, extractor: Extractor = None, additional: Extractor = None) -> Arguments:
+        """Find the arguments in ``inputs``.
+
+        Args:
+            inputs: a tensor, a tuple of tensors, a mapping of keyword arguments, or anything that the extractors read.
+            extractor: takes out what is explained; by default all of it, of a mapping its floating point tensors (its
+                first tensor, if all are ids).
+            additional: takes out the model's further arguments.
+        """
+        found = inputs if extractor is None else extractor(inputs)
+        extra = () if additional is None else additional(inputs)
+        if isinstance(found, Mapping):
+            rest = extra if isinstance(extra, Mapping) else {}
+            tensors = [name for name, value in found.items() if isinstance(value, Tensor)]
+            names = [name for name in tensors if found[name].is_floating_point()] or tensors[:1]
+            if not names:
+                raise ArgumentError(f"inputs: expected a mapping with tensors, got {sorted(map(str, found))}")
+            others = {name: value for name, value in found.items() if name not in names}
+            return cls(tuple(found[name] for name in names), (), tuple(names), others | dict(rest))
+        if isinstance(extra, Mapping):
+            raise ArgumentError("additional_forward_arg_extractor: a mapping goes with inputs that are a mapping; give a tuple")
+        return cls(as_tuple(found), tuple(extra) if isinstance(extra, (tuple, list)) else (extra,))
+
+    def call(self) -> Call:
+        """Return the call of the model."""
+        if self.names:
+            return Call((), self.keywords | dict(zip(self.names, self.explained, strict=True)))
+        return Call((*self.explained, *self.extra))
+
+    def score(
+        self,
+        model: Callable[..., Any],
+        target: Target = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> Score:
+        """Return the model's output at the target as a function of the explained tensors."""
+        if not self.names:
+            return Score.of(model, self.explained, target, self.extra, transform)
+        names = self.names
+
+        def by_keyword(*values_and_rest: Any) -> Any:
+            *values, rest = values_and_rest
+            return model(**(rest | dict(zip(names, values, strict=True))))
+
+        return Score.of(by_keyword, self.explained, target, (self.keywords,), transform)

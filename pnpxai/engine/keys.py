@@ -1,0 +1,61 @@
+"""Keys of content: of an example, of a model, of settings. Equal keys mean equal results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.guard import module_of
+from pnpxai.errors import ArgumentError
+from pnpxai.registry import qualified_name
+from pnpxai.tensors import Tensors, batch_size
+
+__all__ = ["content_key", "example_keys", "model_key", "settings_key"]
+
+
+def content_key(*tensors: Tensor) -> str:
+    """Return a key of an example's content (dtype, shape and bytes)."""
+    digest = hashlib.blake2b(digest_size=12)
+    for tensor in tensors:
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return digest.hexdigest()
+
+
+def example_keys(tensors: Tensors) -> tuple[str, ...]:
+    """Return a key for each example of a batch: its content, and its occurrence where the same content comes again."""
+    seen: dict[str, int] = {}
+    keys = []
+    for k in range(batch_size(tensors)):
+        key = content_key(*(x[k] for x in tensors))
+        seen[key] = seen.get(key, -1) + 1
+        keys.append(f"{key}.{seen[key]}" if seen[key] else key)
+    return tuple(keys)
+
+
+def model_key(model: Any, model_id: str | None = None) -> str:
+    """Return a key of a model: ``model_id`` if given, else its class and the bytes of its state.
+
+    Raises:
+        ArgumentError: the model is a plain function, whose state cannot be seen, and no ``model_id`` was given.
+    """
+    if model_id is not None:
+        return model_id
+    module: nn.Module | None = module_of(model)
+    if module is None:
+        raise ArgumentError("model_id: needed for a model that is no torch.nn.Module, as its state cannot be seen")
+    state = module.state_dict()
+    digest = hashlib.blake2b("".join(state).encode(), digest_size=12)
+    digest.update(content_key(*(value for value in state.values() if isinstance(value, Tensor))).encode())
+    return f"{qualified_name(type(module))}@{digest.hexdigest()}"
+
+
+def settings_key(settings: Mapping[str, Any]) -> str:
+    """Return a key of settings as ``to_dict`` gives them."""
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()

@@ -1,0 +1,1 @@
+"""(inputs, targets, attributions) -> one number per example."""

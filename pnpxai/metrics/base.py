@@ -1,0 +1,173 @@
+"""What all metrics share: one number per example, or NaN with a reason; a direction; a cost in forward rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from pnpxai.declare import Bound, Declared
+from pnpxai.engine.arguments import Arguments, Extractor
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.keys import content_key, example_keys
+from pnpxai.engine.score import Score, Target
+from pnpxai.engine.seeds import Stream
+from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
+from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.sharing import SharedRuns
+from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat
+
+__all__ = ["Measurement", "Metric", "Sample"]
+
+Category = Literal["faithfulness", "robustness", "complexity"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric on a batch.
+
+    Attributes:
+        values: (examples,) numbers, NaN where the metric is undefined.
+        reasons: for each example, why it is undefined, or None.
+        curves: what the numbers come from, by name, (examples, points).
+    """
+
+    values: Tensor
+    reasons: tuple[str | None, ...]
+    curves: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch as a metric sees it: what is explained, how it is scored, and the maps.
+
+    Attributes:
+        arguments: what the inputs mean to the model.
+        targets: which output.
+        score: the model's output at the targets.
+        attributions: one tensor for each explained argument.
+        stream: the random numbers of this measurement.
+        shared: masked runs that do not depend on the maps.
+    """
+
+    arguments: Arguments
+    targets: Target
+    score: Score
+    attributions: Tensors
+    stream: Stream
+    shared: SharedRuns
+
+    @property
+    def tensors(self) -> Tensors:
+        """The explained arguments of the model."""
+        return self.arguments.explained
+
+    def key(self, *more: object) -> str:
+        """Return a key of the examples, their targets and ``more``."""
+        target = self.score.target
+        of_target = content_key(target) if isinstance(target, Tensor) else repr(target)
+        return repr((example_keys(self.tensors), of_target, content_key(*flat(self.score.extra)), self.stream, more))
+
+
+class Metric(Declared, abstract=True, keyword_only=True):
+    """Judges attributions example by example; what an example gets never depends on its batch mates."""
+
+    model: Annotated[Callable[..., Any], Bound]
+    """The explained model."""
+    explainer: Annotated[Explainer | None, Bound] = None
+    """Makes the attributions where none are given, and again where the metric needs it."""
+    postprocessor: PostProcessor | None = dataclasses.field(default=None, kw_only=True)
+    """Turns the explainer's attributions into the maps that are judged."""
+    forward_arg_extractor: Extractor = dataclasses.field(default=None, kw_only=True)
+    """As the explainer's, from which it is taken where there is one."""
+    additional_forward_arg_extractor: Extractor = dataclasses.field(default=None, kw_only=True)
+    """As the explainer's, from which it is taken where there is one."""
+
+    higher_is_better: ClassVar[bool]
+    """The direction."""
+    category: ClassVar[Category]
+    """What it asks of a map."""
+    needs_explainer: ClassVar[bool] = False
+    """Whether it explains again, so that attributions alone are not enough."""
+    transform: ClassVar[Callable[[Tensor], Tensor] | None] = None
+
+    @abstractmethod
+    def judge(self, sample: Sample) -> Measurement:
+        """Return the measurement of a checked sample."""
+
+    @abstractmethod
+    def cost(self, inputs: Any) -> int:
+        """Return how many rows ``measure(inputs, targets, attributions)`` runs through the model, nothing shared."""
+
+    def measure(
+        self,
+        inputs: Any,
+        targets: Target,
+        attributions: Tensor | Tensors | None = None,
+        *,
+        seed: int | Stream = 0,
+        shared: SharedRuns | None = None,
+    ) -> Measurement:
+        """Judge attributions of a batch.
+
+        Args:
+            inputs: what the explainer was given.
+            targets: which output was explained.
+            attributions: the maps, with or without an axis of channels; by default the explainer makes them.
+            seed: fixes what is drawn at random.
+            shared: keeps masked runs for the next measurement of the same examples.
+
+        Raises:
+            ArgumentError: attributions are missing and there is no explainer, or they do not fit the inputs.
+        """
+        if self.needs_explainer and self.explainer is None:
+            raise UnsuitableError(f"{type(self).__name__}: explains again, so it needs explainer=")
+        if attributions is None:
+            attributions = self.explained(self.arguments(inputs), targets, seed)
+        maps = as_tuple(attributions, "attributions")
+        with borrowed(self.model, gradients=False):
+            arguments = self.arguments(inputs)
+            check_finite("inputs", arguments.explained)
+            score = arguments.score(self.model, targets, type(self).transform)
+            if batch_size(maps, "attributions") != score.size:
+                raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
+            undefined = ["attributions hold NaN or infinity" if bad else None for bad in _not_finite(maps, score.size)]
+            clean = tuple(torch.nan_to_num(m.detach(), 0.0, 0.0, 0.0) for m in maps)
+            sample = Sample(
+                arguments, targets, score, clean, Stream.of(seed), SharedRuns() if shared is None else shared
+            )
+            found = self.judge(sample)
+        reasons = tuple(bad or reason for bad, reason in zip(undefined, found.reasons, strict=True))
+        values = found.values.detach().clone()
+        values[torch.tensor([reason is not None for reason in reasons], device=values.device)] = float("nan")
+        return Measurement(values, reasons, found.curves)
+
+    def evaluate(self, inputs: Any, targets: Target, attributions: Tensor | Tensors | None = None) -> Tensor:
+        """Return (examples,) the values of ``measure``."""
+        return self.measure(inputs, targets, attributions).values
+
+    def explained(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
+        """Return the explainer's maps."""
+        if self.explainer is None:
+            raise ArgumentError(f"{type(self).__name__}: expected attributions, or an explainer that makes them")
+        raw = self.explainer.attribute_arguments(arguments, targets, seed)
+        return raw if self.postprocessor is None else self.postprocessor(raw)
+
+    def arguments(self, inputs: Any) -> Arguments:
+        """Return what ``inputs`` mean to the model."""
+        of = self if self.explainer is None else self.explainer
+        return Arguments.read(inputs, of.forward_arg_extractor, of.additional_forward_arg_extractor)
+
+    def examples(self, inputs: Any) -> int:
+        """Return the number of examples in ``inputs``."""
+        return batch_size(self.arguments(inputs).explained)
+
+
+def _not_finite(maps: Sequence[Tensor], size: int) -> list[bool]:
+    return [any(not bool(torch.isfinite(m[k]).all()) for m in maps) for k in range(size)]
