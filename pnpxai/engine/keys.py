@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.registry import qualified_name
 from pnpxai.tensors import Tensors, batch_size
 
-__all__ = ["content_key", "example_keys", "model_key", "settings_key"]
+__all__ = ["content_key", "example_keys", "model_key", "numbered", "settings_key"]
 
 
 def content_key(*tensors: Tensor) -> str:
@@ -28,15 +28,19 @@ def content_key(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def example_keys(tensors: Tensors) -> tuple[str, ...]:
-    """Return a key for each example of a batch: its content, and its occurrence where the same content comes again."""
+def numbered(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys with an occurrence number where one comes again."""
     seen: dict[str, int] = {}
-    keys = []
-    for k in range(batch_size(tensors)):
-        key = content_key(*(x[k] for x in tensors))
+    found = []
+    for key in keys:
         seen[key] = seen.get(key, -1) + 1
-        keys.append(f"{key}.{seen[key]}" if seen[key] else key)
-    return tuple(keys)
+        found.append(f"{key}.{seen[key]}" if seen[key] else key)
+    return tuple(found)
+
+
+def example_keys(tensors: Tensors) -> tuple[str, ...]:
+    """Return a key for each example of a batch: its content."""
+    return tuple(content_key(*(x[k] for x in tensors)) for k in range(batch_size(tensors)))
 
 
 def model_key(model: Any, model_id: str | None = None) -> str:

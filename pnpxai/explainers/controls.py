@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 
 from pnpxai.attributors.base import Attributor
-from pnpxai.engine.keys import content_key
+from pnpxai.engine.keys import example_keys
 from pnpxai.engine.seeds import Stream
 from pnpxai.explainers.base import Explainer
-from pnpxai.tensors import as_tuple, batch_size, like
+from pnpxai.tensors import as_tuple, like
 
 __all__ = ["InputOnly", "RandomMap"]
 
@@ -44,8 +44,7 @@ class _Random(Attributor):
 
     def attribute(self, inputs: Any, seed: int | Stream = 0, **arguments: Any) -> Any:
         tensors = as_tuple(inputs)
-        keys = tuple(content_key(*(x[k] for x in tensors)) for k in range(batch_size(tensors)))
-        stream = Stream(Stream.of(seed).seed, keys)
+        stream = Stream(Stream.of(seed).seed, example_keys(tensors))
         return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
 
 

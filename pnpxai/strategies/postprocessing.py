@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pnpxai.declare import Choice, Declared
 from pnpxai.strategies import normalization, pooling
+from pnpxai.traits import Traits
 from pnpxai.tensors import as_tuple, like
 
 __all__ = ["PostProcessor"]
@@ -22,6 +23,11 @@ class PostProcessor(Declared):
     """How a map is scaled."""
     channel_dim: int | None = 1
     """The axis of channels; None where there are none."""
+
+    @classmethod
+    def on(cls, traits: Traits) -> PostProcessor:
+        """Return the default on such data."""
+        return cls(pooling_fn="identity" if traits.channel_dim is None else "sum", channel_dim=traits.channel_dim)  # type: ignore[arg-type]
 
     def __call__(self, attributions: Tensor | tuple[Tensor, ...]) -> Any:
         """Return maps (examples, *positions), one for each tensor of attributions."""

@@ -1,0 +1,132 @@
+"""Examples in batches: what is explained, for which targets; split, and keyed by content."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.keys import example_keys, numbered
+from pnpxai.engine.seeds import Stream, generator
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import flat, map_tensors, take_rows
+
+__all__ = ["Batch", "Examples"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples.
+
+    Attributes:
+        inputs: what an explainer takes as inputs.
+        targets: (examples,) which output is explained; None for a model with one output.
+        labels: (examples,) the true classes, where they are known.
+        keys: a key for each example, unique within its ``Examples``.
+    """
+
+    inputs: Any
+    targets: Tensor | None
+    labels: Tensor | None
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Return some of the examples."""
+        index = torch.tensor(list(rows), dtype=torch.long)
+        inputs, targets, labels = (take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels))
+        return Batch(inputs, targets, labels, tuple(self.keys[row] for row in rows))
+
+    def stream(self, seed: int) -> Stream:
+        """Return random numbers that depend on the seed and each example, not on the batch."""
+        return Stream(seed, self.keys)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A sequence of batches."""
+
+    batches: tuple[Batch, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Any, Tensor | None, Tensor | None]]) -> Examples:
+        """Build examples of (inputs, targets, labels), each a batch; equal contents are told apart by their occurrence.
+
+        Raises:
+            ArgumentError: there is nothing, or a batch holds no tensor.
+        """
+        contents: list[str] = []
+        for inputs, _, _ in parts:
+            tensors = flat(inputs)
+            if not tensors or tensors[0].ndim == 0 or not len(tensors[0]):
+                raise ArgumentError("data: expected batches of tensors with at least one example")
+            own = tuple(t for t in tensors if t.ndim and t.shape[0] == len(tensors[0]))
+            contents += example_keys(own)
+        keys = iter(numbered(contents))
+        batches = [
+            Batch(inputs, targets, labels, tuple(itertools.islice(keys, len(flat(inputs)[0]))))
+            for inputs, targets, labels in parts
+        ]
+        if not batches:
+            raise ArgumentError("data: expected at least one example, got none")
+        return cls(tuple(batches))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of every example, in order."""
+        return tuple(key for batch in self.batches for key in batch.keys)
+
+    def take(self, numbers: Sequence[int]) -> Examples:
+        """Return the examples with these numbers, in the batches they come from.
+
+        Raises:
+            ArgumentError: a number is out of range, or none is given.
+        """
+        wanted = set(numbers)
+        if not wanted or min(wanted) < 0 or max(wanted) >= len(self):
+            raise ArgumentError(f"examples: expected numbers from 0 to {len(self) - 1}, got {sorted(wanted)}")
+        batches, start = [], 0
+        for batch in self.batches:
+            rows = [row for row in range(len(batch)) if start + row in wanted]
+            if rows:
+                batches.append(batch if len(rows) == len(batch) else batch.take(rows))
+            start += len(batch)
+        return Examples(tuple(batches))
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Examples, Examples]:
+        """Return a random part with about this fraction of the examples, and the rest; each has at least one.
+
+        Raises:
+            ArgumentError: there are fewer than two examples, or the fraction is not between 0 and 1.
+        """
+        if not 0 < fraction < 1:
+            raise ArgumentError(f"fraction: expected a number between 0 and 1, got {fraction!r}")
+        if len(self) < 2:
+            raise ArgumentError(f"examples: a part to tune on and one to decide on need at least 2, got {len(self)}")
+        order = torch.randperm(len(self), generator=generator(seed, "split")).tolist()
+        cut = min(max(1, round(fraction * len(self))), len(self) - 1)
+        return self.take(order[:cut]), self.take(order[cut:])
+
+    def first(self, count: int) -> Examples:
+        """Return the first examples, all if there are fewer."""
+        return self.take(range(min(count, len(self))))
+
+    def to(self, device: Any) -> Examples:
+        """Return the examples on a device."""
+        moved = [
+            Batch(*(map_tensors(lambda t: t.to(device), part) for part in (b.inputs, b.targets, b.labels)), b.keys)
+            for b in self.batches
+        ]
+        return Examples(tuple(moved))

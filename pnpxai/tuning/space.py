@@ -1,0 +1,89 @@
+"""From declared settings to what Optuna searches, under the parameter names of the original framework."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import optuna
+
+from pnpxai.declare import Declared
+from pnpxai.registry import by_name
+from pnpxai.strategies.base import Strategy
+from pnpxai.traits import Traits
+
+__all__ = ["contained", "parameters", "size", "suggest"]
+
+D = TypeVar("D", bound=Declared)
+
+
+def suggest(trial: optuna.Trial, value: D, prefix: str, traits: Traits | None = None) -> D:
+    """Return ``value`` with every searched setting replaced by what the trial suggests.
+
+    A number is called ``prefix.name``; a strategy ``prefix.name.method``, its own settings ``prefix.name.setting``.
+
+    Raises:
+        ArgumentError: the suggested settings are not legal together.
+    """
+    return value.replace(**{name: _one(trial, f"{prefix}.{name}", e, traits) for name, e in _entries(value, traits)})
+
+
+def _one(trial: optuna.Trial, name: str, entry: tuple[type, dict[str, Any]], traits: Traits | None) -> Any:
+    kind, options = entry
+    if kind is float:
+        return trial.suggest_float(name, **options)
+    if kind is int:
+        return trial.suggest_int(name, **options)
+    if kind is list:
+        return trial.suggest_categorical(name, options["choices"])
+    chosen = trial.suggest_categorical(f"{name}.method", options["choices"])
+    return suggest(trial, by_name(kind, chosen, name)(), name, traits)
+
+
+def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, Any]:
+    """Return the settings of ``value`` as the parameters of a trial."""
+    found: dict[str, Any] = {}
+    for name, (kind, _) in _entries(value, traits):
+        present = getattr(value, name)
+        if isinstance(present, Strategy) and issubclass(kind, Strategy):
+            found[f"{prefix}.{name}.method"] = present.name
+            found |= parameters(present, f"{prefix}.{name}", traits)
+        else:
+            found[f"{prefix}.{name}"] = present
+    return found
+
+
+def contained(value: Declared, traits: Traits | None = None) -> bool:
+    """Tell whether the settings of ``value`` lie in what is searched."""
+    return all(_holds(getattr(value, name), entry, traits) for name, entry in _entries(value, traits))
+
+
+def _holds(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | None) -> bool:
+    kind, options = entry
+    if kind is list:
+        return present in options["choices"]
+    if kind in (int, float):
+        if not options["low"] <= present <= options["high"]:
+            return False
+        steps = (present - options["low"]) / options["step"] if "step" in options else 0.0
+        return math.isclose(steps, round(steps), abs_tol=1e-6)
+    return present.name in options["choices"] and contained(present, traits)
+
+
+def size(value: Declared, traits: Traits | None = None) -> float:
+    """Return the number of configurations, infinite where a range has no steps."""
+    total = 1.0
+    for _, (kind, options) in _entries(value, traits):
+        if kind is list:
+            total *= len(options["choices"])
+        elif kind in (int, float):
+            step = options.get("step", 1 if kind is int else None)
+            total *= math.inf if step is None else round((options["high"] - options["low"]) / step) + 1
+        else:
+            total *= sum(size(by_name(kind, name, name)(), traits) for name in options["choices"])
+    return total
+
+
+def _entries(value: Declared, traits: Traits | None) -> Iterator[tuple[str, tuple[type, dict[str, Any]]]]:
+    return iter(value.get_tunables(traits).items())
