@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
@@ -17,7 +18,7 @@ from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import as_tuple
 
-__all__ = ["Candidate", "Cell", "evaluate", "judged"]
+__all__ = ["Candidate", "Cell", "Row", "evaluate", "evaluate_all", "judged"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class Cell:
     values: list[float] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
     seconds: float = 0.0
+
+    def extend(self, other: Cell) -> None:
+        """Add the values of further examples."""
+        self.values += other.values
+        self.reasons += other.reasons
+        self.seconds += other.seconds
 
     def array(self) -> np.ndarray:
         """Return the values as an array."""
@@ -89,14 +96,63 @@ def evaluate(
     candidate: Candidate, metric: Metric, examples: Examples, seed: int = 0, shared: SharedRuns | None = None
 ) -> Cell:
     """Return what a metric says of a candidate on all examples."""
-    whole = Cell()
-    for batch in examples:
-        _, cells, _ = judged(candidate, [metric], batch, seed, shared)
-        (cell,) = cells.values()
-        whole.values += cell.values
-        whole.reasons += cell.reasons
-        whole.seconds += cell.seconds
-    return whole
+    (row,) = evaluate_all([candidate], [metric], examples, seed=seed, shared=shared, keep=0)
+    return row.cells[type(metric).__name__]
+
+
+@dataclass
+class Row:
+    """What all metrics say of one candidate.
+
+    Attributes:
+        candidate: the candidate.
+        cells: the metrics' cells by name.
+        seconds: how long explaining took.
+        maps: the first examples' maps.
+    """
+
+    candidate: Candidate
+    cells: dict[str, Cell]
+    seconds: float = 0.0
+    maps: list[Tensor] = field(default_factory=list)
+
+
+def evaluate_all(
+    candidates: Sequence[Candidate],
+    metrics: Sequence[Metric],
+    examples: Examples,
+    *,
+    seed: int = 0,
+    shared: SharedRuns | None = None,
+    keep: int = 0,
+    show_progress: bool = False,
+) -> list[Row]:
+    """Return what metrics say of candidates on all examples, batch after batch.
+
+    Args:
+        candidates: what is judged.
+        metrics: by what.
+        examples: on what.
+        seed: fixes all draws.
+        shared: masked runs to share; those of a batch serve all candidates in any case.
+        keep: how many examples' maps to keep.
+        show_progress: show a progress bar.
+    """
+    shared = SharedRuns() if shared is None else shared
+    rows = [Row(c, {type(m).__name__: Cell() for m in metrics}) for c in candidates]
+    with tqdm(total=len(examples) * len(rows), desc="comparing", unit="map", disable=not show_progress) as bar:
+        for batch in examples:
+            for row in rows:
+                bar.set_postfix_str(row.candidate.label)
+                maps, cells, seconds = judged(row.candidate, metrics, batch, seed, shared)
+                row.seconds += seconds
+                for name, cell in cells.items():
+                    row.cells[name].extend(cell)
+                kept = len(row.maps)
+                if maps is not None and kept < keep:
+                    row.maps += [m.detach().cpu().clone() for m in maps[: keep - kept]]
+                bar.update(len(batch))
+    return rows
 
 
 def _refused(batch: Batch, refusal: Exception) -> Cell:

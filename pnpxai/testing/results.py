@@ -1,0 +1,189 @@
+"""Laws of results: their form, and that neither batch mates, memory layout nor the caller's modes change them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.site import AtSites, Call, find_places
+from pnpxai.errors import NonFiniteError
+from pnpxai.testing.subject import Subject, close, require
+from pnpxai.testing.zoo import Case
+
+__all__ = [
+    "check_alone_as_in_a_batch",
+    "check_caller_modes",
+    "check_detached",
+    "check_dtypes",
+    "check_form",
+    "check_frozen_parameters",
+    "check_layouts",
+    "check_non_finite_inputs",
+    "check_says_something",
+    "check_target_forms",
+]
+
+TOLERANCE = 1e-10
+
+
+def check_form(subject: Subject, case: Case) -> None:
+    """Maps have the shape of what they explain (a map without channels has one), numbers are one per example."""
+    results = subject.run(case)
+    if not subject.maps:
+        shapes = [tuple(r.shape) for r in results]
+        require(shapes == [(len(case),)], "form", f"expected one number for each of {len(case)} examples, got {shapes}")
+        return
+    explained = _explained(subject, case)
+    one_map = getattr(subject.make(case.model), "layer_is_site", True) is False
+    expected = explained[:1] if one_map else explained
+    require(len(results) == len(expected), "form", f"expected {len(expected)} tensors, got {len(results)}")
+    for result, value in zip(results, expected, strict=True):
+        flat = (value.shape[0], 1, *value.shape[2:])
+        fits = result.shape == value.shape or (value.ndim > 2 and tuple(result.shape) == flat)
+        require(fits, "form", f"expected a map of shape {tuple(value.shape)}, got {tuple(result.shape)}")
+
+
+def check_alone_as_in_a_batch(subject: Subject, case: Case) -> None:
+    """An example explained alone equals the same example in a batch, in any order."""
+    together = subject.run(case)
+    for k in range(len(case)):
+        alone = subject.run(case.take(slice(k, k + 1)))
+        row = tuple(t[k : k + 1] for t in together)
+        require(close(alone, row, TOLERANCE), "alone as in a batch", f"example {k}: {_off(alone, row)}")
+    order = list(range(len(case)))[::-1]
+    turned = replace(case.with_inputs(lambda t: t[order]), targets=[case.targets[k] for k in order])
+    back = tuple(t[order] for t in subject.run(turned))
+    require(close(back, together, TOLERANCE), "alone as in a batch", f"in another order: {_off(back, together)}")
+
+
+def check_says_something(subject: Subject, case: Case) -> None:
+    """A map is finite and not constant, and differs between inputs and (of a control: not) between targets."""
+    results = subject.run(case)
+    others = subject.run(case, targets=case.other_targets)
+    for result, other in zip(results, others, strict=True):
+        require(torch.isfinite(result).all(), "says something", "a map holds NaN or infinity")
+        for k in range(len(case)):
+            constant = result[k].numel() > 1 and float(result[k].std()) < 1e-9
+            require(not constant, "says something", f"the map of example {k} is constant")
+            same = k > 0 and close((result[k],), (result[k - 1],), 1e-6)
+            require(not same, "says something", f"examples {k - 1} and {k} have the same map")
+            ignores = not subject.control and close((result[k],), (other[k],), 1e-6)
+            require(not ignores, "says something", f"the map of example {k} does not depend on the target")
+
+
+def check_detached(subject: Subject, case: Case) -> None:
+    """Results hold no graph, share no memory, and are of the dtype and device of what they explain."""
+    results = subject.run(case)
+    storages = {t.untyped_storage().data_ptr() for t in _held(case)}
+    dtype = next(case.model.parameters()).dtype
+    for result in results:
+        require(not result.requires_grad, "detached", "a result requires a gradient")
+        require(not result.is_inference(), "detached", "a result was made under inference mode")
+        require(result.untyped_storage().data_ptr() not in storages, "detached", "a result shares the caller's memory")
+        require(_dense(result), "detached", "a result's elements share memory")
+        require(result.dtype == dtype, "dtype", f"expected {dtype}, got {result.dtype}")
+        require(result.device == case.tensors[0].device, "device", f"got {result.device}")
+
+
+def check_dtypes(subject: Subject, case: Case) -> None:
+    """Results follow the model's dtype and agree with float64 as far as the dtype allows."""
+    exact = subject.run(case)
+    for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None)):
+        found = subject.run(case.to(dtype))
+        for result, truth in zip(found, exact, strict=True):
+            require(result.dtype == dtype, "dtype", f"expected {dtype}, got {result.dtype}")
+            require(torch.isfinite(result).all(), "dtype", f"NaN or infinity in {dtype}")
+            if subject.control or not subject.maps:
+                continue
+            if tolerance is not None:
+                require(close((result,), (truth,), tolerance), "dtype", f"{dtype}: {_off((result,), (truth,))}")
+            alike = torch.cosine_similarity(result.double().flatten(), truth.flatten(), dim=0)
+            require(alike > 0.9, "dtype", f"{dtype}: its cosine to the float64 map is {float(alike):.2f}")
+
+
+def check_layouts(subject: Subject, case: Case) -> None:
+    """Non-contiguous, channels-last and expanded inputs give what plain ones do."""
+    plain = subject.run(case)
+    turned = subject.run(case.with_inputs(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1)))
+    require(close(turned, plain, TOLERANCE), "layouts", f"non-contiguous inputs: {_off(turned, plain)}")
+    if case.tensors[0].ndim == 4:
+        last = case.with_inputs(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
+        require(close(subject.run(last), plain, TOLERANCE), "layouts", "channels-last inputs give another result")
+    expanded = case.with_inputs(lambda t: t[:1].expand(len(case), *t.shape[1:]))
+    copied = expanded.with_inputs(lambda t: t.clone())
+    one, other = subject.run(expanded), subject.run(copied)
+    require(close(one, other, TOLERANCE), "layouts", f"expanded inputs: {_off(one, other)}")
+
+
+def check_caller_modes(subject: Subject, case: Case) -> None:
+    """The caller may be inside ``no_grad`` or ``inference_mode``, and have made the inputs there."""
+    plain = subject.run(case)
+    for mode in (torch.no_grad, torch.inference_mode, torch.enable_grad):
+        with mode():
+            found = subject.run(case.with_inputs(torch.Tensor.clone))
+        require(close(found, plain, TOLERANCE), "caller's modes", f"under {mode.__name__}: {_off(found, plain)}")
+        bound = any(t.is_inference() or t.requires_grad for t in found)
+        require(not bound, "caller's modes", f"a result made under {mode.__name__} cannot be used further")
+
+
+def check_frozen_parameters(subject: Subject, case: Case) -> None:
+    """A model whose parameters need no gradient gives the same."""
+    frozen = case.copy()
+    frozen.model.requires_grad_(False)
+    one, other = subject.run(frozen), subject.run(case)
+    require(close(one, other, TOLERANCE), "frozen parameters", _off(one, other))
+
+
+def check_target_forms(subject: Subject, case: Case) -> None:
+    """A target for each example as a list, tensor or array, and one for all as an int or a NumPy int, mean the same."""
+    listed = subject.run(case)
+    for form in (torch.tensor(case.targets), np.array(case.targets), [(t,) for t in case.targets]):
+        found = subject.run(case, targets=form)
+        require(close(found, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(found, listed)}")
+    for_all = subject.run(case, targets=[1] * len(case))
+    for one in (1, np.int64(1), torch.tensor(1), (1,), lambda output: output[:, 1]):
+        found = subject.run(case, targets=one)
+        require(close(found, for_all, TOLERANCE), "target forms", f"{type(one).__name__}: {_off(found, for_all)}")
+
+
+def check_non_finite_inputs(subject: Subject, case: Case) -> None:
+    """NaN and infinity among the inputs are refused, not explained."""
+    for bad in (float("nan"), float("inf")):
+        spoiled = case.with_inputs(torch.Tensor.clone)
+        where = next((t for t in spoiled.tensors if t.is_floating_point()), None)
+        if where is None:
+            return
+        where.view(-1)[1] = bad
+        with contextlib.suppress(NonFiniteError):
+            subject.run(spoiled)
+            require(False, "non-finite inputs", f"{bad} was explained instead of refused")
+
+
+def _explained(subject: Subject, case: Case) -> tuple[Tensor, ...]:
+    layer = getattr(subject.make(case.model), "layer", None)
+    if layer is None:
+        return case.tensors
+    with borrowed(case.model, gradients=False):
+        return AtSites(case.model, find_places(case.model, layer)).read(Call(case.tensors))[0]
+
+
+def _held(case: Case) -> list[Tensor]:
+    modules: nn.Module = case.model
+    return [*case.tensors, *modules.parameters(), *modules.buffers()]
+
+
+def _dense(tensor: Tensor) -> bool:
+    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+
+
+def _off(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> str:
+    shapes = [tuple(t.shape) for t in one], [tuple(t.shape) for t in other]
+    if shapes[0] != shapes[1]:
+        return f"shapes {shapes[0]}, not {shapes[1]}"
+    gaps = [float((a.detach().double() - b.detach().double()).abs().max()) for a, b in zip(one, other, strict=True)]
+    return f"off by up to {max(gaps):.3g}"
