@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
@@ -17,21 +17,17 @@ __all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_m
 
 ExplainerSpec: TypeAlias = str | type[Explainer] | Explainer | Candidate | Any
 """A name, a class, a configured explainer, a candidate, or anything with a candidate as ``best`` (a tuning result)."""
+D = TypeVar("D", Explainer, Metric)
 MetricSpec: TypeAlias = str | type[Metric] | Metric
 
 
 def as_explainer(spec: ExplainerSpec, model: Any, common: dict[str, Any] | None = None) -> Explainer:
-    """Return the explainer that ``spec`` names, on a model.
+    """Return the explainer that ``spec`` names, on a model; settings in ``common`` that it does not have are left out.
 
     Raises:
         ArgumentError: nothing is called so, or it is no explainer.
     """
-    if isinstance(spec, Explainer):
-        return spec
-    cls = by_name(Explainer, spec, "explainer") if isinstance(spec, str) else spec
-    if not (isinstance(cls, type) and issubclass(cls, Explainer)):
-        raise ArgumentError(f"explainer: expected a name, a class or an explainer, got {spec!r}")
-    return cls(model, **(common or {}))
+    return _built(Explainer, spec, model, common)
 
 
 def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None) -> Metric:
@@ -40,12 +36,17 @@ def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None
     Raises:
         ArgumentError: nothing is called so, or it is no metric.
     """
-    if isinstance(spec, Metric):
+    return _built(Metric, spec, model, common)
+
+
+def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) -> D:
+    if isinstance(spec, base):
         return spec
-    cls = by_name(Metric, spec, "metric") if isinstance(spec, str) else spec
-    if not (isinstance(cls, type) and issubclass(cls, Metric)):
-        raise ArgumentError(f"metric: expected a name, a class or a metric, got {spec!r}")
-    return cls(model, **{name: value for name, value in (common or {}).items() if name in cls.defaults()})
+    kind = base.__name__.lower()
+    cls = by_name(base, spec, kind) if isinstance(spec, str) else spec
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise ArgumentError(f"{kind}: expected a name, a class or a configured object, got {spec!r}")
+    return cls(model, **{name: value for name, value in (common or {}).items() if name in cls.defaults()})  # type: ignore[call-arg]
 
 
 def as_candidates(

@@ -139,7 +139,11 @@ def _snapshot(model: Any, tensors: tuple[Tensor, ...]) -> dict[type[LeftBehind],
     for table in vars(torch.nn.modules.module):
         if table.startswith("_global_") and table.endswith("hooks"):
             facts[HookLeft][table] = tuple(getattr(torch.nn.modules.module, table).values())
-    facts[RandomStateMoved] = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+    facts[RandomStateMoved] = {
+        "torch": torch.get_rng_state(),
+        "numpy": np.random.get_state(),
+        "python": random.getstate(),
+    }
     if torch.cuda.is_initialized():
         facts[RandomStateMoved]["cuda"] = tuple(torch.cuda.get_rng_state_all())
     facts[TorchSettingLeft] = {
@@ -168,9 +172,7 @@ def _note_module(facts: dict[type[LeftBehind], _Facts], name: str, module: nn.Mo
             _note_tensor(facts, f"{name}.{key}", buffer, BufferChanged)
 
 
-def _note_tensor(
-    facts: dict[type[LeftBehind], _Facts], name: str, tensor: Tensor, kind: type[LeftBehind]
-) -> None:
+def _note_tensor(facts: dict[type[LeftBehind], _Facts], name: str, tensor: Tensor, kind: type[LeftBehind]) -> None:
     facts[kind][name] = tensor.detach().clone()
     facts[FlagLeft][name] = tensor.requires_grad
     facts[HookLeft][name] = tuple((tensor._backward_hooks or {}).values())

@@ -102,6 +102,8 @@ class Subject:
     def of_metric(cls, metric: type[Metric], case: Case, **settings: Any) -> Subject:
         """Return a metric that judges gradients."""
         at = {} if case.layer is None else {"layer": case.layer}
+        if "channel_dim" in metric._fields:
+            settings = {"channel_dim": case.traits.channel_dim} | settings
 
         def make(model: Any) -> Metric:
             return metric(model, Gradient(model, **at), **settings)

@@ -172,9 +172,7 @@ def mlp(examples: int = 3, seed: int = 0) -> Case:
 
 def cnn(examples: int = 3, seed: int = 0) -> Case:
     """Return convolutions, max-pooling and a linear layer in a row."""
-    return calibrated(
-        "cnn", nets.plain_convolutions, _normal(2, 8, 8), Traits.image(), examples=examples, seed=seed
-    )
+    return calibrated("cnn", nets.plain_convolutions, _normal(2, 8, 8), Traits.image(), examples=examples, seed=seed)
 
 
 def skip_cnn(examples: int = 3, seed: int = 0) -> Case:
@@ -233,7 +231,6 @@ def resnet18(examples: int = 2, seed: int = 0) -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    make.__name__: functools.cache(make)
-    for make in (mlp, cnn, skip_cnn, series, two_inputs, tokens, vit, resnet18)
+    make.__name__: functools.cache(make) for make in (mlp, cnn, skip_cnn, series, two_inputs, tokens, vit, resnet18)
 }
 """Every case by name; each is built once. Checks give a case back as it was, so it can be shared."""

@@ -1,0 +1,64 @@
+"""Plug-and-play explanations for PyTorch models: find what fits, tune it, compare it, see how far to trust it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pnpxai.auto import AutoExplanation, AutoExplanationForImageClassification
+    from pnpxai.detector import detect
+    from pnpxai.examples import Examples
+    from pnpxai.experiment import Results, compare
+    from pnpxai.explainers.explanation import Explanation
+    from pnpxai.recommender import rank, recommend
+    from pnpxai.registry import every
+    from pnpxai.report import write_report
+    from pnpxai.traits import Traits
+    from pnpxai.tuning import TuningResult, tune
+
+__version__ = "0.2.0"
+__all__ = [
+    "AutoExplanation",
+    "AutoExplanationForImageClassification",
+    "Examples",
+    "Explanation",
+    "Results",
+    "Traits",
+    "TuningResult",
+    "compare",
+    "detect",
+    "every",
+    "rank",
+    "recommend",
+    "tune",
+    "write_report",
+]
+
+_HOMES = {
+    "AutoExplanation": "auto",
+    "AutoExplanationForImageClassification": "auto",
+    "Examples": "examples",
+    "Explanation": "explainers.explanation",
+    "Results": "experiment",
+    "Traits": "traits",
+    "TuningResult": "tuning",
+    "compare": "experiment",
+    "detect": "detector",
+    "every": "registry",
+    "rank": "recommender",
+    "recommend": "recommender",
+    "tune": "tuning",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pnpxai' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"pnpxai.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

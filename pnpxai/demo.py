@@ -1,0 +1,105 @@
+"""The main job on real scans: train a digit classifier in seconds, explain, tune, compare, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from pnpxai.auto import AutoExplanationForImageClassification
+from pnpxai.engine.seeds import generator
+from pnpxai.experiment import Results
+from pnpxai.report import write_report
+from pnpxai.tuning import TuningResult
+
+__all__ = ["digits", "run", "train"]
+
+TUNED = ("SmoothGrad", "IntegratedGradients", "Occlusion")
+_N_TRAIN = 1300
+
+
+def digits(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return (pictures, classes) to train on and held out: scans of handwritten digits, (n, 1, 8, 8) in 0 ... 1."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pictures = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
+    classes = torch.tensor(data.target)
+    order = torch.randperm(len(pictures), generator=generator(seed, "digits"))
+    pictures, classes = pictures[order], classes[order]
+    return (pictures[:_N_TRAIN], classes[:_N_TRAIN]), (pictures[_N_TRAIN:], classes[_N_TRAIN:])
+
+
+def train(pictures: Tensor, classes: Tensor, seed: int, n_epochs: int = 8, show_progress: bool = True) -> nn.Module:
+    """Return a small convolutional network, trained; the global random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, "weights").initial_seed())
+        model = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 10),
+        )  # fmt: skip
+        optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
+        for epoch in tqdm(range(n_epochs), desc="training", unit="epoch", disable=not show_progress):
+            order = torch.randperm(len(pictures), generator=generator(seed, "epoch", epoch))
+            for rows in order.split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(pictures[rows]), classes[rows]).backward()
+                optimizer.step()
+    return model.eval()
+
+
+def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, show_progress: bool = True) -> Results:
+    """Run the demonstration and write ``report.html``, ``tuned.json`` and the run's values into ``out``.
+
+    Args:
+        out: a folder, made if missing.
+        seed: fixes the data's order, the model's weights, every search and every draw.
+        n_trials: trials for each tuned explainer.
+        n_images: held-out digits to compare on; as many others to tune on.
+        show_progress: show progress bars.
+    """
+    console = Console()
+    out.mkdir(parents=True, exist_ok=True)
+    training, (pictures, classes) = digits(seed)
+    model = train(*training, seed, show_progress=show_progress)
+    with torch.no_grad():
+        accuracy = float((model(pictures).argmax(1) == classes).float().mean())
+    console.print(f"A small convolutional network reads {accuracy:.1%} of {len(classes)} held-out digits.\n")
+
+    tuning = AutoExplanationForImageClassification(model, (pictures[:n_images], classes[:n_images]), seed=seed)
+    console.print(str(tuning.recommended), highlight=False)
+    console.print()
+    results = [tuning.tune(name, n_trials=n_trials, show_progress=show_progress) for name in TUNED]
+    console.print(_gains(results))
+
+    part = slice(n_images, 2 * n_images)
+    deciding = AutoExplanationForImageClassification(model, (pictures[part], classes[part]), seed=seed)
+    compared = deciding.compare([*deciding.recommended, *results], show_progress=show_progress)
+    console.print(_ranking(compared))
+    console.print(f"[bold]{compared.decision.sentence()}[/bold]")
+
+    (out / "tuned.json").write_text(json.dumps([result.to_dict() for result in results], indent=1))
+    compared.save(out / "run")
+    report = write_report(compared, out / "report.html", command=f"pnpxai demo --seed {seed} --n-trials {n_trials}")
+    console.print(f"\nReport: {report}\nTuned settings: {out / 'tuned.json'}", soft_wrap=True, highlight=False)
+    return compared
+
+
+def _gains(results: list[TuningResult]) -> Table:
+    table = Table("explainer", "AbPC after tuning", "gain on held-out digits", "settings", title="Tuned")
+    for result in results:
+        table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), repr(result.explainer))
+    return table
+
+
+def _ranking(results: Results) -> Table:
+    summary = results.summary()
+    table = Table(*summary.columns, title=f"Compared on {results.facts['examples']} held-out digits")
+    for row in summary.itertuples(index=False):
+        table.add_row(*map(str, row), style="bold" if row.verdict == "best" else "dim" if "control" in row.verdict else "")
+    return table
