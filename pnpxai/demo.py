@@ -101,5 +101,7 @@ def _ranking(results: Results) -> Table:
     summary = results.summary()
     table = Table(*summary.columns, title=f"Compared on {results.facts['examples']} held-out digits")
     for row in summary.itertuples(index=False):
-        table.add_row(*map(str, row), style="bold" if row.verdict == "best" else "dim" if "control" in row.verdict else "")
+        table.add_row(
+            *map(str, row), style="bold" if row.verdict == "best" else "dim" if "control" in row.verdict else ""
+        )
     return table

@@ -40,7 +40,9 @@ class Batch:
     def take(self, rows: Sequence[int]) -> Batch:
         """Return some of the examples."""
         index = torch.tensor(list(rows), dtype=torch.long)
-        inputs, targets, labels = (take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels))
+        inputs, targets, labels = (
+            take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels)
+        )
         return Batch(inputs, targets, labels, tuple(self.keys[row] for row in rows))
 
     def stream(self, seed: int) -> Stream:

@@ -209,8 +209,16 @@ def compare(
 
 def _table(rows: Sequence[Row], examples: Examples) -> pd.DataFrame:
     keys = examples.keys
-    targets = [int(t) if t is not None else -1 for b in examples for t in (b.targets if b.targets is not None else [None] * len(b))]
-    labels = [int(t) if t is not None else -1 for b in examples for t in (b.labels if b.labels is not None else [None] * len(b))]
+    targets = [
+        int(t) if t is not None else -1
+        for b in examples
+        for t in (b.targets if b.targets is not None else [None] * len(b))
+    ]
+    labels = [
+        int(t) if t is not None else -1
+        for b in examples
+        for t in (b.labels if b.labels is not None else [None] * len(b))
+    ]
     records = [
         (number, keys[number], targets[number], labels[number], row.candidate.label, metric, value, reason)
         for row in rows

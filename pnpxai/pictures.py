@@ -1,101 +1,176 @@
-"""Drawing maps: signed maps diverge around zero, compared maps share one scale."""
+"""Maps and inputs as arrays of colours, which matplotlib shows and PNG keeps: red speaks for the target, blue against."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnpxai.errors import ArgumentError
 
-__all__ = ["as_picture", "draw_map", "inline_png", "panel", "rendered"]
+__all__ = ["LEVELS", "coloured", "inline_png", "palette", "panel", "pictured", "png", "shrunk"]
 
-_PALETTE = "RdBu_r"
-
-
-def as_picture(values: Tensor) -> np.ndarray:
-    """Return an input ([channels,] height, width) as an array that matplotlib shows, scaled to 0 ... 1."""
-    array = values.detach().float().cpu().numpy()
-    if array.ndim == 3:
-        array = np.moveaxis(array, 0, -1) if array.shape[0] in (3, 4) else array.mean(0)
-    low, high = float(array.min()), float(array.max())
-    return (array - low) / (high - low) if high > low else np.zeros_like(array)
+LEVELS = 255
+"""Number of colours from the deepest blue to the deepest red; the one in the middle is zero's alone."""
+_BAR = 24
+"""Height, in pixels, of the longest bar of a map with one axis."""
+_GREY = (110, 110, 110, 255)
 
 
-def draw_map(axes: Any, values: Tensor, picture: Tensor | None = None, limit: float | None = None) -> Any:
-    """Draw one map on matplotlib axes: red speaks for the target, blue against it.
+@functools.cache
+def palette() -> np.ndarray:
+    """Return the colours (LEVELS, 4) as bytes, from against the target, over neutral, to for it."""
+    from matplotlib import colormaps
+
+    return colormaps["RdBu_r"].resampled(LEVELS)(np.arange(LEVELS), bytes=True)
+
+
+def coloured(values: Tensor, limit: float | None = None) -> np.ndarray:
+    """Return a map as colours (height, width, 4): one pixel for each position, or bars where positions have one axis.
+
+    What is not a finite number is transparent.
 
     Args:
-        axes: where to draw.
-        values: (height, width), (channels, height, width), (positions,) or (channels, positions).
-        picture: the explained input, shown faintly beneath a map of pixels.
-        limit: the value of the deepest colour; by default the map's largest absolute value.
+        values: (height, width), (positions,), or either with leading axes, which are added up.
+        limit: the value of the deepest colour, or the longest bar; by default the map's largest absolute value.
     """
-    array = values.detach().float().cpu().numpy()
-    if array.ndim == 3:
-        array = array.sum(0)
-    limit = limit or float(np.abs(array).max()) or 1.0
-    if array.ndim == 1:
-        array = array[None]
-    wide = array.shape[0] <= 8 and array.shape[1] > 4 * array.shape[0]
-    if picture is not None and not wide:
-        axes.imshow(as_picture(picture), cmap="gray", vmin=0, vmax=1)
-    drawn = axes.imshow(
-        array, cmap=_PALETTE, vmin=-limit, vmax=limit, alpha=0.75 if picture is not None and not wide else 1.0,
-        aspect="auto" if wide else "equal", interpolation="nearest",
-    )  # fmt: skip
-    axes.set_xticks([])
-    axes.set_yticks([])
-    return drawn
+    array = _array(values)
+    if array.ndim > 2:
+        array = array.sum(tuple(range(array.ndim - 2)))
+    share = _shares(array, limit)
+    half = LEVELS // 2
+    colours = palette()
+    if array.ndim < 2:
+        return _bars(share.reshape(-1), up=colours[round(1.8 * half)], down=colours[round(0.2 * half)])
+    index = np.round(np.nan_to_num(share) * half).astype(int) + half
+    return np.where(np.isnan(share)[..., None], np.uint8(0), colours[index])
 
 
-def panel(maps: Sequence[Tensor], titles: Sequence[str], picture: Tensor | None = None, columns: int = 6) -> Any:
-    """Return a figure of the input and its maps side by side, each map on its own scale.
+def pictured(values: Tensor) -> np.ndarray:
+    """Return an input as colours (height, width, 4): in colour if it has three channels, else their mean in grey.
+
+    The picture is scaled from its least to its largest value. An input with one axis becomes grey bars.
+
+    Args:
+        values: (channels, height, width), (height, width, 3), (height, width) or (positions,).
+    """
+    array = _array(values)
+    if array.ndim < 2:
+        return _bars(_shares(array.reshape(-1), None), up=np.array(_GREY), down=np.array(_GREY))
+    while array.ndim > 3:
+        array = array.mean(0)
+    if array.ndim == 3 and (array.shape[0] == 3 or array.shape[-1] != 3):
+        array = np.moveaxis(array, 0, -1) if array.shape[0] == 3 else array.mean(0)
+    finite = array[np.isfinite(array)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    share = (np.nan_to_num(array, nan=low, posinf=high, neginf=low) - low) / (high - low if high > low else 1.0)
+    grey = np.round(255 * share).astype(np.uint8)
+    colours = grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=-1)
+    return np.concatenate([colours, np.full((*colours.shape[:2], 1), 255, np.uint8)], axis=-1)
+
+
+def shrunk(values: Tensor, side: int, positions: int = 2) -> Tensor:
+    """Return values of which the last ``positions`` (one or two) axes are at most ``side`` long, by means of neighbours."""
+    values = values.detach().double().cpu()
+    if values.ndim < positions or max(values.shape[-positions:]) <= side:
+        return values
+    longest = max(values.shape[-positions:])
+    lengths = [max(1, round(n * side / longest)) for n in values.shape[-positions:]]
+    mean = nn.functional.adaptive_avg_pool2d if positions == 2 else nn.functional.adaptive_avg_pool1d
+    leading = values.shape[:-positions]
+    flat = values.reshape(1, -1, *values.shape[-positions:])
+    return mean(flat, lengths if positions == 2 else lengths[0]).reshape(*leading, *lengths)
+
+
+def png(colours: np.ndarray) -> bytes:
+    """Return colours (height, width, 4) as PNG, each pixel kept exactly."""
+    from PIL import Image
+
+    height, width = colours.shape[:2]
+    packed = np.ascontiguousarray(colours).view(np.uint32)[..., 0]
+    image = Image.fromarray(colours)
+    if packed.size > LEVELS:
+        kept, index = np.unique(packed, return_inverse=True)
+        if len(kept) <= 256:  # a byte for each pixel, and a table of colours
+            image = Image.fromarray(index.reshape(height, width).astype(np.uint8))
+            image.putpalette(kept.view(np.uint8).tobytes(), "RGBA")
+    if image.mode == "RGBA" and bool((colours[..., 3] == 255).all()):
+        image = image.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def inline_png(colours: np.ndarray) -> str:
+    """Return colours (height, width, 4) as a ``data:`` address for HTML."""
+    return "data:image/png;base64," + base64.b64encode(png(colours)).decode()
+
+
+def panel(
+    maps: Sequence[Tensor], titles: Sequence[str], pictures: Sequence[Tensor] | None = None, columns: int = 6
+) -> Any:
+    """Return a matplotlib figure of maps, each on its own scale, and to the left of each its input.
+
+    Args:
+        maps: what ``coloured`` takes.
+        titles: one for each map.
+        pictures: one input for each map, if they are to be shown.
+        columns: number of tiles, inputs and maps, in a row.
 
     Raises:
-        ArgumentError: there are not as many titles as maps.
+        ArgumentError: there are not as many titles, or pictures, as maps.
     """
     from matplotlib.figure import Figure
 
-    if len(maps) != len(titles):
-        raise ArgumentError(f"titles: expected one for each of {len(maps)} maps, got {len(titles)}")
-    shown = len(maps) + (picture is not None)
-    columns = min(columns, shown)
-    rows = -(-shown // columns)
+    for name, given in (("titles", titles), ("pictures", pictures)):
+        if given is not None and len(given) != len(maps):
+            raise ArgumentError(f"{name}: expected one for each of {len(maps)} maps, got {len(given)}")
+    tiles: list[tuple[str, np.ndarray]] = []
+    for k, (values, title) in enumerate(zip(maps, titles, strict=True)):
+        if pictures is not None:
+            tiles.append(("input", pictured(pictures[k])))
+        tiles.append((title, coloured(values)))
+    step = 1 if pictures is None else 2
+    columns = max(step, min(columns - columns % step, len(tiles)))
+    rows = max(1, -(-len(tiles) // columns))
     figure = Figure(figsize=(1.9 * columns, 2.1 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    if picture is not None:
-        grid[0].imshow(as_picture(picture), cmap="gray", vmin=0, vmax=1)
-        grid[0].set_title("input", fontsize=9)
-    for axes, values, title in zip(grid[shown - len(maps) :], maps, titles, strict=False):
-        draw_map(axes, values, picture)
+    for axes, (title, colours) in zip(grid, tiles, strict=False):
+        height, width = colours.shape[:2]
+        axes.imshow(colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
         axes.set_title(title, fontsize=9)
     for axes in grid:
         axes.set_axis_off()
     return figure
 
 
-def rendered(values: Tensor, limit: float | None = None, side: int = 96) -> bytes:
-    """Return a map or (without ``limit``: scaled) as PNG bytes, without axes, about ``side`` pixels wide."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1, 1), dpi=side)
-    axes = figure.add_axes((0, 0, 1, 1))
-    draw_map(axes, values, limit=limit)
-    axes.set_axis_off()
-    return _png(figure)
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()
 
 
-def inline_png(content: bytes) -> str:
-    """Return PNG bytes as a ``data:`` address for HTML."""
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+def _shares(array: np.ndarray, limit: float | None) -> np.ndarray:
+    """Return values as shares of the limit, -1 ... 1; NaN where they are not finite."""
+    finite = np.where(np.isfinite(array), array, np.nan)
+    largest = limit or float(np.max(np.abs(finite), initial=0.0, where=~np.isnan(finite))) or 1.0
+    return np.clip(finite / largest, -1, 1)
 
 
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def _bars(share: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return bars from a line of zeros, upwards and downwards, on the neutral colour."""
+    width = max(1, 128 // max(1, len(share)))
+    share = np.repeat(share, width)
+    level = np.arange(_BAR, -_BAR - 1, -1)[:, None]
+    colours = np.tile(palette()[LEVELS // 2], (len(level), len(share), 1))
+    colours[_BAR] = (190, 190, 190, 255)
+    length = np.round(np.nan_to_num(share) * _BAR)
+    colours[(level > 0) & (level <= length)] = up
+    colours[(level < 0) & (level >= length)] = down
+    if width >= 4:  # a gap between bars
+        colours[np.arange(len(level)) != _BAR, width - 1 :: width] = palette()[LEVELS // 2]
+    colours[:, np.isnan(share)] = 0
+    return colours

@@ -48,7 +48,9 @@ class Recommendation:
     def table(self) -> pd.DataFrame:
         """Return one row for each explainer: whether it fits, why not."""
         fit = [(cls.__name__, "yes", "") for cls in self.explainers]
-        return pd.DataFrame([*fit, *((n, "no", r) for n, r in self.reasons.items())], columns=["explainer", "fits", "why not"])
+        return pd.DataFrame(
+            [*fit, *((n, "no", r) for n, r in self.reasons.items())], columns=["explainer", "fits", "why not"]
+        )
 
     def __str__(self) -> str:
         parts = ", ".join(sorted(self.facts.parts)) or "nothing that is known"
@@ -108,7 +110,14 @@ class Ranking:
         for label, interval in sorted(self.decision.mean_rank.items(), key=lambda item: item[1].mean):
             result = self.tuned.get(label)
             place = "best" if label == self.decision.best else "ties" if label in self.decision.set else ""
-            rows.append((label, str(interval), place or self.decision.dropped.get(label, ""), str(result.gain) if result else ""))
+            rows.append(
+                (
+                    label,
+                    str(interval),
+                    place or self.decision.dropped.get(label, ""),
+                    str(result.gain) if result else "",
+                )
+            )
         return pd.DataFrame(rows, columns=["explainer", "mean rank", "verdict", "gain over default"])
 
     def __str__(self) -> str:
@@ -165,7 +174,12 @@ def rank(
     _, held_out = examples.split(tuning_fraction, seed)
     metrics = [as_metric(m, model, common) for m in deciding]
     rows = evaluate_all(
-        [*(r.best for r in tuned.values()), *controls], metrics, held_out, seed=seed, shared=shared, show_progress=show_progress
+        [*(r.best for r in tuned.values()), *controls],
+        metrics,
+        held_out,
+        seed=seed,
+        shared=shared,
+        show_progress=show_progress,
     )
     values = {type(m).__name__: {r.candidate.label: r.cells[type(m).__name__].values for r in rows} for m in metrics}
     directions = {type(m).__name__: m.higher_is_better for m in metrics}

@@ -143,7 +143,9 @@ class MeanRank(DecisionRule):
             raise ArgumentError("metrics: expected at least one that was measured, got none")
         labels = list(values[deciding[0]])
         per_metric = [
-            ranks(np.stack([np.asarray(values[m][label], float) for label in labels], -1), higher_is_better=directions[m])
+            ranks(
+                np.stack([np.asarray(values[m][label], float) for label in labels], -1), higher_is_better=directions[m]
+            )
             for m in deciding
         ]
         rank = np.mean(per_metric, axis=0)  # examples x labels

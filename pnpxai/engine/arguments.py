@@ -56,7 +56,9 @@ class Arguments:
             others = {name: value for name, value in found.items() if name not in names}
             return cls(tuple(found[name] for name in names), (), tuple(names), others | dict(rest))
         if isinstance(extra, Mapping):
-            raise ArgumentError("additional_forward_arg_extractor: a mapping goes with inputs that are a mapping; give a tuple")
+            raise ArgumentError(
+                "additional_forward_arg_extractor: a mapping goes with inputs that are a mapping; give a tuple"
+            )
         return cls(as_tuple(found), tuple(extra) if isinstance(extra, (tuple, list)) else (extra,))
 
     def call(self) -> Call:

@@ -61,7 +61,9 @@ def as_candidates(
     counts: dict[str, int] = {}
     for candidate in found:
         counts[candidate.label] = counts.get(candidate.label, 0) + 1
-    labelled = [c if counts[c.label] == 1 else Candidate(repr(c.explainer), c.explainer, c.postprocessor) for c in found]
+    labelled = [
+        c if counts[c.label] == 1 else Candidate(repr(c.explainer), c.explainer, c.postprocessor) for c in found
+    ]
     labels = [c.label for c in labelled]
     again = next((label for label in labels if labels.count(label) > 1), None)
     if again is not None:

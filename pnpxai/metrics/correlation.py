@@ -49,10 +49,14 @@ class FaithfulnessCorrelation(Metric):
         subsets = self._subsets(features.count, sample.stream.seed)
         key = sample.key(type(self).__name__, settings_key(self._masking()))
         rows = sample.score.size * (self.n_runs + 1)
-        scores = sample.shared.get(key, rows, lambda: _masked_scores(sample, features, subsets)).to(features.values)
+        scores = sample.shared.get(self.model, key, rows, lambda: _masked_scores(sample, features, subsets)).to(
+            features.values
+        )
         losses = scores[:, :1] - scores[:, 1:]
         values, defined = pearson(features.values @ subsets.to(features.values).T, losses)
-        reasons = tuple(None if ok else "sums of the map, or losses of score, do not vary over subsets" for ok in defined)
+        reasons = tuple(
+            None if ok else "sums of the map, or losses of score, do not vary over subsets" for ok in defined
+        )
         return Measurement(values, reasons, {"losses": losses})
 
     def cost(self, inputs: Any) -> int:
@@ -60,7 +64,9 @@ class FaithfulnessCorrelation(Metric):
         return self.examples(inputs) * (self.n_runs + 1)
 
     def _masking(self) -> dict[str, Any]:
-        return self.replace(forward_arg_extractor=None, additional_forward_arg_extractor=None, postprocessor=None).to_dict()
+        return self.replace(
+            forward_arg_extractor=None, additional_forward_arg_extractor=None, postprocessor=None
+        ).to_dict()
 
     def _subsets(self, count: int, seed: int) -> Tensor:
         size = min(max(1, round(self.subset_fraction * count)), max(count - 1, 1))

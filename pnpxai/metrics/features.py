@@ -70,7 +70,9 @@ class Features:
     channel_dim: int | None
 
     @classmethod
-    def of(cls, sample: Sample, feature_mask_fn: FeatureMask, baseline_fn: Baseline, channel_dim: int | None) -> Features:
+    def of(
+        cls, sample: Sample, feature_mask_fn: FeatureMask, baseline_fn: Baseline, channel_dim: int | None
+    ) -> Features:
         """Group the positions of a sample's inputs and add up its maps in each group."""
         maps = position_maps(sample.attributions, sample.tensors, channel_dim)
         ids, parts, count = [], [], 0

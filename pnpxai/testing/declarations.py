@@ -20,7 +20,7 @@ __all__ = ["check_defaults", "check_round_trip", "check_signature", "check_uniqu
 
 
 def check_round_trip(made: Declared, model: Any = None) -> None:
-    """It, and every neighbour of it in its search space, comes back equal from JSON, ``copy``, ``deepcopy``, ``pickle``.
+    """It, and its neighbours in its search space, come back equal from JSON, ``copy``, ``deepcopy`` and ``pickle``.
 
     Args:
         made: an explainer, a metric, a strategy, ...

@@ -1,4 +1,4 @@
-"""Laws of lending: the model and the caller's tensors are given back as they were, whatever happens, to whoever asks."""
+"""Laws of lending: the model and the caller's tensors are given back as they were, whatever happens."""
 
 from __future__ import annotations
 

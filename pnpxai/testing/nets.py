@@ -31,7 +31,7 @@ def plain_convolutions(outputs: int = 4) -> nn.Sequential:
 
 
 class SkipNet(nn.Module):
-    """A residual block as in ResNet, on (examples, 2, 8, 8): batch normalisation, one in-place ReLU used twice, ``+=``."""
+    """A residual block as in ResNet, on (examples, 2, 8, 8): batch norm, one in-place ReLU used twice, ``+=``."""
 
     def __init__(self, outputs: int = 4) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class TwoInputs(nn.Module):
     def forward(self, image: Tensor, table: Tensor) -> Tensor:
         """Return (examples, outputs)."""
         seen = torch.relu(self.conv(image)).flatten(1)
-        return self.head(torch.cat([seen, torch.relu(self.linear(table))], dim=1))
+        return self.head(torch.cat([seen, torch.tanh(self.linear(table))], dim=1))
 
 
 class TokenNet(nn.Module):

@@ -86,7 +86,7 @@ class Subject:
     def of_attributor(
         cls, attributor: type, *, made_of: Callable[[Any], Any] = lambda model: model, **arguments: Any
     ) -> Subject:
-        """Return an attributor with some arguments of ``attribute``; ``made_of(model)`` is what its constructor gets."""
+        """Return an attributor of ``made_of(model)`` with some arguments of ``attribute``."""
         seeded = "seed" in attributor.attribute.__annotations__
         return cls(
             attributor.__name__,
@@ -101,7 +101,7 @@ class Subject:
     @classmethod
     def of_metric(cls, metric: type[Metric], case: Case, **settings: Any) -> Subject:
         """Return a metric that judges gradients."""
-        at = {} if case.layer is None else {"layer": case.layer}
+        at: dict[str, Any] = {} if case.layer is None else {"layer": case.layer}
         if "channel_dim" in metric._fields:
             settings = {"channel_dim": case.traits.channel_dim} | settings
 

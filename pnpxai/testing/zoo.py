@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.detector import detect
 from pnpxai.engine.guard import borrowed
 from pnpxai.testing import nets
 from pnpxai.traits import Traits

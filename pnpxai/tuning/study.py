@@ -138,7 +138,9 @@ def tune(
     best, value = _best(study, objective, start, done)
     if best is None:
         reasons = {t.user_attrs.get("reason", "unknown") for t in refused}
-        raise ArgumentError(f"tune: none of {len(study.trials)} settings of {label} worked: {'; '.join(sorted(reasons))}")
+        raise ArgumentError(
+            f"tune: none of {len(study.trials)} settings of {label} worked: {'; '.join(sorted(reasons))}"
+        )
     sign = 1.0 if metric.higher_is_better else -1.0
     after, before = (evaluate(c, metric, held_out, seed, shared).array() for c in (best, start))
     gain = bootstrap(sign * (after - before), seed=seed)
@@ -211,5 +213,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(level)
-
-
