@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from pnpxai.tuning import TuningResult, tune
 
 __all__ = ["AutoExplanation", "AutoExplanationForImageClassification"]
 
+_log = logging.getLogger("pnpxai")
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 
 
@@ -105,10 +107,11 @@ class AutoExplanation:
             numbers: which examples, instead.
 
         Returns:
-            an explanation of the first batch's examples; with several explainers, one for each, by name.
+            an explanation of the first batch's examples; with several explainers, one for each, by name (one that
+            refuses what its facts allowed is left out, and logged with its reason).
         """
         if explainer is None:
-            return {cls.__name__: self._explain(cls, count, numbers) for cls in self.recommended}
+            return self._explain_by_all(count, numbers)
         return self._explain(explainer, count, numbers)
 
     def tune(
@@ -168,6 +171,15 @@ class AutoExplanation:
         """Compare explainers (by default all that fit) on the examples; see ``pnpxai.experiment.compare``."""
         given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self._common}
         return compare(self.model, self.examples(count), explainers, metrics, **(given | options))
+
+    def _explain_by_all(self, count: int, numbers: Sequence[int] | None) -> dict[str, Explanation]:
+        found = {}
+        for cls in self.recommended:
+            try:
+                found[cls.__name__] = self._explain(cls, count, numbers)
+            except ArgumentError as refusal:
+                _log.warning("%s is left out: %s", cls.__name__, refusal)
+        return found
 
     def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
         chosen = self.examples(count if numbers is None else max(numbers) + 1)

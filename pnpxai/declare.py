@@ -38,7 +38,7 @@ class Range:
     def tunable(self, kind: type) -> Tunable:
         """Return the range as an entry of ``get_tunables()``."""
         limits = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
-        return kind, {key: value for key, value in limits.items() if value not in (None, False)}
+        return kind, {key: value for key, value in limits.items() if value is not None and value is not False}
 
 
 @dataclasses.dataclass(frozen=True, init=False)

@@ -98,7 +98,7 @@ def _windows(tensors: Tensors, shapes: Any, strides: Any) -> list[_Window]:
         raise ArgumentError(f"sliding_window_shapes: expected a tuple, got {shapes!r}")
     nested = len(shapes) > 0 and all(isinstance(shape, (tuple, list)) for shape in shapes)
     per_input = tuple(shapes) if nested else (tuple(shapes),)
-    if strides is None or isinstance(strides, int):
+    if not isinstance(strides, (tuple, list)):
         moves: tuple[Any, ...] = (1 if strides is None else strides,) * len(tensors)
     elif len(tensors) == 1 and not (len(strides) == 1 and isinstance(strides[0], (tuple, list))):
         moves = (tuple(strides),) if len(strides) != 1 else tuple(strides)
@@ -117,12 +117,14 @@ def _windows(tensors: Tensors, shapes: Any, strides: Any) -> list[_Window]:
 
 
 def _boxes(sizes: tuple[int, ...], window: tuple[int, ...], move: Any) -> list[tuple[slice, ...]]:
-    steps = (move,) * len(sizes) if isinstance(move, int) else tuple(move)
+    steps = tuple(move) if isinstance(move, (tuple, list)) else (move,) * len(sizes)
     if len(window) != len(sizes) or len(steps) != len(sizes):
         raise ArgumentError(
             f"sliding_window_shapes, strides: expected {len(sizes)} numbers for an input of shape {sizes} per example, "
             f"got {window} and {steps}"
         )
+    if not all(hasattr(number, "__index__") for number in (*window, *steps)):
+        raise ArgumentError(f"sliding_window_shapes, strides: expected whole numbers, got {window} and {steps}")
     axes = []
     for size, width, step in zip(sizes, window, steps, strict=True):
         if not 1 <= width <= size:

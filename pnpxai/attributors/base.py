@@ -170,8 +170,8 @@ def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
                 f"{name}: expected shape {tuple(tensor.shape)}, one row or a number, got {tuple(value.shape)}"
             )
         return value.expand(tensor.shape)
-    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
-        filled = torch.full_like(tensor, value)
+    if hasattr(value, "__float__") and not getattr(value, "shape", ()):
+        filled = torch.full_like(tensor, float(value))
         check_finite(name, (filled,))
         return filled
     raise ArgumentError(f"{name}: expected None, a number or a tensor, got {type(value).__name__}")

@@ -69,7 +69,10 @@ class LayerGradCam(Attributor):
             relu_attributions: keep only positive values.
             attr_dim_summation: sum over the channels (dimension 1).
         """
-        (place,) = find_places(self.forward_func, self.layer, "input" if attribute_to_layer_input else "output")
+        places = find_places(self.forward_func, self.layer, "input" if attribute_to_layer_input else "output")
+        if len(places) != 1:
+            raise ArgumentError(f"layer: expected one layer, got {len(places)}")
+        (place,) = places
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             values, gradients = value_and_gradient(score, tensors, [place])

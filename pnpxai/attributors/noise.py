@@ -29,7 +29,7 @@ class RelativeNoise:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the deviations, (examples, 1, ...)."""
-        flat = inputs.flatten(1)
+        flat = inputs.reshape(inputs.shape[0], -1)
         spread = flat.amax(1) - flat.amin(1)
         return self.level * spread.reshape(-1, *[1] * (inputs.ndim - 1))
 
@@ -45,6 +45,8 @@ class NoiseTunnel(Attributor):
     """
 
     def __init__(self, attribution_method: Any) -> None:
+        if not hasattr(attribution_method, "attribute"):
+            raise ArgumentError(f"attribution_method: expected an attributor, got {type(attribution_method).__name__}")
         super().__init__(attribution_method.forward_func)
         self.attribution_method = attribution_method
 

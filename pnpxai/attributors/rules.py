@@ -183,12 +183,12 @@ class Rules:
 
         if name in _ACTIVATIONS and len(operands) == 1:
             return self.step(_Pass(), apply, operands)
-        if name in _SUMS or (name in _AFFINE and len(operands) == 1):
+        if name in _SUMS or (name in _AFFINE and len(operands) == 1 and _affine_in(operands[0], function, args, kwargs)):
             return self.step(_Affine(apply, self.epsilon, self.ledger), apply, operands)
         result = function(*args, **kwargs)
         if not isinstance(result, (Tensor, tuple, list)) or not with_operands(result, lambda t: t.requires_grad)[0]:
             return result
-        both = " of two values that both carry relevance" if name in _AFFINE else ""
+        both = " of two values that both carry relevance" if name in _AFFINE and len(operands) > 1 else ""
         raise RuleError(f"LRP: no rule for the operation {name!r}{both}; use a gradient or perturbation method instead")
 
     def step(self, rule: _Rule, function: Callable[..., Tensor], operands: list[Tensor]) -> Tensor:
@@ -201,15 +201,26 @@ class Rules:
         changed, before = args[0], args[0].clone()
         plain = {"inplace": False} if kwargs.get("inplace") else {}
         rest = tuple(before if member is changed else member for member in args)
-        out = _OUT_OF_PLACE.get(getattr(function, "__name__", ""), function)
+        out = function if plain else _out_of_place(operation_name(function))
         return changed.copy_(self.replace(out, rest, kwargs | plain))
 
 
-_OUT_OF_PLACE: dict[str, Operation] = {
-    "add_": torch.add, "__iadd__": torch.add, "sub_": torch.sub, "__isub__": torch.sub,
-    "mul_": torch.mul, "__imul__": torch.mul, "div_": torch.div, "__itruediv__": torch.div, "__idiv__": torch.div,
-    "relu_": torch.relu, "sigmoid_": torch.sigmoid, "tanh_": torch.tanh, "neg_": torch.neg,
-}  # fmt: skip
+def _out_of_place(name: str) -> Operation:
+    name = {"truediv": "div"}.get(name, name)
+    for holder in (torch, torch.nn.functional):
+        if hasattr(holder, name):
+            return getattr(holder, name)
+    raise RuleError(f"LRP: no rule for the in-place operation {name!r}; use a gradient or perturbation method instead")
+
+
+def _affine_in(operand: Tensor, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether a call of an operation that is affine in most calls is so in this one."""
+    name = operation_name(function)
+    if name in ("div", "truediv"):
+        divided = args[0] if args else kwargs.get("input")
+        return divided is operand and not function.__name__.startswith("__r") and not kwargs.get("rounding_mode")
+    # without statistics of its own, it normalises by those of the batch
+    return name != "batch_norm" or not kwargs.get("training", len(args) > 5 and args[5])
 
 
 @contextlib.contextmanager

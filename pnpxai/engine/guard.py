@@ -25,17 +25,17 @@ _lent: set[int] = set()
 def module_of(forward: Callable[..., Any]) -> nn.Module | None:
     """Return the module behind a forward function, if it can be seen (not inside a lambda)."""
     if isinstance(forward, nn.Module):
-        return forward
+        return eager(forward)
     inner = getattr(forward, "model", None) or getattr(forward, "__self__", None)
-    return inner if isinstance(inner, nn.Module) else None
+    return eager(inner) if isinstance(inner, nn.Module) else None
 
 
 def eager(model: Any) -> Any:
-    """Return the module that ``torch.compile`` wrapped (it shares the parameters), else the model itself.
+    """Return what ``torch.compile`` wrapped (a module shares its parameters), else the model itself.
 
     Hooks do not reach a compiled module, so what has been compiled is explained as it was written.
     """
-    return getattr(model, "_orig_mod", model)
+    return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
 
 
 @contextlib.contextmanager
@@ -69,8 +69,16 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
                     "build or load the model outside of it"
                 )
             with _module_state(model), _frozen(model, freeze):
-                model.eval()
+                _prepare(model)
                 yield
+
+
+def _prepare(model: nn.Module) -> None:
+    for module in model.modules():
+        module.__dict__.pop("_compiled_call_impl", None)  # by ``model.compile()``; hooks do not reach it
+    # an exported program has its mode built in, and says so
+    with contextlib.suppress(NotImplementedError):
+        model.eval()
 
 
 def _lock_of(owner: Any) -> threading.RLock:
@@ -97,12 +105,13 @@ _HELD = ("_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks", "_ba
 def _module_state(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     attributes = [dict(m.__dict__) for m in modules]
-    tables = [{name: dict(m.__dict__[name]) for name in _HELD if name in m.__dict__} for m in modules]
+    modes = [m.training for m in modules]
+    tables = [{n: dict(m.__dict__[n]) for n in _HELD if isinstance(m.__dict__.get(n), dict)} for m in modules]
     buffers = {id(b): (b, b.detach().clone()) for m in modules for b in m._buffers.values() if b is not None}
     try:
         yield
     finally:
-        for module, before, held in zip(modules, attributes, tables, strict=True):
+        for module, mode, before, held in zip(modules, modes, attributes, tables, strict=True):
             for name, table in held.items():
                 if not _same(before[name], table):
                     before[name].clear()
@@ -110,6 +119,8 @@ def _module_state(model: nn.Module) -> Iterator[None]:
             if not _same(module.__dict__, before):
                 module.__dict__.clear()
                 module.__dict__.update(before)
+            if module.training != mode:  # of a scripted module it lies elsewhere
+                module.training = mode
         with torch.no_grad():
             for buffer, value in buffers.values():
                 if not torch.equal(buffer, value):

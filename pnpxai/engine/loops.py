@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
-from pnpxai.engine.score import Score, WholeBatchOutput, gradient
+from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
 
 __all__ = ["gradient_sum", "perturbed_scores"]
@@ -24,6 +24,7 @@ def gradient_sum(
 
     The sum is streamed: memory does not grow with the number of steps.
     """
+    refuse_integers(like)
     totals = tuple(torch.zeros_like(tensor) for tensor in like)
     weight = torch.tensor(list(weights), dtype=torch.float64)
 

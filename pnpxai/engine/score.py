@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from pnpxai.engine.guard import eager
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
-from pnpxai.tensors import Tensors, batch_size, check_finite, own, take_rows
+from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
 
-__all__ = ["Score", "Target", "WholeBatchOutput", "gradient", "select_output"]
+__all__ = ["Score", "Target", "WholeBatchOutput", "gradient", "refuse_integers", "select_output"]
 
 Target: TypeAlias = (
     None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[Any], Tensor]
@@ -62,7 +63,7 @@ class Score:
             raise ArgumentError(f"forward_func: expected a model or a function, got {type(forward).__name__}")
         size = batch_size(inputs)
         extra = () if extra is None else tuple(extra) if type(extra) is tuple else (extra,)
-        return cls(forward, size, _normal_target(target, size), extra, transform)
+        return cls(eager(forward), size, _normal_target(target, size), extra, transform)
 
     def __call__(self, inputs: Tensors) -> Tensor:
         """Return (rows,) values, or (1,) where the model gives one value for its whole batch.
@@ -72,7 +73,8 @@ class Score:
             NonFiniteError: a value is NaN or infinite.
         """
         rows = inputs[0].shape[0]
-        output = self.forward(*inputs, *self.extra)
+        # the model may edit what it gets
+        output = self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
         value = self._select(output, rows)
         if not torch.isfinite(value).all():
             raise NonFiniteError(
@@ -166,15 +168,9 @@ def gradient(
         ArgumentError: an input is of integers, or the score depends on no input in a differentiable way.
         NonFiniteError: a gradient is NaN or infinite.
     """
-    for tensor in inputs:
-        if not tensor.is_floating_point():
-            raise ArgumentError(
-                f"inputs: expected floating point numbers to differentiate, got {tensor.dtype}; "
-                "for token ids, explain the embedding: layer='<name of the embedding>'"
-            )
+    refuse_integers(inputs)
     leaves = tuple(own(tensor).requires_grad_() for tensor in inputs)
-    # a leaf may not be changed in place, so the model gets clones
-    values = score(tuple(leaf.clone() for leaf in leaves))
+    values = score(leaves)
     if not values.requires_grad:
         raise ArgumentError(
             "model: the score does not depend on the inputs through differentiable operations "
@@ -186,6 +182,20 @@ def gradient(
     gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)
     check_finite("gradient", gradients)
     return (gradients, values) if keep else (tuple(g.detach() for g in gradients), values.detach())
+
+
+def refuse_integers(inputs: Tensors) -> None:
+    """Refuse tensors that cannot be differentiated at.
+
+    Raises:
+        ArgumentError: an input is of integers.
+    """
+    for tensor in inputs:
+        if not tensor.is_floating_point():
+            raise ArgumentError(
+                f"inputs: expected floating point numbers to differentiate, got {tensor.dtype}; "
+                "for token ids, explain the embedding: layer='<name of the embedding>'"
+            )
 
 
 def _one_each(value: Any, rows: int, who: str) -> Tensor:

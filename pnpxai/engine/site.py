@@ -157,7 +157,7 @@ class AtSites:
             return leaf.clone()
 
         with torch.set_grad_enabled(several):
-            self.run(call, note)
+            self.run(map_tensors(own, call), note)
         values = tuple(value.detach() for group in found for value in group)
         return values, call._replace(counts=tuple(len(group) for group in found))
 

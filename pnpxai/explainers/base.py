@@ -22,7 +22,7 @@ from pnpxai.engine.site import AtSites, find_places
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.strategies.baselines import Baseline
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, own
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
 from pnpxai.traits import Traits
 
 __all__ = ["Explainer", "baselines_by", "fitting"]
@@ -125,7 +125,7 @@ class Explainer(Declared, abstract=True):
         seconds = time.perf_counter() - start
         arguments = self.arguments(inputs)
         with borrowed(self.model, gradients=False):
-            scores = arguments.score(self.model, targets)(tuple(own(x) for x in arguments.explained))
+            scores = arguments.score(self.model, targets)(arguments.explained)
         return Explanation(
             explainer=type(self).__name__,
             settings={name: value for name, value in self.settings().items() if value is not None},
@@ -141,9 +141,10 @@ class Explainer(Declared, abstract=True):
     def cost(self, inputs: Any) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model."""
         arguments = self.arguments(inputs)
-        at_layer = self._at(arguments)
-        reading = batch_size(arguments.explained) if at_layer.layer is not None and self.layer_is_site else 0
-        return at_layer.attributor().cost(arguments.explained) + reading
+        at = self._at(arguments)
+        reading = batch_size(arguments.explained) if at.layer is not None and at.layer_is_site else 0
+        with borrowed(self.model, gradients=False):
+            return at.attributor().cost(at._values(arguments)[0]) + reading
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -155,7 +156,7 @@ class Explainer(Declared, abstract=True):
 
     def predictions(self, inputs: Any) -> Tensor | None:
         """Return (examples,) the index of the largest output, None for a model with a single one."""
-        call = self.arguments(inputs).call()
+        call = map_tensors(own, self.arguments(inputs).call())
         with borrowed(self.model, gradients=False):
             output = select_output(self.model(*call.args, **call.kwargs))
         return None if output.ndim < 2 or output.shape[-1] == 1 else output.argmax(-1)
@@ -168,6 +169,7 @@ class Explainer(Declared, abstract=True):
             return at._run(arguments, targets, seed, with_gap=with_gap)
         with borrowed(self.model, gradients=self.needs_gradient):
             values, extra = self._values(arguments)
+            check_finite("inputs", values)
             given: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
             if self.stochastic:
                 given["seed"] = seed

@@ -56,5 +56,6 @@ class _Distance(Attributor):
         maps = []
         for x in as_tuple(inputs):
             values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)
-            maps.append((values - values.mean(tuple(range(1, x.ndim)), keepdim=True)).abs())
+            mean = values.reshape(x.shape[0], -1).mean(1).reshape(-1, *[1] * (x.ndim - 1))
+            maps.append((values - mean).abs())
         return like(inputs, maps)

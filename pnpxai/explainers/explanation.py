@@ -64,12 +64,10 @@ class Explanation:
         return "\n".join([*lines, *(f"  warning       {warning}" for warning in self.warnings)])
 
     def plot(self, limit: int = 6) -> Any:
-        """Return a matplotlib figure of the first examples' maps."""
-        maps, titles = [], []
-        for k in range(min(limit, len(self))):
-            maps.append(self.attributions[0][k])
-            titles.append(f"#{k}  score {float(self.scores[k]):.2f}")
-        return panel(maps, titles)
+        """Return a matplotlib figure of the first examples' inputs and maps (of the first explained argument)."""
+        shown = range(min(limit, len(self)))
+        titles = [f"#{k}  score {float(self.scores[k]):.2f}" for k in shown]
+        return panel([self.attributions[0][k] for k in shown], titles, [self.inputs[0][k] for k in shown])
 
     def save(self, folder: str | Path) -> Path:
         """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all."""

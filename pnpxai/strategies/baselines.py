@@ -42,6 +42,8 @@ class Mean(Baseline):
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the means, expanded to the shape of ``values``."""
+        if values.ndim == 1:  # a single number is its own mean
+            return values.clone()
         axes = tuple(range(2, values.ndim)) or (1,)
         return values.mean(axes, keepdim=True).expand_as(values).contiguous()
 

@@ -23,9 +23,8 @@ class MinMax(Normalization):
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return (a - min) / (max - min)."""
-        axes = tuple(range(1, values.ndim))
-        low, high = values.amin(axes, keepdim=True), values.amax(axes, keepdim=True)
-        return _over(values - low, high - low)
+        low, high = _each(values).amin(1), _each(values).amax(1)
+        return _over(values - _along(low, values), _along(high - low, values))
 
 
 class MaxAbs(Normalization):
@@ -35,7 +34,7 @@ class MaxAbs(Normalization):
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return a / max |a|."""
-        return _over(values, values.abs().amax(tuple(range(1, values.ndim)), keepdim=True))
+        return _over(values, _along(_each(values).abs().amax(1), values))
 
 
 class NoNormalization(Normalization):
@@ -46,6 +45,16 @@ class NoNormalization(Normalization):
     def __call__(self, values: Tensor) -> Tensor:
         """Return the maps unchanged."""
         return values
+
+
+def _each(values: Tensor) -> Tensor:
+    """Return (examples, numbers)."""
+    return values.reshape(values.shape[0], -1)
+
+
+def _along(numbers: Tensor, values: Tensor) -> Tensor:
+    """Return one number per example in a shape that goes with ``values``."""
+    return numbers.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _over(values: Tensor, scale: Tensor) -> Tensor:

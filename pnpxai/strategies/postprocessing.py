@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pnpxai.declare import Choice, Declared
 from pnpxai.strategies import normalization, pooling
-from pnpxai.traits import Traits
 from pnpxai.tensors import as_tuple, like
+from pnpxai.traits import Traits
 
 __all__ = ["PostProcessor"]
 

@@ -128,11 +128,12 @@ def tune(
     objective = Objective(start, metric, searched, traits, seed, shared)
     count = size(explainer, traits) * size(post, traits)
     kind = _sampler_kind(sampler, count, n_trials)
+    wanted = int(min(n_trials, count)) if kind == "brute_force" else n_trials
     with _quiet():
         study = optuna.create_study(direction="maximize" if metric.higher_is_better else "minimize")
         if contained(explainer, traits) and contained(post, traits):
             study.enqueue_trial(parameters(explainer, "explainer", traits) | parameters(post, "postprocessor", traits))
-        _search(study, objective, kind, n_trials, timeout, seed, show_progress, label)
+        _search(study, objective, kind, wanted, timeout, seed, show_progress, label)
     done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
     refused = [t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]
     best, value = _best(study, objective, start, done)
@@ -164,8 +165,6 @@ def _search(
                 break
             study.sampler = _sampler(kind, seed * 100_003 + number)
             study.optimize(objective, n_trials=1, callbacks=[note])
-            if getattr(study, "_stop_flag", False):
-                break
 
 
 def _best(

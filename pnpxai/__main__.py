@@ -1,0 +1,5 @@
+"""``python -m pnpxai``."""
+
+from pnpxai.cli import app
+
+app()

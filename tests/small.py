@@ -1,0 +1,35 @@
+"""A small convolutional network whose evidence is known, and examples for it: no training needed."""
+
+import torch
+from torch import nn
+
+from pnpxai.examples import Examples
+
+
+class Bright(nn.Module):
+    """Two classes: whether the upper or the lower half of an 8 x 8 picture is brighter, through a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.head = nn.Linear(2 * 64, 2)
+        with torch.no_grad():
+            self.conv.weight.fill_(1 / 9)
+            self.conv.bias.fill_(0.01)
+            half = torch.cat([torch.ones(32), -torch.ones(32)]).repeat(2)
+            self.head.weight.copy_(torch.stack([half, -half]) / 16)
+            self.head.bias.zero_()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(x).relu().flatten(1))
+
+
+def pictures(n: int = 16, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def examples(model: nn.Module, n: int = 16, size: int = 8) -> Examples:
+    x = pictures(n)
+    with torch.no_grad():
+        targets = model(x).argmax(1)
+    return Examples.of([(x[i : i + size], targets[i : i + size], None) for i in range(0, n, size)])

@@ -1,0 +1,109 @@
+"""A table with every value, a verdict, and a folder to come back to."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pnpxai.attributors.base import Attributor
+from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.experiment import Results, compare
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.gradient import Gradient, GradientXInput
+from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.metrics.flipping import AbPC
+from pnpxai.traits import Traits
+from pnpxai.tuning import tune
+from tests.small import Bright, examples
+
+IMAGE = Traits.image()
+
+
+@pytest.fixture(scope="module")
+def net() -> Bright:
+    return Bright()
+
+
+@pytest.fixture(scope="module")
+def results(net: Bright) -> Results:
+    return compare(net, examples(net), ["GradientXInput", "VarGrad"], traits=IMAGE, show_progress=False)
+
+
+def test_the_table_holds_every_value(net: Bright, results: Results) -> None:
+    table = results.table
+    assert len(table) == 16 * 4 * 4
+    assert set(table.explainer) == {"GradientXInput", "VarGrad", "RandomMap", "InputOnly"}
+    direct = AbPC(net).evaluate(*(examples(net).batches[1].inputs, examples(net).batches[1].targets), GradientXInput(net).attribute(examples(net).batches[1].inputs, examples(net).batches[1].targets))
+    assert results.values("AbPC", "GradientXInput")[8:].tolist() == pytest.approx(direct.tolist())
+    assert (table[table.value.isna()].reason.notna()).all()
+
+
+def test_values_do_not_depend_on_batches(net: Bright, results: Results) -> None:
+    other = compare(net, examples(net, size=3), ["GradientXInput", "VarGrad"], traits=IMAGE, show_progress=False)
+    for metric in results.metrics:
+        for label in results.explainers:
+            assert np.allclose(results.values(metric, label), other.values(metric, label), atol=1e-4, equal_nan=True)
+
+
+def test_the_same_seed_gives_the_same_table(net: Bright, results: Results) -> None:
+    again = compare(net, examples(net), ["GradientXInput", "VarGrad"], traits=IMAGE, show_progress=False)
+    assert again.table.equals(results.table)
+    other = compare(net, examples(net), ["GradientXInput", "VarGrad"], traits=IMAGE, seed=1, show_progress=False)
+    assert not other.table.equals(results.table)
+
+
+def test_the_verdict_names_the_right_explainer(results: Results) -> None:
+    assert results.decision.best == "GradientXInput"
+    assert results.explainers[0] == "GradientXInput"
+    text = str(results)
+    assert text.startswith("GradientXInput explains best.")
+    assert "this model and these 16 examples" in text
+
+
+def test_a_run_is_saved_whole_and_read_back(tmp_path, results: Results) -> None:  # noqa: ANN001
+    folder = results.save(tmp_path / "run")
+    assert sorted(p.name for p in folder.iterdir()) == ["maps.safetensors", "run.json", "values.parquet"]
+    read = Results.load(folder)
+    assert read.table.equals(results.table)
+    assert read.decision == results.decision
+    assert all(torch.equal(read.maps[label], maps) for label, maps in results.maps.items())
+    assert json.loads((folder / "run.json").read_text())["facts"]["seed"] == 0
+    with pytest.raises(ArgumentError, match="no complete run"):
+        Results.load(tmp_path)
+
+
+def test_explainers_come_by_name_class_object_or_tuning(net: Bright) -> None:
+    tuned = tune(SmoothGrad(net), examples(net), AbPC(net), n_trials=2, traits=IMAGE, show_progress=False)
+    found = compare(
+        net, examples(net), ["Gradient", GradientXInput, SmoothGrad(net, n_iter=10), SmoothGrad(net), tuned],
+        ["AbPC"], traits=IMAGE, controls=False, show_progress=False,
+    )  # fmt: skip
+    assert set(found.settings) == {
+        "Gradient", "GradientXInput", "SmoothGrad(noise_level=0.1, n_iter=10)",
+        "SmoothGrad(noise_level=0.1, n_iter=20)", "SmoothGrad (tuned)",
+    }  # fmt: skip
+    assert found.tuned[0]["label"] == "SmoothGrad"
+
+
+def test_one_failing_explainer_is_recorded_not_fatal(net: Bright) -> None:
+    class Half(Explainer):
+        def attributor(self) -> Attributor:
+            raise UnsuitableError("Half: not today")
+
+    found = compare(net, examples(net), [Half, Gradient], ["AbPC"], traits=IMAGE, show_progress=False)
+    rows = found.table[found.table.explainer == "Half"]
+    assert rows.value.isna().all()
+    assert set(rows.reason) == {"Half: not today"}
+    assert found.decision.best == "Gradient"
+
+
+def test_wrong_names_are_refused(net: Bright) -> None:
+    with pytest.raises(ArgumentError, match="no explainer 'SmothGrad'; did you mean 'SmoothGrad'"):
+        compare(net, examples(net), ["SmothGrad"], traits=IMAGE)
+    with pytest.raises(ArgumentError, match="no metric 'ABPC'; did you mean 'AbPC'"):
+        compare(net, examples(net), ["Gradient"], ["ABPC"], traits=IMAGE)
+    with pytest.raises(ArgumentError, match="given twice"):
+        compare(net, examples(net), [Gradient, "Gradient"], traits=IMAGE)
+    with pytest.raises(ArgumentError, match="expected at least one, got none"):
+        compare(net, examples(net), [], traits=IMAGE, controls=False)

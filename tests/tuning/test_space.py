@@ -1,0 +1,72 @@
+"""Declared settings become Optuna parameters, under the original framework's names."""
+
+import optuna
+import pytest
+
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.registry import every
+from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.traits import Traits
+from pnpxai.tuning.space import contained, parameters, size, suggest
+from tests.small import Bright
+
+
+def test_parameters_have_the_original_names() -> None:
+    net = Bright()
+    assert parameters(SmoothGrad(net), "explainer") == {"explainer.noise_level": 0.1, "explainer.n_iter": 20}
+    blurred = parameters(IntegratedGradients(net, baseline_fn="gaussian_blur"), "explainer")
+    assert blurred["explainer.baseline_fn.method"] == "gaussian_blur"
+    assert blurred["explainer.baseline_fn.kernel_size_x"] == 3
+    assert parameters(PostProcessor(), "postprocessor") == {
+        "postprocessor.pooling_fn.method": "sum",
+        "postprocessor.normalization_fn.method": "identity",
+    }
+
+
+def test_a_trial_builds_what_it_suggests() -> None:
+    net = Bright()
+    fixed = optuna.trial.FixedTrial(
+        {
+            "explainer.n_steps": 40,
+            "explainer.baseline_fn.method": "gaussian_blur",
+            "explainer.baseline_fn.kernel_size_x": 5,
+            "explainer.baseline_fn.kernel_size_y": 7,
+            "explainer.baseline_fn.sigma_x": 1.0,
+            "explainer.baseline_fn.sigma_y": 1.5,
+        }
+    )
+    built = suggest(fixed, IntegratedGradients(net), "explainer", Traits.image())  # type: ignore[arg-type]
+    assert built.n_steps == 40
+    assert (built.baseline_fn.kernel_size_x, built.baseline_fn.sigma_y) == (5, 1.5)
+
+
+def test_strategies_that_do_not_suit_the_data_are_not_searched() -> None:
+    table = IntegratedGradients.get_tunables(Traits.table())["baseline_fn"][1]["choices"]
+    assert "gaussian_blur" not in table
+    assert "gaussian_blur" in IntegratedGradients.get_tunables(Traits.image())["baseline_fn"][1]["choices"]
+    assert PostProcessor.get_tunables(Traits.table())["pooling_fn"][1]["choices"] == ["identity"]
+
+
+@pytest.mark.parametrize("explainer", every(Explainer, within="pnpxai."), ids=lambda e: e.__name__)
+def test_defaults_lie_in_their_space_and_can_be_suggested(explainer: type[Explainer]) -> None:
+    start = explainer(Bright())
+    assert contained(start, Traits.image())
+    fixed = optuna.trial.FixedTrial(parameters(start, "explainer", Traits.image()))
+    assert suggest(fixed, start, "explainer", Traits.image()) == start  # type: ignore[arg-type]
+
+
+def test_settings_off_the_grid_are_noticed() -> None:
+    net = Bright()
+    assert not contained(SmoothGrad(net, noise_level=0.07))
+    assert not contained(SmoothGrad(net, n_iter=200))
+    assert not contained(Occlusion(net, window=2, stride=1))
+
+
+def test_the_number_of_configurations_is_counted() -> None:
+    net = Bright()
+    assert size(SmoothGrad(net)) == 19 * 10
+    assert size(PostProcessor(), Traits.table()) == 3
+    assert size(Occlusion(net), Traits.table()) == 3 * 3 * 2
