@@ -107,8 +107,8 @@ class AutoExplanation:
             numbers: which examples, instead.
 
         Returns:
-            an explanation of the first batch's examples; with several explainers, one for each, by name (one that
-            refuses what its facts allowed is left out, and logged with its reason).
+            an explanation; with several explainers, one for each, by name (one that refuses what its facts allowed is
+            left out, and logged with its reason).
         """
         if explainer is None:
             return self._explain_by_all(count, numbers)
@@ -185,8 +185,9 @@ class AutoExplanation:
         chosen = self.examples(count if numbers is None else max(numbers) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self._common)
-        batch = chosen.batches[0]
-        return explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed))
+        return Explanation.joined(
+            [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
+        )
 
     def _part(self, batch: Any) -> tuple[Any, Tensor | None, Tensor | None]:
         of_inputs, of_labels, of_targets = self._extractors

@@ -84,6 +84,8 @@ def test_explaining_by_name_and_all_at_once() -> None:
     assert "IntegratedGradients" in str(one)
     chosen = auto.explain("Gradient", numbers=[2, 5])
     assert torch.equal(chosen.inputs[0], X[[2, 5]])
+    split = Auto(Bright(), DataLoader(TensorDataset(X, Y), batch_size=3)).explain("SmoothGrad", count=8)
+    assert torch.allclose(split.attributions[0], auto.explain("SmoothGrad", count=8).attributions[0], atol=1e-5)
     every = auto.explain(count=2)
     assert {c.__name__ for c in auto.recommended if c.__module__.startswith("pnpxai.")} <= set(every)
     with pytest.raises(ArgumentError, match="did you mean 'Occlusion'"):

@@ -114,7 +114,10 @@ class UpsampledGradCam(Attributor):
                 convolutions = [(name, m) for name, m in named if isinstance(m, nn.modules.conv._ConvNd)]
                 layer = last_reached(score, tensors, convolutions)
             if layer is None:
-                raise UnsuitableError("GradCam: no convolution with several positions lies on the way to the score")
+                raise UnsuitableError(
+                    "GradCam: no convolution with several positions was seen on the way to the score; give layer=, "
+                    "and for a scripted, exported or wrapped model the original torch.nn.Module"
+                )
             coarse = as_tuple(LayerGradCam(self.forward_func, layer).attribute(inputs, target, additional_forward_args))
             sizes = tensors[0].shape[2:]
             if len(coarse) != 1 or coarse[0].ndim != tensors[0].ndim or not sizes:

@@ -110,7 +110,7 @@ class LRP(Attributor):
             scores, bias, epsilon = (tensors[0].new_zeros(score.size) for _ in range(3))
 
             rules = Rules(self.epsilon)
-            ruled = replace(score, forward=partial(rules.run, self.forward_func))
+            ruled = replace(score, forward=partial(rules.run, eager(self.forward_func)))
 
             def visit(block: Block) -> None:
                 part = slice(block.examples.start, block.examples.stop)

@@ -129,7 +129,7 @@ def _module_state(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _frozen(model: nn.Module, freeze: bool) -> Iterator[None]:
-    trainable = [p for p in model.parameters() if p.requires_grad] if freeze else []
+    trainable = [p for p in model.parameters() if p.requires_grad and not p.is_inference()] if freeze else []
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,24 @@ class Explanation:
         shown = range(min(limit, len(self)))
         titles = [f"#{k}  score {float(self.scores[k]):.2f}" for k in shown]
         return panel([self.attributions[0][k] for k in shown], titles, [self.inputs[0][k] for k in shown])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Explanation]) -> Explanation:
+        """Return one explanation of the examples of several, made by the same explainer batch after batch."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        targets = torch.cat([p.targets for p in parts]) if isinstance(first.targets, Tensor) else first.targets
+        return replace(
+            first,
+            attributions=tuple(torch.cat(members) for members in zip(*(p.attributions for p in parts), strict=True)),
+            inputs=tuple(torch.cat(members) for members in zip(*(p.inputs for p in parts), strict=True)),
+            targets=targets,
+            scores=torch.cat([p.scores for p in parts]),
+            gap=None if first.gap is None else torch.cat([p.gap for p in parts if p.gap is not None]),
+            seconds=sum(p.seconds for p in parts),
+            warnings=tuple(dict.fromkeys(w for p in parts for w in p.warnings)),
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all."""

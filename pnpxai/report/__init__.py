@@ -1,0 +1,81 @@
+"""One HTML file of a comparison: it needs no network, and holds the same bytes for the same results."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pnpxai.errors import ArgumentError
+from pnpxai.experiment import Results
+from pnpxai.report.maps import gallery
+from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
+from pnpxai.report.strips import distributions, interval
+from pnpxai.report.words import counted, humps, number
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    results: Results, path: str | Path, *, title: str = "Comparison of explainers", command: str | None = None
+) -> Path:
+    """Write what a comparison found as one self-contained HTML file, complete or not at all.
+
+    Args:
+        results: what ``compare`` returned, or ``Results.load`` read.
+        path: where to; folders that are missing are made.
+        title: the page's heading.
+        command: the command that makes the report again, shown at its end.
+
+    Returns:
+        the path.
+
+    Raises:
+        ArgumentError: ``path`` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ArgumentError(f"path: expected a file such as {path / 'report.html'}, got the folder {path}")
+    page = _page(results, title, command)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+        return partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _page(results: Results, title: str, command: str | None) -> str:
+    environment = Environment(
+        loader=PackageLoader("pnpxai.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "humps": humps, "counted": counted}
+    script = files("pnpxai.report").joinpath("script.js").read_text(encoding="utf-8")
+    return environment.get_template("template.html").render(
+        title=title,
+        command=command,
+        results=results,
+        compared=compared(results),
+        ranking=ranking(results),
+        distributions=distributions(results),
+        gallery=gallery(results),
+        learned=learned(results),
+        settings=settings(results),
+        unfit=unfit(results),
+        undefined=undefined(results),
+        descriptions=descriptions(results),
+        interval=interval,
+        script=Markup(script),
+        # only this very script may run: text that got past the escaping would still be inert
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(files("pnpxai.report").joinpath("style.css").read_text(encoding="utf-8")),
+    )

@@ -1,0 +1,149 @@
+"""What the page says in words and tables, taken from results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pnpxai.errors import ArgumentError
+from pnpxai.experiment import Results
+from pnpxai.metrics.base import Metric
+from pnpxai.registry import by_name
+from pnpxai.report.strips import Scale, Span, interval
+from pnpxai.report.words import counted, definition, said
+from pnpxai.statistics import Interval
+
+__all__ = ["Ranked", "compared", "descriptions", "learned", "ranking", "settings", "undefined", "unfit"]
+
+_PLACES = ("best", "ties", "behind", "dropped", "control")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One row of the ranking.
+
+    Attributes:
+        label: the explainer.
+        place: best, ties, behind, dropped or control.
+        order: where that place comes when sorted.
+        why: why it was dropped.
+        rank: its mean rank.
+        span: where the mean rank lies on the scale of all ranks.
+        means: every metric's mean.
+        seconds: time to explain all examples.
+    """
+
+    label: str
+    place: str
+    order: int
+    why: str
+    rank: Interval
+    span: Span | None
+    means: dict[str, Interval]
+    seconds: float
+
+
+def ranking(results: Results) -> list[Ranked]:
+    """Return the explainers, best mean rank first."""
+    decision, scale = results.decision, Scale(1, max(2, len(results.settings)))
+    rows = []
+    for label in results.explainers:
+        why = decision.dropped.get(label, "")
+        if results.settings[label].get("control"):
+            place, why = "control", ""
+        elif label == decision.best:
+            place = "best"
+        else:
+            place = "ties" if label in decision.set else "dropped" if why else "behind"
+        rank = decision.mean_rank[label]
+        means = {metric: results.interval(metric, label) for metric in results.directions}
+        seconds = float(results.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
+        rows.append(Ranked(label, place, _PLACES.index(place), why, rank, interval(rank, scale), means, seconds))
+    return rows
+
+
+def compared(results: Results) -> list[tuple[str, str]]:
+    """Return what was compared, as terms and facts."""
+    facts, n_controls = results.facts, sum(bool(s.get("control")) for s in results.settings.values())
+    explainers = counted(len(results.settings) - n_controls, "explainer")
+    versions = facts.get("versions", {})
+    pairs = [
+        ("Model", str(facts.get("model", "not recorded"))),
+        ("Examples", str(results.decision.n)),
+        ("Explainers", f"{explainers} and {counted(n_controls, 'control')}" if n_controls else explainers),
+        ("Metrics", ", ".join(results.metrics)),
+        ("Seed", str(facts.get("seed", "not recorded"))),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
+    ]
+    known = {"model", "examples", "seed", "versions", "metrics"}
+    return pairs + [(name.replace("_", " ").capitalize(), said(v)) for name, v in facts.items() if name not in known]
+
+
+def undefined(results: Results) -> list[dict[str, Any]]:
+    """Return how often, and why, a metric has no value for an explainer."""
+    missing = results.table[results.table.value.isna()]
+    if missing.empty:
+        return []
+    reasons = missing.reason.where(missing.reason.notna(), "no reason was given")
+    counts = missing.assign(reason=reasons).groupby(["explainer", "metric", "reason"], sort=False).size()
+    return [
+        {"explainer": str(explainer), "metric": str(metric), "reason": str(reason), "count": int(count)}
+        for (explainer, metric, reason), count in counts.items()  # type: ignore[misc]
+    ]
+
+
+def learned(results: Results) -> list[dict[str, Any]]:
+    """Return what tuning found, and whether its gain can be told from none."""
+    rows = []
+    for found in results.tuned:
+        gain = Interval(**found["held_out_gain"])
+        if not math.isfinite(gain.mean):
+            verdict = "not measured"
+        elif gain.low > 0:
+            verdict = "better than the default"
+        else:
+            verdict = "worse than the default" if gain.high < 0 else "not told apart from the default"
+        rows.append({
+            "label": found["label"], "metric": found["metric"], "value": found["value"], "trials": found["trials"],
+            "gain": gain, "verdict": verdict,
+            "settings": said(found["explainer"]), "postprocessor": said(found["postprocessor"]),
+        })  # fmt: skip
+    return rows
+
+
+def settings(results: Results) -> list[dict[str, Any]]:
+    """Return every explainer's and every metric's settings, as pairs of names and texts."""
+    found = []
+    for label in results.explainers:
+        of = results.settings[label]
+        parts = {"explainer": _pairs(of["explainer"]), "post-processing": _pairs(of["postprocessor"])}
+        found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
+    for name, of in results.facts.get("metrics", {}).items():
+        found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
+    return found
+
+
+def unfit(results: Results) -> list[tuple[str, str]]:
+    """Return the explainers that do not fit, with the reason."""
+    return sorted(results.rejected.items())
+
+
+def descriptions(results: Results) -> list[dict[str, Any]]:
+    """Return what each metric asks, in its own docstring's words."""
+    found = []
+    for name, higher in results.directions.items():
+        try:
+            prose = definition(by_name(Metric, name, "metric"))
+        except ArgumentError:  # made where this page is not
+            prose = ()
+        found.append({"name": name, "higher": higher, "prose": prose})
+    return found
+
+
+def _pairs(values: Any) -> list[tuple[str, str]]:
+    if not isinstance(values, dict):
+        return [] if pd.isna(values) else [("", said(values))]
+    return [(str(name), said(value)) for name, value in values.items()]
