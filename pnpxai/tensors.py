@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -109,7 +110,11 @@ def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
         return dataclasses.replace(structure, **changed)
     if isinstance(structure, Mapping):
         pairs = {key: map_tensors(function, member) for key, member in structure.items()}
-        return pairs if type(structure) is dict else type(structure)(pairs)  # type: ignore[call-arg]
+        if not isinstance(structure, MutableMapping):
+            return type(structure)(pairs)  # type: ignore[call-arg]
+        changed_mapping = copy.copy(structure)
+        changed_mapping.update(pairs)
+        return changed_mapping
     return structure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -12,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.guard import eager
+from pnpxai.engine.replay import Recording, recorded, replayed
 from pnpxai.errors import ArgumentError, ConfinedError, ShapeError, did_you_mean
-from pnpxai.tensors import Tensors, map_tensors, own
+from pnpxai.tensors import Tensors, flat, map_tensors, own, take_rows
 
 __all__ = ["Argument", "AtSites", "Call", "Place", "Side", "Site", "argument_names", "find_places"]
 
 Side: TypeAlias = Literal["input", "output"]
+
+
+_log = logging.getLogger("pnpxai")
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,35 @@ _Visit: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
 class Call(NamedTuple):
-    """What a model is called with, and how many tensors each place of an ``AtSites`` holds in that call."""
+    """What a model is called with.
+
+    Attributes:
+        args: positional arguments.
+        kwargs: keyword arguments.
+        counts: how many tensors each place of an ``AtSites`` holds in this call.
+        recording: what need not run again before the places.
+        rows: (examples,) which examples of the recording these are.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     counts: tuple[int, ...] = ()
+    recording: Recording | None = None
+    rows: Tensor | None = None
+
+
+class Reading(NamedTuple):
+    """What one forward pass gave.
+
+    Attributes:
+        values: the tensors at the places, in their order.
+        call: what ``AtSites`` is called with beside such values.
+        output: the model's output; None where the pass ended at the last place.
+    """
+
+    values: Tensors
+    call: Call
+    output: Any
 
 
 def argument_names(model: Any) -> tuple[str, ...]:
@@ -104,6 +133,10 @@ def _hookable(module: nn.Module) -> nn.Module:
     return module
 
 
+class _AllReached(BaseException):
+    """Ends a forward pass early; not an Exception, which a model might catch."""
+
+
 class AtSites:
     """A model as a function of the values at some places.
 
@@ -132,10 +165,18 @@ class AtSites:
                 raise ShapeError(f"{self.places[k]}: expected {tuple(found.shape)}, got {tuple(value.shape)}")
             return value.clone()
 
-        return self.run(call, replace)
+        if call.recording is None or call.rows is None:
+            return self.run(call, replace)
+        with replayed(self.model, call.recording, call.rows):
+            return self.run(call, replace)
 
-    def read(self, call: Call) -> tuple[Tensors, Call]:
-        """Return the values at the places, in their order, and the call to run the model at them with.
+    def read(self, call: Call, *, replay: bool = False, stop: bool = False) -> Reading:
+        """Run the model once and return the values at the places.
+
+        Args:
+            call: how the model is called.
+            replay: record what comes before the places, so that further runs are spared it (where that is exact).
+            stop: end the pass when all places have been reached.
 
         Raises:
             ArgumentError: a place is not reached, reached twice, holds no numbers that can be differentiated, or
@@ -156,13 +197,55 @@ class AtSites:
             found[k].append(leaf)
             return leaf.clone()
 
-        with torch.set_grad_enabled(several):
-            self.run(map_tensors(own, call), note)
+        recording = self._recording(call) if replay else None
+        with torch.set_grad_enabled(several), contextlib.ExitStack() as stack:
+            if recording is not None:
+                stack.enter_context(recorded(self.model, recording))
+            output = self.run(map_tensors(own, call), note, recording, stop=stop)
         values = tuple(value.detach() for group in found for value in group)
-        return values, call._replace(counts=tuple(len(group) for group in found))
+        plain = call._replace(counts=tuple(len(group) for group in found))
+        output = map_tensors(lambda tensor: tensor.detach(), output)
+        return Reading(values, self._trusted(values, plain, recording, output), output)
 
-    def run(self, call: Call, visit: _Visit) -> Any:
+    def _recording(self, call: Call) -> Recording | None:
+        seen = isinstance(self.model, nn.Module) and not isinstance(self.model, torch.jit.ScriptModule)
+        sizes = {t.shape[0] for t in flat((call.args, call.kwargs)) if t.ndim}
+        return Recording(max(sizes)) if seen and sizes and all(isinstance(p, Site) for p in self.places) else None
+
+    def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: Any) -> Call:
+        """Return the call with its recording, if replaying gives the recorded output at once and twice the rows."""
+        if recording is None or not recording.values:
+            return call
+        whole = call._replace(recording=recording, rows=torch.arange(recording.size))
+        if self._repeats(values, whole, output):
+            return whole
+        _log.debug("replay does not repeat the model's output at %s; whole forward passes are run", self.places[0])
+        return call
+
+    def _repeats(self, values: Tensors, call: Call, output: Any) -> bool:
+        assert call.recording is not None  # noqa: S101
+        size = call.recording.size
+        twice = torch.arange(size).repeat(2)
+        try:
+            with torch.no_grad():
+                call.recording.learn_edits(lambda trial: self(*values, call._replace(recording=trial)))
+                versions = call.recording.versions()
+                once = self(*values, call)
+                double = self(*take_rows(values, twice, size), take_rows(call, twice, size))
+        except Exception as problem:  # noqa: BLE001  (whatever it is, the model can be run whole)
+            _log.debug("replay failed: %s", problem)
+            return False
+        unharmed = call.recording.versions() == versions
+        return unharmed and _close(flat((once, double)), flat((output, take_rows(output, twice, size))))
+
+    def run(self, call: Call, visit: _Visit, recording: Recording | None = None, *, stop: bool = False) -> Any:
         """Run the model while ``visit(k, tensor)`` may exchange each floating point tensor at place k.
+
+        Args:
+            call: how the model is called.
+            visit: gets the number of a place and a tensor there, and returns what is handed on.
+            recording: closed when the first place is reached.
+            stop: end the pass when all places have been reached, and return None.
 
         Raises:
             ArgumentError: a place is not reached, is reached twice, or holds no floating point tensor.
@@ -171,6 +254,8 @@ class AtSites:
         numbers = [0] * len(self.places)
 
         def at(k: int, structure: Any) -> Any:
+            if recording is not None:
+                recording.close()
             reached[k] += 1
             if reached[k] > 1:
                 raise ArgumentError(f"layer: {self.places[k]} runs more than once in a forward pass")
@@ -181,10 +266,14 @@ class AtSites:
                 numbers[k] += 1
                 return visit(k, tensor)
 
-            return map_tensors(exchange, structure)
+            exchanged = map_tensors(exchange, structure)
+            if stop and all(reached):
+                raise _AllReached
+            return exchanged
 
-        args, kwargs = self._with_arguments(call, at)
-        with _hooks(self.places, at):
+        output = None
+        with contextlib.suppress(_AllReached), _hooks(self.places, at):
+            args, kwargs = self._with_arguments(call, at)
             output = self.model(*args, **kwargs)
         for k, place in enumerate(self.places):
             if not reached[k]:
@@ -211,6 +300,13 @@ class AtSites:
             elif position < len(args):
                 args[position] = at(k, args[position])
         return tuple(args), kwargs
+
+
+def _close(found: Tensors, wanted: Tensors) -> bool:
+    return len(found) == len(wanted) and all(
+        a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True))
+        for a, b in zip(found, wanted, strict=True)
+    )
 
 
 @contextlib.contextmanager

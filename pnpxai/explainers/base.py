@@ -18,7 +18,7 @@ from pnpxai.engine.arguments import Arguments, Extractor
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
-from pnpxai.engine.site import AtSites, find_places
+from pnpxai.engine.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.strategies.baselines import Baseline
@@ -63,6 +63,8 @@ class Explainer(Declared, abstract=True):
     """Whether it draws random numbers, so that its backend takes a seed."""
     control: ClassVar[bool] = False
     """Whether it is there to be beaten, not to explain."""
+    repeated: ClassVar[bool] = False
+    """Whether it runs the model many times, so that what comes before a layer is worth recording."""
     layer_is_site: ClassVar[bool] = True
     """Whether ``layer`` means: explain the values there. Otherwise the backend knows what it does with it."""
 
@@ -139,12 +141,18 @@ class Explainer(Declared, abstract=True):
         )
 
     def cost(self, inputs: Any) -> int:
-        """Return how many rows ``attribute(inputs)`` runs through the model."""
+        """Return how many rows ``attribute(inputs)`` runs through the model.
+
+        At a layer these are one more for each example, to read the values there, and four more where what comes before
+        the layer is recorded, to make sure of it.
+        """
         arguments = self.arguments(inputs)
         at = self._at(arguments)
-        reading = batch_size(arguments.explained) if at.layer is not None and at.layer_is_site else 0
-        with borrowed(self.model, gradients=False):
-            return at.attributor().cost(at._values(arguments)[0]) + reading
+        rows = at.attributor().cost(arguments.explained)
+        if at.layer is None or not at.layer_is_site:
+            return rows
+        recorded = at.repeated and all(isinstance(place, Site) for place in find_places(at.model, at.layer))
+        return rows + batch_size(arguments.explained) * (5 if recorded else 1)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -186,8 +194,8 @@ class Explainer(Declared, abstract=True):
         """Return the tensors that the backend explains, and the further arguments of ``forward_func``."""
         if self.layer is None or not self.layer_is_site:
             return arguments.explained, arguments.extra
-        values, call = AtSites(self.model, find_places(self.model, self.layer)).read(arguments.call())
-        return values, (call,)
+        read = AtSites(self.model, find_places(self.model, self.layer)).read(arguments.call(), replay=self.repeated)
+        return read.values, (read.call,)
 
     def _at(self, arguments: Arguments) -> Explainer:
         """Return the explainer at the named arguments, for inputs that came as a mapping."""

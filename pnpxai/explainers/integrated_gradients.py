@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -25,6 +25,8 @@ class IntegratedGradients(Explainer):
     """Number of points on the path."""
     baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
     """Where the path starts."""
+
+    repeated: ClassVar[bool] = True
 
     def attributor(self) -> Configured:
         """Return ``IntegratedGradients`` from the baseline."""

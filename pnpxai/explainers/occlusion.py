@@ -33,6 +33,7 @@ class Occlusion(Explainer):
     """What stands in the window instead."""
 
     needs_gradient: ClassVar[bool] = False
+    repeated: ClassVar[bool] = True
 
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""

@@ -18,6 +18,7 @@ class NoisyGradient(Explainer, abstract=True):
     """What both share: Gaussian noise on the inputs (or the layer's values); the last copy carries none."""
 
     stochastic: ClassVar[bool] = True
+    repeated: ClassVar[bool] = True
     noise_level: Annotated[float, Ge(0), Range(0.05, 0.95, step=0.05)] = 0.1
     """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
     n_iter: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20

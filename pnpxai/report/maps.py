@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.experiment import Results
-from pnpxai.pictures import coloured, inline_png, palette, pictured, shrunk
+from pnpxai.pictures import LEVELS, coloured, inline_png, palette, pictured, shrunk
 
 __all__ = ["Gallery", "Shown", "Tile", "gallery"]
 
@@ -101,12 +101,21 @@ def gallery(results: Results) -> Gallery | None:
     metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
     values = _by_example(results.table[results.table.metric == metric], len(inputs))
     shown = [_example(results, k, axes, side, values.get(k)) for k in range(len(inputs))]
-    height, width = (1, 2) if axes == 1 else inputs.shape[-2:] if inputs.ndim > 3 or inputs.ndim == 3 else (1, 1)
+    height, width = (1, 2) if axes == 1 else _oriented(results, 0, axes).shape[-2:]
     counts = Counter(s.target for s in shown if s.target is not None)
     return Gallery(
         metric, shown, round(min(max(width / height, 0.4), 4), 3), longest <= 64 or axes == 1, axes == 1,
         (longest, side) if longest > side else None, sorted(counts.items()), _stops(),
     )  # fmt: skip
+
+
+def _oriented(results: Results, k: int, axes: int) -> Tensor:
+    """Return an input with its positions last."""
+    given = results.inputs[k]
+    if axes == 1:
+        return given[0] if given.ndim == 2 and len(given) == 1 else given
+    places = next(iter(results.maps.values())).shape[-2:]
+    return given.movedim(-1, 0) if given.ndim == 3 and given.shape[:2] == places != given.shape[1:] else given
 
 
 def _by_example(table: pd.DataFrame, count: int) -> dict[int, pd.DataFrame]:
@@ -115,7 +124,7 @@ def _by_example(table: pd.DataFrame, count: int) -> dict[int, pd.DataFrame]:
 
 
 def _example(results: Results, k: int, axes: int, side: int, rows: pd.DataFrame | None) -> Shown:
-    given = results.inputs[k]
+    given = _oriented(results, k, axes)
     ids = given.ndim == 1 and not given.is_floating_point()
     picture = None if ids else inline_png(pictured(shrunk(given, side, min(given.ndim, axes))))
     text = " ".join(map(str, given[:12].tolist())) + (" \N{HORIZONTAL ELLIPSIS}" if len(given) > 12 else "") if ids else ""
@@ -162,4 +171,4 @@ def _peak(values: Tensor, axes: int) -> str:
 
 
 def _stops() -> list[str]:
-    return ["#" + bytes(palette()[k][:3]).hex() for k in range(0, 255, 127 // 4)]
+    return ["#" + bytes(palette()[k][:3]).hex() for k in np.linspace(0, LEVELS - 1, 9).round().astype(int)]

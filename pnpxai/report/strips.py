@@ -75,14 +75,14 @@ class Strip:
     Attributes:
         label: the explainer.
         control: whether it is there to be beaten.
-        dots: places of single values, (across in percent, down in pixels, whether it lies beyond the scale).
+        dots: places of single values, (across and down in percent, whether it lies beyond the scale).
         span: the mean with its interval; None if no value is defined.
         text: the same in words.
     """
 
     label: str
     control: bool
-    dots: tuple[tuple[float, float, bool], ...]
+    dots: tuple[tuple[float, int, bool], ...]
     span: Span | None
     text: str
 
@@ -149,8 +149,8 @@ def _distribution(results: Results, metric: str, higher: bool) -> Distribution:
     )
 
 
-def _dots(values: np.ndarray, scale: Scale) -> tuple[tuple[float, float, bool], ...]:
+def _dots(values: np.ndarray, scale: Scale) -> tuple[tuple[float, int, bool], ...]:
     if len(values) > _MOST_DOTS:
         values = np.quantile(values, (np.arange(_MOST_DOTS) + 0.5) / _MOST_DOTS)
     # the golden ratio spreads neighbours apart, the same way every time
-    return tuple((scale.at(float(v)), round(4 + 12 * (k * 0.618034 % 1), 1), scale.beyond(float(v))) for k, v in enumerate(values))
+    return tuple((scale.at(float(v)), round(20 + 60 * (k * 0.618034 % 1)), scale.beyond(float(v))) for k, v in enumerate(values))

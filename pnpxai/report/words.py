@@ -32,8 +32,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def humps(name: str) -> Markup:
-    """Return a name, escaped, that may break before its capitals and after its punctuation."""
-    parts = re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[(,=_.])", name)
+    """Return a name, escaped, that may break before its capitals and beside its punctuation."""
+    parts = re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=\w)(?=\()|(?<=[,=_.])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
