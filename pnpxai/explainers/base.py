@@ -148,11 +148,13 @@ class Explainer(Declared, abstract=True):
         """
         arguments = self.arguments(inputs)
         at = self._at(arguments)
-        rows = at.attributor().cost(arguments.explained)
         if at.layer is None or not at.layer_is_site:
-            return rows
-        recorded = at.repeated and all(isinstance(place, Site) for place in find_places(at.model, at.layer))
-        return rows + batch_size(arguments.explained) * (5 if recorded else 1)
+            return at.attributor().cost(arguments.explained)
+        places = find_places(at.model, at.layer)
+        with borrowed(at.model, gradients=False):
+            values = AtSites(at.model, places).read(arguments.call(), stop=True).values
+        recorded = at.repeated and all(isinstance(place, Site) for place in places)
+        return at.attributor().cost(values) + batch_size(arguments.explained) * (5 if recorded else 1)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
