@@ -1,4 +1,4 @@
-"""Maps and inputs as arrays of colours, which matplotlib shows and PNG keeps: red speaks for the target, blue against."""
+"""Maps and inputs as arrays of colours, for figures and PNG: red speaks for the target, blue against it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 
@@ -30,7 +30,7 @@ def palette() -> np.ndarray:
     return colormaps["RdBu_r"].resampled(LEVELS)(np.arange(LEVELS), bytes=True)
 
 
-def coloured(values: Tensor, limit: float | None = None) -> np.ndarray:
+def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndarray:
     """Return a map as colours (height, width, 4): one pixel for each position, or bars where positions have one axis.
 
     What is not a finite number is transparent.
@@ -51,7 +51,7 @@ def coloured(values: Tensor, limit: float | None = None) -> np.ndarray:
     return np.where(np.isnan(share)[..., None], np.uint8(0), colours[index])
 
 
-def pictured(values: Tensor) -> np.ndarray:
+def pictured(values: Tensor | np.ndarray) -> np.ndarray:
     """Return an input as colours (height, width, 4): in colour if it has three channels, else their mean in grey.
 
     The picture is scaled from its least to its largest value. An input with one axis becomes grey bars.
@@ -74,17 +74,19 @@ def pictured(values: Tensor) -> np.ndarray:
     return np.concatenate([colours, np.full((*colours.shape[:2], 1), 255, np.uint8)], axis=-1)
 
 
-def shrunk(values: Tensor, side: int, positions: int = 2) -> Tensor:
-    """Return values of which the last ``positions`` (one or two) axes are at most ``side`` long, by means of neighbours."""
-    values = values.detach().double().cpu()
-    if values.ndim < positions or max(values.shape[-positions:]) <= side:
-        return values
-    longest = max(values.shape[-positions:])
-    lengths = [max(1, round(n * side / longest)) for n in values.shape[-positions:]]
-    mean = nn.functional.adaptive_avg_pool2d if positions == 2 else nn.functional.adaptive_avg_pool1d
-    leading = values.shape[:-positions]
-    flat = values.reshape(1, -1, *values.shape[-positions:])
-    return mean(flat, lengths if positions == 2 else lengths[0]).reshape(*leading, *lengths)
+def shrunk(values: Tensor | np.ndarray, side: int, positions: int = 2) -> np.ndarray:
+    """Return values of which the last ``positions`` axes are at most ``side`` long, by means of neighbours."""
+    array = _array(values)
+    longest = max(array.shape[-positions:])
+    if longest <= side:
+        return array
+    for axis in range(-positions, 0):
+        n = array.shape[axis]
+        length = max(1, round(n * side / longest))
+        starts = np.arange(length) * n // length
+        sizes = np.diff(starts, append=n)
+        array = np.add.reduceat(array, starts, axis) / sizes.reshape(-1, *[1] * (-1 - axis))
+    return array
 
 
 def png(colours: np.ndarray) -> bytes:
@@ -149,8 +151,8 @@ def panel(
     return figure
 
 
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().double().cpu().numpy()
+def _array(values: Tensor | np.ndarray) -> np.ndarray:
+    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _shares(array: np.ndarray, limit: float | None) -> np.ndarray:

@@ -98,15 +98,13 @@ def _marked(owner: Any) -> Iterator[None]:
         _lent.discard(id(owner))
 
 
-_HELD = ("_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
 @contextlib.contextmanager
 def _module_state(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     attributes = [dict(m.__dict__) for m in modules]
     modes = [m.training for m in modules]
-    tables = [{n: dict(m.__dict__[n]) for n in _HELD if isinstance(m.__dict__.get(n), dict)} for m in modules]
+    # hooks, parameters, buffers, submodules, and what a model keeps in dictionaries of its own
+    tables = [{n: dict(held) for n, held in m.__dict__.items() if isinstance(held, dict)} for m in modules]
     buffers = {id(b): (b, b.detach().clone()) for m in modules for b in m._buffers.values() if b is not None}
     try:
         yield

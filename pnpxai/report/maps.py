@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from torch import Tensor
 
 from pnpxai.experiment import Results
@@ -18,6 +17,7 @@ __all__ = ["Gallery", "Shown", "Tile", "gallery"]
 
 _PIXELS = 3_000_000
 """Pixels in a whole report, which bounds its size: many maps are drawn smaller than few."""
+_MOST_IDS = 12
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Gallery:
         bars: whether maps have one axis.
         reduced: (from, to) the longest side, where maps are drawn smaller than they are.
         targets: each explained output with the number of examples.
-        stops: colours from against the target to for it, for the legend.
+        ramp: colours from against the target to for it, for the legend.
+        side: how wide a tile is drawn at first, in pixels.
     """
 
     metric: str
@@ -87,7 +88,8 @@ class Gallery:
     bars: bool
     reduced: tuple[int, int] | None
     targets: list[tuple[int, int]]
-    stops: list[str]
+    ramp: str
+    side: int
 
 
 def gallery(results: Results) -> Gallery | None:
@@ -99,13 +101,17 @@ def gallery(results: Results) -> Gallery | None:
     side = max(32, min(256, math.isqrt(_PIXELS // (len(inputs) * (len(labels) + 3)))))
     longest = max(max(m.shape[-axes:]) for m in results.maps.values())
     metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
-    values = _by_example(results.table[results.table.metric == metric], len(inputs))
-    shown = [_example(results, k, axes, side, values.get(k)) for k in range(len(inputs))]
+    measured: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in results.table.to_dict("records"):
+        if row["metric"] == metric and row["example"] < len(inputs):
+            measured.setdefault(row["example"], {})[row["explainer"]] = row
+    shown = [_example(results, k, axes, side, measured.get(k, {})) for k in range(len(inputs))]
     height, width = (1, 2) if axes == 1 else _oriented(results, 0, axes).shape[-2:]
     counts = Counter(s.target for s in shown if s.target is not None)
     return Gallery(
         metric, shown, round(min(max(width / height, 0.4), 4), 3), longest <= 64 or axes == 1, axes == 1,
-        (longest, side) if longest > side else None, sorted(counts.items()), _stops(),
+        (longest, side) if longest > side else None, sorted(counts.items()), _ramp(axes == 1),
+        4 * int(min(max(1170 / (len(labels) + 1) - 12, 72), 160 if axes == 1 else 128) / 4),
     )  # fmt: skip
 
 
@@ -118,57 +124,65 @@ def _oriented(results: Results, k: int, axes: int) -> Tensor:
     return given.movedim(-1, 0) if given.ndim == 3 and given.shape[:2] == places != given.shape[1:] else given
 
 
-def _by_example(table: pd.DataFrame, count: int) -> dict[int, pd.DataFrame]:
-    first = table[table.example < count]
-    return {int(number): rows.set_index("explainer") for number, rows in first.groupby("example")}  # type: ignore[arg-type]
-
-
-def _example(results: Results, k: int, axes: int, side: int, rows: pd.DataFrame | None) -> Shown:
+def _example(results: Results, k: int, axes: int, side: int, rows: dict[str, dict[str, Any]]) -> Shown:
     given = _oriented(results, k, axes)
     ids = given.ndim == 1 and not given.is_floating_point()
     picture = None if ids else inline_png(pictured(shrunk(given, side, min(given.ndim, axes))))
-    text = " ".join(map(str, given[:12].tolist())) + (" \N{HORIZONTAL ELLIPSIS}" if len(given) > 12 else "") if ids else ""
-    first = rows.iloc[0] if rows is not None else None
+    rest = " \N{HORIZONTAL ELLIPSIS}" if len(given) > _MOST_IDS else ""
+    text = " ".join(map(str, given[:_MOST_IDS].tolist())) + rest if ids else ""
+    first = next(iter(rows.values()), {})
     return Shown(
         k,
-        "" if first is None else str(first.key),
+        str(first.get("key", "")),
         _known(first, "target"),
         _known(first, "label"),
         picture,
         text,
-        [_tile(results, label, k, axes, side, rows) for label in results.explainers],
+        [_tile(results, label, k, axes, side, rows.get(label)) for label in results.explainers],
     )
 
 
-def _known(row: pd.Series | None, column: str) -> int | None:
+def _known(row: dict[str, Any], column: str) -> int | None:
     """Return a class; the table writes -1 where there is none."""
-    return None if row is None or row[column] < 0 else int(row[column])
+    return int(row[column]) if row.get(column, -1) >= 0 else None
 
 
-def _tile(results: Results, label: str, k: int, axes: int, side: int, rows: pd.DataFrame | None) -> Tile:
-    value, reason = float("nan"), "it was not measured"
-    if rows is not None and label in rows.index:
-        value = float(rows.loc[label, "value"])  # type: ignore[arg-type]
-        given = rows.loc[label, "reason"]
-        reason = given if isinstance(given, str) else "no reason was given"
+def _tile(results: Results, label: str, k: int, axes: int, side: int, row: dict[str, Any] | None) -> Tile:
+    value, reason = (float("nan"), "it was not measured") if row is None else (float(row["value"]), row["reason"])
+    reason = reason if isinstance(reason, str) else "no reason was given"
     maps = results.maps.get(label)
     # with fewer maps than inputs, whose they are is not known
-    if maps is None or len(maps) != len(results.inputs) or not bool(torch.isfinite(maps[k]).any()):
+    small = None if maps is None or len(maps) != len(results.inputs) else shrunk(maps[k], side, axes)
+    if small is None or not np.isfinite(small).any():
         return Tile(None, f"{label}, example {k}: no map", value, reason)
-    small = shrunk(maps[k], side, axes)
-    return Tile(inline_png(coloured(small)), f"{label}, example {k}: {_peak(maps[k], axes)}", value, reason)
+    return Tile(inline_png(coloured(small)), f"{label}, example {k}: {_peak(small, axes)}", value, reason)
 
 
-def _peak(values: Tensor, axes: int) -> str:
-    array = np.nan_to_num(values.detach().double().cpu().numpy(), posinf=0, neginf=0)
-    array = array.sum(tuple(range(array.ndim - axes))) if array.ndim > axes else array
+def _peak(array: np.ndarray, axes: int) -> str:
+    """Return where a map is largest, in percent of its width and height, or by position."""
+    array = np.nan_to_num(array, posinf=0, neginf=0)
+    array = array.sum(tuple(range(array.ndim - axes)))
     if not array.any():
         return "zero everywhere"
     place = np.unravel_index(np.abs(array).argmax(), array.shape)
     side = "for" if array[place] > 0 else "against"
-    where = f"position {place[0]}" if array.ndim == 1 else f"row {place[0]}, column {place[1]}"
-    return f"strongest {side} the target at {where}"
+    if axes == 1:
+        return f"strongest {side} the target {_share(place[0], len(array))} from the left"
+    down, across = (_share(p, n) for p, n in zip(place, array.shape, strict=True))
+    return f"strongest {side} the target {across} from the left, {down} from the top"
 
 
-def _stops() -> list[str]:
-    return ["#" + bytes(palette()[k][:3]).hex() for k in np.linspace(0, LEVELS - 1, 9).round().astype(int)]
+def _share(place: Any, size: int) -> str:
+    return f"{100 * (int(place) + 0.5) / size:.0f} %"
+
+
+def _ramp(bars: bool) -> str:
+    """Return the colours from against the target to for it, as CSS."""
+    if bars:
+        down, up = (_hex(coloured(np.array([v]))[k, 0]) for v, k in ((-1.0, -1), (1.0, 0)))
+        return f"{down} 50%, {up} 50%"
+    return ", ".join(_hex(palette()[k]) for k in np.linspace(0, LEVELS - 1, 9).round().astype(int))
+
+
+def _hex(colour: np.ndarray) -> str:
+    return "#" + bytes(colour[:3]).hex()

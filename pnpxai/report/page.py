@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
-
-import pandas as pd
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
@@ -85,14 +84,12 @@ def compared(results: Results) -> list[tuple[str, str]]:
 def undefined(results: Results) -> list[dict[str, Any]]:
     """Return how often, and why, a metric has no value for an explainer."""
     missing = results.table[results.table.value.isna()]
-    if missing.empty:
-        return []
-    reasons = missing.reason.where(missing.reason.notna(), "no reason was given")
-    counts = missing.assign(reason=reasons).groupby(["explainer", "metric", "reason"], sort=False).size()
-    return [
-        {"explainer": str(explainer), "metric": str(metric), "reason": str(reason), "count": int(count)}
-        for (explainer, metric, reason), count in counts.items()  # type: ignore[misc]
-    ]
+    counts = Counter(
+        (str(row["explainer"]), str(row["metric"]), row["reason"] if isinstance(row["reason"], str) else "none was given")
+        for row in missing.to_dict("records")
+    )
+    names = ("explainer", "metric", "reason", "count")
+    return [dict(zip(names, (*of, count), strict=True)) for of, count in counts.items()]
 
 
 def learned(results: Results) -> list[dict[str, Any]]:
@@ -145,5 +142,5 @@ def descriptions(results: Results) -> list[dict[str, Any]]:
 
 def _pairs(values: Any) -> list[tuple[str, str]]:
     if not isinstance(values, dict):
-        return [] if pd.isna(values) else [("", said(values))]
+        return [] if values is None else [("", said(values))]
     return [(str(name), said(value)) for name, value in values.items()]

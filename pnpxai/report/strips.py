@@ -153,4 +153,5 @@ def _dots(values: np.ndarray, scale: Scale) -> tuple[tuple[float, int, bool], ..
     if len(values) > _MOST_DOTS:
         values = np.quantile(values, (np.arange(_MOST_DOTS) + 0.5) / _MOST_DOTS)
     # the golden ratio spreads neighbours apart, the same way every time
-    return tuple((scale.at(float(v)), round(20 + 60 * (k * 0.618034 % 1)), scale.beyond(float(v))) for k, v in enumerate(values))
+    heights = [round(20 + 60 * (k * 0.618034 % 1)) for k in range(len(values))]
+    return tuple((scale.at(v), y, scale.beyond(v)) for v, y in zip(values.tolist(), heights, strict=True))

@@ -1,0 +1,36 @@
+"""What all tests share: a random state of their own."""
+
+from __future__ import annotations
+
+import random
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+# the same examples everywhere, and no verdict by the clock
+hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.load_profile("pnpxai")
+
+
+@pytest.fixture(autouse=True)
+def _own_random_state():
+    """Start every test at the same seed, so that none depends on which ran before."""
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+
+
+@pytest.fixture
+def double():
+    """Let new tensors be of float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

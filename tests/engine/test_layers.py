@@ -1,0 +1,123 @@
+"""Values and gradients inside a model, and the layer that maps are made at."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from pnpxai.engine.layers import last_reached, value_and_gradient
+from pnpxai.engine.score import Score
+from pnpxai.engine.site import find_places
+from pnpxai.errors import ArgumentError
+from pnpxai.testing.zoo import CASES
+
+SKIP, TWO, TOKENS = (CASES[name]() for name in ("skip_cnn", "two_inputs", "tokens"))
+
+
+def _at(case, *layers, side="output"):
+    score = Score.of(case.model, case.tensors, case.targets)
+    return value_and_gradient(score, case.tensors, find_places(case.model, list(layers), side))
+
+
+def _oracle(case, module):
+    kept = []
+
+    def keep(module, args, output):
+        output.retain_grad()
+        kept.append(output)
+        return output.clone()
+
+    hook = module.register_forward_hook(keep)
+    case.model(*case.tensors)[range(len(case)), case.targets].sum().backward()
+    hook.remove()
+    case.model.zero_grad()
+    return kept[0].detach(), kept[0].grad
+
+
+@pytest.mark.parametrize("layer", ["stem.0", "bn1", "conv2", "head"])
+def test_value_and_gradient_equal_those_of_retained_gradients(layer):
+    case = SKIP.copy()
+    (value,), (gradient,) = _at(case, layer)
+    expected = _oracle(case, case.model.get_submodule(layer))
+    assert torch.equal(value, expected[0])
+    assert torch.allclose(gradient, expected[1], atol=1e-12)
+
+
+def test_a_linear_layers_input_has_the_weight_as_gradient():
+    _, (gradient,) = _at(SKIP, "head", side="input")
+    assert torch.allclose(gradient, SKIP.model.head.weight[SKIP.targets])
+
+
+def test_places_come_in_the_order_they_were_asked_for():
+    values, gradients = _at(TWO, "linear", "conv")
+    assert [v.shape[1] for v in values] == [6, 4]
+    assert [g.shape for g in gradients] == [v.shape for v in values]
+
+
+def test_unused_tensors_of_a_layer_have_gradient_zero():
+    _, gradients = _at(TOKENS, "lstm")
+    assert [bool(g.any()) for g in gradients] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (("head", "stem.0"), "layer 'stem.0' has no influence on the score, or only through another of the given"),
+        (("relu",), "layer 'relu' runs more than once"),
+    ],
+)
+def test_places_without_an_answer_are_refused(layers, message):
+    with pytest.raises(ArgumentError, match=message):
+        _at(SKIP, *layers)
+
+
+def test_a_layer_behind_which_nothing_is_differentiable_is_refused():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    score = Score.of(lambda x: model[1](model[0](x).detach()), (torch.ones(1, 2),), 0)
+    with pytest.raises(ArgumentError, match="the score does not depend on layer Linear through differentiable"):
+        value_and_gradient(score, (torch.ones(1, 2),), find_places(score.forward, model[0]))
+
+
+def _convolutions(model):
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+
+
+def _last(model, x):
+    with torch.enable_grad():
+        site = last_reached(Score.of(model, (x,), 0), (x,), _convolutions(model))
+    return site and site.name
+
+
+def test_the_last_convolution_that_runs_is_found_not_the_last_that_was_declared():
+    class Reversed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.second = nn.Conv2d(2, 2, 1)
+            self.first = nn.Conv2d(1, 2, 1)
+
+        def forward(self, x):
+            return self.second(self.first(x)).sum((2, 3))
+
+    assert _last(Reversed(), torch.ones(2, 1, 3, 3)) == "second"
+
+
+def test_convolutions_that_do_not_reach_the_score_or_keep_no_positions_do_not_count():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Conv2d(1, 2, 1)
+            self.squeeze = nn.Conv2d(2, 2, 1)
+            self.aside = nn.Conv2d(2, 2, 1)
+
+        def forward(self, x):
+            out = self.body(x)
+            gate = self.squeeze(out.mean((2, 3), keepdim=True))
+            self.aside(out)
+            return (out * gate).sum((2, 3))
+
+    assert _last(Branches(), torch.ones(2, 1, 3, 3)) == "body"
+
+
+def test_without_convolutions_nothing_is_found():
+    assert _last(nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), torch.ones(2, 1, 3, 3)) is None

@@ -1,0 +1,53 @@
+"""One scale for maps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization
+
+MAPS = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=3).map(
+    lambda rows: torch.tensor(rows, dtype=torch.float64).reshape(-1, 2, 2)
+)
+
+
+def _varies(row):
+    return float(row.max() - row.min()) > 1e-300
+
+
+@given(MAPS)
+def test_minmax_ends_at_zero_and_one_and_keeps_order(maps):
+    for before, after in zip(maps, MinMax()(maps), strict=True):
+        if _varies(before):
+            assert after.min() == 0
+            assert after.max() == pytest.approx(1)
+            assert bool((after.flatten()[before.flatten().argsort()].diff() >= 0).all())
+        else:
+            assert not after.any()
+
+
+@given(MAPS)
+def test_maxabs_keeps_signs_and_ends_at_one(maps):
+    for before, after in zip(maps, MaxAbs()(maps), strict=True):
+        assert torch.isfinite(after).all()
+        assert bool((after * before >= 0).all())
+        if before.abs().max() > 1e-300:
+            assert after.abs().max() == pytest.approx(1)
+
+
+@given(MAPS)
+def test_identity(maps):
+    assert torch.equal(NoNormalization()(maps), maps)
+
+
+@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs()])
+def test_a_map_of_zeros_stays(normalise):
+    assert not normalise(torch.zeros(2, 3, 3)).any()
+
+
+def test_one_number_per_example_is_not_scaled_by_the_others():
+    assert MaxAbs()(torch.tensor([1.0, -4.0, 0.0])).tolist() == [1, -1, 0]
+    assert MinMax()(torch.tensor([1.0, -4.0])).tolist() == [0, 0]

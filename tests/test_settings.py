@@ -1,0 +1,85 @@
+"""Settings go to JSON and back; what cannot go is refused by the name of its field; nothing is executed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+
+from pnpxai.declare import Declared
+from pnpxai.errors import ArgumentError, SignatureError
+from pnpxai.strategies.baselines import Baseline, GaussianBlur
+from tests.declared_toys import Spread, Toy, at_top_level, network
+
+MODEL = network()
+
+
+def _through_json(value, model=None):
+    return type(value).from_dict(json.loads(json.dumps(value.to_dict())), model)
+
+
+def test_json_names_the_type():
+    assert GaussianBlur(sigma_x=1.0).to_dict()["type"] == "GaussianBlur"
+    assert Spread().to_dict() == {"type": "tests.declared_toys:Spread", "width": 3}
+
+
+def test_nested_strategies_tensors_layers_and_functions_come_back():
+    toy = Toy(
+        MODEL, filling=Spread(width=5), center=torch.tensor([1.5, -2]).double(), layer=MODEL[0], function=at_top_level
+    )
+    back = _through_json(toy, MODEL)
+    assert back == toy
+    assert back.filling.width == 5
+    assert back.center.dtype == torch.float64
+    assert back.layer is MODEL[0]
+    assert back.function is at_top_level
+
+
+def test_a_layer_is_that_of_the_new_model():
+    other = network()
+    assert _through_json(Toy(MODEL, layer=MODEL[0]), other).layer is other[0]
+
+
+def test_functions_without_a_name_are_refused():
+    with pytest.raises(ArgumentError, match="to_dict: function: .*use a function defined at the top of a module"):
+        Toy(MODEL, function=lambda value: value).to_dict()
+
+
+def test_layers_of_another_model_are_refused():
+    with pytest.raises(ArgumentError, match="to_dict: layer: this ReLU is no layer of the explainer's model"):
+        Toy(MODEL, layer=torch.nn.ReLU()).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"type": "tests.declared_toys:Toy", "layer": {"layer": "9"}}, "from_dict: layer: the model has no layer '9'"),
+        ({"type": "tests.declared_toys:Toy", "function": {"callable": "os:no"}}, "'os:no' is not loaded"),
+        ({"type": "tests.declared_toys:Toy", "function": {"callable": "unheard:of"}}, "import its module first"),
+        ({"type": "tests.declared_toys:Toys"}, "expected settings of Toy, got those of 'tests.declared_toys:Toys'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(data, message):
+    with pytest.raises(ArgumentError, match=message):
+        Toy.from_dict(data, MODEL)
+
+
+def test_an_unknown_setting_in_json_is_refused():
+    with pytest.raises(SignatureError, match=r"GaussianBlur: no setting 'sigma'; did you mean 'sigma_"):
+        GaussianBlur.from_dict({"type": "GaussianBlur", "sigma": 1.0})
+
+
+def test_an_abstract_kind_reads_any_of_its_own():
+    data = GaussianBlur(sigma_x=1.0).to_dict()
+    assert Baseline.from_dict(data) == Declared.from_dict(data) == GaussianBlur(sigma_x=1.0)
+    with pytest.raises(ArgumentError, match=r"no class 'GausianBlur' is loaded; did you mean 'GaussianBlur'\?"):
+        Baseline.from_dict({"type": "GausianBlur"})
+
+
+def test_reading_imports_nothing():
+    assert "this" not in sys.modules
+    with pytest.raises(ArgumentError):
+        Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": "this:s"}}, MODEL)
+    assert "this" not in sys.modules
