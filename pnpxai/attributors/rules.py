@@ -183,7 +183,9 @@ class Rules:
 
         if name in _ACTIVATIONS and len(operands) == 1:
             return self.step(_Pass(), apply, operands)
-        if name in _SUMS or (name in _AFFINE and len(operands) == 1 and _affine_in(operands[0], function, args, kwargs)):
+        if name in _SUMS or (
+            name in _AFFINE and len(operands) == 1 and _affine_in(operands[0], function, args, kwargs)
+        ):
             return self.step(_Affine(apply, self.epsilon, self.ledger), apply, operands)
         result = function(*args, **kwargs)
         if not isinstance(result, (Tensor, tuple, list)) or not with_operands(result, lambda t: t.requires_grad)[0]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pnpxai.tensors import map_tensors
 
-__all__ = ["Operation", "Operations", "in_place", "operation_name", "with_operands"]
+__all__ = ["Operation", "Operations", "in_place", "operation_name", "out_of_place", "with_operands"]
 
 Operation: TypeAlias = Callable[..., Any]
 Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
@@ -51,6 +52,18 @@ def in_place(function: Operation, kwargs: dict[str, Any]) -> bool:
     name = getattr(function, "__name__", "")
     operator = name.startswith("__i") and name[3:-2] in _OPERATORS
     return operator or bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+
+
+def out_of_place(
+    function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Operation, tuple[Any, ...], dict[str, Any]]:
+    """Return the call that gives what an in-place call would make of its first operand, with a copy of that operand."""
+    changed, before = args[0], args[0].clone()
+    plain = {"inplace": False} if kwargs.get("inplace") else {}
+    rest = tuple(before if member is changed else member for member in args)
+    name = operation_name(function)
+    outside = getattr(torch, "div" if name == "truediv" else name, function) if not plain else function
+    return outside, rest, kwargs | plain
 
 
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:

@@ -43,7 +43,6 @@ class Shown:
 
     Attributes:
         number: its place among all examples.
-        key: its key.
         target: which output was explained; None where there is but one.
         label: its true class; None where it is not known.
         picture: its input's address; None for ids, which are no picture.
@@ -52,7 +51,6 @@ class Shown:
     """
 
     number: int
-    key: str
     target: int | None
     label: int | None
     picture: str | None
@@ -131,15 +129,8 @@ def _example(results: Results, k: int, axes: int, side: int, rows: dict[str, dic
     rest = " \N{HORIZONTAL ELLIPSIS}" if len(given) > _MOST_IDS else ""
     text = " ".join(map(str, given[:_MOST_IDS].tolist())) + rest if ids else ""
     first = next(iter(rows.values()), {})
-    return Shown(
-        k,
-        str(first.get("key", "")),
-        _known(first, "target"),
-        _known(first, "label"),
-        picture,
-        text,
-        [_tile(results, label, k, axes, side, rows.get(label)) for label in results.explainers],
-    )
+    tiles = [_tile(results, label, k, axes, side, rows.get(label)) for label in results.explainers]
+    return Shown(k, _known(first, "target"), _known(first, "label"), picture, text, tiles)
 
 
 def _known(row: dict[str, Any], column: str) -> int | None:

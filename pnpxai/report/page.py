@@ -83,11 +83,9 @@ def compared(results: Results) -> list[tuple[str, str]]:
 
 def undefined(results: Results) -> list[dict[str, Any]]:
     """Return how often, and why, a metric has no value for an explainer."""
-    missing = results.table[results.table.value.isna()]
-    counts = Counter(
-        (str(row["explainer"]), str(row["metric"]), row["reason"] if isinstance(row["reason"], str) else "none was given")
-        for row in missing.to_dict("records")
-    )
+    missing = [row for row in results.table.to_dict("records") if math.isnan(row["value"])]
+    reasons = [row["reason"] if isinstance(row["reason"], str) else "no reason was given" for row in missing]
+    counts = Counter((row["explainer"], row["metric"], reason) for row, reason in zip(missing, reasons, strict=True))
     names = ("explainer", "metric", "reason", "count")
     return [dict(zip(names, (*of, count), strict=True)) for of, count in counts.items()]
 
