@@ -120,7 +120,7 @@ class _Rescale:
             new_args, new_kwargs = put(*others)
             return function(*new_args, **new_kwargs)
 
-        if name in SUMS or (name in AFFINE and len(operands) == 1 and not _divides(name, args)):
+        if name in SUMS or (name in AFFINE and len(operands) == 1 and not divides(function, args)):
             return function(*args, **kwargs)
         rule = self._rule(name, function, apply, operands, args, kwargs)
         if rule is not None:
@@ -138,7 +138,7 @@ class _Rescale:
             return _Elementwise(apply, self.eps)
         if name in BILINEAR and len(operands) == 2:
             return _Product(apply)
-        if _divides(name, args):
+        if divides(function, args):
             return _Quotient(self.eps) if len(operands) == 2 else _Elementwise(apply, self.eps)
         if name in ("softmax", "log_softmax") and len(operands) == 1:
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
@@ -187,10 +187,12 @@ def _members(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-def _divides(name: str, args: tuple[Any, ...]) -> bool:
+def divides(function: Operation, args: tuple[Any, ...]) -> bool:
     """Tell whether an operation divides by something that carries a difference."""
-    carrying = [isinstance(a, Tensor) and a.requires_grad for a in args[:2]]
-    return name in ("div", "truediv") and (carrying == [True, True] or carrying == [False, True])
+    if operation_name(function) not in ("div", "truediv"):
+        return False
+    divisors = args[:1] if getattr(function, "__name__", "").startswith("__r") else args[1:2]
+    return any(isinstance(d, Tensor) and d.requires_grad for d in divisors)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
     given.apply_defaults()
     a = given.arguments
     batched = a["query"].dim() == 3
-    query, key, value = (a[n] if batched else a[n].unsqueeze(1) for n in ("query", "key", "value"))
+    # (length, batch, width) -> (batch, length, width)
+    query, key, value = ((a[n] if batched else a[n].unsqueeze(1)).transpose(0, 1) for n in ("query", "key", "value"))
     heads = a["num_heads"]
     if a["use_separate_proj_weight"]:
         weights = a["q_proj_weight"], a["k_proj_weight"], a["v_proj_weight"]
@@ -71,9 +72,9 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
     bias_rows = (a["bias_k"], a["bias_v"])
     for k, row in enumerate(bias_rows, start=1):
         if row is not None:
-            parts[k] = torch.cat([parts[k], row.expand(1, parts[k].shape[1], row.shape[-1])])
-    # (length, batch, width) -> (batch, heads, length, width / heads)
-    q, k, v = (p.reshape(p.shape[0], p.shape[1], heads, -1).permute(1, 2, 0, 3) for p in parts)
+            parts[k] = torch.cat([parts[k], row.expand(parts[k].shape[0], 1, row.shape[-1])], 1)
+    # -> (batch, heads, length, width / heads)
+    q, k, v = (p.reshape(*p.shape[:2], heads, -1).transpose(1, 2) for p in parts)
     if a["add_zero_attn"]:
         k, v = (torch.cat([p, p.new_zeros(*p.shape[:2], 1, p.shape[3])], 2) for p in (k, v))
     scores = torch.matmul(q, k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]))
@@ -81,8 +82,8 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
     if mask is not None:
         scores = scores + mask
     weights_of_heads = torch.softmax(scores, -1)
-    joined = torch.matmul(weights_of_heads, v).permute(2, 0, 1, 3).flatten(2)
-    result = F.linear(joined, a["out_proj_weight"], a["out_proj_bias"])
+    joined = torch.matmul(weights_of_heads, v).transpose(1, 2).flatten(2)
+    result = F.linear(joined, a["out_proj_weight"], a["out_proj_bias"]).transpose(0, 1)
     shown = None
     if a["need_weights"]:
         shown = weights_of_heads.mean(1) if a["average_attn_weights"] else weights_of_heads

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.score import Score
-from pnpxai.engine.site import AtSites, Call, Place, Site
+from pnpxai.engine.site import AtSites, Call, Place, Side, Site
 from pnpxai.errors import ArgumentError
-from pnpxai.tensors import Tensors, check_finite, own
+from pnpxai.tensors import Tensors, check_finite, map_tensors, own
 
-__all__ = ["last_reached", "value_and_gradient"]
+__all__ = ["last_reached", "single_runs", "value_and_gradient"]
 
 
 def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
@@ -66,6 +66,21 @@ def _one_pass(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[T
     check_finite("gradient", given)
     order = sorted(range(len(leaves)), key=lambda i: owners[i])
     return tuple(leaves[i] for i in order), tuple(given[i] for i in order)
+
+
+def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
+    """Return the layers without sublayers that run exactly once and give numbers, in the order of execution."""
+    seen: list[nn.Module] = []
+
+    def note(module: nn.Module, args: object, output: object) -> None:
+        seen.append(module)
+
+    leaves = {m: name for name, m in model.named_modules() if not any(True for _ in m.children())}
+    with contextlib.ExitStack() as stack, torch.no_grad():
+        for module in leaves:
+            stack.callback(module.register_forward_hook(note).remove)
+        model(*map_tensors(own, call.args), **map_tensors(own, call.kwargs))
+    return tuple(Site(m, side, leaves[m]) for m in seen if seen.count(m) == 1)
 
 
 def _joined(parts: list[Tensors]) -> Tensors:

@@ -61,9 +61,21 @@ def out_of_place(
     changed, before = args[0], args[0].clone()
     plain = {"inplace": False} if kwargs.get("inplace") else {}
     rest = tuple(before if member is changed else member for member in args)
-    name = operation_name(function)
-    outside = getattr(torch, "div" if name == "truediv" else name, function) if not plain else function
-    return outside, rest, kwargs | plain
+    return function if plain else _outside(function), rest, kwargs | plain
+
+
+def _outside(function: Operation) -> Operation:
+    name = {"truediv": "div"}.get(operation_name(function), operation_name(function))
+    if hasattr(torch, name):
+        return getattr(torch, name)
+    if hasattr(torch.nn.functional, name):
+        return getattr(torch.nn.functional, name)
+
+    def on_a_copy(changed: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return function(changed.clone(), *args, **kwargs)
+
+    on_a_copy.__name__ = name
+    return on_a_copy
 
 
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,9 +17,10 @@ __all__ = ["Recording", "recorded", "replayed"]
 _Key = tuple[nn.Module, int]  # a module and the number of its call: one ReLU may run several times
 
 
-@dataclass
 class Recording:
     """What the calls of one forward pass returned, up to the moment a place was reached.
+
+    It always holds all examples of that pass (no dataclass, so that ``take_rows`` leaves it whole); ``handed`` picks.
 
     Attributes:
         size: number of examples of that pass.
@@ -29,11 +29,14 @@ class Recording:
         copied: calls whose results are handed out as copies, since the model edits them in place.
     """
 
-    size: int
-    values: dict[_Key, Any] = field(default_factory=dict)
-    counts: dict[_Key, dict[nn.Module, int]] = field(default_factory=dict)
-    copied: set[_Key] = field(default_factory=set)
-    closed: bool = False
+    def __init__(
+        self, size: int, values: dict[_Key, Any] | None = None, counts: dict[_Key, dict[nn.Module, int]] | None = None
+    ) -> None:
+        self.size = size
+        self.values = {} if values is None else values
+        self.counts = {} if counts is None else counts
+        self.copied: set[_Key] = set()
+        self.closed = False
 
     def close(self) -> None:
         """Record nothing more: a place was reached."""

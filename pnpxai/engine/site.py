@@ -170,19 +170,20 @@ class AtSites:
         with replayed(self.model, call.recording, call.rows):
             return self.run(call, replace)
 
-    def read(self, call: Call, *, replay: bool = False, stop: bool = False) -> Reading:
+    def read(self, call: Call, *, replay: bool = False, stop: bool = False, alone: bool = True) -> Reading:
         """Run the model once and return the values at the places.
 
         Args:
             call: how the model is called.
             replay: record what comes before the places, so that further runs are spared it (where that is exact).
             stop: end the pass when all places have been reached.
+            alone: refuse places that depend on each other, whose values cannot be set independently.
 
         Raises:
             ArgumentError: a place is not reached, reached twice, holds no numbers that can be differentiated, or
                 depends on another of the places.
         """
-        several = len(self.places) > 1
+        several = alone and len(self.places) > 1
         found: list[list[Tensor]] = [[] for _ in self.places]
 
         def note(k: int, value: Tensor) -> Tensor:
