@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError
@@ -17,7 +18,6 @@ from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.explanation import Explanation
-from pnpxai.engine.arguments import Arguments
 from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
 from pnpxai.statistics import DecisionRule

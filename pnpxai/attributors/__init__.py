@@ -1,24 +1,56 @@
 """The algorithms, under captum's names and signatures: tensors in, tensors out."""
 
-from pnpxai.attributors.ablation import Occlusion
+from pnpxai.attributors.ablation import FeatureAblation
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.cam import LayerAttribution, LayerGradCam, UpsampledGradCam
+from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
 from pnpxai.attributors.gradients import InputXGradient, Saliency
+from pnpxai.attributors.kernel_shap import KernelShap
+from pnpxai.attributors.layer_ablation import LayerFeatureAblation
 from pnpxai.attributors.noise import NoiseTunnel, RelativeNoise
+from pnpxai.attributors.occlusion import Occlusion
 from pnpxai.attributors.paths import IntegratedGradients
-from pnpxai.attributors.relevance import LRP, Relevance
+from pnpxai.attributors.propagation import (
+    Alpha1_Beta0_Rule,
+    EpsilonRule,
+    GammaRule,
+    IdentityRule,
+    PropagationRule,
+)
+from pnpxai.attributors.relevance import LRP, LayerLRP, Relevance
+from pnpxai.attributors.sampling import ShapleyValues, ShapleyValueSampling
+from pnpxai.attributors.similarity import ExponentialKernel, get_exp_kernel_similarity_function
+from pnpxai.attributors.surrogates import Lime
 
 __all__ = [
+    "PropagationRule",
+    "LayerLRP",
+    "LayerDeepLiftShap",
+    "LayerDeepLift",
+    "IdentityRule",
+    "GammaRule",
+    "EpsilonRule",
+    "DeepLiftShap",
+    "DeepLift",
+    "Alpha1_Beta0_Rule",
     "LRP",
     "Attributor",
+    "ExponentialKernel",
+    "FeatureAblation",
     "InputXGradient",
     "IntegratedGradients",
+    "KernelShap",
     "LayerAttribution",
+    "LayerFeatureAblation",
     "LayerGradCam",
+    "Lime",
     "NoiseTunnel",
     "Occlusion",
     "RelativeNoise",
     "Relevance",
     "Saliency",
+    "ShapleyValueSampling",
+    "ShapleyValues",
     "UpsampledGradCam",
+    "get_exp_kernel_similarity_function",
 ]

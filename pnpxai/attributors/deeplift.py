@@ -136,6 +136,7 @@ class LayerDeepLift(DeepLift):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         custom_attribution_func: Custom = None,
+        grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Return attributions in the shape of the layer's value; see ``DeepLift.attribute``.
 
@@ -147,6 +148,7 @@ class LayerDeepLift(DeepLift):
             return_convergence_delta: return a delta (examples,) too.
             attribute_to_layer_input: look at what goes into the layer.
             custom_attribution_func: as for ``DeepLift``, of the layer's values.
+            grad_kwargs: accepted for compatibility; the backward pass is made of rules.
         """
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "AFFINE", "BILINEAR", "ELEMENTWISE", "MAX_POOLS", "ROUTES", "SUMS"]
+__all__ = ["ACTIVATIONS", "AFFINE", "BILINEAR", "ELEMENTWISE", "JOINS", "MAX_POOLS", "ROUTES", "SUMS"]
 
 ACTIVATIONS = frozenset(
     "relu relu6 gelu silu elu selu celu leaky_relu hardtanh hardswish hardsigmoid mish softplus tanh sigmoid rrelu "
@@ -45,3 +45,6 @@ ROUTES = frozenset(
     "_pad_packed_sequence pad_packed_sequence".split()
 )
 """Values change places, or are dropped, copied, or replaced by constants; each goes where it goes unchanged."""
+
+JOINS = frozenset("cat concat concatenate stack hstack vstack where".split())
+"""Those of them that put values of several tensors side by side."""

@@ -131,5 +131,5 @@ def _points(starts: Tensors, ends: Tensors, nodes: list[float], block: Block) ->
 
 
 def _end_scores(score: Score, starts: Tensors, ends: Tensors) -> tuple[Tensor, Tensor]:
-    values = perturbed_scores(score, partial(_points, starts, ends, [0.0, 1.0]), 2, ends)
+    values = perturbed_scores(score, partial(_points, starts, ends, [0.0, 1.0]), 2, ends, joint=True)
     return values[:, 0], values[:, 1]

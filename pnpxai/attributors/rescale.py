@@ -67,7 +67,8 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rule: _Rule, seen: _Seen, value: list[Tensor], *operands: Tensor) -> Tensor:
-        ctx.rule, ctx.seen, ctx.output = rule, seen, value[0].detach()
+        # a copy, since a later operation may edit the value in place
+        ctx.rule, ctx.seen, ctx.output = rule, seen, own(value[0])
         ctx.save_for_backward(*operands)
         return value[0]
 

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.kinds import ACTIVATIONS, AFFINE, BILINEAR, MAX_POOLS, ROUTES, SUMS
+from pnpxai.attributors.kinds import ACTIVATIONS, AFFINE, BILINEAR, JOINS, MAX_POOLS, ROUTES, SUMS
 from pnpxai.attributors.propagation import IdentityRule, PropagationRule
 from pnpxai.attributors.rescale import check_same, divides
-from pnpxai.attributors.rules import Affine, Ledger, OfModule, OfZennit, Pass, Product, Rule, Softmax, tied
+from pnpxai.attributors.rules import Affine, Ledger, OfModule, OfZennit, Pass, Product, Rule, Softmax, sink, tied
 from pnpxai.engine.decompose import DECOMPOSED, decomposed
 from pnpxai.engine.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
 from pnpxai.errors import ConfinedError, RuleError
+from pnpxai.tensors import map_tensors
 
 __all__ = ["Rules", "canonised", "ruled_modules"]
 
@@ -48,8 +49,10 @@ class Rules:
         """
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         name = operation_name(function)
-        if not operands or not torch.is_grad_enabled() or name in ROUTES or name in _WINNERS:
+        if not operands or not torch.is_grad_enabled() or name in _WINNERS:
             return function(*args, **kwargs)
+        if name in ROUTES:
+            return function(*self._with_sinks(name, args, operands[0]), **kwargs)
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
@@ -68,6 +71,13 @@ class Rules:
             return result
         both = " of two values that both carry relevance" if name in AFFINE and len(operands) > 1 else ""
         raise RuleError(f"LRP: no rule for the operation {name!r}{both}; use a gradient or perturbation method instead")
+
+    def _with_sinks(self, name: str, args: Any, anchor: Tensor) -> Any:
+        """Let constants that are joined with what carries relevance note what they get."""
+        if name not in JOINS:
+            return args
+        constant = lambda t: not t.requires_grad and t.is_floating_point() and t.ndim > 0  # noqa: E731
+        return map_tensors(lambda t: sink(t, anchor, self.ledger) if constant(t) else t, args)
 
     def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pnpxai.tensors import Tensors, own, sum_rows
 
-__all__ = ["Affine", "Ledger", "OfModule", "OfZennit", "Pass", "Product", "Rule", "Softmax", "tied"]
+__all__ = ["Affine", "Ledger", "OfModule", "OfZennit", "Pass", "Product", "Rule", "Softmax", "sink", "tied"]
 
 
 @dataclass
@@ -176,6 +176,25 @@ class OfModule:
             output = forward(changed, *operands)
         self.rule._manipulate_weights(changed, tuple(x.detach() for x in operands), output)
         return Affine(lambda *x: forward(changed, *x), self.rule.STABILITY_FACTOR, self.ledger).share(operands, relevance)
+
+
+class _Sink(torch.autograd.Function):
+    """A constant among what carries relevance: what it gets is noted as the bias's."""
+
+    @staticmethod
+    def forward(ctx: Any, ledger: Ledger, value: list[Tensor], anchor: Tensor) -> Tensor:
+        ctx.ledger = ledger
+        return value[0].clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        ctx.ledger.note(bias=grad_outputs[0])
+        return None, None, None
+
+
+def sink(constant: Tensor, anchor: Tensor, ledger: Ledger) -> Tensor:
+    """Return a constant whose relevance is noted; ``anchor`` is any tensor that carries relevance."""
+    return _Sink.apply(ledger, [constant], anchor)  # type: ignore[no-any-return]
 
 
 def tied(rule: Rule, function: Callable[..., Tensor], operands: list[Tensor]) -> Tensor:

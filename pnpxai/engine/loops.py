@@ -30,7 +30,7 @@ def gradient_sum(
 
     def visit(block: Block) -> None:
         gradients, values = gradient(score.take(block.rows), points(block))
-        _refuse_whole_batch(values, block, score.size, len(weights))
+        _refuse_parts(values, block, whole=score.size * len(weights))
         shape = (len(block.steps), len(block.examples))
         for total, part in zip(totals, gradients, strict=True):
             scale = weight[block.steps.start : block.steps.stop].to(total.device, total.dtype)
@@ -56,28 +56,63 @@ def perturbed_scores(
     name: str = "perturbations_per_eval",
     show_progress: bool = False,
     label: str = "",
+    joint: bool = False,
 ) -> Tensor:
-    """Return (examples, steps) scores of the perturbed inputs that ``points`` gives, computed without gradients."""
+    """Return (examples, steps) scores of the perturbed inputs that ``points`` gives, computed without gradients.
+
+    Args:
+        score: what is computed.
+        points: gives the perturbed inputs.
+        n_steps: number of perturbed inputs for each example.
+        like: tensors whose rows are as large as those of the points.
+        asked: at most so many perturbed inputs of each example in one pass.
+        name: what ``asked`` is called.
+        show_progress: show a progress bar.
+        label: what the bar says.
+        joint: of a model that gives one value for its whole batch, return (1, steps): all examples, step by step.
+
+    Raises:
+        WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
+    """
     results: list[Tensor | None] = [None]
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
 
+    def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
+        if results[0] is None:
+            results[0] = values.new_empty(n_rows, n_steps)
+        part = values.expand(len(examples) * len(steps)).reshape(len(steps), len(examples)).T
+        results[0][examples.start : examples.stop, steps.start : steps.stop] = part
+
     def visit(block: Block) -> None:
         values = score.take(block.rows)(points(block))
-        _refuse_whole_batch(values, block, score.size, n_steps)
-        if results[0] is None:
-            results[0] = values.new_empty(score.size, n_steps)
-        part = values.expand(len(block)).reshape(len(block.steps), len(block.examples)).T
-        results[0][block.examples.start : block.examples.stop, block.steps.start : block.steps.stop] = part
+        _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
+        write(values, block.examples, block.steps, score.size)
+
+    def visit_step(block: Block) -> None:
+        if len(block) < score.size:
+            raise _whole_batch()
+        write(score(points(block)), range(1), block.steps, 1)
 
     with torch.no_grad():
-        in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
+        try:
+            in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
+        except WholeBatchOutput:
+            if score.size > 1 and not joint:
+                raise
+            results[0] = None
+            in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
     assert results[0] is not None  # noqa: S101  (n_steps > 0)
     return results[0]
 
 
-def _refuse_whole_batch(values: Tensor, block: Block, n_examples: int, n_steps: int) -> None:
-    if values.numel() == 1 and len(block) > 1 and len(block) < n_examples * n_steps:
-        raise WholeBatchOutput(
-            "model: it returns one value for a whole batch, so its rows cannot be computed in parts; "
-            "return one value per example, or explain one example at a time"
-        )
+def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:
+    """Refuse one value for several rows, unless the block holds the ``whole`` number of them."""
+    if values.numel() == 1 and len(block) not in (1, whole):
+        raise _whole_batch()
+
+
+def _whole_batch() -> WholeBatchOutput:
+    return WholeBatchOutput(
+        "model: it returns one value for a whole batch, so its rows cannot be computed in parts; "
+        "return one value per example, or explain one example at a time"
+    )

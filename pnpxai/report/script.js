@@ -55,7 +55,7 @@ if (controls) {
       row.hidden = !(target.value === "differs" ? row.dataset.differs === "yes" : wanted);
       rows += !row.hidden;
     }
-    document.getElementById("shown").textContent = `${counted(rows, "example")}, ${counted(chosen.size, "explainer")}`;
+    document.getElementById("shown").textContent = `${counted(rows, "example")}, ${counted(chosen.size, "map")} each`;
   };
   const draw = () => {
     table.style.setProperty("--fade", fade.value / 100);

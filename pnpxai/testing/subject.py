@@ -84,13 +84,18 @@ class Subject:
 
     @classmethod
     def of_attributor(
-        cls, attributor: type, *, made_of: Callable[[Any], Any] = lambda model: model, **arguments: Any
+        cls,
+        attributor: type,
+        *,
+        made_of: Callable[[Any], Any] = lambda model: model,
+        more: Callable[[Any], tuple[Any, ...]] = lambda model: (),
+        **arguments: Any,
     ) -> Subject:
-        """Return an attributor of ``made_of(model)`` with some arguments of ``attribute``."""
+        """Return an attributor made of ``made_of(model), *more(model)``, with some arguments of ``attribute``."""
         seeded = "seed" in attributor.attribute.__annotations__
         return cls(
             attributor.__name__,
-            lambda model: attributor(made_of(model)),
+            lambda model: attributor(made_of(model), *more(model)),
             lambda made, inputs, targets, seed: made.attribute(
                 inputs, target=targets, **arguments, **({"seed": seed} if seeded else {})
             ),

@@ -73,7 +73,7 @@ def test_places_without_an_answer_are_refused(layers, message):
 
 
 def test_a_layer_behind_which_nothing_is_differentiable_is_refused():
-    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).requires_grad_(False)
     score = Score.of(lambda x: model[1](model[0](x).detach()), (torch.ones(1, 2),), 0)
     with pytest.raises(ArgumentError, match="the score does not depend on layer Linear through differentiable"):
         value_and_gradient(score, (torch.ones(1, 2),), find_places(score.forward, model[0]))

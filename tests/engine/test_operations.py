@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pnpxai.engine.operations import Operations, in_place, operation_name, with_operands
+from pnpxai.engine.operations import Operations, in_place, operation_name, out_of_place, with_operands
 
 X = torch.ones(2, 3)
 
@@ -77,3 +77,27 @@ def test_operands_are_found_and_exchanged_anywhere_in_a_call():
     assert args[0][1] is X
     assert args[1] == 3
     assert kwargs["other"].item() == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "more"),
+    [
+        (torch.Tensor.add_, (X,)),
+        (torch.Tensor.__itruediv__, (X + 1,)),
+        (torch.relu_, ()),
+        (F.leaky_relu_, (0.2,)),
+        (torch.Tensor.fill_diagonal_, (7.0,)),
+        (torch.Tensor.clamp_, (0.0, 0.5)),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_in_place_call_has_a_counterpart_that_changes_nothing(function, more):
+    x = torch.randn(2, 3)
+    before = x.clone()
+    outside, args, kwargs = out_of_place(function, (x, *more), {})
+    found = outside(*args, **kwargs)
+    assert not in_place(outside, kwargs)
+    assert operation_name(outside) in (operation_name(function), "div")
+    assert torch.equal(x, before)
+    assert torch.equal(found, function(x, *more))
+    assert not torch.equal(found, before)

@@ -1,0 +1,102 @@
+"""What the score loses when a group of a layer's values is replaced by a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from pnpxai.attributors.ablation import losses
+from pnpxai.attributors.base import Attributor, Baselines
+from pnpxai.attributors.game import Game, Numeric, perturbable, stand_ins
+from pnpxai.attributors.groups import Groups
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.score import Score, Target
+from pnpxai.engine.site import AtSites, Call, Reading, Site, find_places
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.tensors import Tensors
+
+__all__ = ["LayerFeatureAblation"]
+
+
+class LayerFeatureAblation(Attributor):
+    """Loss of score for each group of a layer's values. What comes before the layer runs once, where that is exact."""
+
+    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+        super().__init__(forward_func)
+        self.layer = layer
+        self.device_ids = device_ids
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Always True."""
+        return True
+
+    def cost(
+        self,
+        inputs: Any,
+        additional_forward_args: Any = None,
+        layer_mask: Any = None,
+        attribute_to_layer_input: bool = False,
+        **settings: Any,
+    ) -> int:
+        """Return a row for each group and for the whole layer, one to read it, and four to verify its replay."""
+        with borrowed(self.forward_func, gradients=False):
+            tensors, score = perturbable(self.forward_func, inputs, None, additional_forward_args)
+            at, read = self._read(tensors, score, attribute_to_layer_input, stop=True)
+            recorded = isinstance(at.model, nn.Module) and isinstance(at.places[0], Site)
+            groups = Groups.of(layer_mask, read.values, "layer_mask")
+            return score.size * (1 + max(groups.sizes) + (5 if recorded else 1))
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        layer_baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        layer_mask: Tensor | Tensors | None = None,
+        attribute_to_layer_input: bool = False,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value; a tuple where it has several tensors.
+
+        Args:
+            inputs: what the model is run on.
+            layer_baselines: what stands in for a group of the layer's values; anything that broadcasts to them.
+            target: which output.
+            additional_forward_args: further arguments of the model.
+            layer_mask: an id for each value of the layer, as ``FeatureAblation`` takes it for inputs.
+            attribute_to_layer_input: look at what goes into the layer.
+            perturbations_per_eval: at most so many groups of each example in one pass; 1 leaves it to the device.
+            show_progress: show a progress bar.
+
+        Raises:
+            ShapeError: a mask or a baseline does not fit the layer, or the layer has no row for each example.
+        """
+        with borrowed(self.forward_func, gradients=False):
+            tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
+            at, read = self._read(tensors, score, attribute_to_layer_input, replay=True)
+            game = Game(
+                replace(score, forward=Numeric(at), extra=(read.call,)),
+                read.values,
+                stand_ins(layer_baselines, read.values, "layer_baselines"),
+                Groups.of(layer_mask, read.values, "layer_mask"),
+            )
+            maps = losses(game, perturbations_per_eval, show_progress)
+            return maps[0] if len(maps) == 1 else tuple(maps)
+
+    def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[AtSites, Reading]:
+        places = find_places(self.forward_func, self.layer, "input" if at_input else "output")
+        if len(places) != 1:
+            raise ArgumentError(f"layer: expected one layer, got {len(places)}")
+        at = AtSites(self.forward_func, places)
+        read = at.read(Call((*tensors, *score.extra)), **how)
+        if any(value.shape[:1] != (score.size,) for value in read.values):
+            raise ShapeError(
+                f"layer: expected one row for each of {score.size} examples at {places[0]}, "
+                f"got {[tuple(value.shape) for value in read.values]}"
+            )
+        return at, read

@@ -1,0 +1,92 @@
+"""Places in a model, a side of a module or one argument of its forward method, and how they are found by name."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from pnpxai.engine.guard import eager
+from pnpxai.errors import ArgumentError, ConfinedError, did_you_mean
+
+__all__ = ["Argument", "Place", "Side", "Site", "argument_names", "find_places"]
+
+Side: TypeAlias = Literal["input", "output"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One side of one module."""
+
+    module: nn.Module
+    side: Side = "output"
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"layer {self.name!r}" if self.name else f"layer {type(self.module).__name__}"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of the model's forward method."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"argument {self.name!r}"
+
+
+Place: TypeAlias = Site | Argument
+
+
+def argument_names(model: Any) -> tuple[str, ...]:
+    """Return the names of a model's forward arguments, empty where they cannot be told."""
+    forward = model.forward if isinstance(model, nn.Module) else model
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+
+
+def find_places(model: Any, layer: Any, side: Side = "output") -> tuple[Place, ...]:
+    """Return the places that ``layer`` names: a module, a module's name, a forward argument's name, or several mixed.
+
+    Raises:
+        ArgumentError: no such layer or argument (with the nearest name), or a name that could mean either.
+    """
+    specs = tuple(layer) if isinstance(layer, (tuple, list)) else (layer,)
+    if not specs:
+        raise ArgumentError("layer: expected at least one layer, got none")
+    return tuple(_find(eager(model), spec, side) for spec in specs)
+
+
+def _find(model: Any, spec: Any, side: Side) -> Place:
+    if isinstance(spec, (Site, Argument)):
+        return spec
+    modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
+    if isinstance(spec, nn.Module):
+        spec = eager(spec)
+        name = next((name for name, module in modules.items() if module is spec), None)
+        if name is None and modules:
+            raise ArgumentError(f"layer: this {type(spec).__name__} is not part of the model {type(model).__name__}")
+        return Site(_hookable(spec), side, name or "")
+    if not isinstance(spec, str):
+        raise ArgumentError(f"layer: expected a module or a name, got {spec!r} ({type(spec).__name__})")
+    arguments = argument_names(model)
+    if spec in modules and spec in arguments and spec:
+        raise ArgumentError(f"layer: {spec!r} names a layer and a forward argument; pass the module itself")
+    if spec in modules and spec:
+        return Site(_hookable(modules[spec]), side, spec)
+    if spec in arguments:
+        return Argument(spec)
+    raise ArgumentError(f"layer: no layer or forward argument {spec!r}{did_you_mean(spec, [*modules, *arguments])}")
+
+
+def _hookable(module: nn.Module) -> nn.Module:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConfinedError("layer: the inside of a scripted model cannot be seen; pass the original Python model")
+    return module

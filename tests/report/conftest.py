@@ -1,0 +1,77 @@
+"""Reports to look at: of results made by hand, and of a real comparison."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pnpxai.examples import Examples
+from pnpxai.experiment import Results, compare
+from pnpxai.report import write_report
+from pnpxai.testing.zoo import CASES
+from tests.report.made import made
+
+SCRIPT = "<script>alert('label')</script>"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def plain() -> Results:
+    return made()
+
+
+@pytest.fixture(scope="session")
+def awkward() -> Results:
+    """Return results with a label that is HTML, a tie, undefined values, and maps that are missing or not finite."""
+    results = made(
+        (SCRIPT, "Gradient<b>", "SmoothGrad"),
+        undefined={("SmoothGrad", "AbPC"): "the <i>map</i> is zero & flat", (SCRIPT, "Sensitivity"): "no noise"},
+        rejected={"Lime": "needs <features>"},
+    )
+    maps = {label: values.clone() for label, values in results.maps.items() if label != "SmoothGrad"}
+    maps[SCRIPT][0] = float("nan")
+    maps[SCRIPT][1, 0, 0] = float("inf")
+    maps["RandomMap"][2] = 0
+    tied = replace(results.decision, set=(SCRIPT, "Gradient<b>"))
+    return replace(results, maps=maps, decision=tied)
+
+
+@pytest.fixture(scope="session")
+def real() -> Callable[[str], Results]:
+    def run(name: str) -> Results:
+        case = CASES[name]()
+        examples = Examples.of([(case.inputs, torch.tensor(case.targets), torch.tensor(case.other_targets))])
+        return compare(
+            case.model, examples, ["GradientXInput", "IntegratedGradients"], traits=case.traits, show_progress=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def write(results: Results, **options: Any) -> Path:
+        return write_report(results, tmp_path_factory.mktemp("report") / "report.html", **options)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on the path")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
