@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -79,7 +80,8 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
 
     part = slice(n_images, 2 * n_images)
     deciding = AutoExplanationForImageClassification(model, (pictures[part], classes[part]), seed=seed)
-    compared = deciding.compare([*deciding.recommended, *results], show_progress=show_progress)
+    better = [result for result in results if result.best != result.default]
+    compared = deciding.compare([*deciding.recommended, *better], show_progress=show_progress)
     console.print(_ranking(compared))
     console.print(f"[bold]{compared.decision.sentence()}[/bold]")
 
@@ -91,17 +93,21 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
 
 
 def _gains(results: list[TuningResult]) -> Table:
-    table = Table("explainer", "AbPC after tuning", "gain on held-out digits", "settings", title="Tuned")
+    table = Table("explainer", "AbPC", "gain, held out", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD)
     for result in results:
-        table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), repr(result.explainer))
+        settings = ", ".join(f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items())
+        table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), settings or "the defaults")
     return table
 
 
 def _ranking(results: Results) -> Table:
-    summary = results.summary()
-    table = Table(*summary.columns, title=f"Compared on {results.facts['examples']} held-out digits")
-    for row in summary.itertuples(index=False):
-        table.add_row(
-            *map(str, row), style="bold" if row.verdict == "best" else "dim" if "control" in row.verdict else ""
-        )
+    title = f"Compared on {results.facts['examples']} held-out digits"
+    arrows = [f"{name} {'↑' if higher else '↓'}" for name, higher in results.directions.items()]
+    table = Table("explainer", "mean rank", *arrows, "verdict", title=title, title_justify="left", box=SIMPLE_HEAD)
+    for label in results.explainers:
+        means = [f"{results.interval(metric, label).mean:.3f}" for metric in results.metrics]
+        best, control = label == results.decision.best, bool(results.settings[label]["control"])
+        verdict = "best" if best else "ties" if label in results.decision.set else results.decision.dropped.get(label, "")
+        rank = f"{results.decision.mean_rank[label].mean:.2f}"
+        table.add_row(label, rank, *means, verdict, style="bold" if best else "dim" if control else "")
     return table

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+import pnpxai
 from pnpxai.engine.keys import model_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
@@ -117,7 +118,7 @@ class Results:
 
     @classmethod
     def load(cls, folder: str | Path, rule: DecisionRule | None = None) -> Results:
-        """Read what ``save`` wrote; nothing in it is executed. The verdict is made anew.
+        """Read what ``save`` wrote; nothing in it is executed. The run's rule (or ``rule``) makes the verdict anew.
 
         Raises:
             ArgumentError: the folder holds no complete run.
@@ -132,6 +133,7 @@ class Results:
         seconds = pd.DataFrame.from_dict(record["seconds"], orient="index")
         maps = {name.removeprefix("map/"): value for name, value in tensors.items() if name.startswith("map/")}
         controls = [label for label, s in record["settings"].items() if s["control"]]
+        rule = rule or DecisionRule.from_dict(record["facts"]["rule"])
         decision = _decided(table, record["directions"], controls, rule)
         return cls(
             table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"], record["facts"],
@@ -187,7 +189,12 @@ def compare(
         "seed": seed,
         "examples": len(examples),
         "model": model_key(model, model_id),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "pnpxai": pnpxai.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "rule": (rule or MeanRank()).to_dict(),
         "metrics": {type(m).__name__: m.to_dict() for m in judges},
     }
     shown = torch.cat([flat(batch.inputs)[0].detach().cpu() for batch in examples.first(keep)])
@@ -199,12 +206,18 @@ def compare(
         decision=_decided(table, directions, [c.label for c in candidates if c.control], rule),
         directions=directions,
         settings={c.label: c.settings() | {"control": c.control} for c in candidates},
-        maps={r.candidate.label: torch.stack(r.maps) for r in rows if r.maps},
+        maps={r.candidate.label: _stacked(r.maps) for r in rows if r.maps},
         inputs=shown,
         facts=facts,
         rejected=fit.reasons,
         tuned=tuple(spec.to_dict() for spec in specs if hasattr(spec, "best") and hasattr(spec, "to_dict")),
     )
+
+
+def _stacked(maps: Sequence[Tensor]) -> Tensor:
+    """Return the maps as one tensor; those that were refused are NaN throughout."""
+    shape = next((m.shape for m in maps if m.shape != (1,)), maps[0].shape)
+    return torch.stack([m if m.shape == shape else m.expand(shape) for m in maps])
 
 
 def _table(rows: Sequence[Row], examples: Examples) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def every(base: type[C], *, within: str = "") -> list[type[C]]:
         within: keep only classes whose module starts with this (``"pnpxai."`` leaves out a user's own).
     """
     package = sys.modules[base.__module__].__package__ or ""
-    if package:
+    if "." in package:  # beside a class at the top of a library stands the whole library
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
             importlib.import_module(module.name)
     found = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}

@@ -13,6 +13,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.metrics.flipping import AbPC
+from pnpxai.statistics import MeanRank
 from pnpxai.traits import Traits
 from pnpxai.tuning import tune
 from tests.small import Bright, examples
@@ -107,3 +108,29 @@ def test_wrong_names_are_refused(net: Bright) -> None:
         compare(net, examples(net), [Gradient, "Gradient"], traits=IMAGE)
     with pytest.raises(ArgumentError, match="expected at least one, got none"):
         compare(net, examples(net), [], traits=IMAGE, controls=False)
+
+
+def test_maps_stay_with_their_examples_when_a_batch_is_refused(net: Bright) -> None:
+    class Picky(Explainer):
+        def attributor(self) -> Attributor:
+            return _Refuses()
+
+    class _Refuses(Attributor):
+        def __init__(self) -> None:
+            super().__init__(lambda x: x)
+
+        def attribute(self, inputs, **arguments):  # noqa: ANN001, ANN202
+            if torch.equal(inputs[0][0], examples(net).batches[0].inputs[0]):
+                raise UnsuitableError("Picky: not the first batch")
+            return inputs[0]
+
+    found = compare(net, examples(net), [Picky, Gradient], ["AbPC"], traits=IMAGE, controls=False, show_progress=False)
+    maps = found.maps["Picky"]
+    assert maps[:8].isnan().all()
+    assert torch.equal(maps[8:], found.inputs[8:, 0])
+
+
+def test_a_run_remembers_its_rule(tmp_path, net: Bright) -> None:  # noqa: ANN001
+    rule = MeanRank(metrics=("Complexity",))
+    found = compare(net, examples(net), ["Gradient", "VarGrad"], ["AbPC", "Complexity"], traits=IMAGE, rule=rule, show_progress=False)
+    assert Results.load(found.save(tmp_path)).decision == found.decision

@@ -72,7 +72,7 @@ print(results)
 out = Path("digits")
 out.mkdir(exist_ok=True)
 names = results.explainers
-figure = panel([results.maps[name][0] for name in names], names, picture=results.inputs[0])
+figure = panel([results.maps[name][0] for name in names], names, pictures=[results.inputs[0]] * len(names))
 figure.savefig(out / "maps.png", dpi=120)
 report = pnpxai.write_report(results, out / "report.html")
 print(f"written: {out / 'maps.png'}, {report}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -108,7 +109,7 @@ class Row:
         candidate: the candidate.
         cells: the metrics' cells by name.
         seconds: how long explaining took.
-        maps: the first examples' maps.
+        maps: the first examples' maps; a single NaN stands for a map that was refused.
     """
 
     candidate: Candidate
@@ -148,9 +149,9 @@ def evaluate_all(
                 row.seconds += seconds
                 for name, cell in cells.items():
                     row.cells[name].extend(cell)
-                kept = len(row.maps)
-                if maps is not None and kept < keep:
-                    row.maps += [m.detach().cpu().clone() for m in maps[: keep - kept]]
+                if maps is None:  # so that maps and examples stay in step
+                    maps = [torch.full((1,), float("nan"))] * len(batch)
+                row.maps += [m.detach().cpu().clone() for m in maps[: max(0, keep - len(row.maps))]]
                 bar.update(len(batch))
     return rows
 

@@ -198,6 +198,14 @@ def test_it_replaces_a_file_and_leaves_no_other(tmp_path: Path, plain):
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
 
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path: Path, plain):
+    path = write_report(plain, tmp_path / "report.html", title="One")
+    whole = path.read_text()
+    with path.open() as old:
+        write_report(plain, path, title="Two")
+        assert old.read() == whole
+
+
 def test_it_is_complete_or_absent(tmp_path: Path, plain, monkeypatch: pytest.MonkeyPatch):
     path = write_report(plain, tmp_path / "report.html", title="Whole")
 
