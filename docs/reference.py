@@ -14,11 +14,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import pnpxai
-from pnpxai import attributors, statistics
+from pnpxai import attributors
 from pnpxai.declare import Declared
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import every
+from pnpxai.statistics import DecisionRule
 from pnpxai.strategies.base import Strategy
 from pnpxai.traits import Traits
 
@@ -49,15 +50,7 @@ def _kinds() -> tuple[type[Declared], ...]:
     """Return the abstract classes whose final subclasses make up a page each."""
     every(Strategy)  # imports the modules
     strategies = sorted((kind for kind in Strategy.__subclasses__() if kind.abstract), key=lambda kind: kind.__name__)
-    return Explainer, Metric, *strategies, statistics.DecisionRule
-
-
-def _final(kind: type[Declared]) -> list[type[Declared]]:
-    """Return the final classes of a kind: those of its package, or of its module where that is all there is."""
-    if kind.__module__ != statistics.__name__:
-        return every(kind, within="pnpxai.")
-    members = [m for m in vars(statistics).values() if inspect.isclass(m) and issubclass(m, kind)]
-    return [cls for cls in members if not cls.abstract]
+    return Explainer, Metric, *strategies, DecisionRule
 
 
 def _title(kind: type) -> str:
@@ -73,7 +66,7 @@ def _slug(kind: type) -> str:
 
 
 def _kind_page(kind: type[Declared]) -> str:
-    classes = _final(kind)
+    classes = every(kind, within="pnpxai.")
     lines = [f"# {_title(kind)}", "", _markdown(inspect.getdoc(kind)), ""]
     lines += ["| name | in one line |", "|---|---|"]
     for cls in classes:

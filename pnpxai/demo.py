@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -93,7 +94,7 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
 
 
 def _gains(results: list[TuningResult]) -> Table:
-    table = Table("explainer", "AbPC", "gain, held out", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD)
+    table = Table("explainer", "AbPC", "gain on held-out digits", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD)
     for result in results:
         settings = ", ".join(f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items())
         table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), settings or "the defaults")
@@ -101,11 +102,17 @@ def _gains(results: list[TuningResult]) -> Table:
 
 
 def _ranking(results: Results) -> Table:
+    """Return the metrics that decide, and the verdict; the report has the rest."""
+    deciding = [name for name in results.facts["rule"]["metrics"] if name in results.directions]
     title = f"Compared on {results.facts['examples']} held-out digits"
-    arrows = [f"{name} {'↑' if higher else '↓'}" for name, higher in results.directions.items()]
-    table = Table("explainer", "mean rank", *arrows, "verdict", title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table("explainer", "mean rank", title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = True
+    for name in deciding:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", max_width=14)
+    table.add_column("verdict")
     for label in results.explainers:
-        means = [f"{results.interval(metric, label).mean:.3f}" for metric in results.metrics]
+        means = [f"{results.interval(metric, label).mean:.3f}" for metric in deciding]
         best, control = label == results.decision.best, bool(results.settings[label]["control"])
         verdict = "best" if best else "ties" if label in results.decision.set else results.decision.dropped.get(label, "")
         rank = f"{results.decision.mean_rank[label].mean:.2f}"

@@ -81,7 +81,7 @@ class DeepLift(Attributor):
 
 
 class DeepLiftShap(DeepLift):
-    """DeepLIFT averaged over baselines, which approximates Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    """DeepLIFT averaged over baselines, close to Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
 
     def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
@@ -153,8 +153,9 @@ class LayerDeepLift(DeepLift):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
-            found = _differences(self, [self._rebased(score, tensors, starts, attribute_to_layer_input)], custom_attribution_func)
-            return _packed(found[0] if len(found[0]) > 1 else found[0][0], found, return_convergence_delta)
+            rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
+            found = _differences(self, [rebased], custom_attribution_func)
+            return _packed(found[0] if len(found[0]) != 1 else found[0][0], found, return_convergence_delta)
 
     def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
         """Return the pass between the layer's values at the inputs and at the baselines."""
@@ -201,7 +202,7 @@ class LayerDeepLiftShap(LayerDeepLift):
                 for k in range(len(rows[0]))
             ]
             found = _differences(self, passes, custom_attribution_func)
-            return _packed(found[0] if len(found[0]) > 1 else found[0][0], found, return_convergence_delta)
+            return _packed(found[0] if len(found[0]) != 1 else found[0][0], found, return_convergence_delta)
 
 
 _Pass = tuple[Score, Tensors, Score, Tensors]  # score and inputs, score and baselines
@@ -233,7 +234,9 @@ def _attributions(found: Tensors, x: Tensors, b: Tensors, multiply: bool, custom
         given = (found, x, b)[: len(inspect.signature(custom).parameters)]
         made = custom(*given)
         if not isinstance(made, tuple) or len(made) != len(x):
-            raise ArgumentError(f"custom_attribution_func: expected a tuple of {len(x)} tensors, got {type(made).__name__}")
+            raise ArgumentError(
+                f"custom_attribution_func: expected a tuple of {len(x)} tensors, got {type(made).__name__}"
+            )
         return tuple(m.detach() for m in made)
     return tuple(m * (xi - bi) for m, xi, bi in zip(found, x, b, strict=True)) if multiply else found
 
@@ -248,7 +251,7 @@ def _distribution(baselines: Any, inputs: Tensors) -> Tensors:
     """Return the rows to compare with, as many for each input."""
     if callable(baselines) and not isinstance(baselines, Tensor):
         takes = len(inspect.signature(baselines).parameters)
-        baselines = baselines(like(inputs if len(inputs) > 1 else inputs[0], inputs)) if takes else baselines()
+        baselines = baselines(like(inputs if len(inputs) != 1 else inputs[0], inputs)) if takes else baselines()
     rows = as_tuple(baselines, "baselines")
     if len(rows) != len(inputs):
         raise ArgumentError(f"baselines: expected one tensor for each of {len(inputs)} inputs, got {len(rows)}")
@@ -259,5 +262,3 @@ def _distribution(baselines: Any, inputs: Tensors) -> Tensors:
     if len({len(row) for row in rows}) > 1:
         raise ArgumentError("baselines: expected as many rows for each input")
     return tuple(row.detach().to(x.device, x.dtype) for row, x in zip(rows, inputs, strict=True))
-
-

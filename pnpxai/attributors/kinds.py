@@ -11,8 +11,8 @@ ACTIVATIONS = frozenset(
 """Nonlinear functions of one value, applied to each on its own."""
 
 ELEMENTWISE = ACTIVATIONS | frozenset(
-    "abs exp expm1 exp2 log log1p log2 log10 sqrt rsqrt reciprocal square pow erf erfc sin cos tan sinh cosh asinh atan "
-    "clamp clamp_min clamp_max clip logit sign floor ceil round trunc nan_to_num float_power".split()
+    "abs exp expm1 exp2 log log1p log2 log10 sqrt rsqrt reciprocal square pow erf erfc sin cos tan sinh cosh asinh "
+    "atan clamp clamp_min clamp_max clip logit sign floor ceil round trunc nan_to_num float_power".split()
 )
 """As ``ACTIVATIONS``, with the other functions of one value."""
 
@@ -38,10 +38,10 @@ ROUTES = frozenset(
     "get getitem reshape reshape_as view view_as flatten unflatten ravel permute transpose t swapaxes swapdims movedim "
     "moveaxis contiguous clone squeeze unsqueeze cat concat concatenate stack hstack vstack chunk split tensor_split "
     "split_with_sizes unsafe_chunk unbind expand expand_as repeat repeat_interleave tile index_select gather "
-    "take_along_dim narrow select pad dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout to float "
-    "double half bfloat16 type type_as cpu cuda roll flip rot90 unfold im2col pixel_shuffle pixel_unshuffle "
-    "channel_shuffle native_channel_shuffle masked_fill where tril triu diagonal atleast_1d atleast_2d as_subclass alias "
-    "requires_grad detach data positive copy set_grad_enabled _pack_padded_sequence pack_padded_sequence "
+    "take_along_dim narrow select pad dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout to "
+    "float double half bfloat16 type type_as cpu cuda roll flip rot90 unfold im2col pixel_shuffle pixel_unshuffle "
+    "channel_shuffle native_channel_shuffle masked_fill where tril triu diagonal atleast_1d atleast_2d as_subclass "
+    "alias requires_grad detach data positive copy set_grad_enabled _pack_padded_sequence pack_padded_sequence "
     "_pad_packed_sequence pad_packed_sequence".split()
 )
 """Values change places, or are dropped, copied, or replaced by constants; each goes where it goes unchanged."""

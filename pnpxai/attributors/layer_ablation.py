@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pnpxai.attributors.ablation import losses
@@ -14,7 +15,7 @@ from pnpxai.attributors.game import Game, Numeric, perturbable, stand_ins
 from pnpxai.attributors.groups import Groups
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
-from pnpxai.engine.site import AtSites, Call, Reading, Site, find_places
+from pnpxai.engine.site import AtSites, Call, Members, Reading, Site, find_places
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors
 
@@ -42,13 +43,13 @@ class LayerFeatureAblation(Attributor):
         attribute_to_layer_input: bool = False,
         **settings: Any,
     ) -> int:
-        """Return a row for each group and for the whole layer, one to read it, and four to verify its replay."""
+        """Return a row for each group and for the whole layer, one to read it, and three to verify its replay."""
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, None, additional_forward_args)
             at, read = self._read(tensors, score, attribute_to_layer_input, stop=True)
             recorded = isinstance(at.model, nn.Module) and isinstance(at.places[0], Site)
             groups = Groups.of(layer_mask, read.values, "layer_mask")
-            return score.size * (1 + max(groups.sizes) + (5 if recorded else 1))
+            return score.size * (1 + max(groups.sizes) + (4 if recorded else 1))
 
     def attribute(
         self,
@@ -62,6 +63,8 @@ class LayerFeatureAblation(Attributor):
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of the layer's value; a tuple where it has several tensors.
+
+        In a tuple, None stays None, and what is no floating point number gets zero: it is not ablated.
 
         Args:
             inputs: what the model is run on.
@@ -85,18 +88,28 @@ class LayerFeatureAblation(Attributor):
                 stand_ins(layer_baselines, read.values, "layer_baselines"),
                 Groups.of(layer_mask, read.values, "layer_mask"),
             )
-            maps = losses(game, perturbations_per_eval, show_progress)
-            return maps[0] if len(maps) == 1 else tuple(maps)
+            return _packed(losses(game, perturbations_per_eval, show_progress), read.members[0])
 
     def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[AtSites, Reading]:
         places = find_places(self.forward_func, self.layer, "input" if at_input else "output")
         if len(places) != 1:
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         at = AtSites(self.forward_func, places)
-        read = at.read(Call((*tensors, *score.extra)), **how)
+        read = at.read(Call((*tensors, *score.extra)), size=score.size, **how)
         if any(value.shape[:1] != (score.size,) for value in read.values):
             raise ShapeError(
                 f"layer: expected one row for each of {score.size} examples at {places[0]}, "
                 f"got {[tuple(value.shape) for value in read.values]}"
             )
         return at, read
+
+
+def _packed(maps: list[Tensor], members: Members) -> Any:
+    """Return the only map, or a tuple with one for each member of the layer's value."""
+    if sum(isinstance(member, Tensor) for member in members) == 1:
+        return maps[0]
+    waiting = iter(maps)
+    return tuple(
+        m if m is None else next(waiting) if m.is_floating_point() else torch.zeros_like(m, dtype=maps[0].dtype)
+        for m in members
+    )

@@ -13,7 +13,7 @@ __all__ = ["Alpha1_Beta0_Rule", "EpsilonRule", "GammaRule", "IdentityRule", "Pro
 class PropagationRule(ABC):
     """Changes the weights of a copy of a module; relevance is then shared by what that copy's inputs contribute.
 
-    A rule of one's own overrides ``_manipulate_weights``. The module itself is never changed, and ``module.rule`` stays.
+    A rule of one's own overrides ``_manipulate_weights``. The module itself is never changed; ``module.rule`` stays.
     """
 
     STABILITY_FACTOR: float = 1e-9

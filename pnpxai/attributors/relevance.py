@@ -69,7 +69,9 @@ class LRP(Attributor):
             raise ArgumentError(f"epsilon: expected a number >= 0, got {epsilon!r}")
         for name, module in eager(module_of(model)).named_modules():
             if hasattr(module, "rule") and not isinstance(module.rule, (PropagationRule, type(None))):
-                raise SignatureError(f"model: expected a PropagationRule as the rule of layer {name!r}, got {module.rule!r}")
+                raise SignatureError(
+                    f"model: expected a PropagationRule as the rule of layer {name!r}, got {module.rule!r}"
+                )
         self.model = model
         self.composite = composite
         self.epsilon = epsilon
@@ -169,7 +171,7 @@ class LayerLRP(LRP):
         attribute_to_layer_input: bool = False,
         verbose: bool = False,
     ) -> Any:
-        """Return relevance in the shape of the layer's value, and with ``return_convergence_delta`` F - sum (examples,).
+        """Return relevance in the layer's shape, and with ``return_convergence_delta`` F - sum (examples,).
 
         For a list of layers (or None: all of them, in the order of their runs) both are lists; a layer with several
         tensors gives a tuple.

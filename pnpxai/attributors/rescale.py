@@ -73,7 +73,8 @@ class _Step(torch.autograd.Function):
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        (grad,) = grad_outputs
         with torch.enable_grad():
             shares = ctx.rule.share(tuple(own(x) for x in ctx.saved_tensors), ctx.seen, ctx.output, grad)
         return None, None, None, *(share.detach() for share in shares)
@@ -298,7 +299,8 @@ def _to_places(x: Tensor, x0: Tensor, places: list[Tensor], grad: Tensor, axis: 
     of_there = x.gather(axis, there) - x0.gather(axis, there)
     same = here == there
     total = of_here.abs() + of_there.abs()
-    split = torch.where(total > 0, rise / torch.where(total > 0, total, torch.ones_like(total)), torch.zeros_like(total))
+    share = rise / torch.where(total > 0, total, torch.ones_like(total))
+    split = torch.where(total > 0, share, torch.zeros_like(total))
     result = torch.zeros_like(x)
     result.scatter_add_(axis, here, grad * torch.where(same, torch.ones_like(split), split * of_here.sign()))
     return result.scatter_add_(axis, there, grad * torch.where(same, torch.zeros_like(split), split * of_there.sign()))

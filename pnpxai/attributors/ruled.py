@@ -25,7 +25,8 @@ __all__ = ["Rules", "canonised", "ruled_modules"]
 
 _log = logging.getLogger("pnpxai")
 _Call = tuple[Operation, tuple[Any, ...], dict[str, Any]]
-_WINNERS = MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS} | {"max", "amax", "min", "amin", "maximum", "minimum"}
+_WINNERS = {"max", "amax", "min", "amin", "maximum", "minimum"}
+_WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
 """The gradient hands all relevance to the values that won."""
 
 
@@ -179,9 +180,7 @@ def _of_module(rules: Rules, module: nn.Module, rule: Any, forward: Callable[...
     return OfModule(rule, module, rules.ledger)
 
 
-def _ruled_forward(
-    module: nn.Module, make: _Make, forward: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
+def _ruled_forward(module: nn.Module, make: _Make, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if len(args) != 1 or kwargs or not args[0].requires_grad:
         return forward(*args, **kwargs)
     (operand,) = args

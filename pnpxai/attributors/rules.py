@@ -151,7 +151,8 @@ class Softmax:
         """Return x (R - softmax(x) sum R)."""
         (x,) = operands
         share = x.softmax(self.axis)
-        kept = torch.where(share > 0, x * (relevance - share * relevance.sum(self.axis, keepdim=True)), torch.zeros_like(x))
+        kept = x * (relevance - share * relevance.sum(self.axis, keepdim=True))
+        kept = torch.where(share > 0, kept, torch.zeros_like(x))
         self.ledger.note(rest=relevance - kept)
         return (kept,)
 
@@ -169,13 +170,15 @@ class OfModule:
         changed = copy.copy(self.module)
         changed.__dict__ = {n: v for n, v in self.module.__dict__.items() if n != "forward"}
         changed.__dict__["_parameters"] = {
-            n: None if p is None else nn.Parameter(own(p), requires_grad=False) for n, p in self.module._parameters.items()
+            n: None if p is None else nn.Parameter(own(p), requires_grad=False)
+            for n, p in self.module._parameters.items()
         }
         forward = type(self.module).forward
         with torch.no_grad():
             output = forward(changed, *operands)
         self.rule._manipulate_weights(changed, tuple(x.detach() for x in operands), output)
-        return Affine(lambda *x: forward(changed, *x), self.rule.STABILITY_FACTOR, self.ledger).share(operands, relevance)
+        rule = Affine(lambda *x: forward(changed, *x), self.rule.STABILITY_FACTOR, self.ledger)
+        return rule.share(operands, relevance)
 
 
 class _Sink(torch.autograd.Function):

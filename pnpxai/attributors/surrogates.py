@@ -91,10 +91,16 @@ class Lime(Attributor):
                 reach a ``perturb_func``.
         """
         count, stream = whole_number("n_samples", n_samples), Stream.of(seed)
-        game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
-        plans = self._plans(game, inputs, count, stream)  # a perturb_func may draw from the global random state
-        with borrowed(self.forward_func, gradients=False):
-            scores = game.play(plans, perturbations_per_eval, show_progress)
+        with torch.inference_mode(False), torch.no_grad():
+            game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
+            plans = self._plans(game, inputs, count, stream)  # a perturb_func may draw from the global random state
+            with borrowed(self.forward_func, gradients=False):
+                scores = game.play(plans, perturbations_per_eval, show_progress)
+                values = self._fits(game, inputs, plans, scores).to(scores)
+            return game.maps(inputs, values, return_input_shape)
+
+    def _fits(self, game: Game, inputs: Any, plans: Plans, scores: Tensor) -> Tensor:
+        """Return (1 or examples, groups) the weights of a model fitted to each example, or to all of them."""
         values = torch.zeros(len(scores), max(game.groups.sizes), dtype=torch.float64)
         points = game.coalitions(plans.table() != 0)
         for row, (value, found) in enumerate(zip(values, scores.double().cpu(), strict=True)):
@@ -102,7 +108,7 @@ class Lime(Attributor):
             plan = plans.each[row % len(plans.each)]
             weights = self._weights(game, inputs, examples, plan, points)
             value[: plan.shape[1]] = _fitted(self.interpretable_model, plan.double(), found[: len(plan)], weights)
-        return game.maps(inputs, values.to(scores), return_input_shape)
+        return values
 
     def _plans(self, game: Game, inputs: Any, count: int, stream: Stream) -> Plans:
         if self.perturb_func is None:

@@ -150,6 +150,7 @@ def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[T
         packed = isinstance(args[1], Tensor) and args[1].dtype == torch.int64 and not args[1].is_floating_point()
         if packed:
             data, sizes, start, weights, has_biases, layers, _, _, both = args
+            batch_first = False
             steps = list(data.split(sizes.tolist()))
         else:
             data, start, weights, has_biases, layers, _, _, both, batch_first = args
@@ -166,7 +167,7 @@ def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[T
                 found, end = _unrolled(gate, step, steps, first, w, backwards=direction == 1)
                 outputs.append(found)
                 last.append(end)
-            steps = [torch.cat(sides, -1) if len(sides) > 1 else sides[0] for sides in zip(*outputs, strict=True)]
+            steps = [torch.cat(sides, -1) if len(sides) != 1 else sides[0] for sides in zip(*outputs, strict=True)]
         result = torch.cat(steps) if packed else torch.stack(steps, 1 if batch_first else 0)
         return (result, *(torch.stack(members) for members in zip(*last, strict=True)))
 
@@ -216,7 +217,7 @@ def _cell(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
     def run(gate: Gate, function: Any, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
         states = tuple(state) if isinstance(state, (tuple, list)) else (state,)
         result = step(gate, x, states, list(weights) + [None] * (4 - len(weights)))
-        return result if len(result) > 1 else result[0]
+        return result if len(result) != 1 else result[0]
 
     return run
 

@@ -1,4 +1,4 @@
-"""Places in a model whose value can be read, replaced and differentiated at: a side of a module, or one argument."""
+"""Places in a model whose value can be read, replaced and differentiated at."""
 
 from __future__ import annotations
 
@@ -6,49 +6,36 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.guard import eager
+from pnpxai.engine.places import Argument, Place, Side, Site, argument_names, find_places
 from pnpxai.engine.replay import Recording, recorded, replayed
-from pnpxai.errors import ArgumentError, ConfinedError, ShapeError, did_you_mean
+from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, flat, map_tensors, own, take_rows
 
-__all__ = ["Argument", "AtSites", "Call", "Place", "Side", "Site", "argument_names", "find_places"]
+__all__ = [
+    "Argument",
+    "AtSites",
+    "Call",
+    "Members",
+    "Place",
+    "Reading",
+    "Side",
+    "Site",
+    "argument_names",
+    "find_places",
+]
 
-Side: TypeAlias = Literal["input", "output"]
-
+Members: TypeAlias = tuple[Tensor | None, ...]
+"""All that a place holds, in order: tensors (of integers too) and None."""
+_Visit: TypeAlias = Callable[[int, Tensor], Tensor]
+_See: TypeAlias = Callable[[int, Members], None]
 
 _log = logging.getLogger("pnpxai")
-
-
-@dataclass(frozen=True)
-class Site:
-    """One side of one module."""
-
-    module: nn.Module
-    side: Side = "output"
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"layer {self.name!r}" if self.name else f"layer {type(self.module).__name__}"
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of the model's forward method."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"argument {self.name!r}"
-
-
-Place: TypeAlias = Site | Argument
-_Visit: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
 class Call(NamedTuple):
@@ -57,8 +44,8 @@ class Call(NamedTuple):
     Attributes:
         args: positional arguments.
         kwargs: keyword arguments.
-        counts: how many tensors each place of an ``AtSites`` holds in this call.
-        recording: what need not run again before the places.
+        counts: how many floating point tensors each place of an ``AtSites`` holds in this call.
+        recording: what need not run again before the places, and the arguments, which are then not in the call itself.
         rows: (examples,) which examples of the recording these are.
     """
 
@@ -73,64 +60,16 @@ class Reading(NamedTuple):
     """What one forward pass gave.
 
     Attributes:
-        values: the tensors at the places, in their order.
+        values: the floating point tensors at the places, in their order.
         call: what ``AtSites`` is called with beside such values.
         output: the model's output; None where the pass ended at the last place.
+        members: all that each place holds.
     """
 
     values: Tensors
     call: Call
     output: Any
-
-
-def argument_names(model: Any) -> tuple[str, ...]:
-    """Return the names of a model's forward arguments, empty where they cannot be told."""
-    forward = model.forward if isinstance(model, nn.Module) else model
-    try:
-        parameters = inspect.signature(forward).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-
-
-def find_places(model: Any, layer: Any, side: Side = "output") -> tuple[Place, ...]:
-    """Return the places that ``layer`` names: a module, a module's name, a forward argument's name, or several mixed.
-
-    Raises:
-        ArgumentError: no such layer or argument (with the nearest name), or a name that could mean either.
-    """
-    specs = tuple(layer) if isinstance(layer, (tuple, list)) else (layer,)
-    if not specs:
-        raise ArgumentError("layer: expected at least one layer, got none")
-    return tuple(_find(eager(model), spec, side) for spec in specs)
-
-
-def _find(model: Any, spec: Any, side: Side) -> Place:
-    if isinstance(spec, (Site, Argument)):
-        return spec
-    modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
-    if isinstance(spec, nn.Module):
-        spec = eager(spec)
-        name = next((name for name, module in modules.items() if module is spec), None)
-        if name is None and modules:
-            raise ArgumentError(f"layer: this {type(spec).__name__} is not part of the model {type(model).__name__}")
-        return Site(_hookable(spec), side, name or "")
-    if not isinstance(spec, str):
-        raise ArgumentError(f"layer: expected a module or a name, got {spec!r} ({type(spec).__name__})")
-    arguments = argument_names(model)
-    if spec in modules and spec in arguments and spec:
-        raise ArgumentError(f"layer: {spec!r} names a layer and a forward argument; pass the module itself")
-    if spec in modules and spec:
-        return Site(_hookable(modules[spec]), side, spec)
-    if spec in arguments:
-        return Argument(spec)
-    raise ArgumentError(f"layer: no layer or forward argument {spec!r}{did_you_mean(spec, [*modules, *arguments])}")
-
-
-def _hookable(module: nn.Module) -> nn.Module:
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ConfinedError("layer: the inside of a scripted model cannot be seen; pass the original Python model")
-    return module
+    members: tuple[Members, ...]
 
 
 class _AllReached(BaseException):
@@ -167,10 +106,12 @@ class AtSites:
 
         if call.recording is None or call.rows is None:
             return self.run(call, replace)
-        with replayed(self.model, call.recording, call.rows):
-            return self.run(call, replace)
+        with replayed(call.recording, call.rows) as (args, kwargs):
+            return self.run(Call(args, kwargs), replace)
 
-    def read(self, call: Call, *, replay: bool = False, stop: bool = False, alone: bool = True) -> Reading:
+    def read(
+        self, call: Call, *, replay: bool = False, stop: bool = False, alone: bool = True, size: int | None = None
+    ) -> Reading:
         """Run the model once and return the values at the places.
 
         Args:
@@ -178,6 +119,7 @@ class AtSites:
             replay: record what comes before the places, so that further runs are spared it (where that is exact).
             stop: end the pass when all places have been reached.
             alone: refuse places that depend on each other, whose values cannot be set independently.
+            size: number of examples; by default the largest first dimension among the arguments.
 
         Raises:
             ArgumentError: a place is not reached, reached twice, holds no numbers that can be differentiated, or
@@ -185,6 +127,7 @@ class AtSites:
         """
         several = alone and len(self.places) > 1
         found: list[list[Tensor]] = [[] for _ in self.places]
+        members: list[Members] = [()] * len(self.places)
 
         def note(k: int, value: Tensor) -> Tensor:
             for other, leaves in enumerate(found):
@@ -198,26 +141,32 @@ class AtSites:
             found[k].append(leaf)
             return leaf.clone()
 
-        recording = self._recording(call) if replay else None
-        with torch.set_grad_enabled(several), contextlib.ExitStack() as stack:
-            if recording is not None:
-                stack.enter_context(recorded(self.model, recording))
-            output = self.run(map_tensors(own, call), note, recording, stop=stop)
+        recording = self._recording(call, size) if replay else None
+        with torch.set_grad_enabled(several):
+            if recording is None:
+                output = self.run(map_tensors(own, call), note, stop=stop, see=members.__setitem__)
+            else:
+                with recorded(self.model, recording, call.args, call.kwargs) as (args, kwargs):
+                    output = self.run(Call(args, kwargs), note, recording, stop=stop, see=members.__setitem__)
         values = tuple(value.detach() for group in found for value in group)
         plain = call._replace(counts=tuple(len(group) for group in found))
         output = map_tensors(lambda tensor: tensor.detach(), output)
-        return Reading(values, self._trusted(values, plain, recording, output), output)
+        return Reading(values, self._trusted(values, plain, recording, output), output, tuple(members))
 
-    def _recording(self, call: Call) -> Recording | None:
-        seen = isinstance(self.model, nn.Module) and not isinstance(self.model, torch.jit.ScriptModule)
+    def _recording(self, call: Call, size: int | None) -> Recording | None:
+        if not isinstance(self.model, nn.Module) or isinstance(self.model, torch.jit.ScriptModule):
+            return None
         sizes = {t.shape[0] for t in flat((call.args, call.kwargs)) if t.ndim}
-        return Recording(max(sizes)) if seen and sizes and all(isinstance(p, Site) for p in self.places) else None
+        modules = [place.module for place in self.places if isinstance(place, Site)]
+        if not sizes or len(modules) < len(self.places):
+            return None
+        return Recording(size or max(sizes), _holders(self.model, modules))
 
     def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: Any) -> Call:
         """Return the call with its recording, if replaying gives the recorded output at once and twice the rows."""
-        if recording is None or not recording.values:
+        if recording is None or not recording.results:
             return call
-        whole = call._replace(recording=recording, rows=torch.arange(recording.size))
+        whole = Call((), {}, call.counts, recording, torch.arange(recording.size))
         if self._repeats(values, whole, output):
             return whole
         _log.debug("replay does not repeat the model's output at %s; whole forward passes are run", self.places[0])
@@ -229,17 +178,25 @@ class AtSites:
         twice = torch.arange(size).repeat(2)
         try:
             with torch.no_grad():
-                call.recording.learn_edits(lambda trial: self(*values, call._replace(recording=trial)))
                 versions = call.recording.versions()
+                double = self(*take_rows(values, twice, size), call._replace(rows=twice))
                 once = self(*values, call)
-                double = self(*take_rows(values, twice, size), take_rows(call, twice, size))
         except (RuntimeError, ValueError, IndexError, TypeError) as problem:  # what comes of rows that do not fit
             _log.debug("replay failed: %s", problem)
             return False
         unharmed = call.recording.versions() == versions
         return unharmed and _close(flat((once, double)), flat((output, take_rows(output, twice, size))))
 
-    def run(self, call: Call, visit: _Visit, recording: Recording | None = None, *, stop: bool = False) -> Any:
+    def run(
+        self,
+        call: Call,
+        visit: _Visit,
+        recording: Recording | None = None,
+        *,
+        stop: bool = False,
+        see: _See | None = None,
+        numbers: bool = True,
+    ) -> Any:
         """Run the model while ``visit(k, tensor)`` may exchange each floating point tensor at place k.
 
         Args:
@@ -247,16 +204,16 @@ class AtSites:
             visit: gets the number of a place and a tensor there, and returns what is handed on.
             recording: closed when the first place is reached.
             stop: end the pass when all places have been reached, and return None.
+            see: gets the number of a place and all that it holds.
+            numbers: refuse a place without floating point tensors.
 
         Raises:
             ArgumentError: a place is not reached, is reached twice, or holds no floating point tensor.
         """
         reached = [0] * len(self.places)
-        numbers = [0] * len(self.places)
+        found = [0] * len(self.places)
 
         def at(k: int, structure: Any) -> Any:
-            if recording is not None:
-                recording.close()
             reached[k] += 1
             if reached[k] > 1:
                 raise ArgumentError(f"layer: {self.places[k]} runs more than once in a forward pass")
@@ -264,10 +221,16 @@ class AtSites:
             def exchange(tensor: Tensor) -> Tensor:
                 if not tensor.is_floating_point():
                     return tensor
-                numbers[k] += 1
+                found[k] += 1
                 return visit(k, tensor)
 
-            exchanged = map_tensors(exchange, structure)
+            with contextlib.ExitStack() as stack:
+                if recording is not None:
+                    recording.close()
+                    stack.enter_context(recording.unseen())
+                if see is not None:
+                    see(k, _members(structure))
+                exchanged = map_tensors(exchange, structure)
             if stop and all(reached):
                 raise _AllReached
             return exchanged
@@ -279,7 +242,7 @@ class AtSites:
         for k, place in enumerate(self.places):
             if not reached[k]:
                 raise ArgumentError(f"layer: {place} does not run in a forward pass of these inputs")
-            if not numbers[k]:
+            if numbers and not found[k]:
                 raise ArgumentError(
                     f"layer: {place} holds no floating point numbers, so nothing can be differentiated or blended "
                     "there; for token ids, pass the embedding layer"
@@ -303,11 +266,32 @@ class AtSites:
         return tuple(args), kwargs
 
 
+def _members(structure: Any) -> Members:
+    if structure is None or isinstance(structure, Tensor):
+        return (structure,)
+    if isinstance(structure, (tuple, list)):
+        return tuple(member for part in structure for member in _members(part))
+    return flat(structure)
+
+
+def _holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
+    """Return the modules that hold one of the given ones, however deep inside."""
+    names = [name for name, module in model.named_modules(remove_duplicate=False) if module in modules]
+    above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
+    return {model, *(model.get_submodule(name) for name in above)}
+
+
 def _close(found: Tensors, wanted: Tensors) -> bool:
-    return len(found) == len(wanted) and all(
-        a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True))
-        for a, b in zip(found, wanted, strict=True)
-    )
+    """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
+
+    def equal(a: Tensor, b: Tensor) -> bool:
+        if a.shape != b.shape or not b.is_floating_point():
+            return torch.equal(a, b)
+        accuracy = max(1e-5, 4 * torch.finfo(b.dtype).eps)
+        scale = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
+        return torch.allclose(a, b, rtol=accuracy, atol=accuracy * scale, equal_nan=True)
+
+    return len(found) == len(wanted) and all(equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 @contextlib.contextmanager

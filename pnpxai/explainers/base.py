@@ -119,15 +119,15 @@ class Explainer(Declared, abstract=True):
             targets: which output; by default, where there are several, the largest for each example.
             seed: fixes what is drawn at random.
         """
-        targets = self.predictions(inputs) if targets is None else targets
-        start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            attributions, gap = self._run(self.arguments(inputs), targets, seed, with_gap=True)
-        seconds = time.perf_counter() - start
-        arguments = self.arguments(inputs)
-        with borrowed(self.model, gradients=False):
-            scores = arguments.score(self.model, targets)(arguments.explained)
+            arguments = self.arguments(inputs)
+            targets = self.predictions(inputs) if targets is None else targets
+            start = time.perf_counter()
+            attributions, gap = self._run(arguments, targets, seed, with_gap=True)
+            seconds = time.perf_counter() - start
+            with borrowed(self.model, gradients=False):
+                scores = arguments.score(self.model, targets)(arguments.explained)
         return Explanation(
             explainer=type(self).__name__,
             settings={name: value for name, value in self.settings().items() if value is not None},
@@ -143,7 +143,7 @@ class Explainer(Declared, abstract=True):
     def cost(self, inputs: Any) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model.
 
-        At a layer these are one more for each example, to read the values there, and four more where what comes before
+        At a layer these are one more for each example, to read the values there, and three more where what comes before
         the layer is recorded, to make sure of it.
         """
         arguments = self.arguments(inputs)
@@ -154,7 +154,7 @@ class Explainer(Declared, abstract=True):
         with borrowed(at.model, gradients=False):
             values = AtSites(at.model, places).read(arguments.call(), stop=True).values
         recorded = at.repeated and all(isinstance(place, Site) for place in places)
-        return at.attributor().cost(values) + batch_size(arguments.explained) * (5 if recorded else 1)
+        return at.attributor().cost(values) + batch_size(arguments.explained) * (4 if recorded else 1)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -196,7 +196,9 @@ class Explainer(Declared, abstract=True):
         """Return the tensors that the backend explains, and the further arguments of ``forward_func``."""
         if self.layer is None or not self.layer_is_site:
             return arguments.explained, arguments.extra
-        read = AtSites(self.model, find_places(self.model, self.layer)).read(arguments.call(), replay=self.repeated)
+        read = AtSites(self.model, find_places(self.model, self.layer)).read(
+            arguments.call(), replay=self.repeated, size=batch_size(arguments.explained)
+        )
         return read.values, (read.call,)
 
     def _at(self, arguments: Arguments) -> Explainer:

@@ -143,9 +143,9 @@ class Metric(Declared, abstract=True, keyword_only=True):
                 arguments, targets, score, clean, Stream.of(seed), SharedRuns() if shared is None else shared
             )
             found = self.judge(sample)
-        reasons = tuple(bad or reason for bad, reason in zip(undefined, found.reasons, strict=True))
-        values = found.values.detach().clone()
-        values[torch.tensor([reason is not None for reason in reasons], device=values.device)] = float("nan")
+            reasons = tuple(bad or reason for bad, reason in zip(undefined, found.reasons, strict=True))
+            values = found.values.detach().clone()
+            values[torch.tensor([reason is not None for reason in reasons], device=values.device)] = float("nan")
         return Measurement(values, reasons, found.curves)
 
     def evaluate(self, inputs: Any, targets: Target, attributions: Tensor | Tensors | None = None) -> Tensor:

@@ -1,7 +1,6 @@
 """Checks that anyone's explainer or metric can be held to, on calibrated models."""
 
-from pnpxai.testing.audit import audit, check_growth
 from pnpxai.testing.contracts import ExplainerContract, MetricContract
 from pnpxai.testing.zoo import CASES, Case
 
-__all__ = ["CASES", "Case", "ExplainerContract", "MetricContract", "audit", "check_growth"]
+__all__ = ["CASES", "Case", "ExplainerContract", "MetricContract"]

@@ -35,16 +35,16 @@ class LeftBehind(AssertionError):
     """A call changed what was only lent to it."""
 
 
+class AttributeLeft(LeftBehind):
+    """An attribute of a module was added, removed, exchanged or filled."""
+
+
 class ModeLeft(LeftBehind):
     """A module is in training mode and was not, or the other way round."""
 
 
 class HookLeft(LeftBehind):
     """A hook was added or removed."""
-
-
-class AttributeLeft(LeftBehind):
-    """An attribute of a module was added, removed, exchanged or filled."""
 
 
 class BufferChanged(LeftBehind):
@@ -80,10 +80,6 @@ class MemoryGrew(LeftBehind):
 
 
 _Facts: TypeAlias = dict[str, Any]
-_HOOKS = (
-    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks",
-    "_load_state_dict_pre_hooks",
-)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -160,8 +156,8 @@ def _snapshot(model: Any, tensors: tuple[Tensor, ...]) -> dict[type[LeftBehind],
 def _note_module(facts: dict[type[LeftBehind], _Facts], name: str, module: nn.Module) -> None:
     facts[ModeLeft][name] = module.training
     for key, value in vars(module).items():
-        if key in _HOOKS:
-            facts[HookLeft][f"{name}.{key}"] = tuple(value.values())
+        if "_hook" in key:
+            facts[HookLeft][f"{name}.{key}"] = tuple(value.values()) if isinstance(value, dict) else value
         elif key != "training":
             facts[AttributeLeft][f"{name}.{key}"] = _Same(value)
     for key, parameter in module._parameters.items():

@@ -101,9 +101,9 @@ class ExplainerContract:
 
     def test_answer(self) -> None:
         """The expected answer on a linear model."""
-        if type(self).answer is not None:
-            case = CASES["mlp"]()
-            check_linear(Subject.of_explainer(self.explainer, case, **self.settings), type(self).answer)
+        answer = type(self).answer
+        if answer is not None:
+            check_linear(Subject.of_explainer(self.explainer, CASES["mlp"](), **self.settings), answer)
 
     def test_settings(self) -> None:
         """The laws of declared settings."""

@@ -28,9 +28,9 @@ __all__ = [
 
 
 def check_nothing_left(subject: Subject, case: Case) -> None:
-    """After a call, the model and the caller's tensors and random states are as before, in train mode and eval mode."""
+    """After a call, the model, the caller's tensors and the random states are as before, in either mode."""
     for training in (False, True):
-        lent = case.copy().with_inputs(_with_history)
+        lent = case.copy() if training else case.copy().with_inputs(_with_history)
         lent.model.train(training)
         with _prepared_to_notice(lent), audit(lent.model, *lent.tensors):
             found = subject.run(lent)
@@ -41,7 +41,7 @@ def check_nothing_left(subject: Subject, case: Case) -> None:
 
 def check_nothing_left_after_failure(subject: Subject, case: Case) -> None:
     """An exception in the model (an interrupt, too) comes through as it is, and nothing is left behind."""
-    for error in (_Planned("planned"), KeyboardInterrupt("planned")):
+    for error in (_Planted("planted"), KeyboardInterrupt("planted")):
         for call in (1, 2):
             lent = case.copy()
             with _failing(lent.model, error, call) as failed, audit(lent.model, *lent.tensors):
@@ -114,7 +114,7 @@ def check_cost(subject: Subject, case: Case) -> None:
         require(claimed == counter.rows, "cost", f"{claimed} rows claimed, {counter.rows} run")
 
 
-class _Planned(Exception):
+class _Planted(Exception):
     """An exception that no library knows."""
 
 

@@ -48,4 +48,4 @@ def check_global_state(subject: Subject, case: Case) -> None:
             finally:
                 np.random.set_state(state)
                 random.setstate(python)
-    require(close(*results, 0.0), "global random state", "the result depends on it")
+    require(close(results[0], results[1], 0.0), "global random state", "the result depends on it")

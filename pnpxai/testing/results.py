@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.site import AtSites, Call, find_places
 from pnpxai.errors import NonFiniteError
-from pnpxai.testing.subject import Subject, close, require
+from pnpxai.testing.subject import Subject, attempt, close, require
 from pnpxai.testing.zoo import Case
 
 __all__ = [
@@ -96,7 +97,8 @@ def check_dtypes(subject: Subject, case: Case) -> None:
     """Results follow the model's dtype and agree with float64 as far as the dtype allows."""
     exact = subject.run(case)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None)):
-        found = subject.run(case.to(dtype))
+        cast = case.to(dtype)
+        found = attempt("dtype", f"{dtype}", partial(subject.run, cast))
         for result, truth in zip(found, exact, strict=True):
             of_ids = not case.tensors[0].is_floating_point()
             right = result.is_floating_point() if of_ids and subject.control else result.dtype == dtype
@@ -113,15 +115,15 @@ def check_dtypes(subject: Subject, case: Case) -> None:
 def check_layouts(subject: Subject, case: Case) -> None:
     """Non-contiguous, channels-last and expanded inputs give what plain ones do."""
     plain = subject.run(case)
-    turned = subject.run(case.with_inputs(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1)))
-    require(close(turned, plain, TOLERANCE), "layouts", f"non-contiguous inputs: {_off(turned, plain)}")
-    if case.tensors[0].ndim == 4:
-        last = case.with_inputs(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
-        require(close(subject.run(last), plain, TOLERANCE), "layouts", "channels-last inputs give another result")
+    turned = case.with_inputs(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1))
+    last = case.with_inputs(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
+    for layout, other in (("non-contiguous", turned), ("channels-last", last)):
+        found = attempt("layouts", f"{layout} inputs", partial(subject.run, other))
+        require(close(found, plain, TOLERANCE), "layouts", f"{layout} inputs: {_off(found, plain)}")
     expanded = case.with_inputs(lambda t: t[:1].expand(len(case), *t.shape[1:]))
-    copied = expanded.with_inputs(lambda t: t.clone())
-    one, other = subject.run(expanded), subject.run(copied)
-    require(close(one, other, TOLERANCE), "layouts", f"expanded inputs: {_off(one, other)}")
+    found = attempt("layouts", "expanded inputs", partial(subject.run, expanded))
+    copied = subject.run(expanded.with_inputs(lambda t: t.clone()))
+    require(close(found, copied, TOLERANCE), "layouts", f"expanded inputs: {_off(found, copied)}")
 
 
 def check_caller_modes(subject: Subject, case: Case) -> None:
@@ -129,7 +131,8 @@ def check_caller_modes(subject: Subject, case: Case) -> None:
     plain = subject.run(case)
     for mode in (torch.no_grad, torch.inference_mode, torch.enable_grad):
         with mode():
-            found = subject.run(case.with_inputs(torch.Tensor.clone))
+            there = case.with_inputs(torch.Tensor.clone)
+            found = attempt("caller's modes", f"under {mode.__name__}", partial(subject.run, there))
         require(close(found, plain, TOLERANCE), "caller's modes", f"under {mode.__name__}: {_off(found, plain)}")
         bound = any(t.is_inference() or t.requires_grad for t in found)
         require(not bound, "caller's modes", f"a result made under {mode.__name__} cannot be used further")
@@ -139,7 +142,7 @@ def check_frozen_parameters(subject: Subject, case: Case) -> None:
     """A model whose parameters need no gradient gives the same."""
     frozen = case.copy()
     frozen.model.requires_grad_(False)
-    one, other = subject.run(frozen), subject.run(case)
+    one, other = attempt("frozen parameters", "run", partial(subject.run, frozen)), subject.run(case)
     require(close(one, other, TOLERANCE), "frozen parameters", _off(one, other))
 
 
@@ -147,11 +150,11 @@ def check_target_forms(subject: Subject, case: Case) -> None:
     """A target for each example as a list, tensor or array, and one for all as an int or a NumPy int, mean the same."""
     listed = subject.run(case)
     for form in (torch.tensor(case.targets), np.array(case.targets), [(t,) for t in case.targets]):
-        found = subject.run(case, targets=form)
+        found = attempt("target forms", type(form).__name__, partial(subject.run, case, targets=form))
         require(close(found, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(found, listed)}")
     for_all = subject.run(case, targets=[1] * len(case))
     for one in (1, np.int64(1), torch.tensor(1), (1,), lambda output: output[:, 1]):
-        found = subject.run(case, targets=one)
+        found = attempt("target forms", type(one).__name__, partial(subject.run, case, targets=one))
         require(close(found, for_all, TOLERANCE), "target forms", f"{type(one).__name__}: {_off(found, for_all)}")
 
 

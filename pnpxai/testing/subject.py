@@ -17,7 +17,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.tensors import Tensors, as_tuple, flat
 from pnpxai.testing.zoo import Case
 
-__all__ = ["Broken", "Counter", "Subject", "close", "counted", "require"]
+__all__ = ["Broken", "Counter", "Subject", "attempt", "close", "counted", "require"]
 
 
 class Broken(AssertionError):
@@ -39,6 +39,14 @@ def close(one: Tensors, other: Tensors, tolerance: float) -> bool:
         torch.allclose(a.detach().double(), b.detach().double(), rtol=0, atol=tolerance * scale, equal_nan=True)
         for a, b, scale in zip(one, other, scales, strict=True)
     )
+
+
+def attempt(law: str, when: str, run: Callable[[], Tensors]) -> Tensors:
+    """Return what ``run()`` does; an exception breaks the law."""
+    try:
+        return run()
+    except Exception as error:
+        raise Broken(f"{law}: {when}: {error!r}") from error
 
 
 @dataclass(frozen=True)

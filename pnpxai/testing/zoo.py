@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.guard import borrowed
+from pnpxai.tensors import own
 from pnpxai.testing import nets
 from pnpxai.traits import Traits
 
@@ -74,7 +75,7 @@ class Case:
 
     def copy(self) -> Case:
         """Return the case with a model and inputs of its own."""
-        return replace(self.with_inputs(torch.Tensor.clone), model=copy.deepcopy(self.model))
+        return replace(self.with_inputs(own), model=copy.deepcopy(self.model))
 
     def to(self, dtype: torch.dtype) -> Case:
         """Return a copy whose model and floating point inputs have another dtype."""
