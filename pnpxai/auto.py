@@ -67,7 +67,7 @@ class AutoExplanation:
         self._loader = _batches(data)
         self._extractors = input_extractor or _first, label_extractor or _second, target_extractor or _largest
         self._target_labels = target_labels
-        self._common = {"channel_dim": traits.channel_dim} | (settings or {})
+        self._common: dict[str, Any] = {"channel_dim": traits.channel_dim} | (settings or {})
         self._read: Examples | None = None
         self._read_all = False
 
@@ -151,7 +151,7 @@ class AutoExplanation:
     def rank(
         self, explainers: Sequence[ExplainerSpec] | None = None, *, count: int | None = 64, **options: Any
     ) -> Ranking:
-        """Tune each explainer (by default all that fit) and rank them on examples held out; see ``recommender.rank``."""
+        """Tune each explainer (by default all that fit) and rank them on held-out examples, as ``recommender.rank``."""
         return rank(
             self.model,
             self.examples(count),

@@ -29,9 +29,9 @@ def digits(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return (pictures, classes) to train on and held out: scans of handwritten digits, (n, 1, 8, 8) in 0 ... 1."""
     from sklearn.datasets import load_digits
 
-    data = load_digits()
-    pictures = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
-    classes = torch.tensor(data.target)
+    values, labels = load_digits(return_X_y=True)
+    pictures = torch.as_tensor(values, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
+    classes = torch.as_tensor(labels)
     order = torch.randperm(len(pictures), generator=generator(seed, "digits"))
     pictures, classes = pictures[order], classes[order]
     return (pictures[:_N_TRAIN], classes[:_N_TRAIN]), (pictures[_N_TRAIN:], classes[_N_TRAIN:])
@@ -94,9 +94,13 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
 
 
 def _gains(results: list[TuningResult]) -> Table:
-    table = Table("explainer", "AbPC", "gain on held-out digits", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        "explainer", "AbPC", "gain on held-out digits", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD
+    )
     for result in results:
-        settings = ", ".join(f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items())
+        settings = ", ".join(
+            f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items()
+        )
         table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), settings or "the defaults")
     return table
 
@@ -108,13 +112,15 @@ def _ranking(results: Results) -> Table:
     table = Table("explainer", "mean rank", title=title, title_justify="left", box=SIMPLE_HEAD)
     table.columns[0].no_wrap = True
     for name in deciding:
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", max_width=14)
+        words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
+        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", min_width=12)
     table.add_column("verdict")
     for label in results.explainers:
         means = [f"{results.interval(metric, label).mean:.3f}" for metric in deciding]
         best, control = label == results.decision.best, bool(results.settings[label]["control"])
-        verdict = "best" if best else "ties" if label in results.decision.set else results.decision.dropped.get(label, "")
+        verdict = (
+            "best" if best else "ties" if label in results.decision.set else results.decision.dropped.get(label, "")
+        )
         rank = f"{results.decision.mean_rank[label].mean:.2f}"
         table.add_row(label, rank, *means, verdict, style="bold" if best else "dim" if control else "")
     return table

@@ -13,7 +13,7 @@ from torch import Tensor
 from pnpxai.engine.keys import example_keys, numbered
 from pnpxai.engine.seeds import Stream, generator
 from pnpxai.errors import ArgumentError
-from pnpxai.tensors import flat, map_tensors, take_rows
+from pnpxai.tensors import flat, take_rows
 
 __all__ = ["Batch", "Examples"]
 
@@ -124,11 +124,3 @@ class Examples:
     def first(self, count: int) -> Examples:
         """Return the first examples, all if there are fewer."""
         return self.take(range(min(count, len(self))))
-
-    def to(self, device: Any) -> Examples:
-        """Return the examples on a device."""
-        moved = [
-            Batch(*(map_tensors(lambda t: t.to(device), part) for part in (b.inputs, b.targets, b.labels)), b.keys)
-            for b in self.batches
-        ]
-        return Examples(tuple(moved))

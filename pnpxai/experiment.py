@@ -24,6 +24,7 @@ from pnpxai.recommender import recommend
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 from pnpxai.tensors import flat
 from pnpxai.traits import Traits
+from pnpxai.tuning import TuningResult
 
 __all__ = ["DEFAULT_METRICS", "Results", "compare"]
 
@@ -71,8 +72,9 @@ class Results:
 
     def values(self, metric: str, explainer: str) -> np.ndarray:
         """Return one metric's values of one explainer, example after example."""
-        rows = self.table[(self.table.metric == metric) & (self.table.explainer == explainer)]
-        return rows.sort_values("example").value.to_numpy()
+        chosen = (self.table["metric"] == metric) & (self.table["explainer"] == explainer)
+        rows = self.table.loc[chosen]
+        return rows["value"].to_numpy()[rows["example"].to_numpy().argsort(kind="stable")]
 
     def interval(self, metric: str, explainer: str) -> Interval:
         """Return the mean over examples with its bootstrap interval."""
@@ -136,8 +138,8 @@ class Results:
         rule = rule or DecisionRule.from_dict(record["facts"]["rule"])
         decision = _decided(table, record["directions"], controls, rule)
         return cls(
-            table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"], record["facts"],
-            record["rejected"], tuple(record["tuned"]),
+            table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"],
+            record["facts"], record["rejected"], tuple(record["tuned"]),
         )  # fmt: skip
 
 
@@ -210,7 +212,7 @@ def compare(
         inputs=shown,
         facts=facts,
         rejected=fit.reasons,
-        tuned=tuple(spec.to_dict() for spec in specs if hasattr(spec, "best") and hasattr(spec, "to_dict")),
+        tuned=tuple(spec.to_dict() for spec in specs if isinstance(spec, TuningResult)),
     )
 
 

@@ -166,7 +166,8 @@ def rank(
         try:
             tuned[candidate.label] = tune(
                 candidate.explainer, examples, target, postprocessor=candidate.postprocessor, traits=traits,
-                n_trials=n_trials, tuning_fraction=tuning_fraction, seed=seed, shared=shared, show_progress=show_progress,
+                n_trials=n_trials, tuning_fraction=tuning_fraction, seed=seed, shared=shared,
+                show_progress=show_progress,
             )  # fmt: skip
         except ArgumentError as refusal:
             failed[candidate.label] = str(refusal)

@@ -128,9 +128,8 @@ class Metric(Declared, abstract=True, keyword_only=True):
         """
         if self.needs_explainer and self.explainer is None:
             raise UnsuitableError(f"{type(self).__name__}: explains again, so it needs explainer=")
-        if attributions is None:
-            attributions = self.explained(self.arguments(inputs), targets, seed)
-        maps = as_tuple(attributions, "attributions")
+        given = self.explained(self.arguments(inputs), targets, seed) if attributions is None else attributions
+        maps = as_tuple(given, "attributions")
         with borrowed(self.model, gradients=False):
             arguments = self.arguments(inputs)
             check_finite("inputs", arguments.explained)

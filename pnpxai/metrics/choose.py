@@ -74,8 +74,8 @@ def as_candidates(
 def _candidate(spec: ExplainerSpec, model: Any, traits: Traits, common: dict[str, Any] | None) -> Candidate:
     if isinstance(spec, Candidate):
         return spec
-    if isinstance(getattr(spec, "best", None), Candidate):
-        best = spec.best
-        return Candidate(f"{best.label} (tuned)", best.explainer, best.postprocessor)
+    found = getattr(spec, "best", None)
+    if isinstance(found, Candidate):
+        return Candidate(f"{found.label} (tuned)", found.explainer, found.postprocessor)
     explainer = as_explainer(spec, model, common)
     return Candidate(type(explainer).__name__, explainer, PostProcessor.on(traits))

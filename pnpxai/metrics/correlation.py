@@ -23,10 +23,10 @@ __all__ = ["FaithfulnessCorrelation"]
 
 
 class FaithfulnessCorrelation(Metric):
-    """Pearson correlation, over random subsets of features, of the map's sum with the loss of score. Bhatt et al., 2020 (arXiv:2005.00631).
+    """Pearson correlation over random subsets of features: the map's sum with the loss of score. Bhatt et al., 2020.
 
-    Range -1 to 1, higher is better. The subsets do not depend on the map: one masked run serves every explainer. Its
-    value changes with the size of the subsets and with what stands in for them; few runs make it noisy.
+    arXiv:2005.00631. Range -1 to 1, higher is better. The subsets do not depend on the map: one masked run serves every
+    explainer. Its value changes with the size of the subsets and with what stands in for them; few runs make it noisy.
     """
 
     channel_dim: int | None = 1

@@ -65,9 +65,10 @@ class Flipping(Metric, abstract=True):
 
 
 class MoRF(Flipping):
-    """Mean probability of the target while the most relevant features are removed first. Samek et al., 2017 (arXiv:1509.06321).
+    """Mean probability of the target while the most relevant features are removed first. Samek et al., 2017.
 
-    Range 0 to 1, lower is better. Not to be trusted alone: what is left after removal is unlike any real input.
+    arXiv:1509.06321. Range 0 to 1, lower is better. Not to be trusted alone: what is left after removal is
+    unlike any real input.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -83,9 +84,9 @@ class MoRF(Flipping):
 
 
 class LeRF(Flipping):
-    """Mean probability of the target while the least relevant features are removed first. Samek et al., 2017 (arXiv:1509.06321).
+    """Mean probability of the target while the least relevant features are removed first. Samek et al., 2017.
 
-    Range 0 to 1, higher is better. Not to be trusted alone, as MoRF.
+    arXiv:1509.06321. Range 0 to 1, higher is better. Not to be trusted alone, as MoRF.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -124,7 +125,7 @@ class AbPC(Flipping):
 
 
 def _ranks(values: Tensor, *, descending: bool) -> Tensor:
-    """Return (examples, features) the place of each feature in the order of removal; ties keep their positions' order."""
+    """Return (examples, features) the place of each feature in the order of removal; ties keep the order they have."""
     order = values.argsort(dim=1, descending=descending, stable=True)
     places = torch.arange(values.shape[1], device=values.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places)

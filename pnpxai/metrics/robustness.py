@@ -18,9 +18,10 @@ __all__ = ["Sensitivity"]
 
 
 class Sensitivity(Metric):
-    """Largest relative change of the map under small uniform noise on the input. Yeh et al., 2019 (arXiv:1901.09392), "max-sensitivity".
+    """Largest relative change of the map under small uniform noise on the input. Yeh et al., 2019.
 
-    Zero or more, lower is better. Says nothing of truth: a map that ignores the model may be perfectly stable.
+    arXiv:1901.09392, "max-sensitivity". Zero or more, lower is better. Says nothing of truth: a map
+    that ignores the model may be perfectly stable.
     """
 
     n_iter: Annotated[int, Ge(1)] = 8
