@@ -109,18 +109,19 @@ def _ranking(results: Results) -> Table:
     """Return the metrics that decide, and the verdict; the report has the rest."""
     deciding = [name for name in results.facts["rule"]["metrics"] if name in results.directions]
     title = f"Compared on {results.facts['examples']} held-out digits"
-    table = Table("explainer", "mean rank", title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.columns[0].no_wrap = True
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("explainer", no_wrap=True)
+    table.add_column("rank", no_wrap=True)
     for name in deciding:
         words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
-        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", min_width=12)
-    table.add_column("verdict")
+        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", min_width=max(map(len, words.split())))
+    table.add_column("verdict", no_wrap=True)
+    decision = results.decision
     for label in results.explainers:
         means = [f"{results.interval(metric, label).mean:.3f}" for metric in deciding]
-        best, control = label == results.decision.best, bool(results.settings[label]["control"])
-        verdict = (
-            "best" if best else "ties" if label in results.decision.set else results.decision.dropped.get(label, "")
-        )
-        rank = f"{results.decision.mean_rank[label].mean:.2f}"
-        table.add_row(label, rank, *means, verdict, style="bold" if best else "dim" if control else "")
+        best, control = label == decision.best, bool(results.settings[label]["control"])
+        verdict = "best" if best else "ties" if label in decision.set else decision.dropped.get(label, "")
+        verdict = verdict.replace("does not beat", "below").replace("a control", "control")
+        style = "bold" if best else "dim" if control else ""
+        table.add_row(label, f"{decision.mean_rank[label].mean:.2f}", *means, verdict, style=style)
     return table
