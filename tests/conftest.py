@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import hypothesis
@@ -12,6 +13,14 @@ import torch
 # the same examples everywhere, and no verdict by the clock
 hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("pnpxai")
+# the models are small: several threads would mostly wait for each other
+torch.set_num_threads(1)
+
+
+def pytest_collection_finish(session):
+    """Spare the garbage collector what was imported: tests collect garbage often, to count what they leave."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -29,11 +29,25 @@ def test_wrong_options_end_with_a_message_and_a_nonzero_status() -> None:
 def test_importing_stays_light() -> None:
     heavy = ("zennit", "torchvision", "sklearn", "optuna", "matplotlib", "pandas", "scipy", "captum")
     code = f"import sys, pnpxai; print([m for m in {heavy!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def _demo(folder, *options: str) -> str:  # noqa: ANN001
-    command = [sys.executable, "-m", "pnpxai", "demo", "--out", str(folder), "--n-images", "32", "--n-trials", "4", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pnpxai",
+        "demo",
+        "--out",
+        str(folder),
+        "--n-images",
+        "32",
+        "--n-trials",
+        "4",
+        *options,
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

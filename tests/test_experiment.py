@@ -35,7 +35,10 @@ def test_the_table_holds_every_value(net: Bright, results: Results) -> None:
     table = results.table
     assert len(table) == 16 * 4 * 4
     assert set(table.explainer) == {"GradientXInput", "VarGrad", "RandomMap", "InputOnly"}
-    direct = AbPC(net).evaluate(*(examples(net).batches[1].inputs, examples(net).batches[1].targets), GradientXInput(net).attribute(examples(net).batches[1].inputs, examples(net).batches[1].targets))
+    direct = AbPC(net).evaluate(
+        *(examples(net).batches[1].inputs, examples(net).batches[1].targets),
+        GradientXInput(net).attribute(examples(net).batches[1].inputs, examples(net).batches[1].targets),
+    )
     assert results.values("AbPC", "GradientXInput")[8:].tolist() == pytest.approx(direct.tolist())
     assert (table[table.value.isna()].reason.notna()).all()
 
@@ -132,5 +135,13 @@ def test_maps_stay_with_their_examples_when_a_batch_is_refused(net: Bright) -> N
 
 def test_a_run_remembers_its_rule(tmp_path, net: Bright) -> None:  # noqa: ANN001
     rule = MeanRank(metrics=("Complexity",))
-    found = compare(net, examples(net), ["Gradient", "VarGrad"], ["AbPC", "Complexity"], traits=IMAGE, rule=rule, show_progress=False)
+    found = compare(
+        net,
+        examples(net),
+        ["Gradient", "VarGrad"],
+        ["AbPC", "Complexity"],
+        traits=IMAGE,
+        rule=rule,
+        show_progress=False,
+    )
     assert Results.load(found.save(tmp_path)).decision == found.decision

@@ -56,7 +56,12 @@ def test_ranking_decides_on_examples_that_were_not_tuned_on() -> None:
     net = Bright()
     data = examples(net)
     ranking = rank(
-        net, data, Traits.image(), explainers=["GradientXInput", "Occlusion", "VarGrad"], n_trials=3, show_progress=False
+        net,
+        data,
+        Traits.image(),
+        explainers=["GradientXInput", "Occlusion", "VarGrad"],
+        n_trials=3,
+        show_progress=False,
     )
     assert ranking.decision.n == 8
     assert set(ranking.tuned) == {"GradientXInput", "Occlusion", "VarGrad"}
@@ -72,6 +77,8 @@ def test_an_explainer_that_fails_is_reported_not_fatal() -> None:
             raise ArgumentError("Stubborn: no")
 
     net = Bright()
-    ranking = rank(net, examples(net), Traits.image(), explainers=[Stubborn, "Gradient"], n_trials=1, show_progress=False)
+    ranking = rank(
+        net, examples(net), Traits.image(), explainers=[Stubborn, "Gradient"], n_trials=1, show_progress=False
+    )
     assert "Stubborn: no" in ranking.failed["Stubborn"]
     assert "Stubborn failed" in str(ranking)

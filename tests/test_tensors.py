@@ -39,7 +39,9 @@ def _containers(inner):
     )
 
 
-LEAVES = st.one_of(st.integers(), st.none(), st.text(max_size=2), st.builds(lambda n: torch.arange(n), st.integers(1, 4)))
+LEAVES = st.one_of(
+    st.integers(), st.none(), st.text(max_size=2), st.builds(lambda n: torch.arange(n), st.integers(1, 4))
+)
 STRUCTURES = st.recursive(LEAVES, _containers, max_leaves=8)
 
 

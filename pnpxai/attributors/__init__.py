@@ -1,12 +1,17 @@
 """The algorithms, under captum's names and signatures: tensors in, tensors out."""
 
 from pnpxai.attributors.ablation import FeatureAblation
+from pnpxai.attributors.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.cam import LayerAttribution, LayerGradCam, UpsampledGradCam
+from pnpxai.attributors.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
+from pnpxai.attributors.expectations import GradientShap, LayerGradientShap
 from pnpxai.attributors.gradients import InputXGradient, Saliency
 from pnpxai.attributors.kernel_shap import KernelShap
 from pnpxai.attributors.layer_ablation import LayerFeatureAblation
+from pnpxai.attributors.layer_paths import LayerIntegratedGradients
+from pnpxai.attributors.layers import LayerActivation, LayerGradientXActivation
 from pnpxai.attributors.noise import NoiseTunnel, RelativeNoise
 from pnpxai.attributors.occlusion import Occlusion
 from pnpxai.attributors.paths import IntegratedGradients
@@ -23,29 +28,39 @@ from pnpxai.attributors.similarity import ExponentialKernel, get_exp_kernel_simi
 from pnpxai.attributors.surrogates import Lime
 
 __all__ = [
-    "PropagationRule",
-    "LayerLRP",
-    "LayerDeepLiftShap",
-    "LayerDeepLift",
-    "IdentityRule",
-    "GammaRule",
-    "EpsilonRule",
-    "DeepLiftShap",
-    "DeepLift",
-    "Alpha1_Beta0_Rule",
     "LRP",
+    "Alpha1_Beta0_Rule",
     "Attributor",
+    "Deconvolution",
+    "DeepLift",
+    "DeepLiftShap",
+    "EpsilonRule",
     "ExponentialKernel",
     "FeatureAblation",
+    "GammaRule",
+    "GradientShap",
+    "GuidedBackprop",
+    "GuidedGradCam",
+    "IdentityRule",
     "InputXGradient",
     "IntegratedGradients",
+    "InternalInfluence",
     "KernelShap",
+    "LayerActivation",
     "LayerAttribution",
+    "LayerConductance",
+    "LayerDeepLift",
+    "LayerDeepLiftShap",
     "LayerFeatureAblation",
     "LayerGradCam",
+    "LayerGradientShap",
+    "LayerGradientXActivation",
+    "LayerIntegratedGradients",
+    "LayerLRP",
     "Lime",
     "NoiseTunnel",
     "Occlusion",
+    "PropagationRule",
     "RelativeNoise",
     "Relevance",
     "Saliency",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.layers import packed, places_of
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.layers import last_reached, value_and_gradient
 from pnpxai.engine.score import Target
-from pnpxai.engine.site import find_places
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.tensors import Tensors, as_tuple
 
@@ -58,6 +58,7 @@ class LayerGradCam(Attributor):
         attribute_to_layer_input: bool = False,
         relu_attributions: bool = False,
         attr_dim_summation: bool = True,
+        grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Return a map (examples, 1, ...) with the layer's spatial sizes; a tuple where the layer has several tensors.
 
@@ -68,23 +69,24 @@ class LayerGradCam(Attributor):
             attribute_to_layer_input: look at what goes into the layer.
             relu_attributions: keep only positive values.
             attr_dim_summation: sum over the channels (dimension 1).
+            grad_kwargs: passed on to ``torch.autograd.grad``.
         """
-        places = find_places(self.forward_func, self.layer, "input" if attribute_to_layer_input else "output")
+        places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
         if len(places) != 1:
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         (place,) = places
-        with borrowed(self.forward_func):
+        with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            values, gradients = value_and_gradient(score, tensors, [place])
+            found = value_and_gradient(score, tensors, [place], **(grad_kwargs or {}))
             maps = []
-            for value, grad in zip(values, gradients, strict=True):
+            for value, grad in zip(found.values, found.gradients, strict=True):
                 if value.ndim < 2:
                     raise ArgumentError(f"layer: {place} has no channel dimension (its value is {tuple(value.shape)})")
                 weights = grad.mean(dim=tuple(range(2, grad.ndim)), keepdim=True) if grad.ndim > 2 else grad
                 weighted = weights * value
                 cam = weighted.sum(1, keepdim=True) if attr_dim_summation else weighted
                 maps.append(cam.relu() if relu_attributions else cam)
-            return maps[0] if len(maps) == 1 else tuple(maps)
+            return packed(place, found.members, maps)
 
 
 class UpsampledGradCam(Attributor):

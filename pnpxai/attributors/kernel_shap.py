@@ -100,10 +100,10 @@ def _fit(plan: Tensor, scores: Tensor) -> Tensor:
     gaps = scores[:, 1:2] - scores[:, :1]
     shares = inner.mean(1, keepdim=True)
     roots = _weights(plan).sqrt()[:, None]
-    # an equal share for all, and deviations from it whose sum is zero
+    # an equal share for all, and deviations from it; the shortest ones that fit best have the sum zero
     offsets = scores[:, 2 : len(plan)].T - scores[:, 0] - shares * gaps.T
     deviations = torch.linalg.lstsq(roots * (inner - shares), roots * offsets, rcond=_RANK, driver="gelsd").solution.T
-    return gaps / size + deviations - deviations.mean(1, keepdim=True)
+    return gaps / size + deviations
 
 
 def _weights(plan: Tensor) -> Tensor:

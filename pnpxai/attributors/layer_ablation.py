@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pnpxai.attributors.ablation import losses
 from pnpxai.attributors.base import Attributor, Baselines
 from pnpxai.attributors.game import Game, Numeric, perturbable, stand_ins
 from pnpxai.attributors.groups import Groups
+from pnpxai.attributors.layers import packed, places_of
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
-from pnpxai.engine.site import AtSites, Call, Members, Reading, Site, find_places
+from pnpxai.engine.site import AtSites, Call, Reading, Site
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors
 
@@ -88,10 +88,10 @@ class LayerFeatureAblation(Attributor):
                 stand_ins(layer_baselines, read.values, "layer_baselines"),
                 Groups.of(layer_mask, read.values, "layer_mask"),
             )
-            return _packed(losses(game, perturbations_per_eval, show_progress), read.members[0])
+            return packed(self.layer, read.members, losses(game, perturbations_per_eval, show_progress))
 
     def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[AtSites, Reading]:
-        places = find_places(self.forward_func, self.layer, "input" if at_input else "output")
+        places = places_of(self.forward_func, self.layer, at_input)
         if len(places) != 1:
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         at = AtSites(self.forward_func, places)
@@ -102,14 +102,3 @@ class LayerFeatureAblation(Attributor):
                 f"got {[tuple(value.shape) for value in read.values]}"
             )
         return at, read
-
-
-def _packed(maps: list[Tensor], members: Members) -> Any:
-    """Return the only map, or a tuple with one for each member of the layer's value."""
-    if sum(isinstance(member, Tensor) for member in members) == 1:
-        return maps[0]
-    waiting = iter(maps)
-    return tuple(
-        m if m is None else next(waiting) if m.is_floating_point() else torch.zeros_like(m, dtype=maps[0].dtype)
-        for m in members
-    )

@@ -15,10 +15,10 @@ from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
 from pnpxai.engine.seeds import Stream
-from pnpxai.errors import ArgumentError
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, like, take_rows
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
 
-__all__ = ["NoiseTunnel", "RelativeNoise"]
+__all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_rows", "noisy_copies"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class NoiseTunnel(Attributor):
         with borrowed(self.forward_func):
             check_finite("inputs", tensors)
             size = batch_size(tensors)
-            scales = _deviations(stdevs, tensors)
+            scales = deviations(stdevs, tensors)
             target = Score.of(self.forward_func, tensors, kwargs.pop("target", None)).target
             moments = _Moments(size)
             deltas: list[Tensor] = []
@@ -118,7 +118,7 @@ class NoiseTunnel(Attributor):
             limit = row_limit(tensors, kwargs, asked=asked, name="nt_samples_batch_size")
 
             def visit(block: Block) -> None:
-                noisy = _noisy(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)
+                noisy = noisy_copies(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)
                 arguments = {n: take_rows(v, block.rows, size) for n, v in kwargs.items() if n != "baselines"}
                 if "baselines" in kwargs:
                     arguments["baselines"] = _baselines(
@@ -149,7 +149,12 @@ class _Moments:
         self.squares: list[Tensor] = []
 
     def add(self, block: Block, result: Any) -> None:
-        members = as_tuple(result, "attributions")
+        members = flat(result)
+        for m in members:
+            if m.shape[:1] != (len(block),):
+                raise ShapeError(
+                    f"attributions: expected a row for each of {len(block)} noisy copies, got shape {tuple(m.shape)}"
+                )
         if not self.sums:
             self.packing = result
             for m in members:
@@ -171,7 +176,8 @@ class _Moments:
             "smoothgrad_sq": self.squares,
             "vargrad": [deviation / count for count, _, deviation in self.sums],
         }
-        return like(self.packing, chosen[kind])
+        waiting = iter(chosen[kind])
+        return map_tensors(lambda _: next(waiting), self.packing)
 
 
 def _check(nt_type: str, nt_samples: int) -> None:
@@ -181,7 +187,12 @@ def _check(nt_type: str, nt_samples: int) -> None:
         raise ArgumentError(f"nt_samples: expected a whole number >= 1, got {nt_samples!r}")
 
 
-def _deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
+def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
+    """Return the standard deviation of each input's noise: a number, or a tensor that broadcasts to the input.
+
+    Raises:
+        ArgumentError: one is no number >= 0, or there are not as many as inputs.
+    """
     given: tuple[Deviation, ...] = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
     if len(given) != len(tensors):
         raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(given)}")
@@ -196,14 +207,24 @@ def _deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
     return scales
 
 
-def _noisy(
+def noisy_copies(
     tensors: Tensors,
     scales: list[Tensor | float],
     stream: Stream,
     block: Block,
-    clean_after: int,
-    antithetic: bool,
+    clean_after: int = -1,
+    antithetic: bool = False,
 ) -> Tensors:
+    """Return a block's rows with noise added.
+
+    Args:
+        tensors: all examples.
+        scales: what ``deviations`` returns.
+        stream: gives the noise.
+        block: which steps of which examples.
+        clean_after: this copy, counted from one, has no noise.
+        antithetic: every second copy has the noise of the one before with the opposite sign.
+    """
     part = slice(block.examples.start, block.examples.stop)
     own = stream.take(block.examples)
     results = []
@@ -221,19 +242,23 @@ def _noisy(
     return tuple(results)
 
 
+def drawn_rows(count: int, stream: Stream, block: Block) -> Tensor:
+    """Return, for each row of a block, the number of one of ``count`` rows, drawn anew for each step."""
+    own = stream.take(block.examples)
+    picks = []
+    for step in block.steps:
+        drawn = [int(torch.randint(count, (1,), generator=g)) for g in own.generators("baseline", step)]
+        picks += drawn if len(drawn) > 1 else drawn * len(block.examples)
+    return torch.tensor(picks)
+
+
 def _baselines(baselines: Any, block: Block, size: int, stream: Stream | None) -> Any:
     if stream is None:
         return take_rows(baselines, block.rows, size)
     counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
     if len(counts) != 1:
         raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")
-    count = counts.pop()
-    own = stream.take(block.examples)
-    picks = []
-    for step in block.steps:
-        drawn = [int(torch.randint(count, (1,), generator=g)) for g in own.generators("baseline", step)]
-        picks += drawn if len(drawn) > 1 else drawn * len(block.examples)
-    chosen = torch.tensor(picks)
+    chosen = drawn_rows(counts.pop(), stream, block)
     return like(baselines, [b.index_select(0, chosen.to(b.device)) for b in as_tuple(baselines)])
 
 

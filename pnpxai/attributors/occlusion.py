@@ -77,11 +77,12 @@ class Occlusion(Attributor):
             windows = _windows(tensors, sliding_window_shapes, strides)
 
             def kept(k: int, block: Block) -> Tensor:
-                mask = torch.ones(len(block.steps), 1, *tensors[k].shape[1:], dtype=torch.bool)
+                x = tensors[k]
+                mask = torch.ones(len(block.steps), 1, *x.shape[1:], dtype=torch.bool, device=x.device)
                 for position, step in enumerate(block.steps):
                     if step > 0 and windows[step - 1].input == k:  # step 0 is the whole input
                         mask[(position, 0, *windows[step - 1].box)] = False
-                return mask.to(tensors[k].device)
+                return mask
 
             scores = perturbed_scores(
                 score,

@@ -5,67 +5,100 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.batching import Block, in_blocks, row_limit
+from pnpxai.engine.batching import row_limit
+from pnpxai.engine.parts import Pace, in_parts
 from pnpxai.engine.score import Score
-from pnpxai.engine.site import AtSites, Call, Place, Side, Site
-from pnpxai.errors import ArgumentError
+from pnpxai.engine.site import AtSites, Call, Members, Place, Side, Site
+from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, check_finite, map_tensors, own
 
-__all__ = ["last_reached", "single_runs", "value_and_gradient"]
+__all__ = ["Slopes", "last_reached", "single_runs", "slopes", "value_and_gradient"]
 
 
-def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
+class Slopes(NamedTuple):
+    """What one pass gave.
+
+    Attributes:
+        values: the floating point tensors at the places, in their order.
+        gradients: of the score, there.
+        members: all that each place holds.
+        scores: (examples,).
+    """
+
+    values: Tensors
+    gradients: Tensors
+    members: tuple[Members, ...]
+    scores: Tensor
+
+
+def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: Any) -> Slopes:
     """Return the values at ``places`` and the gradient of the score there.
 
-    Nothing before the places is differentiated, so no graph is built for it.
+    Raises:
+        ArgumentError: a place has no influence on the score.
+    """
+
+    def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, tuple[Any, ...]]:
+        found = slopes(part, given, places, **grad_kwargs)
+        if part.size < score.size and any(value.shape[:1] != (part.size,) for value in found.values):
+            raise ShapeError("layer: its rows are not the examples")
+        return found.scores, tuple(found)
+
+    limit = score.size if grad_kwargs else row_limit(inputs, score.extra)
+    return Slopes(*in_parts(score, inputs, places, limit, explain, probe=False))
+
+
+def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: Any) -> Slopes:
+    """Return values, gradients and scores of one pass.
+
+    Nothing before the places is differentiated, so no graph is built for it (but with ``create_graph``). Where a place
+    depends on another, its part of the other's gradient is in there.
+
+    Args:
+        score: what is differentiated.
+        inputs: what the model is run on.
+        places: where.
+        **grad_kwargs: passed on to ``torch.autograd.grad``.
 
     Raises:
-        ArgumentError: a place has no influence on the score, or lies behind another one.
+        ArgumentError: a place has no influence on the score.
     """
-    values: list[Tensors] = []
-    gradients: list[Tensors] = []
-
-    def visit(block: Block) -> None:
-        part = tuple(own(x[block.examples.start : block.examples.stop]) for x in inputs)
-        leaves, found = _one_pass(score.take(block.rows), part, places)
-        values.append(tuple(own(leaf) for leaf in leaves))
-        gradients.append(found)
-
-    in_blocks(score.size, 1, row_limit(inputs, score.extra), visit)
-    return _joined(values), _joined(gradients)
-
-
-def _one_pass(score: Score, inputs: Tensors, places: Sequence[Place]) -> tuple[Tensors, Tensors]:
-    leaves: list[Tensor] = []
-    owners: list[int] = []
+    keep = bool(grad_kwargs.get("create_graph"))
+    held: list[list[Tensor]] = [[] for _ in places]
+    values: list[list[Tensor]] = [[] for _ in places]
+    members: list[Members] = [()] * len(places)
 
     def watch(k: int, tensor: Tensor) -> Tensor:
         torch.set_grad_enabled(True)
-        leaf = own(tensor).requires_grad_()
-        leaves.append(leaf)
-        owners.append(k)
+        leaf = tensor if tensor.requires_grad else own(tensor).requires_grad_()
+        held[k].append(leaf)
+        values[k].append(leaf.clone() if keep else own(leaf))
         return leaf.clone()
 
     at = AtSites(score.forward, places)
-    with torch.no_grad():
-        total = replace(score, forward=lambda *args: at.run(Call(args), watch))(inputs).sum()
-    if not total.requires_grad:
+    with torch.set_grad_enabled(keep):
+        watched = replace(score, forward=lambda *args: at.run(Call(args), watch, see=members.__setitem__))
+        scores = watched(inputs)
+    if not scores.requires_grad:
         raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
+    leaves = [leaf for group in held for leaf in group]
+    given = {"grad_outputs": torch.ones_like(scores), "allow_unused": True} | grad_kwargs
+    found = list(torch.autograd.grad(scores, leaves, **given))
     # the members of one place may be unused (an LSTM's last state); a place as a whole may not
-    found = torch.autograd.grad(total, leaves, allow_unused=True)
     for k, place in enumerate(places):
-        if all(g is None for g, owner in zip(found, owners, strict=True) if owner == k):
-            raise ArgumentError(
-                f"layer: {place} has no influence on the score, or only through another of the given layers"
-            )
-    given = tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True))
-    check_finite("gradient", given)
-    order = sorted(range(len(leaves)), key=lambda i: owners[i])
-    return tuple(leaves[i] for i in order), tuple(given[i] for i in order)
+        start = sum(map(len, held[:k]))
+        if all(g is None for g in found[start : start + len(held[k])]) and "allow_unused" not in grad_kwargs:
+            raise ArgumentError(f"layer: {place} has no influence on the score")
+    gradients = tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True))
+    check_finite("gradient", gradients)
+    if not keep:
+        gradients, scores = tuple(g.detach() for g in gradients), scores.detach()
+    return Slopes(tuple(v for group in values for v in group), gradients, tuple(members), scores)
 
 
 def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
@@ -81,10 +114,6 @@ def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
             stack.callback(module.register_forward_hook(note).remove)
         model(*map_tensors(own, call.args), **map_tensors(own, call.kwargs))
     return tuple(Site(m, side, leaves[m]) for m in seen if seen.count(m) == 1)
-
-
-def _joined(parts: list[Tensors]) -> Tensors:
-    return tuple(torch.cat(members) for members in zip(*parts, strict=True))
 
 
 def last_reached(score: Score, inputs: Tensors, candidates: Sequence[tuple[str, nn.Module]]) -> Site | None:

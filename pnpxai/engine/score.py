@@ -72,10 +72,7 @@ class Score:
             ArgumentError: the target does not fit the model's output.
             NonFiniteError: a value is NaN or infinite.
         """
-        rows = inputs[0].shape[0]
-        # the model may edit what it gets
-        output = self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
-        value = self._select(output, rows)
+        value = self.select(self.output(inputs), inputs[0].shape[0])
         if not torch.isfinite(value).all():
             raise NonFiniteError(
                 f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
@@ -83,12 +80,18 @@ class Score:
             )
         return value
 
+    def output(self, inputs: Tensors) -> Any:
+        """Return all that the model gives."""
+        # it may edit what it gets
+        return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
+
     def take(self, rows: Tensor) -> Score:
         """Return the score of some examples (an index may occur several times)."""
         target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
 
-    def _select(self, output: Any, rows: int) -> Tensor:
+    def select(self, output: Any, rows: int) -> Tensor:
+        """Return the scores that an output for ``rows`` rows means."""
         if callable(self.target):
             return _one_each(self.target(output), rows, "target: the function")
         chosen = select_output(output)
@@ -169,14 +172,15 @@ def gradient(
         NonFiniteError: a gradient is NaN or infinite.
     """
     refuse_integers(inputs)
-    leaves = tuple(own(tensor).requires_grad_() for tensor in inputs)
+    keep = bool(grad_kwargs.get("create_graph"))
+    # with the graph, a result can be differentiated with respect to what was given
+    leaves = tuple(t if keep and t.requires_grad else own(t).requires_grad_() for t in inputs)
     values = score(leaves)
     if not values.requires_grad:
         raise ArgumentError(
             "model: the score does not depend on the inputs through differentiable operations "
             "(is something detached, rounded or computed under no_grad?)"
         )
-    keep = bool(grad_kwargs.get("create_graph"))
     seeds = values.detach() if seed_by_score else torch.ones_like(values)
     given = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
     gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)

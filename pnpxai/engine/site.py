@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 Members: TypeAlias = tuple[Tensor | None, ...]
-"""All that a place holds, in order: tensors (of integers too) and None."""
+"""All that a place holds, in order: None, tensors of integers, and an empty one for each that is among the values."""
 _Visit: TypeAlias = Callable[[int, Tensor], Tensor]
 _See: TypeAlias = Callable[[int, Members], None]
 
@@ -110,7 +110,15 @@ class AtSites:
             return self.run(Call(args, kwargs), replace)
 
     def read(
-        self, call: Call, *, replay: bool = False, stop: bool = False, alone: bool = True, size: int | None = None
+        self,
+        call: Call,
+        *,
+        replay: bool = False,
+        stop: bool = False,
+        alone: bool = True,
+        graph: bool = False,
+        numbers: bool = True,
+        size: int | None = None,
     ) -> Reading:
         """Run the model once and return the values at the places.
 
@@ -119,6 +127,8 @@ class AtSites:
             replay: record what comes before the places, so that further runs are spared it (where that is exact).
             stop: end the pass when all places have been reached.
             alone: refuse places that depend on each other, whose values cannot be set independently.
+            graph: keep the graph of the values (and do not record).
+            numbers: refuse a place without floating point tensors.
             size: number of examples; by default the largest first dimension among the arguments.
 
         Raises:
@@ -137,18 +147,19 @@ class AtSites:
                         raise ArgumentError(
                             f"layer: {self.places[k]} depends on {self.places[other]}; take one of them"
                         )
-            leaf = own(value).requires_grad_(several)
+            leaf = value if graph else own(value).requires_grad_(several)
             found[k].append(leaf)
             return leaf.clone()
 
-        recording = self._recording(call, size) if replay else None
-        with torch.set_grad_enabled(several):
+        recording = self._recording(call, size) if replay and not graph else None
+        with torch.set_grad_enabled(several or graph):
             if recording is None:
-                output = self.run(map_tensors(own, call), note, stop=stop, see=members.__setitem__)
+                given = map_tensors(torch.clone if graph else own, call)
+                output = self.run(given, note, stop=stop, see=members.__setitem__, numbers=numbers)
             else:
                 with recorded(self.model, recording, call.args, call.kwargs) as (args, kwargs):
                     output = self.run(Call(args, kwargs), note, recording, stop=stop, see=members.__setitem__)
-        values = tuple(value.detach() for group in found for value in group)
+        values = tuple(value if graph else value.detach() for group in found for value in group)
         plain = call._replace(counts=tuple(len(group) for group in found))
         output = map_tensors(lambda tensor: tensor.detach(), output)
         return Reading(values, self._trusted(values, plain, recording, output), output, tuple(members))
@@ -267,11 +278,11 @@ class AtSites:
 
 
 def _members(structure: Any) -> Members:
-    if structure is None or isinstance(structure, Tensor):
-        return (structure,)
+    if structure is None:
+        return (None,)
     if isinstance(structure, (tuple, list)):
         return tuple(member for part in structure for member in _members(part))
-    return flat(structure)
+    return tuple(t.new_empty(0) if t.is_floating_point() else own(t) for t in flat(structure))
 
 
 def _holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:

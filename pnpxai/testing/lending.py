@@ -70,9 +70,10 @@ def check_threads(subject: Subject, case: Case) -> None:
     jobs = (lent, others)
     alone = [subject.run(job) for job in jobs]
     found: list[Any] = [None, None]
-    meeting = threading.Barrier(2)
+    started, meeting = threading.Barrier(2), threading.Barrier(2)
 
     def work(k: int) -> None:
+        started.wait()
         try:
             found[k] = subject.run(jobs[k])
         except Exception as error:  # noqa: BLE001  (a thread's exception would be lost)
@@ -181,6 +182,10 @@ def _raised(subject: Subject, case: Case) -> BaseException | None:
     return None
 
 
+_MOMENT = 0.3
+"""Seconds that a thread waits for the other, which a lock keeps from coming."""
+
+
 @contextlib.contextmanager
 def _meeting(model: nn.Module, meeting: threading.Barrier) -> Iterator[None]:
     """Let a thread's first forward pass wait a moment for the other thread's, so that they overlap if they can."""
@@ -190,7 +195,7 @@ def _meeting(model: nn.Module, meeting: threading.Barrier) -> Iterator[None]:
         if not getattr(here, "waited", False):
             here.waited = True
             with contextlib.suppress(threading.BrokenBarrierError):
-                meeting.wait(timeout=0.2)
+                meeting.wait(timeout=_MOMENT)
 
     handle = model.register_forward_pre_hook(wait)
     try:

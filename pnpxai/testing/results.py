@@ -153,7 +153,9 @@ def check_target_forms(subject: Subject, case: Case) -> None:
         found = attempt("target forms", type(form).__name__, partial(subject.run, case, targets=form))
         require(close(found, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(found, listed)}")
     for_all = subject.run(case, targets=[1] * len(case))
-    for one in (1, np.int64(1), torch.tensor(1), (1,), lambda output: output[:, 1]):
+    # a function sees the raw output, a metric that looks at probabilities does not
+    functions = [lambda output: output[:, 1]] if subject.maps else []
+    for one in (1, np.int64(1), torch.tensor(1), (1,), *functions):
         found = attempt("target forms", type(one).__name__, partial(subject.run, case, targets=one))
         require(close(found, for_all, TOLERANCE), "target forms", f"{type(one).__name__}: {_off(found, for_all)}")
 

@@ -97,9 +97,15 @@ def test_cost():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sliding_window_shapes": (2, 9, 2)}, r"sliding_window_shapes: expected sizes from 1 to \(2, 8, 8\), got \(2, 9, 2\)"),
+        (
+            {"sliding_window_shapes": (2, 9, 2)},
+            r"sliding_window_shapes: expected sizes from 1 to \(2, 8, 8\), got \(2, 9, 2\)",
+        ),
         ({"sliding_window_shapes": (0, 2, 2)}, r"expected sizes from 1 to \(2, 8, 8\), got \(0, 2, 2\)"),
-        ({"sliding_window_shapes": (2, 2)}, r"expected 3 numbers for an input of shape \(2, 8, 8\) per example, got \(2, 2\)"),
+        (
+            {"sliding_window_shapes": (2, 2)},
+            r"expected 3 numbers for an input of shape \(2, 8, 8\) per example, got \(2, 2\)",
+        ),
         ({"sliding_window_shapes": 3}, "sliding_window_shapes: expected a tuple, got 3"),
         ({"sliding_window_shapes": (2, 2.5, 2)}, r"expected whole numbers, got \(2, 2.5, 2\)"),
         ({"sliding_window_shapes": ((2, 2, 2), (2,))}, "expected one for each of 1 inputs, got 2 and 1"),
@@ -118,10 +124,11 @@ def test_wrong_calls_are_refused(arguments, message):
         Occlusion(case.model).attribute(case.inputs, **given_arguments)
 
 
-def test_one_value_for_a_whole_batch_is_refused():
+def test_one_value_for_a_whole_batch_gives_one_row():
     case = CASES["mlp"]()
-    with pytest.raises(ArgumentError, match="returns one value for a whole batch"):
-        Occlusion(lambda x: case.model(x).sum()).attribute(case.inputs, (2,))
+    found = Occlusion(lambda x: case.model(x)[:, 1].sum()).attribute(case.inputs, (2,))
+    each = Occlusion(case.model).attribute(case.inputs, (2,), target=1)
+    assert torch.allclose(found, each.sum(0, keepdim=True), atol=1e-12)
 
 
 def test_progress_is_shown_on_request(capsys):

@@ -134,10 +134,17 @@ EXTRA_ROWS = [
 
 QUADRATURES = ["gausslegendre", "riemann_left", "riemann_right", "riemann_middle"]
 PATH_ROWS = [
-    *(Row("IntegratedGradients", c, {"n_steps": n, "method": m}) for c in ("mlp", "cnn") for m in QUADRATURES for n in (2, 9)),
+    *(
+        Row("IntegratedGradients", c, {"n_steps": n, "method": m})
+        for c in ("mlp", "cnn")
+        for m in QUADRATURES
+        for n in (2, 9)
+    ),
     *(Row("IntegratedGradients", "mlp", {"n_steps": 6, "internal_batch_size": size}) for size in (3, 7, 100)),
     Row("IntegratedGradients", "mlp", {"n_steps": 6, "return_convergence_delta": True, "method": "riemann_left"}),
-    Row("IntegratedGradients", "two_inputs", {"n_steps": 6, "return_convergence_delta": True, "method": "riemann_left"}),
+    Row(
+        "IntegratedGradients", "two_inputs", {"n_steps": 6, "return_convergence_delta": True, "method": "riemann_left"}
+    ),
     Row("IntegratedGradients", "mlp", {"n_steps": 6}, made=lambda library, model: (model, False), label="no product"),
     Row("IntegratedGradients", "cnn", {}, label="defaults"),
 ]

@@ -92,7 +92,9 @@ def test_a_product_by_hand() -> None:
 @pytest.fixture
 def captums() -> nn.Module:
     """A model that captum gets right: modules only, none twice, no pool beside a nonlinearity."""
-    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(50, 4))
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(50, 4)
+    )
 
 
 def _quietly(run):  # noqa: ANN001, ANN202
@@ -109,7 +111,9 @@ X, B, T = torch.randn(3, 1, 8, 8).double(), torch.randn(3, 1, 8, 8).double(), [0
 def test_agreement_with_captum(captums: nn.Module, baselines: object, multiply: bool) -> None:
     ours = DeepLift(captums, multiply).attribute(X, baselines, T, return_convergence_delta=True)  # type: ignore[arg-type]
     theirs = _quietly(
-        lambda: captum.attr.DeepLift(captums, multiply).attribute(X.clone(), baselines, T, return_convergence_delta=True)
+        lambda: captum.attr.DeepLift(captums, multiply).attribute(
+            X.clone(), baselines, T, return_convergence_delta=True
+        )
     )
     assert torch.allclose(ours[0], theirs[0], atol=1e-9)
     assert torch.allclose(ours[1], theirs[1], atol=1e-9)

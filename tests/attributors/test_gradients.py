@@ -55,7 +55,12 @@ def test_create_graph_keeps_the_graph_and_nothing_else_does():
 @pytest.mark.parametrize(
     ("inputs", "arguments", "kind", "message"),
     [
-        (torch.ones(2, 6).long(), {}, ArgumentError, "expected floating point numbers to differentiate, got torch.int64"),
+        (
+            torch.ones(2, 6).long(),
+            {},
+            ArgumentError,
+            "expected floating point numbers to differentiate, got torch.int64",
+        ),
         (torch.ones(0, 6).double(), {}, ShapeError, "expected at least one example, got an empty batch"),
         (torch.ones(2, 6).double(), {"target": 4}, ArgumentError, "expected an index from 0 to 3"),
         (torch.ones(2, 6).double(), {"target": None}, ArgumentError, "say which one to explain, such as target=0"),

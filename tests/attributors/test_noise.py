@@ -64,11 +64,14 @@ def test_with_noise_it_agrees_with_captum_within_sampling_error(kind):
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         theirs = captum.attr.NoiseTunnel(captum.attr.Saliency(CASE.model)).attribute(CASE.inputs, **settings, abs=False)
-    spread = NoiseTunnel(Saliency(CASE.model)).attribute(
-        CASE.inputs, **settings | {"nt_type": "vargrad"}, abs=False
-    ).sqrt()
+    spread = (
+        NoiseTunnel(Saliency(CASE.model)).attribute(CASE.inputs, **settings | {"nt_type": "vargrad"}, abs=False).sqrt()
+    )
     # four standard errors of the difference of two means (of squares and variances, which scatter more: generously)
-    width = {"smoothgrad": spread, "smoothgrad_sq": 2 * (theirs.sqrt() + spread) * spread if kind != "smoothgrad" else 0}
+    width = {
+        "smoothgrad": spread,
+        "smoothgrad_sq": 2 * (theirs.sqrt() + spread) * spread if kind != "smoothgrad" else 0,
+    }
     bound = 4 * (2 / n) ** 0.5 * width.get(kind, 2 * spread**2 + 1e-6) + 1e-6
     assert ((ours - theirs).abs() <= bound).all()
 
@@ -81,7 +84,11 @@ def test_it_is_the_plain_loop_over_what_the_model_saw(kind):
         NoiseTunnel(Saliency(model)).attribute(x, nt_type=kind, nt_samples=5, stdevs=0.5, abs=False)
     )
     gradients = 2 * seen_by(tunnel).reshape(5, 2, 3)
-    expected = {"smoothgrad": gradients.mean(0), "smoothgrad_sq": (gradients**2).mean(0), "vargrad": gradients.var(0, correction=0)}
+    expected = {
+        "smoothgrad": gradients.mean(0),
+        "smoothgrad_sq": (gradients**2).mean(0),
+        "vargrad": gradients.var(0, correction=0),
+    }
     assert torch.allclose(copies[0], expected[kind], atol=1e-12)
 
 
@@ -154,7 +161,10 @@ def test_arguments_of_the_wrapped_attributor_follow_their_examples():
 
 
 def test_baselines_can_be_drawn_jointly_from_a_distribution():
-    pool = (torch.arange(4.0)[:, None, None, None].expand(4, 1, 6, 6).double(), torch.arange(4.0)[:, None].expand(4, 4).double())
+    pool = (
+        torch.arange(4.0)[:, None, None, None].expand(4, 1, 6, 6).double(),
+        torch.arange(4.0)[:, None].expand(4, 4).double(),
+    )
     seen = []
     case = CASES["two_inputs"]()
     hook = case.model.register_forward_pre_hook(lambda module, args: seen.append([a.detach().clone() for a in args]))

@@ -208,7 +208,11 @@ def test_rules_are_told_on_request(caplog):
 @pytest.mark.parametrize(
     ("make", "kind", "message"),
     [
-        (lambda: LRP(lambda x: x), ArgumentError, "model: expected a torch.nn.Module, got function; rules need its layers"),
+        (
+            lambda: LRP(lambda x: x),
+            ArgumentError,
+            "model: expected a torch.nn.Module, got function; rules need its layers",
+        ),
         (lambda: LRP(nn.Linear(1, 1), epsilon=-1.0), ArgumentError, "epsilon: expected a number >= 0, got -1.0"),
         (lambda: LRP(nn.Linear(1, 1), epsilon=float("nan")), ArgumentError, "epsilon: expected a number >= 0, got nan"),
     ],

@@ -87,7 +87,14 @@ def test_cells(build: type[nn.Module], name: str, bias: bool) -> None:
     _same(lambda: cell(x), name)
 
 
-ATTENTION = [{}, {"batch_first": True}, {"bias": False}, {"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 6, "vdim": 7}]
+ATTENTION = [
+    {},
+    {"batch_first": True},
+    {"bias": False},
+    {"add_bias_kv": True},
+    {"add_zero_attn": True},
+    {"kdim": 6, "vdim": 7},
+]
 
 
 @pytest.mark.parametrize("options", ATTENTION, ids=str)
@@ -116,8 +123,15 @@ def test_multi_head_attention(options: dict[str, Any]) -> None:
 
 def test_scaled_dot_product_attention() -> None:
     q = torch.randn(2, 4, 5, 8)
-    for given in ({}, {"is_causal": True}, {"attn_mask": torch.randn(5, 5)}, {"attn_mask": torch.eye(5) > 0, "scale": 0.3}):
-        _same(lambda given=given: F.scaled_dot_product_attention(q, q + 1, q * 2, **given), "scaled_dot_product_attention")
+    for given in (
+        {},
+        {"is_causal": True},
+        {"attn_mask": torch.randn(5, 5)},
+        {"attn_mask": torch.eye(5) > 0, "scale": 0.3},
+    ):
+        _same(
+            lambda given=given: F.scaled_dot_product_attention(q, q + 1, q * 2, **given), "scaled_dot_product_attention"
+        )
     grouped = q[:, :2]
     _same(lambda: F.scaled_dot_product_attention(q, grouped, grouped, enable_gqa=True), "scaled_dot_product_attention")
 

@@ -74,6 +74,24 @@ def test_perturbations_need_one_value_per_example():
         perturbed_scores(score, _points, 4, CASE.tensors, asked=2)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_one_value_for_the_batch_is_refused_or_joint_whatever_the_size_of_a_pass(limit):
+    total = Score.of(lambda x: CASE.model(x)[:, 0].sum(), CASE.tensors)
+    with pytest.raises(WholeBatchOutput, match="model: it returns one value for a whole batch"):
+        perturbed_scores(total, _points, 4, CASE.tensors, asked=limit)
+    found = perturbed_scores(total, _points, 4, CASE.tensors, asked=limit, joint=True)
+    each = perturbed_scores(Score.of(CASE.model, CASE.tensors, 0), _points, 4, CASE.tensors)
+    assert torch.allclose(found, each.sum(0, keepdim=True), atol=1e-12)
+
+
+def test_one_value_for_a_batch_of_one_is_that_examples():
+    x = CASE.inputs[:1]
+    score = Score.of(lambda x: CASE.model(x)[:, 0].sum(), (x,))
+    found = perturbed_scores(score, lambda block: (torch.cat([SCALES[s] * x for s in block.steps]),), 4, (x,))
+    expected = torch.stack([CASE.model(scale * x)[:, 0] for scale in SCALES], 1)
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
 def test_ids_cannot_be_summed_along():
     ids = CASES["tokens"]()
     score = Score.of(ids.model, ids.tensors, ids.targets)

@@ -4,37 +4,87 @@ from __future__ import annotations
 
 import pytest
 
-from pnpxai.errors import RuleError
 from pnpxai.explainers.base import Explainer
 from pnpxai.registry import every
-from pnpxai.testing import declarations
+from pnpxai.testing.audit import check_growth
 from pnpxai.testing.contracts import COMMON_FIELDS, EXPLAINER_CHECKS, fitting_cases
+from pnpxai.testing.declarations import (
+    check_defaults,
+    check_round_trip,
+    check_signature,
+    check_unique_names,
+    check_unknown_setting,
+)
+from pnpxai.testing.lending import check_cost, check_nothing_left
+from pnpxai.testing.results import check_alone_as_in_a_batch, check_form, check_says_something
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 
 EXPLAINERS = every(Explainer, within="pnpxai.")
 FEWER = {"n_iter": 3, "n_steps": 4, "n_samples": 20}
 """Settings that only cost time."""
-REFUSALS = {("LRPEpsilonPlus", "vit"): (RuleError, "layer_norm|multi_head")}
-"""What an explainer says it fits, and then refuses: why it must is shown by the run."""
+REFUSALS = {}
+"""What an explainer says it fits, and then refuses, by (explainer, case): the error, which a run shows."""
+FULL = ("skip_cnn", "two_inputs", "tokens")
+"""Every check is run on these; on the others only the quick ones, the rest with ``-m slow``."""
+QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
 LARGE = ("resnet18",)
 
 
-def settings(explainer: type[Explainer]) -> dict[str, object]:
+def settings(explainer):
     return {name: value for name, value in FEWER.items() if name in explainer._fields}
 
 
-PAIRS = [(e, name) for e in EXPLAINERS for name in fitting_cases(e) if (e.__name__, name) not in REFUSALS]
+def _laws():
+    for explainer in EXPLAINERS:
+        for name in fitting_cases(explainer):
+            for check in EXPLAINER_CHECKS:
+                quick = name in FULL or (check in QUICK and name not in LARGE)
+                yield pytest.param(
+                    explainer,
+                    name,
+                    check,
+                    marks=[] if quick else [pytest.mark.slow],
+                    id=f"{explainer.__name__}-{name}-{check.__name__}",
+                )
 
 
-def _marked(explainer, name):
-    return pytest.param(
-        explainer, name, marks=[pytest.mark.slow] if name in LARGE else [], id=f"{explainer.__name__}-{name}"
-    )
-
-
-@pytest.mark.parametrize("check", EXPLAINER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize(("explainer", "name"), [_marked(*pair) for pair in PAIRS])
+@pytest.mark.parametrize(("explainer", "name", "check"), _laws())
 def test_law(explainer, name, check):
     case = CASES[name]()
-    check(Subject.of_explainer(explainer, case, **settings(explainer)), case)
+    subject = Subject.of_explainer(explainer, case, **settings(explainer))
+    if (explainer.__name__, name) in REFUSALS:
+        with pytest.raises(REFUSALS[explainer.__name__, name]):
+            subject.run(case)
+        return
+    check(subject, case)
+
+
+every_explainer = pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)
+
+
+@every_explainer
+def test_declaration(explainer):
+    model = CASES["skip_cnn"]().model
+    check_round_trip(explainer(model), model)
+    check_round_trip(explainer(model, layer="conv2"), model)
+    check_defaults(explainer)
+    check_signature(explainer, COMMON_FIELDS)
+    check_unknown_setting(explainer, model)
+
+
+@every_explainer
+def test_every_explainer_fits_something(explainer):
+    assert fitting_cases(explainer)
+
+
+@every_explainer
+def test_many_calls_leave_what_few_leave(explainer):
+    name = next(name for name in fitting_cases(explainer) if name not in LARGE)
+    case = CASES[name]()
+    made = Subject.of_explainer(explainer, case, **settings(explainer)).make(case.model)
+    check_growth(lambda: made.attribute(case.inputs, case.targets), warm=5, calls=20)
+
+
+def test_names_are_unique():
+    check_unique_names(Explainer)

@@ -104,8 +104,7 @@ def test_a_folder_without_an_explanation_is_refused(tmp_path):
 
 def test_a_plot_shows_the_first_maps(explained):
     figure = explained.plot(limit=2)
-    shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == 2
+    assert [axes.get_title()[:2] for axes in figure.axes if axes.get_title().startswith("#")] == ["#0", "#1"]
 
 
 def test_nothing_can_be_changed(explained):

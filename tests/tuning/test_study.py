@@ -46,7 +46,9 @@ def test_the_defaults_come_first_and_the_best_is_never_worse() -> None:
     result = _tuned()
     assert result.study.trials[0].params["explainer.noise_level"] == 0.1
     assert result.value >= result.study.trials[0].values[0]
-    lowest = tune(SmoothGrad(Bright()), examples(Bright()), MoRF(Bright()), n_trials=4, traits=IMAGE, show_progress=False)
+    lowest = tune(
+        SmoothGrad(Bright()), examples(Bright()), MoRF(Bright()), n_trials=4, traits=IMAGE, show_progress=False
+    )
     assert lowest.value <= lowest.study.trials[0].values[0]
     assert lowest.study.direction.name == "MINIMIZE"
 
@@ -74,7 +76,9 @@ def test_the_gain_is_measured_on_examples_that_were_not_searched() -> None:
 
 def test_settings_that_cannot_work_are_refused_with_their_reason() -> None:
     net = Bright()
-    result = tune(Occlusion(net), examples(net), AbPC(net), n_trials=12, sampler="random", traits=IMAGE, show_progress=False)
+    result = tune(
+        Occlusion(net), examples(net), AbPC(net), n_trials=12, sampler="random", traits=IMAGE, show_progress=False
+    )
     refused = [t for t in result.study.trials if t.state.name == "PRUNED"]
     assert len(refused) == result.refused > 0
     assert all("stride: expected at most the window" in t.user_attrs["reason"] for t in refused)

@@ -1,0 +1,160 @@
+"""The values of layers, and their gradients: what all methods at layers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.engine.batching import row_limit
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.layers import value_and_gradient
+from pnpxai.engine.parts import Pace, in_parts, rows_are_examples
+from pnpxai.engine.score import Score, Target
+from pnpxai.engine.site import AtSites, Call, Members, Place, find_places
+from pnpxai.tensors import Tensors
+
+__all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]
+
+
+def places_of(forward: Callable[..., Any], layer: Any, attribute_to_layer_input: bool) -> tuple[Place, ...]:
+    """Return the places that a layer method looks at."""
+    return find_places(forward, layer, "input" if attribute_to_layer_input else "output")
+
+
+def packed(layer: Any, members: Sequence[Members], values: Sequence[Tensor], *, others: bool = False) -> Any:
+    """Return values as their layers hold them: a tensor, a tuple where a layer has several, a list for several layers.
+
+    None stays None. A tensor of integers gets zeros, or with ``others`` stays what it is.
+
+    Args:
+        layer: as given to a constructor.
+        members: what each place holds.
+        values: one for each floating point tensor, in order.
+        others: keep tensors of integers.
+    """
+    waiting = iter(values)
+    results = []
+    for held in members:
+        found = tuple(_filled(member, waiting, others) for member in held)
+        results.append(found[0] if len(found) == 1 else found)
+    return results if isinstance(layer, (list, tuple)) else results[0]
+
+
+def _filled(member: Tensor | None, waiting: Iterator[Tensor], others: bool) -> Tensor | None:
+    if member is None:
+        return None
+    if member.is_floating_point():
+        return next(waiting)
+    return member if others else torch.zeros_like(member, dtype=torch.get_default_dtype())
+
+
+def first_rows(members: Sequence[Members], size: int, rows: int) -> tuple[Members, ...]:
+    """Return what places hold in the first ``size`` of so many rows."""
+    return tuple(tuple(m[:size] if m is not None and m.shape[:1] == (rows,) else m for m in held) for held in members)
+
+
+class LayerActivation(Attributor):
+    """The values of a layer.
+
+    ``layer`` is, here as in all layer methods, a module, a module's name, or a list of these; results come as
+    ``packed`` says. A layer must run once in a forward pass: of one that runs more often, which value is meant?
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+        super().__init__(forward_func)
+        self.layer = layer
+        self.device_ids = device_ids
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Always True."""
+        return True
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return one row for each example, and one more, that is run to the end, where there are several."""
+        size = super().cost(inputs)
+        return size + (size > 1)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+    ) -> Any:
+        """Return the layer's values, tensors of integers too.
+
+        The model is run as far as the layer; only one example goes on to the end, to see that the layer does not run
+        again.
+
+        Args:
+            inputs: what the model is run on.
+            additional_forward_args: further arguments of the model.
+            attribute_to_layer_input: look at what goes into the layer.
+        """
+        with borrowed(self.forward_func, gradients=False):
+            tensors, score = prepared(self.forward_func, inputs, None, additional_forward_args)
+            places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
+            at = AtSites(self.forward_func, places)
+
+            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+                read = at.read(Call((*given, *part.extra)), stop=score.size > 1, alone=False, numbers=False)
+                return torch.zeros(part.size), packed(self.layer, read.members, read.values, others=True)
+
+            apart = score.size > 1 and rows_are_examples(score, tensors, places, stop=False, numbers=False)
+            limit = row_limit(tensors, score.extra) if apart else score.size
+            return in_parts(score, tensors, places, limit, explain, probe=None)
+
+
+class LayerGradientXActivation(Attributor):
+    """The values of a layer times the gradient of the score there, or the gradient alone."""
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+        memory_efficient: bool = False,
+    ) -> None:
+        super().__init__(forward_func)
+        self.layer = layer
+        self.device_ids = device_ids
+        self.memory_efficient = memory_efficient
+        self._multiply_by_inputs = multiply_by_inputs
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """As given to the constructor."""
+        return self._multiply_by_inputs
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value (on the CPU, with ``memory_efficient``).
+
+        Of layers that depend on each other, each gets its whole gradient.
+
+        Args:
+            inputs: what the model is run on.
+            target: which output.
+            additional_forward_args: further arguments of the model.
+            attribute_to_layer_input: look at what goes into the layer.
+            grad_kwargs: passed on to ``torch.autograd.grad``.
+        """
+        with borrowed(self.forward_func, freeze=not grad_kwargs):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
+            found = value_and_gradient(score, tensors, places, **(grad_kwargs or {}))
+            shares = [
+                v * g if self.multiplies_by_inputs else g for v, g in zip(found.values, found.gradients, strict=True)
+            ]
+            return packed(self.layer, found.members, [s.cpu() for s in shares] if self.memory_efficient else shares)
