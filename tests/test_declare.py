@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_no_limit_of_a_range_is_lost(low, high):
 
 def test_a_default_outside_its_grid_is_noticed():
     class OffGrid(Declared):
-        count: Toy.__annotations__["steps"] = 25
+        count: Annotated[int, Range(10, 100, step=10)] = 25
 
     with pytest.raises(AssertionError, match="default: OffGrid.count = 25 is not on the grid"):
         check_defaults(OffGrid)

@@ -1,4 +1,4 @@
-"""Gradients through ReLUs that let only positive evidence back: guided backpropagation, deconvolution, guided Grad-CAM."""
+"""Gradients through ReLUs that let only positive evidence back: guided backpropagation, deconvolution, Guided CAM."""
 
 from __future__ import annotations
 

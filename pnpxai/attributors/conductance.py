@@ -184,7 +184,7 @@ class _Path:
         def visit(steps: range, rows: Tensor) -> Tensor:
             points = between(starts, ends, [self.nodes[step] for step in steps])
             found = slopes(part.take(rows), points, self.places, **(self.grad_kwargs or {}))
-            if pace == "some" and any(value.shape[:1] != rows.shape for value in found.values):
+            if pace.steps == "some" and any(value.shape[:1] != rows.shape for value in found.values):
                 raise ShapeError("layer: its rows are not the examples")
             add(steps, found)
             members[:] = [first_rows(found.members, part.size, rows.numel())]

@@ -128,10 +128,10 @@ class LayerIntegratedGradients(Attributor):
                 shares = total.result
                 if self.multiplies_by_inputs:
                     shares = tuple(g * (y - b) for g, y, b in zip(shares, end.values, start.values, strict=True))
-                result, scores = packed(self.layer, end.members, shares), part.select(end.output, part.size)
+                result, scores = packed(self.layer, end.members, shares), part.select(end.output)
                 if not return_convergence_delta:
                     return scores, (result,)
-                return scores, (result, gap(shares, part.select(start.output, part.size), scores))
+                return scores, (result, gap(shares, part.select(start.output), scores))
 
             found = in_parts(score, tensors, at.places, limit, explain, beside=starts, probe=False)
             return found if return_convergence_delta else found[0]

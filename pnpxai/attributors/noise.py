@@ -110,6 +110,7 @@ class NoiseTunnel(Attributor):
             check_finite("inputs", tensors)
             size = batch_size(tensors)
             scales = deviations(stdevs, tensors)
+            with_target = "target" in kwargs
             target = Score.of(self.forward_func, tensors, kwargs.pop("target", None)).target
             moments = _Moments(size)
             deltas: list[Tensor] = []
@@ -124,8 +125,11 @@ class NoiseTunnel(Attributor):
                     arguments["baselines"] = _baselines(
                         kwargs["baselines"], block, size, stream if draw_baseline_from_distrib else None
                     )
-                rows_target = take_rows(target, block.rows, size) if isinstance(target, Tensor) else target
-                result = self.attribution_method.attribute(like(inputs, noisy), target=_given(rows_target), **arguments)
+                if with_target:
+                    arguments["target"] = _given(
+                        take_rows(target, block.rows, size) if isinstance(target, Tensor) else target
+                    )
+                result = self.attribution_method.attribute(like(inputs, noisy), **arguments)
                 if with_delta:
                     result, delta = result
                     deltas.append(torch.cat([_places(block, nt_samples)[:, None].to(delta), delta[:, None]], 1))

@@ -118,7 +118,7 @@ class _Part:
             if samples.owner.multiplies_by_inputs:
                 shares = tuple(g * (y - b) for g, y, b in zip(shares, values, start_values, strict=True))
             if samples.with_deltas:
-                rise = score.select(output, numbers.numel()) - score.select(start_output, numbers.numel())
+                rise = score.select(output) - score.select(start_output)
                 if rise.numel() != numbers.numel():
                     raise WholeBatchOutput("model: it returns one value for a whole batch, so samples have no deltas")
                 gaps = sum(by_example(share, numbers.numel()) for share in shares) - rise
@@ -138,7 +138,7 @@ class _Part:
             gradients, scores = gradient(score, points)
             return Slopes(points, gradients, (), scores)
         found = slopes(score, points, self.samples.at.places)
-        if self.pace == "some" and any(value.shape[:1] != (score.size,) for value in found.values):
+        if self.pace.steps == "some" and any(value.shape[:1] != (score.size,) for value in found.values):
             raise ShapeError("layer: its rows are not the examples")
         return found
 
@@ -154,7 +154,7 @@ class _Part:
 
     def _starts(self, score: Score, starts: Tensors, picks: Tensor) -> _Ends:
         """Do what ``_ends`` does for baselines; each row runs once, where it means the same for every example."""
-        if self.pace == "one" or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
+        if self.pace.steps == "one" or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
             return self._ends(score, starts)
         unique, back = picks.unique(return_inverse=True)
         once = tuple(row.index_select(0, unique.to(row.device)) for row in self.rows)

@@ -71,11 +71,14 @@ def in_blocks(
     *,
     show_progress: bool = False,
     label: str = "",
-) -> None:
+) -> int:
     """Call ``visit`` with blocks of at most ``limit`` rows that cover every step of every example once.
 
     A visit must change nothing when it fails: one that runs out of memory is tried again in halves, and the limit
     stays halved.
+
+    Returns:
+        The limit in the end.
 
     Raises:
         OutOfMemoryError: a single row does not fit.
@@ -111,6 +114,7 @@ def in_blocks(
             if not warned:
                 _log.warning("out of memory: going on with at most %d rows per pass", limit)
                 warned = True
+    return limit
 
 
 def _blocks(n_examples: int, n_steps: int, limit: int) -> list[Block]:
@@ -124,7 +128,7 @@ def _blocks(n_examples: int, n_steps: int, limit: int) -> list[Block]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 def _progress(show: bool, total: int, label: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -11,14 +12,26 @@ from torch import Tensor
 from pnpxai.engine.batching import Block, in_blocks
 from pnpxai.engine.score import Score, WholeBatchOutput
 from pnpxai.engine.site import AtSites, Call, Place
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ArgumentError, OutOfMemoryError, ShapeError
 from pnpxai.tensors import Tensors
 
 __all__ = ["Explain", "Pace", "in_parts", "in_steps", "joined", "rows_are_examples", "stacked"]
 
-Pace: TypeAlias = Literal["one", "some", "all"]
-"""How many steps go into one pass: one where a layer's rows are not the examples, all where the model gives one value
-for its whole batch, else as many as suit the device."""
+
+@dataclass
+class Pace:
+    """How many steps go into one pass.
+
+    Attributes:
+        steps: one where a layer's rows are not the examples, all where the model gives one value for its whole batch,
+            else as many as suit the device.
+        most: so many rows fit into memory, as far as is known.
+    """
+
+    steps: Literal["one", "some", "all"] = "some"
+    most: int = 2**31
+
+
 Explain: TypeAlias = Callable[[Score, Tensors, Pace], tuple[Tensor, Any]]
 """Gives, for some examples, their scores and what is wanted: a nested structure of tensors."""
 
@@ -47,9 +60,9 @@ def in_parts(
             parts (``explain`` notices by itself where steps cannot be stacked). None: it is known that they are.
     """
     parts: list[Any] = []
-    pace: Pace = "some"
+    pace = Pace()
     if (probe or (probe is not None and score.size > limit)) and not rows_are_examples(score, inputs, places):
-        pace = "one"
+        pace.steps = "one"
 
     def visit(block: Block) -> None:
         own = tuple(x[block.examples.start : block.examples.stop] for x in (*inputs, *beside))
@@ -60,13 +73,13 @@ def in_parts(
 
     while True:
         try:
-            in_blocks(score.size, 1, limit if pace == "some" else score.size, visit)
+            in_blocks(score.size, 1, limit if pace.steps == "some" else score.size, visit)
             return joined(parts)
         except (WholeBatchOutput, ShapeError) as problem:
-            if pace != "some":
+            if pace.steps != "some":
                 raise
             parts.clear()
-            pace = "all" if isinstance(problem, WholeBatchOutput) else "one"
+            pace.steps = "all" if isinstance(problem, WholeBatchOutput) else "one"
 
 
 def in_steps(
@@ -83,15 +96,21 @@ def in_steps(
 
     A visit returns the scores of its rows.
     """
-    at_once = {"one": 1, "all": n_steps}.get(pace, max(1, limit // size))
+    at_once = {"one": 1, "all": n_steps}.get(pace.steps, max(1, min(limit, pace.most) // size))
 
     def run(block: Block) -> None:
         rows = torch.arange(size).repeat(len(block.steps))
         scores = visit(block.steps, rows)
-        if scores.numel() < rows.numel() and pace == "some" and len(block.steps) < n_steps:
+        if scores.numel() < rows.numel() and pace.steps == "some" and len(block.steps) < n_steps:
             raise WholeBatchOutput("model: it returns one value for a whole batch, so its steps cannot be run apart")
 
-    in_blocks(1, n_steps, at_once, run, show_progress=show_progress, label=label)
+    try:
+        left = in_blocks(1, n_steps, at_once, run, show_progress=show_progress, label=label)
+    except OutOfMemoryError:  # of one step of these examples; fewer of them may fit
+        pace.most = max(1, size // 2)
+        raise
+    if left < at_once:
+        pace.most = left * size
 
 
 def stacked(tensor: Tensor, steps: range) -> Tensor:

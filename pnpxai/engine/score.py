@@ -72,7 +72,7 @@ class Score:
             ArgumentError: the target does not fit the model's output.
             NonFiniteError: a value is NaN or infinite.
         """
-        value = self.select(self.output(inputs), inputs[0].shape[0])
+        value = self.select(self.output(inputs))
         if not torch.isfinite(value).all():
             raise NonFiniteError(
                 f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
@@ -90,8 +90,9 @@ class Score:
         target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
 
-    def select(self, output: Any, rows: int) -> Tensor:
-        """Return the scores that an output for ``rows`` rows means."""
+    def select(self, output: Any) -> Tensor:
+        """Return the scores that an output for all examples means."""
+        rows = self.size
         if callable(self.target):
             return _one_each(self.target(output), rows, "target: the function")
         chosen = select_output(output)

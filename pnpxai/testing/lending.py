@@ -66,7 +66,7 @@ def check_model_that_edits_its_input(subject: Subject, case: Case) -> None:
 def check_threads(subject: Subject, case: Case) -> None:
     """Two threads on one model get what one gets."""
     lent = case.copy()
-    others = replace(lent.with_inputs(lambda t: t.flip(0).clone()), targets=lent.other_targets)
+    others = replace(lent.with_inputs(_different), targets=lent.other_targets)
     jobs = (lent, others)
     alone = [subject.run(job) for job in jobs]
     found: list[Any] = [None, None]
@@ -138,6 +138,10 @@ def _with_history(tensor: Tensor) -> Tensor:
     copy = tensor.clone().requires_grad_()
     copy.grad = torch.ones_like(tensor)
     return copy
+
+
+def _different(tensor: Tensor) -> Tensor:
+    return 0.5 * tensor.flip(0) + 0.25 if tensor.is_floating_point() else tensor.flip(0, 1)
 
 
 @contextlib.contextmanager

@@ -9,15 +9,18 @@ import torch
 from pnpxai.attributors import InputXGradient, IntegratedGradients, LayerGradCam, NoiseTunnel, Occlusion, Saliency
 from pnpxai.attributors.base import Attributor, FromInputs, broadcast_baselines
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+from pnpxai.testing import lending, randomness
 from pnpxai.testing.results import (
     check_alone_as_in_a_batch,
     check_caller_modes,
     check_detached,
     check_dtypes,
     check_form,
+    check_layouts,
+    check_non_finite_inputs,
+    check_says_something,
+    check_target_forms,
 )
-from pnpxai.testing.results import check_layouts, check_non_finite_inputs, check_says_something, check_target_forms
-from pnpxai.testing import lending, randomness
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from pnpxai.attributors import InputXGradient, IntegratedGradients, LayerGradCam, NoiseTunnel, Occlusion, RelativeNoise
-from pnpxai.attributors import Saliency
+from pnpxai.attributors import (
+    InputXGradient,
+    IntegratedGradients,
+    LayerGradCam,
+    NoiseTunnel,
+    Occlusion,
+    RelativeNoise,
+    Saliency,
+)
 from pnpxai.engine.seeds import Stream
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.answers import check_linear

@@ -72,7 +72,12 @@ SAME = {
         lambda x: _edited(x, "__iadd__", C),
         lambda x: torch.zeros_like(x).add_(C).add_(x),
     ],
-    "difference from a constant": [lambda x: C - x, lambda x: -x + C, lambda x: torch.sub(C, x), lambda x: torch.rsub(x, C)],
+    "difference from a constant": [
+        lambda x: C - x,
+        lambda x: -x + C,
+        lambda x: torch.sub(C, x),
+        lambda x: torch.rsub(x, C),
+    ],
     "product with a constant": [
         lambda x: x * C,
         lambda x: C * x,

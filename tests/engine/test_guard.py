@@ -54,9 +54,12 @@ def test_everything_is_given_back(model):
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 def test_everything_is_given_back_after_a_failure(model, error):
-    with pytest.raises(type(error)) as caught, audit(model, X), borrowed(model):
+    def fail():
         _meddle(model)
         raise error
+
+    with pytest.raises(type(error)) as caught, audit(model, X), borrowed(model):
+        fail()
     assert caught.value is error
 
 

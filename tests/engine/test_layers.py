@@ -60,16 +60,31 @@ def test_unused_tensors_of_a_layer_have_gradient_zero():
     assert [bool(g.any()) for g in gradients] == [True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        (("head", "stem.0"), "layer 'stem.0' has no influence on the score, or only through another of the given"),
-        (("relu",), "layer 'relu' runs more than once"),
-    ],
-)
-def test_places_without_an_answer_are_refused(layers, message):
-    with pytest.raises(ArgumentError, match=message):
-        _at(SKIP, *layers)
+def test_a_place_behind_another_leaves_the_other_its_whole_gradient():
+    both = _at(SKIP, "head", "stem.0")
+    alone = [_at(SKIP, layer) for layer in ("head", "stem.0")]
+    for k, found in enumerate(both):
+        assert all(torch.allclose(found[j], alone[j][k][0], atol=1e-12) for j in range(2))
+
+
+def test_a_place_that_runs_twice_is_refused():
+    with pytest.raises(ArgumentError, match="layer 'relu' runs more than once"):
+        _at(SKIP, "relu")
+
+
+def test_a_place_without_influence_is_refused():
+    class Aside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.main, self.aside = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x):
+            self.aside(x)
+            return self.main(x)
+
+    model, x = Aside(), torch.ones(3, 2)
+    with pytest.raises(ArgumentError, match="layer 'aside' has no influence on the score"):
+        value_and_gradient(Score.of(model, (x,), 0), (x,), find_places(model, ["aside", "main"]))
 
 
 def test_a_layer_behind_which_nothing_is_differentiable_is_refused():

@@ -50,7 +50,9 @@ def test_every_form_of_target_selects(target, columns):
     assert torch.equal(score(target), OUT[[0, 1], columns])
 
 
-@pytest.mark.parametrize("target", [(1, 2), [(1, 2), (1, 2)], torch.tensor([[1, 2], [1, 2]])], ids=["one", "list", "tensor"])
+@pytest.mark.parametrize(
+    "target", [(1, 2), [(1, 2), (1, 2)], torch.tensor([[1, 2], [1, 2]])], ids=["one", "list", "tensor"]
+)
 def test_outputs_of_more_dimensions_take_tuples(target):
     volume = torch.arange(24.0).reshape(2, 3, 4)
     assert torch.equal(score(target, lambda x: volume), volume[:, 1, 2])
@@ -207,7 +209,11 @@ def test_create_graph_keeps_the_graph():
 @pytest.mark.parametrize(
     ("forward", "inputs", "message"),
     [
-        (linear, torch.ones(2, 3, dtype=torch.long), "floating point numbers to differentiate, got torch.int64; for token"),
+        (
+            linear,
+            torch.ones(2, 3, dtype=torch.long),
+            "floating point numbers to differentiate, got torch.int64; for token",
+        ),
         (lambda x: linear(x.detach()), X, "the score does not depend on the inputs through differentiable operations"),
         (lambda x: linear(x.round().sign().long().float()), X, "does not depend on the inputs"),
     ],

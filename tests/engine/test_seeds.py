@@ -18,7 +18,9 @@ X = torch.zeros(3, 4)
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 6))
 def test_a_shared_draw_does_not_depend_on_the_batch(seed, size, other):
     stream = Stream(seed)
-    assert torch.equal(stream.normal(torch.zeros(size, 4), "noise", 2), stream.normal(torch.zeros(other, 4), "noise", 2))
+    assert torch.equal(
+        stream.normal(torch.zeros(size, 4), "noise", 2), stream.normal(torch.zeros(other, 4), "noise", 2)
+    )
 
 
 def test_a_draw_depends_on_seed_and_path():

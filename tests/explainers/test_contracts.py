@@ -49,7 +49,7 @@ def _laws():
                 )
 
 
-@pytest.mark.parametrize(("explainer", "name", "check"), _laws())
+@pytest.mark.parametrize(("explainer", "name", "check"), list(_laws()))
 def test_law(explainer, name, check):
     case = CASES[name]()
     subject = Subject.of_explainer(explainer, case, **settings(explainer))

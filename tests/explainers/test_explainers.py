@@ -58,10 +58,22 @@ BACKENDS = [
     ),
     (Occlusion, {}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 1, 1), (2, 1, 1), 0, t)),
     (Occlusion, {"window": 1 / 4}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 2, 2), (2, 1, 1), 0, t)),
-    (Occlusion, {"window": (4, 2), "stride": 2}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 4, 2), (2, 2, 2), 0, t)),
-    (Occlusion, {"window": 100, "stride": 3}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 8, 8), (2, 3, 3), 0, t)),
+    (
+        Occlusion,
+        {"window": (4, 2), "stride": 2},
+        lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 4, 2), (2, 2, 2), 0, t),
+    ),
+    (
+        Occlusion,
+        {"window": 100, "stride": 3},
+        lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 8, 8), (2, 3, 3), 0, t),
+    ),
     (GradCam, {}, lambda m, x, t: UpsampledGradCam(m).attribute(x, t)),
-    (GradCam, {"interpolate_mode": "nearest", "layer": "0"}, lambda m, x, t: UpsampledGradCam(m, "0", "nearest").attribute(x, t)),
+    (
+        GradCam,
+        {"interpolate_mode": "nearest", "layer": "0"},
+        lambda m, x, t: UpsampledGradCam(m, "0", "nearest").attribute(x, t),
+    ),
 ]
 
 
@@ -123,14 +135,26 @@ def test_input_only_knows_no_model():
     ("made", "message"),
     [
         (lambda: Occlusion(CNN.model, window=0), "Occlusion: window: expected a positive size or fraction, got 0"),
-        (lambda: Occlusion(CNN.model, window=-0.5), "Occlusion: window: expected a positive size or fraction, got -0.5"),
-        (lambda: Occlusion(CNN.model, stride=(1, 0)), r"Occlusion: stride: expected a positive size or fraction, got \(1, 0\)"),
+        (
+            lambda: Occlusion(CNN.model, window=-0.5),
+            "Occlusion: window: expected a positive size or fraction, got -0.5",
+        ),
+        (
+            lambda: Occlusion(CNN.model, stride=(1, 0)),
+            r"Occlusion: stride: expected a positive size or fraction, got \(1, 0\)",
+        ),
         (lambda: Occlusion(CNN.model, window=2, stride=3), "Occlusion: stride: expected at most the window 2, got 3"),
         (lambda: Occlusion(CNN.model, window="1/8"), "Occlusion: window: expected"),
-        (lambda: Occlusion(CNN.model, (2, 2, 2)).attribute(CNN.inputs, 1), r"window: expected 2 numbers, got \(2, 2, 2\)"),
+        (
+            lambda: Occlusion(CNN.model, (2, 2, 2)).attribute(CNN.inputs, 1),
+            r"window: expected 2 numbers, got \(2, 2, 2\)",
+        ),
         (lambda: IntegratedGradients(CNN.model, n_steps=0), "n_steps: expected a whole number >= 1, got 0"),
         (lambda: IntegratedGradients(CNN.model, baseline_fn="zero"), "no baseline 'zero'; did you mean 'zeros'"),
-        (lambda: GradCam(CNN.model, "cubic"), "interpolate_mode: expected one of 'bilinear', 'bicubic', 'nearest', got 'cubic'"),
+        (
+            lambda: GradCam(CNN.model, "cubic"),
+            "interpolate_mode: expected one of 'bilinear', 'bicubic', 'nearest', got 'cubic'",
+        ),
         (lambda: GradCam(CNN.model, layer=["0", "3"]).attribute(CNN.inputs, 1), "layer: expected one layer, got 2"),
         (lambda: LRPEpsilonPlus(CNN.model, epsilon=-1.0), "epsilon: expected a number >= 0, got -1.0"),
         (lambda: LRPEpsilonPlus(CNN.model, stabilizer=0.0), "stabilizer: expected a number > 0, got 0.0"),

@@ -67,7 +67,9 @@ def test_it_prints_itself(explained):
     assert "gap           at most" in text
 
 
-@pytest.mark.parametrize("targets", [[0, 1, 2], torch.tensor([0, 1, 2]), 2, None], ids=["list", "tensor", "int", "none"])
+@pytest.mark.parametrize(
+    "targets", [[0, 1, 2], torch.tensor([0, 1, 2]), 2, None], ids=["list", "tensor", "int", "none"]
+)
 def test_saved_and_loaded_it_is_the_same(tmp_path, targets):
     explained = IntegratedGradients(TWO.model, n_steps=3).explain(TWO.inputs, targets)
     loaded = Explanation.load(explained.save(tmp_path / "one"))
@@ -77,7 +79,11 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, targets):
     assert torch.equal(torch.as_tensor(loaded.targets), torch.as_tensor(explained.targets))
     assert torch.equal(loaded.scores, explained.scores)
     assert torch.equal(loaded.gap, explained.gap)
-    assert (loaded.explainer, loaded.seconds, loaded.warnings) == (explained.explainer, explained.seconds, explained.warnings)
+    assert (loaded.explainer, loaded.seconds, loaded.warnings) == (
+        explained.explainer,
+        explained.seconds,
+        explained.warnings,
+    )
     assert loaded.settings == {"n_steps": 3, "baseline_fn": {"type": "Zeros"}}
 
 

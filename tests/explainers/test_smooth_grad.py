@@ -32,10 +32,10 @@ def seen(model, run):
 
 
 def test_the_signature():
-    assert str(inspect.signature(SmoothGrad)).startswith("(model")
     defaults = {n: p.default for n, p in inspect.signature(SmoothGrad).parameters.items()}
     assert list(defaults) == [
-        "model", "noise_level", "n_iter", "forward_arg_extractor", "additional_forward_arg_extractor", "layer", "n_classes",
+        "model", "noise_level", "n_iter", "forward_arg_extractor", "additional_forward_arg_extractor",
+        "layer", "n_classes",
     ]  # fmt: skip
     assert list(defaults.values())[1:] == [0.1, 20, None, None, None, None]
     assert list(inspect.signature(VarGrad).parameters) == list(defaults)
@@ -176,17 +176,41 @@ def test_a_mapping_is_keyword_arguments():
 @pytest.mark.parametrize(
     ("made", "kind", "message"),
     [
-        (lambda: SmoothGrad(MLP.model, n_iters=3), SignatureError, r"SmoothGrad: no setting 'n_iters'; did you mean 'n_iter'\?"),
-        (lambda: SmoothGrad(MLP.model, noise_level="0.1"), ArgumentError, r"noise_level: expected a number >= 0, got '0.1'"),
-        (lambda: SmoothGrad(MLP.model, noise_level=-0.1), ArgumentError, "noise_level: expected a number >= 0, got -0.1"),
+        (
+            lambda: SmoothGrad(MLP.model, n_iters=3),
+            SignatureError,
+            r"SmoothGrad: no setting 'n_iters'; did you mean 'n_iter'\?",
+        ),
+        (
+            lambda: SmoothGrad(MLP.model, noise_level="0.1"),
+            ArgumentError,
+            r"noise_level: expected a number >= 0, got '0.1'",
+        ),
+        (
+            lambda: SmoothGrad(MLP.model, noise_level=-0.1),
+            ArgumentError,
+            "noise_level: expected a number >= 0, got -0.1",
+        ),
         (lambda: SmoothGrad(MLP.model, n_iter=0), ArgumentError, "n_iter: expected a whole number >= 1, got 0"),
         (lambda: SmoothGrad(MLP.model, n_iter=2.5), ArgumentError, "n_iter: expected a whole number >= 1, got 2.5"),
         (lambda: SmoothGrad(MLP.model, n_iter=True), ArgumentError, "n_iter: expected a whole number >= 1, got True"),
         (lambda: SmoothGrad(), SignatureError, "SmoothGrad: 'model' is required"),
         (lambda: SmoothGrad(3), ArgumentError, "SmoothGrad: model: expected a function, got 3"),
-        (lambda: SmoothGrad(MLP.model, layer="secand"), ArgumentError, r"no layer .* 'secand'; did you mean 'second'\?"),
-        (lambda: SmoothGrad(MLP.model, layer=nn.ReLU()), ArgumentError, "this ReLU is not part of the model Perceptron"),
-        (lambda: SmoothGrad(MLP.model, forward_arg_extractor=3), ArgumentError, "forward_arg_extractor: expected a function or None"),
+        (
+            lambda: SmoothGrad(MLP.model, layer="secand"),
+            ArgumentError,
+            r"no layer .* 'secand'; did you mean 'second'\?",
+        ),
+        (
+            lambda: SmoothGrad(MLP.model, layer=nn.ReLU()),
+            ArgumentError,
+            "this ReLU is not part of the model Perceptron",
+        ),
+        (
+            lambda: SmoothGrad(MLP.model, forward_arg_extractor=3),
+            ArgumentError,
+            "forward_arg_extractor: expected a function or None",
+        ),
     ],
 )
 def test_wrong_settings_are_refused(made, kind, message):
@@ -200,7 +224,14 @@ def test_wrong_settings_are_refused(made, kind, message):
         (TOKENS, {}, None, 1, ArgumentError, "for token ids, explain the embedding: layer='<name of the embedding>'"),
         (TOKENS, {"layer": "ids"}, None, 1, ArgumentError, "argument 'ids' holds no floating point numbers"),
         (SKIP, {"layer": "relu"}, None, 1, ArgumentError, "layer 'relu' runs more than once in a forward pass"),
-        (MLP, {}, None, 4, ArgumentError, r"target: expected an index from 0 to 3 \(the model gives 4 outputs\), got 4"),
+        (
+            MLP,
+            {},
+            None,
+            4,
+            ArgumentError,
+            r"target: expected an index from 0 to 3 \(the model gives 4 outputs\), got 4",
+        ),
         (MLP, {}, None, None, ArgumentError, "say which one to explain, such as target=0"),
         (MLP, {}, MLP.inputs[:0], 1, ShapeError, "inputs: expected at least one example, got an empty batch"),
         (MLP, {}, MLP.inputs / 0, 1, ArgumentError, "inputs: expected finite numbers, got 18 NaN or infinite"),

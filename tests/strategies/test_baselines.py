@@ -61,5 +61,7 @@ def test_only_pictures_are_blurred():
 
 
 def test_ids_have_no_numeric_baseline():
-    assert [b for b in every(Baseline, within="pnpxai.") if b in (Zeros, Mean, GaussianBlur) and b.suits(Traits.text())] == []
+    assert [
+        b for b in every(Baseline, within="pnpxai.") if b in (Zeros, Mean, GaussianBlur) and b.suits(Traits.text())
+    ] == []
     assert not GaussianBlur.suits(Traits.series())

@@ -29,7 +29,9 @@ class _Scaled(Attributor):
         self.factor = factor
 
     def attribute(self, inputs, target=None, additional_forward_args=None):
-        maps = Saliency(self.forward_func).attribute(inputs, target, abs=False, additional_forward_args=additional_forward_args)
+        maps = Saliency(self.forward_func).attribute(
+            inputs, target, abs=False, additional_forward_args=additional_forward_args
+        )
         return like(inputs, [self.factor * m for m in as_tuple(maps)])
 
 
