@@ -135,7 +135,8 @@ class Results:
         seconds = pd.DataFrame.from_dict(record["seconds"], orient="index")
         maps = {name.removeprefix("map/"): value for name, value in tensors.items() if name.startswith("map/")}
         controls = [label for label, s in record["settings"].items() if s["control"]]
-        rule = rule or DecisionRule.from_dict(record["facts"]["rule"])
+        saved = record["facts"].get("rule")
+        rule = rule or (DecisionRule.from_dict(saved) if saved else None)
         decision = _decided(table, record["directions"], controls, rule)
         return cls(
             table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"],

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from pnpxai.testing.zoo import CASES
+
 # the same examples everywhere, and no verdict by the clock
 hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("pnpxai")
@@ -34,6 +36,16 @@ def _own_random_state():
         yield
     random.setstate(states[0])
     np.random.set_state(states[1])
+
+
+@pytest.fixture(autouse=True)
+def _shared_cases():
+    """Take from the zoo's shared inputs what a rival may have left on them."""
+    yield
+    for make in CASES.values():
+        for tensor in make().tensors if make.cache_info().currsize else ():
+            tensor.requires_grad_(False)
+            tensor.grad = None
 
 
 @pytest.fixture

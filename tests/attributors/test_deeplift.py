@@ -1,4 +1,4 @@
-"""DeepLift: complete on the architectures people use, equal to captum where captum is right, by hand where it is not."""
+"""DeepLift: complete on what people use, equal to captum where captum is right, by hand where it is not."""
 
 import warnings
 
