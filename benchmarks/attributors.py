@@ -163,9 +163,18 @@ def peak(run: Run, device: torch.device) -> float:
             return (torch.cuda.max_memory_allocated() - before) / 2**20
         with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # Linux: forget the peak so far, which importing may have set
-        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before_kib = _high_water()
         run()
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
+        return (_high_water() - before_kib) / 1024
+
+
+def _high_water() -> float:
+    """Return the peak memory of this process in KiB (its resource usage would count its parent's too)."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(float(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
 
 
 def flat(result: Any) -> list[Tensor]:

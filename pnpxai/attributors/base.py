@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,7 +15,15 @@ from pnpxai.engine.score import Score, Target
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, sum_rows
 
-__all__ = ["Attributor", "Baselines", "Configured", "FromInputs", "broadcast_baselines", "prepared"]
+__all__ = [
+    "Attributor",
+    "Baselines",
+    "Configured",
+    "FromInputs",
+    "broadcast_baselines",
+    "distribution_rows",
+    "prepared",
+]
 
 Baselines = None | int | float | Tensor | tuple[int | float | Tensor, ...]
 """What an input is compared with: None (zero), a number, a tensor of the input's shape or with one row, or a tuple of
@@ -175,6 +184,32 @@ def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
         check_finite(name, (filled,))
         return filled
     raise ArgumentError(f"{name}: expected None, a number or a tensor, got {type(value).__name__}")
+
+
+def distribution_rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors:
+    """Return the rows that each example is compared with, as many for each input.
+
+    Args:
+        baselines: tensors (rows, ...), or a function that gives them, of ``original`` if it takes an argument.
+        original: the inputs as the user gave them.
+        inputs: the inputs as a tuple.
+
+    Raises:
+        ArgumentError: there are not as many tensors as inputs, or not as many rows for each.
+        ShapeError: rows do not fit their input.
+    """
+    if callable(baselines) and not isinstance(baselines, Tensor):
+        baselines = baselines(original) if inspect.signature(baselines).parameters else baselines()
+    rows = as_tuple(baselines, "baselines")
+    if len(rows) != len(inputs):
+        raise ArgumentError(f"baselines: expected one tensor for each of {len(inputs)} inputs, got {len(rows)}")
+    check_finite("baselines", rows)
+    for row, x in zip(rows, inputs, strict=True):
+        if row.shape[1:] != x.shape[1:] or not len(row):
+            raise ShapeError(f"baselines: expected rows of shape {tuple(x.shape[1:])}, got {tuple(row.shape)}")
+    if len({len(row) for row in rows}) > 1:
+        raise ArgumentError(f"baselines: expected as many rows for each input, got {[len(row) for row in rows]}")
+    return tuple(row.detach().to(x.device, x.dtype) for row, x in zip(rows, inputs, strict=True))
 
 
 def completeness_gap(attributions: Tensors, start: Tensor, end: Tensor) -> Tensor:

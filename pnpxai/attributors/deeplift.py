@@ -9,14 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, broadcast_baselines, completeness_gap, prepared
+from pnpxai.attributors.base import (
+    Attributor,
+    Baselines,
+    broadcast_baselines,
+    completeness_gap,
+    distribution_rows,
+    prepared,
+)
 from pnpxai.attributors.rescale import multipliers
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.site import AtSites, Call, find_places
-from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, as_tuple, check_finite, like
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap"]
 
@@ -88,7 +95,7 @@ class DeepLiftShap(DeepLift):
 
     def cost(self, inputs: Any, baselines: Any = None, **settings: Any) -> int:
         """Return two rows for each example and baseline."""
-        return super().cost(inputs) * len(_distribution(baselines, as_tuple(inputs))[0])
+        return super().cost(inputs) * len(distribution_rows(baselines, inputs, as_tuple(inputs))[0])
 
     def attribute(  # type: ignore[override]
         self,
@@ -112,7 +119,7 @@ class DeepLiftShap(DeepLift):
         """
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            rows = _distribution(baselines, tensors)
+            rows = distribution_rows(baselines, inputs, tensors)
             passes = [
                 (score, tensors, score, tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)))
                 for k in range(len(rows[0]))
@@ -191,7 +198,7 @@ class LayerDeepLiftShap(LayerDeepLift):
         """
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            rows = _distribution(baselines, tensors)
+            rows = distribution_rows(baselines, inputs, tensors)
             passes = [
                 self._rebased(
                     score,
@@ -245,20 +252,3 @@ def _packed(original: Any, found: tuple[Tensors, Tensor], with_delta: bool) -> A
     attributions, deltas = found
     result = like(original, attributions)
     return (result, deltas.reshape(-1)) if with_delta else result
-
-
-def _distribution(baselines: Any, inputs: Tensors) -> Tensors:
-    """Return the rows to compare with, as many for each input."""
-    if callable(baselines) and not isinstance(baselines, Tensor):
-        takes = len(inspect.signature(baselines).parameters)
-        baselines = baselines(like(inputs if len(inputs) != 1 else inputs[0], inputs)) if takes else baselines()
-    rows = as_tuple(baselines, "baselines")
-    if len(rows) != len(inputs):
-        raise ArgumentError(f"baselines: expected one tensor for each of {len(inputs)} inputs, got {len(rows)}")
-    check_finite("baselines", rows)
-    for row, x in zip(rows, inputs, strict=True):
-        if row.shape[1:] != x.shape[1:] or not len(row):
-            raise ShapeError(f"baselines: expected rows of shape {tuple(x.shape[1:])}, got {tuple(row.shape)}")
-    if len({len(row) for row in rows}) > 1:
-        raise ArgumentError("baselines: expected as many rows for each input")
-    return tuple(row.detach().to(x.device, x.dtype) for row, x in zip(rows, inputs, strict=True))

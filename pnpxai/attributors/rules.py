@@ -130,14 +130,9 @@ class Product:
     ledger: Ledger = field(repr=False)
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
-        """Return each factor's value times the gradient of the normalised product, halved."""
-        leaves = tuple(x.requires_grad_() for x in operands)
-        output = self.function(*leaves)
-        with torch.no_grad():
-            scale = relevance / _stabilised(output, self.epsilon)
-            self.ledger.note(epsilon=relevance - output * scale)
-        gradients = torch.autograd.grad(output, leaves, scale)
-        return tuple(x.detach() * g / 2 for x, g in zip(leaves, gradients, strict=True))
+        """Return half of what the factors contribute to the product (each contributes all of it)."""
+        shares = Affine(self.function, self.epsilon, self.ledger).share(operands, relevance)
+        return tuple(share / 2 for share in shares)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.base import Attributor, distribution_rows, prepared
 from pnpxai.attributors.layer_paths import by_example
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.attributors.noise import deviations, drawn_rows, noisy_copies
@@ -22,7 +21,7 @@ from pnpxai.engine.score import Score, Target, WholeBatchOutput, gradient, refus
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Call
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, as_tuple, check_finite, flat, like, take_rows
+from pnpxai.tensors import Tensors, flat, like, take_rows
 
 __all__ = ["Distribution", "Samples"]
 
@@ -65,7 +64,7 @@ class Samples:
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
-            rows = _rows(baselines, inputs, tensors)
+            rows = distribution_rows(baselines, inputs, tensors)
             scales = deviations(self.stdevs, tensors)
             limit = row_limit(tensors, score.extra)
 
@@ -177,19 +176,3 @@ def _blended(starts: Tensors, ends: Tensors, share: Tensor) -> Tensors:
 
 def _repeated(tensors: Tensors, times: int) -> Tensors:
     return tensors if times == 1 else tuple(x.repeat(times, *[1] * (x.ndim - 1)) for x in tensors)
-
-
-def _rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors:
-    """Return the rows to compare with, as many for each input."""
-    if callable(baselines) and not isinstance(baselines, Tensor):
-        baselines = baselines(original) if inspect.signature(baselines).parameters else baselines()
-    rows = as_tuple(baselines, "baselines")
-    if len(rows) != len(inputs):
-        raise ArgumentError(f"baselines: expected one tensor for each of {len(inputs)} inputs, got {len(rows)}")
-    check_finite("baselines", rows)
-    for row, x in zip(rows, inputs, strict=True):
-        if row.shape[1:] != x.shape[1:] or not len(row):
-            raise ShapeError(f"baselines: expected rows of shape {tuple(x.shape[1:])}, got {tuple(row.shape)}")
-    if len({len(row) for row in rows}) > 1:
-        raise ArgumentError(f"baselines: expected as many rows for each input, got {[len(row) for row in rows]}")
-    return tuple(row.detach().to(x.device, x.dtype) for row, x in zip(rows, inputs, strict=True))
