@@ -181,7 +181,11 @@ class _Rescale:
 def check_same(name: str, whole: Any, parts: Any) -> None:
     """Refuse an operation whose elementary form gives another value (RuleError)."""
     for one, other in zip(_members(whole), _members(parts), strict=True):
-        if one is not None and not torch.allclose(one, other.detach(), rtol=1e-3, atol=1e-4, equal_nan=True):
+        if one is None:
+            continue
+        size = one.detach().nan_to_num(0, 0, 0).abs().amax() if one.numel() else 0.0
+        reach = torch.finfo(one.dtype).eps ** 0.5 * max(1.0, float(size))
+        if not torch.allclose(one, other.detach(), rtol=0, atol=reach, equal_nan=True):
             raise RuleError(f"no rule for {name!r} with these settings")
 
 
