@@ -112,7 +112,7 @@ class NoiseTunnel(Attributor):
             scales = deviations(stdevs, tensors)
             with_target = "target" in kwargs
             target = Score.of(self.forward_func, tensors, kwargs.pop("target", None)).target
-            moments = _Moments(size)
+            moments = _Moments(nt_type, size)
             deltas: list[Tensor] = []
             with_delta = bool(kwargs.get("return_convergence_delta"))
             asked = None if nt_samples_batch_size is None else nt_samples_batch_size * size
@@ -136,7 +136,7 @@ class NoiseTunnel(Attributor):
                 moments.add(block, result)
 
             in_blocks(size, nt_samples, limit, visit, show_progress=show_progress, label="noisy copies")
-            result = moments.result(nt_type)
+            result = moments.result()
             if not with_delta:
                 return result
             ordered = torch.cat(deltas)
@@ -144,13 +144,15 @@ class NoiseTunnel(Attributor):
 
 
 class _Moments:
-    """Streams mean and squared deviation (Welford), so that memory does not grow and no variance is negative."""
+    """Streams a mean, a mean of squares or a variance (Welford): memory does not grow, and no variance is negative."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, kind: str, size: int) -> None:
+        self.kind = kind
         self.size = size
+        self.count = [0] * size  # by example
         self.packing: Any = None
-        self.sums: list[tuple[Tensor, Tensor, Tensor]] = []  # count (size, 1, ...), mean, sum of squared deviations
-        self.squares: list[Tensor] = []
+        self.means: list[Tensor] = []  # of squares, for a mean of squares
+        self.deviations: list[Tensor] = []  # sums of squares
 
     def add(self, block: Block, result: Any) -> None:
         members = flat(result)
@@ -159,28 +161,26 @@ class _Moments:
                 raise ShapeError(
                     f"attributions: expected a row for each of {len(block)} noisy copies, got shape {tuple(m.shape)}"
                 )
-        if not self.sums:
+        if self.packing is None:
             self.packing = result
-            for m in members:
-                blank = m.new_zeros(self.size, *m.shape[1:])
-                self.sums.append((m.new_zeros(self.size, *[1] * (m.ndim - 1)), blank, blank.clone()))
-                self.squares.append(blank.clone())
+            self.means = [m.new_zeros(self.size, *m.shape[1:]) for m in members]
+            self.deviations = [torch.zeros_like(m) for m in self.means] if self.kind == "vargrad" else []
         part = slice(block.examples.start, block.examples.stop)
-        for member, (count, mean, deviation), square in zip(members, self.sums, self.squares, strict=True):
-            for sample in member.detach().reshape(len(block.steps), len(block.examples), *member.shape[1:]):
-                count[part] += 1
-                shift = sample - mean[part]
-                mean[part] += shift / count[part]
-                deviation[part] += shift * (sample - mean[part])
-                square[part] += (sample**2 - square[part]) / count[part]
+        for step in range(len(block.steps)):
+            share = 1 / (self.count[block.examples.start] + 1)
+            for k, member in enumerate(members):
+                sample = member.detach()[step * len(block.examples) :][: len(block.examples)]
+                mean = self.means[k][part]
+                shift = sample - mean if self.deviations else sample
+                mean.lerp_(sample**2 if self.kind == "smoothgrad_sq" else sample, share)
+                if self.deviations:
+                    self.deviations[k][part].addcmul_(shift, sample - mean)
+            for example in block.examples:
+                self.count[example] += 1
 
-    def result(self, kind: str) -> Any:
-        chosen = {
-            "smoothgrad": [mean for _, mean, _ in self.sums],
-            "smoothgrad_sq": self.squares,
-            "vargrad": [deviation / count for count, _, deviation in self.sums],
-        }
-        waiting = iter(chosen[kind])
+    def result(self) -> Any:
+        chosen = [d / self.count[0] for d in self.deviations] if self.deviations else self.means
+        waiting = iter(chosen)
         return map_tensors(lambda _: next(waiting), self.packing)
 
 
@@ -242,7 +242,9 @@ def noisy_copies(
             draw, sign = (step // 2, 1 - 2 * (step % 2)) if antithetic else (step, 1)
             return x + sign * width * own.normal(x, "noise", draw, k)
 
-        results.append(torch.cat([copy(step) for step in block.steps]))
+        results.append(
+            torch.cat([copy(step) for step in block.steps]) if len(block.steps) > 1 else copy(block.steps[0])
+        )
     return tuple(results)
 
 

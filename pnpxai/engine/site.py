@@ -149,7 +149,7 @@ class AtSites:
                         )
             leaf = value if graph else own(value).requires_grad_(several)
             found[k].append(leaf)
-            return leaf.clone()
+            return leaf if stop and len(self.places) == 1 else leaf.clone()  # nobody will edit it
 
         recording = self._recording(call, size) if replay and not graph else None
         with torch.set_grad_enabled(several or graph):
