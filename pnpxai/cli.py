@@ -37,6 +37,9 @@ def demo(
     n_images: Annotated[int, typer.Option(min=32, max=240, help="Held-out digits to compare on.")] = 64,
 ) -> None:
     """Train a digit classifier, explain it with all that fits, tune, compare, and write a report."""
+    import torch
+
     from pnpxai.demo import run
 
+    torch.set_num_threads(1)  # so small a network keeps no second thread busy: they would wait for each other
     run(out, seed=seed, n_trials=n_trials, n_images=n_images)
