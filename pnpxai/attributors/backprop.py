@@ -13,7 +13,7 @@ from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam import LayerAttribution, LayerGradCam
 from pnpxai.attributors.gradients import gradient_in_passes
 from pnpxai.engine.guard import borrowed, module_of
-from pnpxai.engine.operations import Operation, Operations, in_place, operation_name
+from pnpxai.engine.operations import Operation, Operations
 from pnpxai.engine.score import Target
 from pnpxai.errors import ArgumentError, ConfinedError
 from pnpxai.tensors import Tensors, as_tuple, like
@@ -135,10 +135,10 @@ class _ModifiedReLU(torch.autograd.Function):
 def _modified_gradient(model: Callable[..., Any], inputs: Any, target: Target, extra: Any, *, guided: bool) -> Any:
     def rule(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
-        is_relu = operation_name(function).split(".")[0] == "relu"  # an exported program says relu.default
-        if not is_relu or not isinstance(x, Tensor) or not x.requires_grad or not torch.is_grad_enabled():
+        name = getattr(function, "__name__", "").split(".")[0]  # an exported program says relu.default
+        if name.strip("_") != "relu" or not isinstance(x, Tensor) or not x.requires_grad or not torch.is_grad_enabled():
             return function(*args, **kwargs)
-        changes = in_place(function, kwargs) or any(flag is True for flag in args[1:])
+        changes = name.endswith("_") or any(flag is True for flag in (kwargs.get("inplace"), *args[1:]))
         return x.copy_(_apply(x.clone(), guided)) if changes else _apply(x, guided)
 
     module = module_of(model)

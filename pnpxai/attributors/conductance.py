@@ -19,7 +19,7 @@ from pnpxai.engine.layers import Slopes, slopes
 from pnpxai.engine.parts import Explain, Pace, in_parts, in_steps, stacked
 from pnpxai.engine.score import Score, Target, refuse_integers
 from pnpxai.engine.site import Members, Place
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ShapeError
 from pnpxai.tensors import Tensors
 
 __all__ = ["InternalInfluence", "LayerConductance"]
@@ -226,9 +226,7 @@ def with_ends(method: str, n_steps: int) -> list[float]:
     Raises:
         ArgumentError: the method is unknown, or there are no steps.
     """
-    quadrature(method, n_steps if n_steps != 1 or method != "riemann_trapezoid" else 2)
-    for count in (n_steps + 1, n_steps, n_steps - 1):
-        inside = [node for node in quadrature(method, count)[0] if 1e-9 < node < 1 - 1e-9] if count else []
-        if len(inside) == n_steps - 1:
-            return [0.0, *inside, 1.0]
-    raise ArgumentError(f"n_steps: {method} has no {n_steps + 1} nodes from 0 to 1")
+    quadrature("riemann_left", n_steps)  # is it a number of steps?
+    count = n_steps + {"riemann_trapezoid": 1, "riemann_left": 0, "riemann_right": 0}.get(method, -1)
+    nodes, _ = quadrature(method, max(count, 1))
+    return [0.0, *(node for node in nodes[:count] if 1e-9 < node < 1 - 1e-9), 1.0]

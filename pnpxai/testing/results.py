@@ -96,7 +96,7 @@ def check_detached(subject: Subject, case: Case) -> None:
 def check_dtypes(subject: Subject, case: Case) -> None:
     """Results follow the model's dtype and agree with float64 as far as the dtype allows."""
     exact = subject.run(case)
-    for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None)):
+    for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None), (torch.float16, None)):
         cast = case.to(dtype)
         found = attempt("dtype", f"{dtype}", partial(subject.run, cast))
         for result, truth in zip(found, exact, strict=True):

@@ -200,12 +200,13 @@ def test_nodes_of_conductance_go_from_end_to_end(rule, n_steps):
     assert sorted(set(nodes)) == nodes
 
 
-def test_a_layer_that_everything_passes_gets_all_of_a_second_method():
-    # at a layer's input and output around a bijection without parameters, conductance flows alike
+def test_as_much_flows_into_a_layer_as_out_of_it():
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     x = drawn(2, 3)
     sums = [
-        LayerConductance(model, "1").attribute(x, target=0, n_steps=2000, attribute_to_layer_input=side).sum(1)
+        LayerConductance(model, "1")
+        .attribute(x, None, 0, None, 1000, "riemann_left", attribute_to_layer_input=side)
+        .sum(1)
         for side in (False, True)
     ]
     assert torch.allclose(*sums, atol=1e-3)

@@ -21,7 +21,7 @@ from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 
 EXPLAINERS = every(Explainer, within="pnpxai.")
-FEWER = {"n_iter": 3, "n_steps": 4, "n_samples": 20}
+FEWER = {"n_iter": 3, "n_steps": 4, "n_samples": 20, "window": 1 / 4, "stride": 1 / 4}
 """Settings that only cost time."""
 REFUSALS = {}
 """What an explainer says it fits, and then refuses, by (explainer, case): the error, which a run shows."""
@@ -67,7 +67,7 @@ every_explainer = pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda ex
 def test_declaration(explainer):
     model = CASES["skip_cnn"]().model
     check_round_trip(explainer(model), model)
-    check_round_trip(explainer(model, layer="conv2"), model)
+    check_round_trip(explainer(model, layer=model.conv2), model)
     check_defaults(explainer)
     check_signature(explainer, COMMON_FIELDS)
     check_unknown_setting(explainer, model)
