@@ -177,3 +177,10 @@ def test_sums_of_rows_add_up(size, times, width):
 
 def test_what_has_no_rows_is_shared_among_them():
     assert sum_rows(torch.tensor(4.0), 3).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_large_numbers_are_finite_though_their_sum_is_not(dtype):
+    check_finite("x", (torch.full((10,), torch.finfo(dtype).max, dtype=dtype),))
+    with pytest.raises(NonFiniteError):
+        check_finite("x", (torch.tensor([torch.inf, -torch.inf], dtype=dtype),))

@@ -13,7 +13,7 @@ from torch import Tensor
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, sum_rows
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
     "Attributor",
@@ -74,7 +74,7 @@ class Attributor(ABC):
         ends, score = prepared(self.forward_func, end_point, target, additional_forward_args)
         starts = broadcast_baselines(start_point, ends, "start_point")
         with borrowed(self.forward_func, gradients=False):
-            return completeness_gap(as_tuple(attributions, "attributions"), score(starts), score(ends))
+            return completeness_gap(flat(attributions), score(starts), score(ends))
 
     def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
         """Return what ``attribute`` does, and how far it is from complete (examples,), None if nothing is promised."""

@@ -15,7 +15,7 @@ from pnpxai.engine.layers import value_and_gradient
 from pnpxai.engine.parts import Pace, in_parts, rows_are_examples
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.site import AtSites, Call, Members, Place, find_places
-from pnpxai.tensors import Tensors
+from pnpxai.tensors import Tensors, check_finite
 
 __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]
 
@@ -34,8 +34,13 @@ def packed(layer: Any, members: Sequence[Members], values: Sequence[Tensor], *, 
         layer: as given to a constructor.
         members: what each place holds.
         values: one for each floating point tensor, in order.
-        others: keep tensors of integers.
+        others: these are the model's own values: keep tensors of integers, NaN and infinity.
+
+    Raises:
+        NonFiniteError: an attribution is NaN or infinite.
     """
+    if not others:
+        check_finite("attributions", values)
     waiting = iter(values)
     results = []
     for held in members:

@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
+from pnpxai.engine.guard import eager
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.site import Call
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, as_tuple
 
-__all__ = ["Arguments", "Extractor"]
+__all__ = ["Arguments", "ByKeyword", "Extractor"]
 
 Extractor: TypeAlias = Callable[[Any], Any] | None
 """Takes arguments of the model out of what the user passes as inputs."""
@@ -74,12 +75,29 @@ class Arguments:
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Score:
         """Return the model's output at the target as a function of the explained tensors."""
+        forward, arguments = self.by_position(model)
+        return Score.of(forward, arguments.explained, target, arguments.extra, transform)
+
+    def by_position(self, model: Callable[..., Any]) -> tuple[Callable[..., Any], Arguments]:
+        """Return the model as a function that takes these arguments by position, and the arguments in that form."""
         if not self.names:
-            return Score.of(model, self.explained, target, self.extra, transform)
-        names = self.names
+            return model, self
+        return ByKeyword(eager(model), self.names), Arguments(self.explained, (self.keywords,))
 
-        def by_keyword(*values_and_rest: Any) -> Any:
-            *values, rest = values_and_rest
-            return model(**(rest | dict(zip(names, values, strict=True))))
 
-        return Score.of(by_keyword, self.explained, target, (self.keywords,), transform)
+@dataclass(frozen=True)
+class ByKeyword:
+    """A model called with the values of some keyword arguments, then a mapping of the others.
+
+    Attributes:
+        model: the model.
+        names: the keywords of the values.
+    """
+
+    model: Callable[..., Any]
+    names: tuple[str, ...]
+
+    def __call__(self, *values_and_rest: Any) -> Any:
+        """Return the model's output."""
+        *values, rest = values_and_rest
+        return self.model(**(rest | dict(zip(self.names, values, strict=True))))

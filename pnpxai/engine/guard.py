@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -31,11 +32,13 @@ def module_of(forward: Callable[..., Any]) -> nn.Module | None:
 
 
 def eager(model: Any) -> Any:
-    """Return what ``torch.compile`` wrapped (a module shares its parameters), else the model itself.
+    """Return what ``torch.compile`` or ``DataParallel`` wrapped (it shares its parameters), else the model itself.
 
-    Hooks do not reach a compiled module, so what has been compiled is explained as it was written.
+    Hooks do not reach a compiled module, and in copies on several devices a layer runs several times. So what has been
+    wrapped is explained as it was written, on its own device.
     """
-    return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
+    source = getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
+    return eager(source.module) if isinstance(source, nn.DataParallel) else source
 
 
 @contextlib.contextmanager
@@ -68,7 +71,7 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
                     "model: a parameter was made under torch.inference_mode and cannot be differentiated through; "
                     "build or load the model outside of it"
                 )
-            with _module_state(model), _frozen(model, freeze):
+            with _module_state(model), _frozen(model, freeze), _uncompiled():
                 _prepare(model)
                 yield
 
@@ -135,6 +138,16 @@ def _frozen(model: nn.Module, freeze: bool) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Let parts of a model that have been compiled run as they were written, so that hooks reach them."""
+    if "torch._dynamo" not in sys.modules:  # nothing has been compiled
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:

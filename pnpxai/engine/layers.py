@@ -75,9 +75,10 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
 
     def watch(k: int, tensor: Tensor) -> Tensor:
         torch.set_grad_enabled(True)
-        leaf = tensor if tensor.requires_grad else own(tensor).requires_grad_()
+        alone = not tensor.requires_grad
+        leaf = own(tensor).requires_grad_() if alone else tensor
         held[k].append(leaf)
-        values[k].append(leaf.clone() if keep else own(leaf))
+        values[k].append(leaf.clone() if keep else leaf.detach() if alone else own(leaf))
         return leaf.clone()
 
     at = AtSites(score.forward, places)

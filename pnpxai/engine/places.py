@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import nn
 
-from pnpxai.engine.guard import eager
+from pnpxai.engine.guard import eager, module_of
 from pnpxai.errors import ArgumentError, ConfinedError, did_you_mean
 
 __all__ = ["Argument", "Place", "Side", "Site", "argument_names", "find_places"]
@@ -67,12 +67,13 @@ def find_places(model: Any, layer: Any, side: Side = "output") -> tuple[Place, .
 def _find(model: Any, spec: Any, side: Side) -> Place:
     if isinstance(spec, (Site, Argument)):
         return spec
-    modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
+    inside = module_of(model)
+    modules = {} if inside is None else dict(inside.named_modules())
     if isinstance(spec, nn.Module):
         spec = eager(spec)
         name = next((name for name, module in modules.items() if module is spec), None)
         if name is None and modules:
-            raise ArgumentError(f"layer: this {type(spec).__name__} is not part of the model {type(model).__name__}")
+            raise ArgumentError(f"layer: this {type(spec).__name__} is not part of the model {type(inside).__name__}")
         return Site(_hookable(spec), side, name or "")
     if not isinstance(spec, str):
         raise ArgumentError(f"layer: expected a module or a name, got {spec!r} ({type(spec).__name__})")

@@ -19,7 +19,7 @@ from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
-from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.errors import ArgumentError
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
@@ -132,8 +132,8 @@ class Explainer(Declared, abstract=True):
             explainer=type(self).__name__,
             settings={name: value for name, value in self.settings().items() if value is not None},
             attributions=as_tuple(attributions, "attributions"),
-            inputs=arguments.explained,
-            targets=targets,
+            inputs=tuple(own(x) for x in arguments.explained),
+            targets=own(targets) if isinstance(targets, Tensor) else targets,
             scores=scores,
             gap=gap,
             seconds=seconds,
@@ -147,14 +147,13 @@ class Explainer(Declared, abstract=True):
         the layer is recorded, to make sure of it.
         """
         arguments = self.arguments(inputs)
-        at = self._at(arguments)
-        if at.layer is None or not at.layer_is_site:
-            return at.attributor().cost(arguments.explained)
-        places = find_places(at.model, at.layer)
-        with borrowed(at.model, gradients=False):
-            values = AtSites(at.model, places).read(arguments.call(), stop=True).values
-        recorded = at.repeated and all(isinstance(place, Site) for place in places)
-        return at.attributor().cost(values) + batch_size(arguments.explained) * (4 if recorded else 1)
+        if self.layer is None or not self.layer_is_site:
+            return self.attributor().cost(arguments.explained)
+        places = find_places(self.model, self.layer)
+        with borrowed(self.model, gradients=False):
+            values = AtSites(self.model, places).read(arguments.call(), stop=True).values
+        recorded = self.repeated and all(isinstance(place, Site) for place in places)
+        return self.attributor().cost(values) + batch_size(arguments.explained) * (4 if recorded else 1)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -174,9 +173,9 @@ class Explainer(Declared, abstract=True):
     def _run(
         self, arguments: Arguments, targets: Target, seed: int | Stream, *, with_gap: bool
     ) -> tuple[Any, Tensor | None]:
-        at = self._at(arguments)
-        if at is not self:
-            return at._run(arguments, targets, seed, with_gap=with_gap)
+        if arguments.names and (self.layer is None or not self.layer_is_site):
+            model, arguments = arguments.by_position(self.model)
+            return self.replace(model=model)._run(arguments, targets, seed, with_gap=with_gap)
         with borrowed(self.model, gradients=self.needs_gradient):
             values, extra = self._values(arguments)
             check_finite("inputs", values)
@@ -200,14 +199,6 @@ class Explainer(Declared, abstract=True):
             arguments.call(), replay=self.repeated, size=batch_size(arguments.explained)
         )
         return read.values, (read.call,)
-
-    def _at(self, arguments: Arguments) -> Explainer:
-        """Return the explainer at the named arguments, for inputs that came as a mapping."""
-        if not arguments.names or self.layer is not None:
-            return self
-        if not self.layer_is_site:
-            raise UnsuitableError(f"{type(self).__name__}: takes its inputs by position; give forward_arg_extractor=")
-        return self.replace(layer=arguments.names)
 
 
 def fitting(model: Any, traits: Traits | None, explainers: list[type[Explainer]]) -> dict[type[Explainer], str | None]:

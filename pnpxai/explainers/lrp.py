@@ -13,7 +13,9 @@ from pnpxai.explainers.base import Explainer
 
 __all__ = ["LRPEpsilonPlus"]
 
-Canonizers = Annotated[Any, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+Canonizers = Annotated[
+    tuple[Any, ...] | None, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
 
 
 class CompositeLRP(Explainer, abstract=True):

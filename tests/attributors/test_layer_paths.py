@@ -160,6 +160,15 @@ def test_the_public_delta_is_the_returned_one(name):
     assert torch.allclose(again, delta)
 
 
+def test_the_public_delta_takes_what_attribute_gives():
+    model, x = built(Pairs, more=True), drawn(4, 6)
+    method = LayerConductance(model, "both")
+    given = {"target": 1, "n_steps": 4, "attribute_to_layer_input": True, "return_convergence_delta": True}
+    found, delta = method.attribute(x, **given)
+    assert found[2] is None
+    assert torch.allclose(method.compute_convergence_delta(found, 0, x, 1), delta)
+
+
 @pytest.mark.parametrize("case", ["mlp", "cnn", "series"])
 def test_at_the_first_layers_input_it_is_integrated_gradients(case):
     it = CASES[case]()
@@ -266,6 +275,27 @@ def test_attention_whose_second_output_is_none():
     )
     assert nothing is None
     assert found.shape == (3, 5, 4)
+
+
+def _compiled(part):
+    return torch.compile(part, backend="eager")
+
+
+def _scripted(part):
+    with pytest.warns((FutureWarning, DeprecationWarning), match=r"torch.jit.script"):
+        return torch.jit.script(part)
+
+
+@pytest.mark.parametrize("wrapped", [_compiled, _scripted])
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("name", METHODS)
+def test_parts_of_a_model_may_be_compiled_or_scripted(name, before, wrapped):
+    parts = [nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)]
+    plain, x = nn.Sequential(*parts).double().eval(), drawn(3, 4)
+    parts[0 if before else 2] = wrapped(parts[0 if before else 2])
+    given = {"target": 1, "n_steps": 3}
+    found = explain(pnpxai.attributors, name, nn.Sequential(*parts), "1", x, **given)
+    assert torch.allclose(found, explain(pnpxai.attributors, name, plain, "1", x, **given), atol=1e-12)
 
 
 # what captum gets wrong

@@ -268,6 +268,33 @@ def test_layers_may_be_named():
         LayerActivation(it.model, "steam").attribute(it.inputs)
 
 
+@pytest.mark.parametrize("layer", ["0", nn.Conv2d], ids=["name", "module"])
+@pytest.mark.parametrize("name", [*METHODS, "LayerIntegratedGradients", "LayerConductance", "LayerGradCam"])
+def test_a_data_parallel_model_is_explained_as_what_it_wraps(name, layer):
+    it = CASES["cnn"]()
+    given = {} if name == "LayerActivation" else {"target": it.targets}
+    of = getattr(pnpxai.attributors, name)
+    wrapped = of(nn.DataParallel(it.model), layer if layer == "0" else it.model[0], device_ids=[0])
+    found = wrapped.attribute(it.inputs, **given)
+    assert torch.equal(found, of(it.model, it.model[0]).attribute(it.inputs, **given))
+
+
+@mended()
+def test_a_value_that_is_infinite_is_refused(library):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mask = nn.Identity()
+
+        def forward(self, x):
+            return self.mask(x.masked_fill(x < 0, -torch.inf)).exp()
+
+    model, x = Masked(), torch.tensor([[1.0, -1.0]])
+    assert explain(pnpxai.attributors, "LayerActivation", model, "mask", x)[0, 1] == -torch.inf
+    with pytest.raises(ValueError, match="attributions: expected finite numbers"):
+        explain(library, "LayerGradientXActivation", model, "mask", x, target=0)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_public_facts_are_captums(name):
     it = CASES["cnn"]()

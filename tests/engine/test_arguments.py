@@ -48,6 +48,14 @@ def test_a_score_by_keyword_takes_other_values():
     assert read.score(_model, 0)((X * 2,)).tolist() == [6, 6]
 
 
+def test_by_position_is_the_same_call():
+    read = Arguments.read({"y": Y + 1, "x": X, "scale": 3.0})
+    forward, arguments = read.by_position(_model)
+    assert torch.equal(forward(*arguments.call().args), _model(X, Y + 1, 3.0))
+    assert arguments.explained == read.explained
+    assert Arguments.read(X).by_position(_model) == (_model, Arguments.read(X))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -29,6 +29,10 @@ def test_layers_are_found_by_name_and_by_module():
     assert str(by_name) == "layer 'stem.0'"
 
 
+def test_layers_behind_a_bound_method_are_found_by_name():
+    assert find_places(SKIP.model.forward, "stem.0") == find_places(SKIP.model, "stem.0")
+
+
 def test_arguments_and_layers_may_be_mixed():
     image, head = find_places(TWO.model, ["image", TWO.model.head], "input")
     assert image == Argument("image")

@@ -11,7 +11,7 @@ from pnpxai.attributors import LRP as LRPBackend
 from pnpxai.attributors import InputXGradient, Saliency, UpsampledGradCam
 from pnpxai.attributors import IntegratedGradients as IGBackend
 from pnpxai.attributors import Occlusion as OcclusionBackend
-from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.errors import ArgumentError
 from pnpxai.explainers.controls import InputOnly, RandomMap
 from pnpxai.explainers.grad_cam import GradCAM, GradCam
 from pnpxai.explainers.gradient import Gradient, GradientXInput
@@ -157,6 +157,7 @@ def test_input_only_knows_no_model():
         ),
         (lambda: GradCam(CNN.model, layer=["0", "3"]).attribute(CNN.inputs, 1), "layer: expected one layer, got 2"),
         (lambda: LRPEpsilonPlus(CNN.model, epsilon=-1.0), "epsilon: expected a number >= 0, got -1.0"),
+        (lambda: LRPEpsilonPlus(CNN.model, zennit_canonizers=3), "zennit_canonizers: expected a tuple or None, got 3"),
         (lambda: LRPEpsilonPlus(CNN.model, stabilizer=0.0), "stabilizer: expected a number > 0, got 0.0"),
     ],
 )
@@ -165,9 +166,42 @@ def test_wrong_settings_are_refused(made, message):
         made()
 
 
-def test_grad_cam_of_keyword_arguments_needs_an_extractor():
-    inputs = {"input": CNN.inputs}
-    with pytest.raises(UnsuitableError, match="GradCam: takes its inputs by position; give forward_arg_extractor="):
-        GradCam(CNN.model).attribute(inputs, 1)
-    found = GradCam(CNN.model, forward_arg_extractor=lambda b: b["input"]).attribute(inputs, 1)
-    assert torch.equal(found, GradCam(CNN.model).attribute(CNN.inputs, 1))
+TWO, TOKENS = CASES["two_inputs"](), CASES["tokens"]()
+
+
+@pytest.mark.parametrize(
+    ("explainer", "settings"),
+    [
+        (Gradient, {}),
+        (IntegratedGradients, {"n_steps": 3}),
+        (Occlusion, {}),
+        (GradCam, {}),
+        (GradCam, {"layer": "conv"}),
+        (LRPEpsilonPlus, {}),
+        (RandomMap, {}),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_keyword_arguments_in_any_order_are_the_positional_ones(explainer, settings):
+    image, table = TWO.inputs
+    made = explainer(TWO.model, **settings)
+    by_position = made.attribute((image, table), TWO.targets)
+    members = by_position if isinstance(by_position, tuple) else (by_position,)
+    by_keyword = made.attribute({"image": image, "table": table}, TWO.targets)
+    for one, other in zip(members, by_keyword if isinstance(by_keyword, tuple) else (by_keyword,), strict=True):
+        assert torch.equal(one, other)
+    assert made.cost({"table": table, "image": image}) == made.cost((image, table))
+    if not explainer.control and len(members) == 2:
+        turned = made.attribute({"table": table, "image": image}, TWO.targets)
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(turned[::-1], members, strict=True))
+
+
+@pytest.mark.parametrize("explainer", [Occlusion, RandomMap, InputOnly], ids=lambda e: e.__name__)
+def test_what_takes_no_gradient_takes_ids_by_keyword(explainer):
+    found = explainer(TOKENS.model).attribute({"ids": TOKENS.inputs}, TOKENS.targets)
+    assert torch.equal(found, explainer(TOKENS.model).attribute(TOKENS.inputs, TOKENS.targets))
+
+
+def test_a_gradient_of_ids_by_keyword_is_refused():
+    with pytest.raises(ArgumentError, match="for token ids, explain the embedding: layer='<name of the embedding>'"):
+        Gradient(TOKENS.model).attribute({"ids": TOKENS.inputs}, TOKENS.targets)

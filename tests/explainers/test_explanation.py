@@ -113,6 +113,15 @@ def test_a_plot_shows_the_first_maps(explained):
     assert [axes.get_title()[:2] for axes in figure.axes if axes.get_title().startswith("#")] == ["#0", "#1"]
 
 
+def test_what_the_caller_does_later_does_not_change_it():
+    x, targets = CASE.inputs.clone(), torch.tensor(CASE.targets)
+    explained = Gradient(CASE.model).explain(x, targets)
+    x.zero_()
+    targets.zero_()
+    assert torch.equal(explained.inputs[0], CASE.inputs)
+    assert explained.targets.tolist() == CASE.targets
+
+
 def test_nothing_can_be_changed(explained):
     with pytest.raises(dataclasses.FrozenInstanceError):
         explained.scores = None
