@@ -202,8 +202,8 @@ def report(work: Work, device: torch.device, repeats: int, argv: list[str]) -> N
             best[name] = min(seconds, best.get(name, seconds))
     memory = {name: _in_a_process(work.name, name, argv) for name in runs} if work.memory else {}
     default, fastest = next(iter(work.theirs)), min(work.theirs, key=lambda name: best[name])
-    print(f"\n{work.name}: {best[fastest] / best['ours']:.1f} times as fast as captum's fastest ({fastest}), ", end="")
-    print(f"{best[default] / best['ours']:.1f} times its {default}", end="")
+    print(f"\n{work.name}: {best[fastest] / best['ours']:.2f} times as fast as captum's fastest ({fastest}), ", end="")
+    print(f"{best[default] / best['ours']:.2f} times its {default}", end="")
     print(f"; goal {work.goal}" if work.goal else "")
     for name in runs:
         more = f"{memory[name]:9.0f} MiB" if memory else ""

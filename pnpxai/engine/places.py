@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pnpxai.engine.guard import eager, module_of
 from pnpxai.errors import ArgumentError, ConfinedError, did_you_mean
+from pnpxai.tensors import flat, own
 
-__all__ = ["Argument", "Place", "Side", "Site", "argument_names", "find_places"]
+__all__ = [
+    "Argument",
+    "Members",
+    "Place",
+    "Side",
+    "Site",
+    "argument_names",
+    "find_places",
+    "holders",
+    "members_of",
+]
 
 Side: TypeAlias = Literal["input", "output"]
+Members: TypeAlias = tuple[Tensor | None, ...]
+"""All that a place holds, in order: None, tensors of integers, and an empty one for each that is among the values."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +105,19 @@ def _hookable(module: nn.Module) -> nn.Module:
     if isinstance(module, torch.jit.ScriptModule):
         raise ConfinedError("layer: the inside of a scripted model cannot be seen; pass the original Python model")
     return module
+
+
+def members_of(structure: Any) -> Members:
+    """Return what a place holds, whose value is such a structure."""
+    if structure is None:
+        return (None,)
+    if isinstance(structure, (tuple, list)):
+        return tuple(member for part in structure for member in members_of(part))
+    return tuple(t.new_empty(0) if t.is_floating_point() else own(t) for t in flat(structure))
+
+
+def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
+    """Return the modules that hold one of the given ones, however deep inside."""
+    names = [name for name, module in model.named_modules(remove_duplicate=False) if module in modules]
+    above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
+    return {model, *(model.get_submodule(name) for name in above)}

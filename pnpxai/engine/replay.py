@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pnpxai.engine.operations import Operation, Operations
 from pnpxai.tensors import Tensors, flat, map_tensors, own
 
-__all__ = ["Recording", "recorded", "replayed"]
+__all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
 
 _Key = tuple[nn.Module, int]  # a module and the number of its call: one ReLU may run several times
 _Given = tuple[tuple[Any, ...], dict[str, Any]]
@@ -225,6 +225,19 @@ def replayed(recording: Recording, rows: Tensor) -> Iterator[_Given]:
 
     with _forwards([*dict.fromkeys(module for module, _ in recording.results)], call):
         yield filled(recording._arguments)
+
+
+def equal_up_to_rounding(found: Tensors, wanted: Tensors) -> bool:
+    """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
+
+    def equal(a: Tensor, b: Tensor) -> bool:
+        if a.shape != b.shape or not b.is_floating_point():
+            return torch.equal(a, b)
+        accuracy = max(1e-5, 4 * torch.finfo(b.dtype).eps)
+        scale = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
+        return torch.allclose(a, b, rtol=accuracy, atol=accuracy * scale, equal_nan=True)
+
+    return len(found) == len(wanted) and all(equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 _SHAPE = {"size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"}

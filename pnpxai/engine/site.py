@@ -12,8 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.guard import eager
-from pnpxai.engine.places import Argument, Place, Side, Site, argument_names, find_places
-from pnpxai.engine.replay import Recording, recorded, replayed
+from pnpxai.engine.places import (
+    Argument,
+    Members,
+    Place,
+    Side,
+    Site,
+    argument_names,
+    find_places,
+    holders,
+    members_of,
+)
+from pnpxai.engine.replay import Recording, equal_up_to_rounding, recorded, replayed
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, flat, map_tensors, own, take_rows
 
@@ -30,8 +40,6 @@ __all__ = [
     "find_places",
 ]
 
-Members: TypeAlias = tuple[Tensor | None, ...]
-"""All that a place holds, in order: None, tensors of integers, and an empty one for each that is among the values."""
 _Visit: TypeAlias = Callable[[int, Tensor], Tensor]
 _See: TypeAlias = Callable[[int, Members], None]
 
@@ -94,12 +102,11 @@ class AtSites:
             ShapeError: a value has another shape than what it stands in for.
         """
         *values, call = values_and_call
-        offsets = [sum(call.counts[:k]) for k in range(len(self.places))]
-        taken = [0] * len(self.places)
+        positions = [sum(call.counts[:k]) for k in range(len(self.places))]
 
         def replace(k: int, found: Tensor) -> Tensor:
-            value = values[offsets[k] + taken[k]]
-            taken[k] += 1
+            value = values[positions[k]]
+            positions[k] += 1
             if value.shape != found.shape:
                 raise ShapeError(f"{self.places[k]}: expected {tuple(found.shape)}, got {tuple(value.shape)}")
             return value.clone()
@@ -171,7 +178,7 @@ class AtSites:
         modules = [place.module for place in self.places if isinstance(place, Site)]
         if not sizes or len(modules) < len(self.places):
             return None
-        return Recording(size or max(sizes), _holders(self.model, modules))
+        return Recording(size or max(sizes), holders(self.model, modules))
 
     def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: Any) -> Call:
         """Return the call with its recording, if replaying gives the recorded output at once and twice the rows."""
@@ -196,7 +203,7 @@ class AtSites:
             _log.debug("replay failed: %s", problem)
             return False
         unharmed = call.recording.versions() == versions
-        return unharmed and _close(flat((once, double)), flat((output, take_rows(output, twice, size))))
+        return unharmed and equal_up_to_rounding(flat((once, double)), flat((output, take_rows(output, twice, size))))
 
     def run(
         self,
@@ -240,7 +247,7 @@ class AtSites:
                     recording.close()
                     stack.enter_context(recording.unseen())
                 if see is not None:
-                    see(k, _members(structure))
+                    see(k, members_of(structure))
                 exchanged = map_tensors(exchange, structure)
             if stop and all(reached):
                 raise _AllReached
@@ -275,34 +282,6 @@ class AtSites:
             elif position < len(args):
                 args[position] = at(k, args[position])
         return tuple(args), kwargs
-
-
-def _members(structure: Any) -> Members:
-    if structure is None:
-        return (None,)
-    if isinstance(structure, (tuple, list)):
-        return tuple(member for part in structure for member in _members(part))
-    return tuple(t.new_empty(0) if t.is_floating_point() else own(t) for t in flat(structure))
-
-
-def _holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
-    """Return the modules that hold one of the given ones, however deep inside."""
-    names = [name for name, module in model.named_modules(remove_duplicate=False) if module in modules]
-    above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
-    return {model, *(model.get_submodule(name) for name in above)}
-
-
-def _close(found: Tensors, wanted: Tensors) -> bool:
-    """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
-
-    def equal(a: Tensor, b: Tensor) -> bool:
-        if a.shape != b.shape or not b.is_floating_point():
-            return torch.equal(a, b)
-        accuracy = max(1e-5, 4 * torch.finfo(b.dtype).eps)
-        scale = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
-        return torch.allclose(a, b, rtol=accuracy, atol=accuracy * scale, equal_nan=True)
-
-    return len(found) == len(wanted) and all(equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 @contextlib.contextmanager

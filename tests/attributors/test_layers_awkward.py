@@ -1,0 +1,204 @@
+"""Values and gradients of layers where captum goes wrong, how they are run, and under noise."""
+
+from __future__ import annotations
+
+import captum.attr
+import pytest
+import torch
+from torch import nn
+
+import pnpxai.attributors
+from pnpxai.attributors import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel
+from pnpxai.attributors.noise import noisy_copies
+from pnpxai.engine.batching import Block
+from pnpxai.engine.seeds import Stream
+from pnpxai.errors import ArgumentError, NonFiniteError
+from pnpxai.testing.audit import audit
+from pnpxai.testing.subject import counted
+from pnpxai.testing.zoo import CASES
+from tests.attributors.at_layers import (
+    Pairs,
+    TimeFirst,
+    built,
+    drawn,
+    explain,
+    mended,
+)
+
+METHODS = ["LayerActivation", "LayerGradientXActivation"]
+
+
+@mended()
+@pytest.mark.parametrize("name", METHODS)
+def test_a_layer_that_runs_twice_is_refused(library, name):
+    it = CASES["skip_cnn"]()
+    given = {} if name == "LayerActivation" else {"target": 0}
+    with pytest.raises(ValueError, match="layer 'relu' runs more than once in a forward pass"):
+        explain(library, name, it.model, "relu", it.inputs, **given)
+
+
+@mended()
+@pytest.mark.parametrize("name", METHODS)
+def test_numbers_that_are_not_finite_are_refused(library, name):
+    it = CASES["mlp"]().copy()
+    it.inputs[1, 2] = float("nan")
+    given = {} if name == "LayerActivation" else {"target": 0}
+    with pytest.raises(NonFiniteError, match="inputs: expected finite numbers"):
+        explain(library, name, it.model, "first", it.inputs, **given)
+
+
+@mended()
+def test_a_result_holds_no_graph(library):
+    it = CASES["mlp"]()
+    found = explain(library, "LayerGradientXActivation", it.model, "first", it.inputs, target=0)
+    assert not found.requires_grad
+
+
+@mended()
+@pytest.mark.parametrize("name", METHODS)
+def test_a_model_in_train_mode_is_explained_in_eval_mode(library, name):
+    it = CASES["mlp"]()
+    model = nn.Sequential(nn.Dropout(0.5), it.model)
+    given = {} if name == "LayerActivation" else {"target": 0}
+    trained = explain(library, name, model.train(), "1.first", it.inputs, **given)
+    assert torch.equal(trained, explain(library, name, model.eval(), "1.first", it.inputs, **given))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", METHODS)
+def test_the_dtype_is_the_layers(name, dtype):
+    it = CASES["mlp"]().to(dtype)
+    given = {} if name == "LayerActivation" else {"target": 0}
+    assert explain(pnpxai.attributors, name, it.model, "first", it.inputs, **given).dtype == dtype
+
+
+def test_the_graph_is_kept_where_asked_for():
+    it = CASES["mlp"]().copy()
+    x = it.inputs.clone().requires_grad_()
+    found = LayerGradientXActivation(it.model, "first").attribute(x, it.targets, grad_kwargs={"create_graph": True})
+    (by_input,) = torch.autograd.grad(found.sum(), x)
+    near = x.detach().clone()
+    near[0, 1] += 1e-6
+    plain = LayerGradientXActivation(it.model, "first")
+    slope = (plain.attribute(near, it.targets) - plain.attribute(x, it.targets)).sum() / 1e-6
+    assert torch.allclose(slope, by_input[0, 1], atol=1e-5)
+
+
+def test_results_go_to_the_cpu_where_asked_for():
+    it = CASES["mlp"]()
+    saving = LayerGradientXActivation(it.model, "first", memory_efficient=True)
+    found = saving.attribute(it.inputs, it.targets)
+    assert found.device.type == "cpu"
+    assert torch.equal(found, LayerGradientXActivation(it.model, "first").attribute(it.inputs, it.targets))
+
+
+def test_nothing_behind_the_layer_runs_for_its_value():
+    it = CASES["cnn"]().copy()
+    rows = []
+    it.model[6].register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
+    LayerActivation(it.model, "0").attribute(it.inputs)
+    assert rows == [1]  # one example is run to the end, to see that the layer does not run again
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_cost_is_what_is_run(name, examples):
+    it = CASES["cnn"]().take(slice(0, examples))
+    method = getattr(pnpxai.attributors, name)(it.model, "0")
+    with counted(it.model) as counter:
+        method.attribute(it.inputs, **({} if name == "LayerActivation" else {"target": 0}))
+    assert method.cost(it.inputs) == counter.rows
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_is_left_behind(name):
+    it = CASES["skip_cnn"]().copy()
+    it.model.train()
+    given = {} if name == "LayerActivation" else {"target": 0}
+    with audit(it.model, it.inputs):
+        explain(pnpxai.attributors, name, it.model, "bn1", it.inputs, **given)
+    with audit(it.model, it.inputs), pytest.raises(ArgumentError):
+        explain(pnpxai.attributors, name, it.model, "relu", it.inputs, **given)
+
+
+def test_layers_may_be_named():
+    it = CASES["skip_cnn"]()
+    named = LayerActivation(it.model, ["stem.0", "head"]).attribute(it.inputs)
+    by_module = LayerActivation(it.model, [it.model.stem[0], it.model.head]).attribute(it.inputs)
+    assert all(map(torch.equal, named, by_module))
+    with pytest.raises(ArgumentError, match=r"no layer or forward argument 'steam'; did you mean 'stem'\?"):
+        LayerActivation(it.model, "steam").attribute(it.inputs)
+
+
+@pytest.mark.parametrize("layer", ["0", nn.Conv2d], ids=["name", "module"])
+@pytest.mark.parametrize("name", [*METHODS, "LayerIntegratedGradients", "LayerConductance", "LayerGradCam"])
+def test_a_data_parallel_model_is_explained_as_what_it_wraps(name, layer):
+    it = CASES["cnn"]()
+    given = {} if name == "LayerActivation" else {"target": it.targets}
+    of = getattr(pnpxai.attributors, name)
+    wrapped = of(nn.DataParallel(it.model), layer if layer == "0" else it.model[0], device_ids=[0])
+    found = wrapped.attribute(it.inputs, **given)
+    assert torch.equal(found, of(it.model, it.model[0]).attribute(it.inputs, **given))
+
+
+@mended()
+def test_a_value_that_is_infinite_is_refused(library):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mask = nn.Identity()
+
+        def forward(self, x):
+            return self.mask(x.masked_fill(x < 0, -torch.inf)).exp()
+
+    model, x = Masked(), torch.tensor([[1.0, -1.0]])
+    assert explain(pnpxai.attributors, "LayerActivation", model, "mask", x)[0, 1] == -torch.inf
+    with pytest.raises(ValueError, match="attributions: expected finite numbers"):
+        explain(library, "LayerGradientXActivation", model, "mask", x, target=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_public_facts_are_captums(name):
+    it = CASES["cnn"]()
+    ours, theirs = (getattr(library, name)(it.model, it.model[0]) for library in (pnpxai.attributors, captum.attr))
+    assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
+    assert ours.has_convergence_delta() == theirs.has_convergence_delta()
+    with pytest.raises(NotImplementedError, match=f"{name} has no attribute_future"):
+        ours.attribute_future()
+
+
+@pytest.mark.parametrize("name", ["LayerGradCam", "LayerGradientXActivation", "LayerActivation"])
+@pytest.mark.parametrize("rows", [1, 2, 256])
+def test_noise_is_averaged_at_a_layer(name, rows, monkeypatch):
+    it = CASES["cnn"]()
+    method = getattr(pnpxai.attributors, name)(it.model, "0")
+    given = {} if name == "LayerActivation" else {"target": it.targets}
+    copies = noisy_copies((it.inputs,), [0.3], Stream(5), Block(range(3), range(4)))[0].split(3)
+    expected = torch.stack([method.attribute(copy, **given) for copy in copies]).mean(0)
+    monkeypatch.setattr("pnpxai.engine.batching._CPU_ROWS", (rows, rows))
+    found = NoiseTunnel(method).attribute(it.inputs, nt_samples=4, stdevs=0.3, seed=5, **given)
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_noise_at_a_layer_with_several_tensors():
+    model, x = built(Pairs, more=True), drawn(4, 6)
+    method = LayerGradientXActivation(model, "both")
+    given = {"target": 1, "attribute_to_layer_input": True}
+    found = NoiseTunnel(method).attribute(x, nt_samples=3, stdevs=0.0, **given)
+    plain = method.attribute(x, **given)
+    assert found[2] is None
+    assert all(torch.allclose(a, b) for a, b in zip(found, plain, strict=True) if a is not None)
+
+
+def test_noise_needs_rows_that_are_the_copies():
+    method = LayerGradientXActivation(built(TimeFirst), "cell")
+    with pytest.raises(ArgumentError, match="expected a row for each of 6 noisy copies"):
+        NoiseTunnel(method).attribute(drawn(2, 5, 2), nt_samples=3, stdevs=0.1, target=0)
+
+
+def test_grad_cam_takes_what_autograd_takes():
+    it = CASES["cnn"]()
+    plain = LayerGradCam(it.model, "0").attribute(it.inputs, it.targets)
+    kept = LayerGradCam(it.model, "0").attribute(it.inputs, it.targets, grad_kwargs={"create_graph": True})
+    assert kept.requires_grad
+    assert torch.allclose(plain, kept.detach())
