@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pnpxai.testing.zoo import CASES
+from pnpxai.testing.architectures import ARCHITECTURES
 
 # the same examples everywhere, and no verdict by the clock
 hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, max_examples=50, database=None)
@@ -42,7 +42,7 @@ def _own_random_state():
 def _shared_cases():
     """Take from the zoo's shared inputs what a rival may have left on them."""
     yield
-    for make in CASES.values():
+    for make in ARCHITECTURES.values():
         for tensor in make().tensors if make.cache_info().currsize else ():
             tensor.requires_grad_(False)
             tensor.grad = None

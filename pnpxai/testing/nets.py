@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Perceptron", "SeriesNet", "SkipNet", "TokenNet", "TwoInputs", "VisionTransformer", "plain_convolutions"]
+__all__ = [
+    "Perceptron",
+    "Recurrent",
+    "SeriesNet",
+    "Siamese",
+    "SkipNet",
+    "TokenNet",
+    "TwoInputs",
+    "VisionTransformer",
+    "plain_convolutions",
+]
 
 
 class Perceptron(nn.Module):
@@ -66,6 +78,37 @@ class TwoInputs(nn.Module):
         """Return (examples, outputs)."""
         seen = torch.relu(self.conv(image)).flatten(1)
         return self.head(torch.cat([seen, torch.tanh(self.linear(table))], dim=1))
+
+
+class Siamese(nn.Module):
+    """Two pictures (examples, 1, 6, 6), seen by the same encoder, and compared by difference and product."""
+
+    def __init__(self, outputs: int = 4) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 6), nn.Tanh())
+        self.head = nn.Linear(12, outputs)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return (examples, outputs)."""
+        left, right = self.encoder(one), self.encoder(other)
+        return self.head(torch.cat([left - right, left * right], dim=1))
+
+
+class Recurrent(nn.Module):
+    """A recurrent network of two layers and two directions, and a head on the mean over time, on (examples, 6, 5).
+
+    Args:
+        build: ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``.
+    """
+
+    def __init__(self, build: Callable[..., nn.Module], outputs: int = 4) -> None:
+        super().__init__()
+        self.cells = build(5, 6, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(12, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (examples, outputs)."""
+        return self.head(self.cells(x)[0].mean(1))
 
 
 class TokenNet(nn.Module):

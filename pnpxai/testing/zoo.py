@@ -17,11 +17,25 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.guard import borrowed
+from pnpxai.engine.score import select_output
 from pnpxai.tensors import own
 from pnpxai.testing import nets
 from pnpxai.traits import Traits
 
-__all__ = ["CASES", "Case", "calibrated", "cnn", "mlp", "resnet18", "series", "skip_cnn", "tokens", "two_inputs", "vit"]
+__all__ = [
+    "CASES",
+    "Case",
+    "calibrated",
+    "cnn",
+    "drawn",
+    "mlp",
+    "resnet18",
+    "series",
+    "skip_cnn",
+    "tokens",
+    "two_inputs",
+    "vit",
+]
 
 LEAST_SCORE = 0.1
 """How far every score is from zero, and scores of one example from each other, at least."""
@@ -64,6 +78,11 @@ class Case:
         """For each example an output that is not its target."""
         return [(target + 1) % self.outputs for target in self.targets]
 
+    def scores(self, inputs: tuple[Tensor, ...] | None = None) -> Tensor:
+        """Return (examples,) the explained outputs, by default of the case's own inputs."""
+        outputs = _outputs(self.model, self.tensors if inputs is None else inputs)
+        return outputs[range(len(outputs)), self.targets]
+
     def with_inputs(self, change: Callable[[Tensor], Tensor]) -> Case:
         """Return the case with every input changed."""
         changed = tuple(change(tensor) for tensor in self.tensors)
@@ -93,6 +112,7 @@ def calibrated(
     examples: int = 3,
     seed: int = 0,
     layer: str | None = None,
+    centred: bool = False,
 ) -> Case:
     """Build a model, make it realistic, and choose examples on which all its outputs differ from zero and each other.
 
@@ -104,6 +124,8 @@ def calibrated(
         examples: how many are wanted.
         seed: fixes everything.
         layer: where gradients can be taken, if not at the inputs.
+        centred: scale the head by how much outputs differ between inputs, and draw its bias after that; for deep
+            networks, whose outputs else hardly do.
 
     Raises:
         ValueError: among many inputs there are not enough such examples.
@@ -115,9 +137,8 @@ def calibrated(
     generator = torch.Generator().manual_seed(seed)
     inputs = draw(64 * examples, generator)
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
-    _scale_head(model, tensors)
-    with borrowed(model, gradients=False):
-        outputs = model(*tensors)
+    _scale_head(model, tensors, centred, generator)
+    outputs = _outputs(model, tensors)
     rows = _distinct(outputs, examples)
     if len(rows) < examples:
         raise ValueError(f"{name}: only {len(rows)} of {len(outputs)} inputs can be told apart by their outputs")
@@ -140,14 +161,26 @@ def _roughen(model: nn.Module) -> None:
                 parameter.normal_(0, 0.2)
 
 
-def _scale_head(model: nn.Module, tensors: tuple[Tensor, ...]) -> None:
-    """Let the outputs have mean square one."""
-    head = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    with borrowed(model, gradients=False):
-        size = model(*tensors).square().mean().sqrt()
+def _scale_head(model: nn.Module, tensors: tuple[Tensor, ...], centred: bool, generator: torch.Generator) -> None:
+    """Let the outputs (or their differences between inputs) have mean square one."""
+    head, outputs = _head(model), _outputs(model, tensors)
+    mean = outputs.mean(0) if centred else torch.zeros_like(outputs[0])
+    size = (outputs - mean).square().mean().sqrt()
     with torch.no_grad():
-        head.weight /= size
-        head.bias /= size
+        for parameter in head.parameters():
+            parameter /= size
+        if centred and head.bias is not None:
+            noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+            head.bias.add_(noise - mean / size)
+
+
+def _head(model: nn.Module) -> nn.Linear:
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+
+
+def _outputs(model: nn.Module, tensors: tuple[Tensor, ...]) -> Tensor:
+    with borrowed(model, gradients=False):
+        return select_output(model(*tensors))
 
 
 def _distinct(outputs: Tensor, wanted: int) -> Tensor:
@@ -161,28 +194,29 @@ def _distinct(outputs: Tensor, wanted: int) -> Tensor:
     return torch.tensor(chosen, dtype=torch.long)
 
 
-def _normal(*shape: int) -> Callable[[int, torch.Generator], Tensor]:
+def drawn(*shape: int) -> Callable[[int, torch.Generator], Tensor]:
+    """Return a function that draws that many inputs of standard normal numbers."""
     return lambda size, generator: torch.randn(size, *shape, generator=generator, dtype=torch.float64)
 
 
 def mlp(examples: int = 3, seed: int = 0) -> Case:
     """Return a multi-layer perceptron on rows of a table."""
-    return calibrated("mlp", nets.Perceptron, _normal(6), Traits.table(), examples=examples, seed=seed)
+    return calibrated("mlp", nets.Perceptron, drawn(6), Traits.table(), examples=examples, seed=seed)
 
 
 def cnn(examples: int = 3, seed: int = 0) -> Case:
     """Return convolutions, max-pooling and a linear layer in a row."""
-    return calibrated("cnn", nets.plain_convolutions, _normal(2, 8, 8), Traits.image(), examples=examples, seed=seed)
+    return calibrated("cnn", nets.plain_convolutions, drawn(2, 8, 8), Traits.image(), examples=examples, seed=seed)
 
 
 def skip_cnn(examples: int = 3, seed: int = 0) -> Case:
     """Return a residual network with batch normalisation, a reused in-place ReLU and ``+=``."""
-    return calibrated("skip_cnn", nets.SkipNet, _normal(2, 8, 8), Traits.image(), examples=examples, seed=seed)
+    return calibrated("skip_cnn", nets.SkipNet, drawn(2, 8, 8), Traits.image(), examples=examples, seed=seed)
 
 
 def two_inputs(examples: int = 3, seed: int = 0) -> Case:
     """Return a network of a picture and a table."""
-    image, table = _normal(1, 6, 6), _normal(4)
+    image, table = drawn(1, 6, 6), drawn(4)
     return calibrated(
         "two_inputs",
         nets.TwoInputs,
@@ -208,12 +242,12 @@ def tokens(examples: int = 3, seed: int = 0) -> Case:
 
 def series(examples: int = 3, seed: int = 0) -> Case:
     """Return convolutions along time."""
-    return calibrated("series", nets.SeriesNet, _normal(2, 16), Traits.series(), examples=examples, seed=seed)
+    return calibrated("series", nets.SeriesNet, drawn(2, 16), Traits.series(), examples=examples, seed=seed)
 
 
 def vit(examples: int = 3, seed: int = 0) -> Case:
     """Return a small vision transformer."""
-    return calibrated("vit", nets.VisionTransformer, _normal(1, 8, 8), Traits.image(), examples=examples, seed=seed)
+    return calibrated("vit", nets.VisionTransformer, drawn(1, 8, 8), Traits.image(), examples=examples, seed=seed)
 
 
 def resnet18(examples: int = 2, seed: int = 0) -> Case:
@@ -223,7 +257,7 @@ def resnet18(examples: int = 2, seed: int = 0) -> Case:
     return calibrated(
         "resnet18",
         lambda: build(num_classes=5),
-        _normal(3, 32, 32),
+        drawn(3, 32, 32),
         Traits.image(),
         examples=examples,
         seed=seed,

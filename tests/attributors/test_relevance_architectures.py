@@ -15,15 +15,19 @@ from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
 from pnpxai.engine.site import find_places
 from pnpxai.errors import RuleError, SignatureError
+from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.zoo import CASES
-from tests.attributors.architectures import NAMES, case
 
 pytestmark = pytest.mark.usefixtures("double")
 
 
-@pytest.mark.parametrize("name", NAMES)
+ONE_INPUT = [name for name in ARCHITECTURES if name not in ("two_inputs", "siamese")]
+NO_RULE = pytest.mark.xfail(raises=RuleError, reason="no rule yet for the power in GPT-2's GELU")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=NO_RULE) if n == "gpt2" else n for n in ONE_INPUT])
 def test_it_conserves_on_what_people_use(name: str) -> None:
-    it = case(name)
+    it = ARCHITECTURES[name]()
     lrp = LRP(it.model)
     if it.layer is None:
         found = lrp.relevance(it.inputs, it.targets)
@@ -33,9 +37,7 @@ def test_it_conserves_on_what_people_use(name: str) -> None:
             score = Score.of(it.model, (it.inputs,), it.targets)
             found = lrp._propagated(score, (it.inputs,), find_places(it.model, it.layer), False)
         (relevance,) = found.attributions
-    with torch.no_grad():
-        wanted = it.model(it.inputs)[range(len(it)), it.targets]
-    assert torch.allclose(found.score, wanted)
+    assert torch.allclose(found.score, it.scores())
     assert (found.gap.abs() <= 1e-6 * found.score.abs()).all()
     assert (found.epsilon.abs() <= 1e-3 * found.score.abs()).all()
     assert relevance.abs().max() > 1e-4
@@ -45,7 +47,7 @@ def test_it_conserves_on_what_people_use(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "torchvision_vit", "resnet18"])
 def test_sinks_belong_to_their_examples(name: str) -> None:
-    it = case(name)
+    it = ARCHITECTURES[name]()
     whole = LRP(it.model).relevance(it.inputs, it.targets)
     for k in range(len(it)):
         alone = LRP(it.model).relevance(it.inputs[k : k + 1], it.targets[k])

@@ -6,23 +6,25 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai.engine.score import select_output
 from pnpxai.testing import zoo
+from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.audit import audit
 from pnpxai.testing.nets import SkipNet
 from pnpxai.testing.zoo import CASES, LEAST_DIFFERENCE, LEAST_SCORE, calibrated
 from pnpxai.traits import Traits
 
-every_case = pytest.mark.parametrize("name", CASES)
+every_case = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 def _outputs(case):
     with torch.no_grad():
-        return case.model(*case.tensors)
+        return select_output(case.model(*case.tensors))
 
 
 @every_case
 def test_outputs_differ_from_zero_between_inputs_and_between_targets(name):
-    case = CASES[name]()
+    case = ARCHITECTURES[name]()
     outputs = _outputs(case)
     assert outputs.shape == (len(case), case.outputs)
     assert outputs.dtype == torch.float64
@@ -35,7 +37,7 @@ def test_outputs_differ_from_zero_between_inputs_and_between_targets(name):
 
 @every_case
 def test_nothing_is_as_it_was_freshly_built(name):
-    case = CASES[name]()
+    case = ARCHITECTURES[name]()
     assert not any(module.training for module in case.model.modules())
     for module in case.model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -58,7 +60,7 @@ def test_a_case_is_fixed_by_its_seed_and_uses_no_global_state(name):
 
 @every_case
 def test_targets_and_other_targets_differ(name):
-    case = CASES[name]()
+    case = ARCHITECTURES[name]()
     assert all(0 <= t < case.outputs for t in case.targets + case.other_targets)
     assert all(a != b for a, b in zip(case.targets, case.other_targets, strict=True))
 
@@ -85,4 +87,4 @@ def test_a_model_without_an_answer_cannot_be_calibrated():
             return self.head(torch.ones(len(x), 6, dtype=x.dtype))
 
     with pytest.raises(ValueError, match="constant: only 1 of 192 inputs can be told apart|constant: only 0"):
-        calibrated("constant", Constant, zoo._normal(2, 8, 8), Traits.image())
+        calibrated("constant", Constant, zoo.drawn(2, 8, 8), Traits.image())
