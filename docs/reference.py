@@ -118,7 +118,10 @@ def _settings(cls: type[Declared]) -> list[tuple[str, str, str, str]]:
             break
         for node, meaning in _annotated(base):
             name = ast.unparse(node.target)
-            if "ClassVar" in ast.unparse(node.annotation) or name in found:
+            if "ClassVar" in ast.unparse(node.annotation):
+                continue
+            if name in found:  # named again for its place in the signature: the meaning stands where it was declared
+                found[name] = (*found[name][:3], found[name][3] or meaning)
                 continue
             value = defaults.get(name, node.value)
             default = "required" if value is None and name not in defaults and node.value is None else _default(value)

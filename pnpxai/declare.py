@@ -146,7 +146,9 @@ class Declared:
                 if choice.options:
                     found[name] = (list, {"choices": list(choice.options)})
                 else:
-                    suitable = [c for c in every(field.type) if traits is None or c.suits(traits)]
+                    # what cannot be made without data (a background, a vocabulary) is not searched
+                    ready = [c for c in every(field.type) if not any(f.required for f in c._fields.values())]
+                    suitable = [c for c in ready if traits is None or c.suits(traits)]
                     found[name] = (field.type, {"choices": [c.name for c in suitable]})
         return found
 

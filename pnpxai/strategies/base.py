@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 from torch import Tensor
 
 from pnpxai.declare import Declared
+from pnpxai.errors import ArgumentError
 from pnpxai.registry import by_name
 from pnpxai.traits import Traits
 
-__all__ = ["Strategy"]
+__all__ = ["Strategy", "for_each"]
+
+S = TypeVar("S", bound="Strategy")
 
 
 class Strategy(Declared, abstract=True):
@@ -36,3 +40,19 @@ class Strategy(Declared, abstract=True):
             ArgumentError: no strategy of this kind is called so.
         """
         return by_name(cls, value, cls.__name__)() if isinstance(value, str) else value
+
+
+def for_each(strategy: S, inputs: Sequence[Tensor]) -> tuple[S, ...]:
+    """Return the strategy of each input: the same for all, or one each (``EachBaseline``, ``EachMask``).
+
+    Raises:
+        ArgumentError: there are not as many strategies as inputs.
+    """
+    strategies = getattr(strategy, "strategies", None)
+    if strategies is None:
+        return (strategy,) * len(inputs)
+    if len(strategies) != len(inputs):
+        raise ArgumentError(
+            f"{type(strategy).__name__}: expected a strategy for each of {len(inputs)} inputs, got {len(strategies)}"
+        )
+    return strategies

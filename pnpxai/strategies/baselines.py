@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.declare import Range
@@ -13,7 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.strategies.base import Strategy
 from pnpxai.traits import Traits
 
-__all__ = ["Baseline", "GaussianBlur", "Mean", "Zeros"]
+__all__ = ["Baseline", "EachBaseline", "GaussianBlur", "Invert", "LocalMean", "Mean", "Zeros", "refuse_ids"]
 
 
 class Baseline(Strategy, abstract=True):
@@ -36,16 +37,60 @@ class Zeros(Baseline):
 
 
 class Mean(Baseline):
-    """Each example's mean over its positions, per channel where there are channels."""
+    """Each example's mean: over its positions, per channel where there are channels; or over its channels."""
 
     name: ClassVar[str] = "mean"
+    over: Literal["positions", "channels"] = "positions"
+    """The axes averaged over: all but examples and channels (the second axis), or the channels, which leaves shapes."""
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the means, expanded to the shape of ``values``."""
+        refuse_ids(self, values)
         if values.ndim == 1:  # a single number is its own mean
             return values.clone()
-        axes = tuple(range(2, values.ndim)) or (1,)
+        axes = (1,) if self.over == "channels" else tuple(range(2, values.ndim)) or (1,)
         return values.mean(axes, keepdim=True).expand_as(values).contiguous()
+
+
+Level = Annotated[
+    float | tuple[float, ...] | None, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
+
+
+class Invert(Baseline):
+    """A picture's negative, low + high - x: dark becomes bright, shapes stay."""
+
+    name: ClassVar[str] = "invert"
+    low: Level = None
+    """The lowest value that a picture can have, or one for each channel; by default each example's own, per channel."""
+    high: Level = None
+    """The highest."""
+
+    def check(self) -> None:
+        """Refuse one end alone."""
+        if (self.low is None) != (self.high is None):
+            raise ArgumentError(f"Invert: low, high: expected both or neither, got {self.low!r} and {self.high!r}")
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """A negative is one of a picture."""
+        return traits.modality == "image"
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the negatives of pictures (examples, channels, ...)."""
+        refuse_ids(self, values)
+        return self._end("low", values) + self._end("high", values) - values
+
+    def _end(self, which: str, values: Tensor) -> Tensor:
+        given = getattr(self, which)
+        if given is None:
+            axes = tuple(range(2, values.ndim))
+            found = values.amin if which == "low" else values.amax
+            return found(axes, keepdim=True) if axes else values
+        level = torch.as_tensor(given, dtype=values.dtype, device=values.device)
+        if level.ndim and (values.ndim < 2 or len(level) != values.shape[1]):
+            raise ArgumentError(f"Invert: {which}: expected one number or one per channel, got {given!r}")
+        return level.reshape(-1, *[1] * (values.ndim - 2)) if level.ndim else level
 
 
 class GaussianBlur(Baseline):
@@ -80,9 +125,71 @@ class GaussianBlur(Baseline):
             raise ArgumentError(
                 f"GaussianBlur: expected pictures (examples, channels, y, x), got {values.ndim} dimensions"
             )
+        refuse_ids(self, values)
         # the border is reflected, which needs a kernel of less than twice the side
         size = [
             min(width, 2 * side - 1)
             for width, side in ((self.kernel_size_x, values.shape[3]), (self.kernel_size_y, values.shape[2]))
         ]
         return gaussian_blur(values, size, [self.sigma_x, self.sigma_y])
+
+
+class LocalMean(Baseline):
+    """A moving average along time: what is slow stays, what is sudden goes."""
+
+    name: ClassVar[str] = "local_mean"
+    size: Annotated[int, Ge(1), Range(3, 31, step=2)] = 9
+    """Number of time steps averaged around each, an odd number; fewer where the series ends."""
+    dim: int = -1
+    """The axis of time."""
+
+    def check(self) -> None:
+        """Refuse even sizes, which would shift the series."""
+        if self.size % 2 == 0:
+            raise ArgumentError(f"LocalMean: size: expected an odd number, got {self.size}")
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """Only a series has time."""
+        return traits.modality == "series"
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the averages."""
+        refuse_ids(self, values)
+        if values.ndim == 1:
+            return values.clone()
+        time = values.movedim(self.dim, -1)
+        flat = time.reshape(-1, 1, time.shape[-1])
+        averaged = torch.nn.functional.avg_pool1d(
+            flat, self.size, stride=1, padding=self.size // 2, count_include_pad=False
+        )
+        return averaged.reshape(time.shape).movedim(-1, self.dim).contiguous()
+
+
+def _strategies(given: Any) -> Any:
+    return tuple(map(Baseline.from_name, given)) if isinstance(given, (tuple, list)) else given
+
+
+class EachBaseline(Baseline):
+    """A baseline of its own for each input of a model."""
+
+    name: ClassVar[str] = "each"
+    strategies: Annotated[tuple[Baseline, ...], BeforeValidator(_strategies)]
+    """One for each input, by name or as objects."""
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the baseline of a model's only input."""
+        return self.strategies[0](values)
+
+
+def refuse_ids(strategy: Strategy, values: Tensor) -> None:
+    """Refuse ids, which a strategy for numbers would turn into others.
+
+    Raises:
+        ArgumentError: the values are whole numbers.
+    """
+    if not values.is_floating_point():
+        raise ArgumentError(
+            f"{type(strategy).__name__}: expected floating point numbers, got {values.dtype}; "
+            "of ids, take baseline_fn='token' or explain the embedding (layer=)"
+        )

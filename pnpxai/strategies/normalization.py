@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.strategies.base import Strategy
 
-__all__ = ["MaxAbs", "MinMax", "NoNormalization", "Normalization"]
+__all__ = ["MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust"]
 
 
 class Normalization(Strategy, abstract=True):
@@ -37,6 +37,24 @@ class MaxAbs(Normalization):
         return _over(values, _along(_each(values).abs().amax(1), values))
 
 
+class Robust(Normalization):
+    """By median and interquartile range, which a few extreme values do not move; zero is the median.
+
+    Where more than half of a map is one value, so that there is no such range, by the largest distance from it.
+    """
+
+    name: ClassVar[str] = "robust"
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return (a - median) / (third quartile - first quartile)."""
+        each = _each(values).sort(1).values
+        first, median, third = (_quantile(each, share) for share in (0.25, 0.5, 0.75))
+        centred = values - _along(median, values)
+        spread = third - first
+        spread = torch.where(spread > 0, spread, _each(centred).abs().amax(1))
+        return _over(centred, _along(spread, values))
+
+
 class NoNormalization(Normalization):
     """As they are."""
 
@@ -50,6 +68,14 @@ class NoNormalization(Normalization):
 def _each(values: Tensor) -> Tensor:
     """Return (examples, numbers)."""
     return values.reshape(values.shape[0], -1)
+
+
+def _quantile(ascending: Tensor, share: float) -> Tensor:
+    """Return (examples,) quantiles, between two numbers in proportion (``torch.quantile`` refuses large maps)."""
+    place = share * (ascending.shape[1] - 1)
+    low = int(place)
+    high = min(low + 1, ascending.shape[1] - 1)
+    return torch.lerp(ascending[:, low], ascending[:, high], place - low)
 
 
 def _along(numbers: Tensor, values: Tensor) -> Tensor:

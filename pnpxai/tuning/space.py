@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import optuna
@@ -26,10 +27,17 @@ def suggest(trial: optuna.Trial, value: D, prefix: str, traits: Traits | None = 
     Raises:
         ArgumentError: the suggested settings are not legal together.
     """
-    return value.replace(**{name: _one(trial, f"{prefix}.{name}", e, traits) for name, e in _entries(value, traits)})
+    return value.replace(
+        **{
+            name: _one(trial, f"{prefix}.{name}", entry, getattr(value, name), traits)
+            for name, entry in _entries(value, traits)
+        }
+    )
 
 
-def _one(trial: optuna.Trial, name: str, entry: tuple[type, dict[str, Any]], traits: Traits | None) -> Any:
+def _one(
+    trial: optuna.Trial, name: str, entry: tuple[type, dict[str, Any]], present: Any, traits: Traits | None
+) -> Any:
     kind, options = entry
     if kind is float:
         return trial.suggest_float(name, **options)
@@ -38,7 +46,9 @@ def _one(trial: optuna.Trial, name: str, entry: tuple[type, dict[str, Any]], tra
     if kind is list:
         return trial.suggest_categorical(name, options["choices"])
     chosen = trial.suggest_categorical(f"{name}.method", options["choices"])
-    return suggest(trial, by_name(kind, chosen, name)(), name, traits)
+    # what is not searched (the id of a mask token) stays as it was given
+    start = present if getattr(present, "name", None) == chosen else by_name(kind, chosen, name)()
+    return suggest(trial, start, name, traits)
 
 
 def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, Any]:
@@ -86,4 +96,19 @@ def size(value: Declared, traits: Traits | None = None) -> float:
 
 
 def _entries(value: Declared, traits: Traits | None) -> Iterator[tuple[str, tuple[type, dict[str, Any]]]]:
-    return iter(value.get_tunables(traits).items())
+    """Yield what is searched; a strategy that holds data (a background) is not, as none could take its place."""
+    for name, entry in _tunables(value, traits).items():
+        if not any(field.required for field in getattr(getattr(value, name), "_fields", {}).values()):
+            yield name, entry
+
+
+def _tunables(value: Declared, traits: Traits | None) -> dict[str, tuple[type, dict[str, Any]]]:
+    """Return the tunables; where ids are explained at their embedding, what suits either of them suits."""
+    found = value.get_tunables(traits)
+    at_embedding = getattr(value, "needs_gradient", False) or getattr(value, "layer", None) is not None
+    if traits is None or not traits.discrete or not at_embedding:
+        return found
+    for name, (kind, options) in value.get_tunables(replace(traits, discrete=False)).items():
+        if kind is not list and "choices" in options:
+            found[name] = (kind, {"choices": sorted({*found[name][1]["choices"], *options["choices"]})})
+    return found

@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.registry import every
-from pnpxai.strategies.base import Strategy
-from pnpxai.strategies.baselines import Baseline
-from pnpxai.strategies.feature_masks import FeatureMask
+from pnpxai.strategies.base import Strategy, for_each
+from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
+from pnpxai.strategies.drawn_baselines import Background, ClassConditional
+from pnpxai.strategies.feature_masks import Columns, EachMask, FeatureMask, Given, Words
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.strategies.pooling import Pooling
+from pnpxai.strategies.superpixels import Superpixels
+from pnpxai.strategies.token_baselines import OneToken
 from pnpxai.testing.audit import audit
 from pnpxai.testing.declarations import check_defaults, check_round_trip, check_signature, check_unknown_setting
 from pnpxai.traits import Traits
@@ -19,10 +23,36 @@ from pnpxai.traits import Traits
 KINDS = (Baseline, FeatureMask, Normalization, Pooling)
 STRATEGIES = [strategy for kind in KINDS for strategy in every(kind, within="pnpxai.")]
 IMAGES = torch.randn(3, 2, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+ROWS = torch.randn(4, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+IDS = torch.tensor([[1, 2, 3, 0], [4, 4, 1, 2], [0, 1, 0, 3]])
+
+MADE_OF = {
+    Background: {"examples": IMAGES.flip(0) + 1},
+    ClassConditional: {"examples": ROWS, "labels": torch.tensor([0, 1, 1, 2])},
+    Columns: {"groups": ((0, 2), (5, 4, 6))},
+    Words: {"continues": torch.tensor([False, True, False, True, False])},
+    Given: {"ids": torch.arange(30).reshape(1, 6, 5) // 4 * 3 + 2},
+    EachBaseline: {"strategies": ("mean",)},
+    EachMask: {"strategies": ("positions",)},
+}
+"""What those are given that hold data."""
+OF_ROWS, OF_IDS = (ClassConditional, Columns), (OneToken, Words)
 
 
-def _values(strategy):
-    return IMAGES[:, 0] if issubclass(strategy, FeatureMask) else IMAGES
+def made(strategy):
+    return strategy(**MADE_OF.get(strategy, {}))
+
+
+def values_of(strategy):
+    if issubclass(strategy, OF_IDS):
+        return IDS
+    return ROWS[:3] if issubclass(strategy, OF_ROWS) else IMAGES
+
+
+def called(strategy, values):
+    if issubclass(strategy, FeatureMask) and values.ndim > 2:
+        return made(strategy)(values, 1)
+    return made(strategy)(values)
 
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
@@ -34,34 +64,39 @@ def test_no_kind_is_forgotten():
 
 @every_strategy
 def test_declaration(strategy):
-    check_round_trip(strategy())
+    check_round_trip(made(strategy))
     check_defaults(strategy)
     check_signature(strategy)
-    check_unknown_setting(strategy)
+    check_unknown_setting(strategy, **MADE_OF.get(strategy, {}))
 
 
 @every_strategy
 def test_it_is_found_by_its_name(strategy):
     kind = next(kind for kind in KINDS if issubclass(strategy, kind))
+    assert kind.from_name(7) == 7
+    if strategy in MADE_OF:
+        with pytest.raises(ArgumentError, match=f"{strategy.__name__}: '{next(iter(MADE_OF[strategy]))}' is required"):
+            kind.from_name(strategy.name)
+        return
     assert kind.from_name(strategy.name) == strategy()
     assert kind.from_name(strategy.__name__) == strategy()
-    assert kind.from_name(7) == 7
 
 
 @every_strategy
 def test_it_edits_nothing_and_repeats(strategy):
-    values = _values(strategy).clone()
+    values = values_of(strategy).clone()
     with audit(None, values):
-        first, second = strategy()(values), strategy()(values)
+        first, second = called(strategy, values), called(strategy, values)
     assert torch.equal(first, second)
+    assert first.untyped_storage().data_ptr() != values.untyped_storage().data_ptr() or first is values
 
 
 @every_strategy
 def test_an_example_alone_is_as_in_a_batch(strategy):
-    values = _values(strategy)
-    together = strategy()(values)
+    values = values_of(strategy)
+    together = called(strategy, values)
     for k in range(len(values)):
-        alone = strategy()(values[k : k + 1])
+        alone = called(strategy, values[k : k + 1])
         row = together[k : k + 1] if len(together) == len(values) else together
         assert torch.allclose(alone, row, atol=1e-12)
 
@@ -69,8 +104,9 @@ def test_an_example_alone_is_as_in_a_batch(strategy):
 @every_strategy
 def test_a_single_number_per_example_is_legal(strategy):
     values = torch.tensor([1.0, 2.0, 4.0])
-    if issubclass(strategy, Pooling) or strategy.__name__ == "GaussianBlur":
+    if issubclass(strategy, (Pooling, Superpixels)) or strategy in MADE_OF or strategy.__name__ == "GaussianBlur":
         return
+    values = values.long() if issubclass(strategy, OneToken) else values
     together = strategy()(values)
     assert together.shape[-1] in (1, 3) or together.shape == values.shape
     for k in range(3):
@@ -78,19 +114,47 @@ def test_a_single_number_per_example_is_legal(strategy):
         assert torch.equal(alone, together[k : k + 1] if len(together) == 3 else together)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
 @every_strategy
 def test_numbers_keep_their_dtype(strategy, dtype):
-    result = strategy()(_values(strategy).to(dtype))
-    assert result.dtype == (torch.int64 if issubclass(strategy, FeatureMask) else dtype)
+    values = values_of(strategy)
+    values = values.to(dtype) if values.is_floating_point() else values
+    result = called(strategy, values)
+    assert result.dtype == (torch.int64 if issubclass(strategy, FeatureMask) else values.dtype)
+
+
+@every_strategy
+def test_a_baseline_is_shaped_like_the_input(strategy):
+    if issubclass(strategy, Baseline):
+        values = values_of(strategy)
+        assert called(strategy, values).shape == values.shape
 
 
 @pytest.mark.parametrize("traits", [Traits.image(), Traits.series(), Traits.table(), Traits.series(None)], ids=repr)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_something_of_every_kind_suits_any_numbers(kind, traits):
-    assert any(strategy.suits(traits) for strategy in every(kind, within="pnpxai."))
+    assert any(strategy.suits(traits) for strategy in every(kind, within="pnpxai.") if strategy not in MADE_OF)
+
+
+@pytest.mark.parametrize("traits", [None, Traits.image(), Traits.text()], ids=str)
+def test_what_holds_data_is_not_searched(traits):
+    found = KernelShap.get_tunables(traits)
+    searched = {name for field in ("baseline_fn", "feature_mask_fn") for name in found[field][1]["choices"]}
+    assert not searched & {strategy.name for strategy in MADE_OF}
+    assert "auto" in searched
 
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ArgumentError, match=r"Baseline: no baseline 'gauss_blur'; did you mean 'gaussian_blur'\?"):
         Baseline.from_name("gauss_blur")
+
+
+def test_several_inputs_have_one_strategy_or_one_each():
+    two = (IMAGES, IDS)
+    assert for_each(Zeros(), two) == (Zeros(), Zeros())
+    each = EachBaseline(("mean", "token"))
+    assert [fn.name for fn in for_each(each, two)] == ["mean", "token"]
+    with pytest.raises(ArgumentError, match="EachBaseline: expected a strategy for each of 1 inputs, got 2"):
+        for_each(each, two[:1])
+    with pytest.raises(ArgumentError, match="Baseline: no baseline 'positions'"):
+        EachBaseline(("positions",))

@@ -2,13 +2,18 @@
 
 import optuna
 import pytest
+import torch
 
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.registry import every
+from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.strategies.normalization import Normalization
 from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.strategies.token_baselines import Token
 from pnpxai.traits import Traits
 from pnpxai.tuning.space import contained, parameters, size, suggest
 from tests.small import Bright
@@ -68,5 +73,30 @@ def test_settings_off_the_grid_are_noticed() -> None:
 def test_the_number_of_configurations_is_counted() -> None:
     net = Bright()
     assert size(SmoothGrad(net)) == 19 * 10
-    assert size(PostProcessor(), Traits.table()) == 3
+    assert size(PostProcessor(), Traits.table()) == len(every(Normalization, within="pnpxai."))
     assert size(Occlusion(net), Traits.table()) == 3 * 3 * 2
+
+
+def test_what_a_strategy_is_given_and_not_searched_stays() -> None:
+    start = KernelShap(Bright(), baseline_fn=Token(103))
+    fixed = parameters(start, "explainer", Traits.text())
+    assert fixed["explainer.baseline_fn.method"] == "token"
+    assert suggest(optuna.trial.FixedTrial(fixed), start, "explainer", Traits.text()) == start  # type: ignore[arg-type]
+
+
+def test_a_strategy_that_holds_data_is_kept() -> None:
+    start = KernelShap(Bright(), baseline_fn=Background(torch.zeros(2, 4)))
+    assert contained(start, Traits.table())
+    fixed = parameters(start, "explainer", Traits.table())
+    assert "explainer.baseline_fn.method" not in fixed
+    assert suggest(optuna.trial.FixedTrial(fixed), start, "explainer", Traits.table()) == start  # type: ignore[arg-type]
+
+
+def test_of_text_the_baselines_of_ids_and_at_the_embedding_of_embeddings_are_searched() -> None:
+    def choices(explainer: Explainer) -> set[str]:
+        trial = optuna.create_study().ask()
+        suggest(trial, explainer, "explainer", Traits.text())
+        return set(trial.distributions["explainer.baseline_fn.method"].choices)  # type: ignore[attr-defined]
+
+    assert choices(KernelShap(Bright())) == {"token", "pad"}
+    assert choices(IntegratedGradients(Bright())) == {"token", "pad", "mean", "mean_embedding", "zeros"}

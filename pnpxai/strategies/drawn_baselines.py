@@ -1,0 +1,133 @@
+"""Baselines that come from other examples, or from chance. Each example's draw depends on its content and a seed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from pnpxai.engine.keys import example_keys
+from pnpxai.engine.seeds import Stream
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.strategies.baselines import Baseline, refuse_ids
+from pnpxai.traits import Traits
+
+__all__ = ["Background", "ClassConditional", "Uniform"]
+
+
+class Uniform(Baseline):
+    """Independent numbers, uniform over each example's range, per channel where there are channels."""
+
+    name: ClassVar[str] = "uniform"
+    seed: Annotated[int, Ge(0)] = 0
+    """Fixes the numbers."""
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """Noise is without evidence where evidence is a pattern: in pictures and series."""
+        return traits.modality in ("image", "series")
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the noise."""
+        refuse_ids(self, values)
+        if values.ndim == 1:
+            return values.clone()
+        axes = tuple(range(2, values.ndim)) or (1,)
+        low, high = values.amin(axes, keepdim=True), values.amax(axes, keepdim=True)
+        return low + (high - low) * _draws(self.seed, values).uniform(values, "uniform")
+
+
+class Background(Baseline):
+    """An example drawn from a background, such as some of the training data."""
+
+    name: ClassVar[str] = "background"
+    examples: Tensor
+    """What is drawn from: (rows, ...), each row like an example."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Fixes which row goes with which example."""
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """Rows of any data can be drawn, ids too."""
+        return True
+
+    def check(self) -> None:
+        """Refuse a background without rows."""
+        _check_rows(self, self.examples)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return a row for each example."""
+        rows = _fitting(self, self.examples, values)
+        picks = [int(torch.randint(len(rows), (1,), generator=g)) for g in _draws(self.seed, values).generators("row")]
+        return rows[picks]
+
+
+class ClassConditional(Baseline):
+    """The mean of another class of a background with labels: what an example would be if it were one of those.
+
+    An example's own class is the one whose mean is nearest, in units of each value's standard deviation.
+    """
+
+    name: ClassVar[str] = "class_conditional"
+    examples: Tensor
+    """The background: (rows, ...), each row like an example."""
+    labels: Tensor
+    """The class of each row."""
+    label: int | None = None
+    """The class whose mean is taken; by default the one nearest to the example after its own."""
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """The columns of a table mean the same in every row, so that they have means."""
+        return traits.modality == "table"
+
+    def check(self) -> None:
+        """Refuse labels that do not go with the examples."""
+        _check_rows(self, self.examples)
+        refuse_ids(self, self.examples)
+        if self.labels.shape != self.examples.shape[:1] or self.labels.is_floating_point():
+            raise ArgumentError(
+                f"ClassConditional: labels: expected {len(self.examples)} whole numbers, got {self.labels.dtype} of "
+                f"shape {tuple(self.labels.shape)}"
+            )
+        classes = self.labels.unique().tolist()
+        if self.label is not None and self.label not in classes:
+            raise ArgumentError(f"ClassConditional: label: expected one of {classes}, got {self.label}")
+        if len(classes) < 2:
+            raise ArgumentError(f"ClassConditional: labels: expected at least two classes, got {classes}")
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return a class's mean for each example."""
+        refuse_ids(self, values)
+        rows = _fitting(self, self.examples, values).to(torch.float64)
+        labels = self.labels.to(values.device)
+        means = torch.stack([rows[labels == c].mean(0) for c in labels.unique()])
+        if self.label is not None:
+            means = rows[labels == self.label].mean(0, keepdim=True)
+            return means.to(values.dtype).expand_as(values).contiguous()
+        scale = rows.std(0).clamp_min(torch.finfo(torch.float32).tiny)
+        away = ((values.to(torch.float64)[:, None] - means) / scale).flatten(2).square().sum(2)
+        return means[away.sort(dim=1, stable=True).indices[:, 1]].to(values.dtype)
+
+
+def _draws(seed: int, values: Tensor) -> Stream:
+    return Stream(seed, example_keys((values,)))
+
+
+def _check_rows(strategy: Baseline, examples: Tensor) -> None:
+    if not examples.ndim or not len(examples):
+        raise ArgumentError(
+            f"{type(strategy).__name__}: examples: expected at least one row, got a tensor of shape "
+            f"{tuple(examples.shape)}"
+        )
+
+
+def _fitting(strategy: Baseline, examples: Tensor, values: Tensor) -> Tensor:
+    if examples.shape[1:] != values.shape[1:]:
+        raise ShapeError(
+            f"{type(strategy).__name__}: examples: expected rows of shape {tuple(values.shape[1:])}, as the inputs "
+            f"have, got {tuple(examples.shape[1:])}"
+        )
+    return examples.detach().to(values.device, values.dtype)
