@@ -1,0 +1,66 @@
+"""What explainers share that see a model through what it makes of perturbed inputs alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from torch import Tensor, nn
+
+from pnpxai.attributors.base import FromInputs
+from pnpxai.declare import Choice
+from pnpxai.engine.site import Site, find_places
+from pnpxai.explainers.base import Explainer, baselines_by
+from pnpxai.strategies.base import for_each
+from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
+from pnpxai.tensors import Tensors, own
+
+__all__ = ["GroupedPerturbation", "Perturbation"]
+
+
+class Perturbation(Explainer, abstract=True):
+    """Parts of the input are replaced by a baseline. Nothing is differentiated: any model and ids will do."""
+
+    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    """What stands in for what is absent; of token ids, zero is a token too: give ``Token(mask_token_id)``."""
+    channel_dim: int | None = None
+    """The axis whose entries are present or absent together; by default the second of pictures and series, and the last
+    of a layer's tokens (examples, tokens, features)."""
+
+    needs_gradient: ClassVar[bool] = False
+    repeated: ClassVar[bool] = True
+
+    def channel_axes(self, inputs: Tensors) -> tuple[int | None, ...]:
+        """Return the axis of channels of each input (or value of the layer), None where it has none."""
+        tokens = self.channel_dim is None and self.layer is not None and _hold_tokens(self.model, self.layer)
+        return tuple(
+            channel_axis(x, (-1 if x.ndim == 3 and tokens else 1) if self.channel_dim is None else self.channel_dim)
+            for x in inputs
+        )
+
+
+class GroupedPerturbation(Perturbation, abstract=True):
+    """The inputs' positions are grouped into features, which are present or absent as a whole."""
+
+    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]  # named again for its place
+    feature_mask_fn: Annotated[FeatureMask, Choice()] = "auto"  # type: ignore[assignment]
+    """What is present or absent together. All elements of a feature get its value."""
+
+    def game(self) -> dict[str, Any]:
+        """Return what stands in and what counts as one feature, as settings of a backend."""
+        return {"baselines": baselines_by(self.baseline_fn), "feature_mask": FromInputs(self._masks)}
+
+    def _masks(self, inputs: Tensors) -> Tensors:
+        masks: list[Tensor] = []
+        count = 0
+        for fn, x, axis in zip(for_each(self.feature_mask_fn, inputs), inputs, self.channel_axes(inputs), strict=True):
+            ids = fn(own(x), axis) + count  # features of different inputs are different ones
+            count = int(ids.max()) + 1
+            masks.append(ids if axis is None else ids.unsqueeze(axis))
+        return tuple(masks)
+
+
+def _hold_tokens(model: Any, layer: Any) -> bool:
+    """Tell whether the layers' values of three dimensions are tokens, not a convolved series."""
+    sites = [place for place in find_places(model, layer) if isinstance(place, Site)]
+    return bool(sites) and not any(isinstance(site.module, nn.modules.conv._ConvNd) for site in sites)
