@@ -29,11 +29,13 @@ class ModelFacts:
         name: the model's class.
         parts: the kinds of layers found: convolution, linear, recurrent, attention, embedding, normalization.
         is_module: whether its inside can be seen at all.
+        rectified: whether a ReLU was found, as a module or by name in a forward method.
     """
 
     name: str
     parts: frozenset[str]
     is_module: bool
+    rectified: bool = False
 
     def has(self, part: str) -> bool:
         """Tell whether a kind of layer was found."""
@@ -49,4 +51,10 @@ def detect(model: Any) -> ModelFacts:
     # attention that is no torch module goes by its name, as in transformers and timm
     if any("attention" in type(m).__name__.lower() for m in module.modules()):
         parts.add("attention")
-    return ModelFacts(type(module).__name__, frozenset(parts), True)
+    return ModelFacts(type(module).__name__, frozenset(parts), True, any(map(_rectifies, module.modules())))
+
+
+def _rectifies(module: nn.Module) -> bool:
+    code = getattr(type(module).forward, "__code__", None)
+    named = {*(code.co_names if code else ()), *(getattr(held, "__name__", "") for held in vars(module).values())}
+    return isinstance(module, nn.ReLU) or not named.isdisjoint({"relu", "relu_"})

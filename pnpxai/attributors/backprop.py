@@ -15,7 +15,7 @@ from pnpxai.attributors.gradients import gradient_in_passes
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.operations import Operation, Operations
 from pnpxai.engine.score import Target
-from pnpxai.errors import ArgumentError, ConfinedError
+from pnpxai.errors import ArgumentError, ConfinedError, UnsuitableError
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Deconvolution", "GuidedBackprop", "GuidedGradCam"]
@@ -27,9 +27,11 @@ class GuidedBackprop(Attributor):
     A ReLU counts wherever it runs: as a module, a function or a tensor's method.
     """
 
-    def __init__(self, model: Callable[..., Any]) -> None:
+    def __init__(self, model: Callable[..., Any], *, needs_relu: bool = False) -> None:
+        """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
         super().__init__(model)
         self.model = model
+        self.needs_relu = needs_relu
 
     def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Any:
         """Return the modified gradient in the shape of ``inputs``.
@@ -42,7 +44,7 @@ class GuidedBackprop(Attributor):
         Raises:
             ConfinedError: a part of the model is scripted, so that its ReLUs cannot be seen.
         """
-        return _modified_gradient(self.model, inputs, target, additional_forward_args, guided=True)
+        return _modified_gradient(self, inputs, target, additional_forward_args, guided=True)
 
 
 class Deconvolution(Attributor):
@@ -51,13 +53,15 @@ class Deconvolution(Attributor):
     A ReLU counts wherever it runs, as in ``GuidedBackprop`` (arXiv:1311.2901).
     """
 
-    def __init__(self, model: Callable[..., Any]) -> None:
+    def __init__(self, model: Callable[..., Any], *, needs_relu: bool = False) -> None:
+        """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
         super().__init__(model)
         self.model = model
+        self.needs_relu = needs_relu
 
     def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Any:
         """Return the modified gradient in the shape of ``inputs``; see ``GuidedBackprop.attribute``."""
-        return _modified_gradient(self.model, inputs, target, additional_forward_args, guided=False)
+        return _modified_gradient(self, inputs, target, additional_forward_args, guided=False)
 
 
 class GuidedGradCam(Attributor):
@@ -132,12 +136,17 @@ class _ModifiedReLU(torch.autograd.Function):
         return positive * is_open if ctx.guided else positive, None
 
 
-def _modified_gradient(model: Callable[..., Any], inputs: Any, target: Target, extra: Any, *, guided: bool) -> Any:
+def _modified_gradient(
+    owner: GuidedBackprop | Deconvolution, inputs: Any, target: Target, extra: Any, *, guided: bool
+) -> Any:
+    model, seen = owner.model, [0]
+
     def rule(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
         name = getattr(function, "__name__", "").split(".")[0]  # an exported program says relu.default
         if name.strip("_") != "relu" or not isinstance(x, Tensor) or not x.requires_grad or not torch.is_grad_enabled():
             return function(*args, **kwargs)
+        seen[0] += 1
         changes = name.endswith("_") or any(flag is True for flag in (kwargs.get("inplace"), *args[1:]))
         return x.copy_(_apply(x.clone(), guided)) if changes else _apply(x, guided)
 
@@ -151,7 +160,11 @@ def _modified_gradient(model: Callable[..., Any], inputs: Any, target: Target, e
             with Operations(rule):
                 return score.forward(*args)
 
-        return like(inputs, gradient_in_passes(replace(score, forward=ruled), tensors))
+        found = gradient_in_passes(replace(score, forward=ruled), tensors)
+    if owner.needs_relu and not seen[0]:
+        name = type(owner).__name__
+        raise UnsuitableError(f"{name}: no ReLU runs in the model, so this would be the plain gradient; use Gradient")
+    return like(inputs, found)
 
 
 def _apply(x: Tensor, guided: bool) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, distribution_rows, prepared
+from pnpxai.attributors.base import Attributor, broadcast_baselines, distribution_rows, prepared
 from pnpxai.attributors.layer_paths import by_example
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.attributors.noise import deviations, drawn_rows, noisy_copies
@@ -23,11 +23,19 @@ from pnpxai.engine.site import AtSites, Call
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, flat, like, take_rows
 
-__all__ = ["Distribution", "Samples"]
+__all__ = ["Distribution", "OwnBaselines", "Samples"]
 
-Distribution: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors]
+
+@dataclass(frozen=True)
+class OwnBaselines:
+    """Baselines of which each example has its own, in all its samples, instead of draws from rows that all share."""
+
+    rows: Tensors
+
+
+Distribution: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors] | OwnBaselines
 """Rows to compare with, (rows, ...) for each input, as many for each; or a function (of the inputs, if it takes an
-argument) that gives them."""
+argument) that gives them; or one row for each example."""
 _Ends: TypeAlias = tuple[Tensors, Any]  # values, and the model's output where it is needed
 
 
@@ -64,14 +72,17 @@ class Samples:
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
-            rows = distribution_rows(baselines, inputs, tensors)
+            if isinstance(baselines, OwnBaselines):
+                rows, pick = broadcast_baselines(baselines.rows, tensors), _own_row
+            else:
+                rows, pick = distribution_rows(baselines, inputs, tensors), drawn_rows
             scales = deviations(self.stdevs, tensors)
             limit = row_limit(tensors, score.extra)
 
             def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 *own, numbers = given
                 block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
-                return _Part(self, part, tuple(own), tensors, scales, rows, block, pace).explain(limit, inputs)
+                return _Part(self, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
 
             places = () if self.at is None else self.at.places
             probe = None if self.at is None else True
@@ -89,6 +100,7 @@ class _Part:
     everything: Tensors  # of all examples
     scales: list[Tensor | float]
     rows: Tensors
+    pick: Callable[[int, Stream, Block], Tensor]  # of these rows, one for each row of a block
     block: Block
     pace: Pace
 
@@ -109,7 +121,7 @@ class _Part:
             else:
                 noisy = _repeated(self.inputs, len(steps))
                 values, output = _repeated(clean[0], len(steps)), take_rows(clean[1], numbers, size)
-            picks = drawn_rows(len(self.rows[0]), samples.stream, block)
+            picks = self.pick(len(self.rows[0]), samples.stream, block)
             starts = tuple(row.index_select(0, picks.to(row.device)) for row in self.rows)
             start_values, start_output = self._starts(score, starts, picks)
             found = self._slopes(score, _blended(starts, noisy, self._blend(steps)))
@@ -165,6 +177,10 @@ class _Part:
         """Return, for each row, how far from the baseline its point lies."""
         own, example = self.samples.stream.take(self.block.examples), torch.empty(self.score.size)
         return torch.cat([own.uniform(example, "blend", step).expand(self.score.size) for step in steps])
+
+
+def _own_row(count: int, stream: Stream, block: Block) -> Tensor:
+    return block.rows
 
 
 def _blended(starts: Tensors, ends: Tensors, share: Tensor) -> Tensors:

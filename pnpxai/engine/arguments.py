@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pnpxai.engine.guard import eager
 from pnpxai.engine.score import Score, Target
-from pnpxai.engine.site import Call
+from pnpxai.engine.site import Call, argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, as_tuple
 
@@ -37,21 +37,31 @@ class Arguments:
     keywords: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, inputs: Any, extractor: Extractor = None, additional: Extractor = None) -> Arguments:
+    def read(
+        cls,
+        inputs: Any,
+        extractor: Extractor = None,
+        additional: Extractor = None,
+        model: Callable[..., Any] | None = None,
+    ) -> Arguments:
         """Find the arguments in ``inputs``.
 
         Args:
             inputs: a tensor, a tuple of tensors, a mapping of keyword arguments, or anything that the extractors read.
-            extractor: takes out what is explained; by default all of it, of a mapping its floating point tensors (its
-                first tensor, if all are ids).
+            extractor: takes out what is explained; by default all of it, of a mapping its floating point tensors (if
+                all are ids, the one that comes first among the model's arguments) without those called a mask.
             additional: takes out the model's further arguments.
+            model: whose arguments they are.
         """
         found = inputs if extractor is None else extractor(inputs)
         extra = () if additional is None else additional(inputs)
         if isinstance(found, Mapping):
             rest = extra if isinstance(extra, Mapping) else {}
             tensors = [name for name, value in found.items() if isinstance(value, Tensor)]
-            names = [name for name in tensors if found[name].is_floating_point()] or tensors[:1]
+            tensors = [name for name in tensors if "mask" not in str(name)] or tensors
+            order = {name: place for place, name in enumerate(() if model is None else argument_names(model))}
+            first = sorted(tensors, key=lambda name: order.get(name, len(order)))[:1]
+            names = [name for name in tensors if found[name].is_floating_point()] or first
             if not names:
                 raise ArgumentError(f"inputs: expected a mapping with tensors, got {sorted(map(str, found))}")
             others = {name: value for name, value in found.items() if name not in names}

@@ -6,33 +6,29 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Configured, FromInputs
+from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.declare import Bound, Declared
 from pnpxai.detector import ModelFacts, detect
 from pnpxai.engine.arguments import Arguments, Extractor
+from pnpxai.engine.embeddings import at_embeddings
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.explanation import Explanation
-from pnpxai.strategies.baselines import Baseline
+from pnpxai.explainers.starts import baselines_by, embedded, of_ids
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
 from pnpxai.traits import Traits
 
 __all__ = ["Explainer", "baselines_by", "fitting"]
 
 LayerSpec: TypeAlias = Annotated[Any, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
-
-
-def baselines_by(baseline_fn: Baseline) -> FromInputs:
-    """Return the setting of a backend that compares each input with its own baseline."""
-    return FromInputs(lambda inputs: tuple(baseline_fn(own(x)) for x in inputs))
 
 
 class Explainer(Declared, abstract=True):
@@ -49,7 +45,8 @@ class Explainer(Declared, abstract=True):
     additional_forward_arg_extractor: Extractor = None
     """Takes the model's further arguments out of the inputs."""
     layer: LayerSpec = None
-    """A module, a module's name, the name of a forward argument, or several of these: explain their values instead."""
+    """A module, a module's name, the name of a forward argument, or several of these: explain their values instead. By
+    default, what differentiates explains token ids at the embedding that reads them."""
     n_classes: int | None = None
     """Accepted for compatibility; nothing needs it."""
 
@@ -63,6 +60,8 @@ class Explainer(Declared, abstract=True):
     """Whether it draws random numbers, so that its backend takes a seed."""
     control: ClassVar[bool] = False
     """Whether it is there to be beaten, not to explain."""
+    explains_target: ClassVar[bool] = True
+    """Whether its maps depend on which output is explained."""
     repeated: ClassVar[bool] = False
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
     layer_is_site: ClassVar[bool] = True
@@ -81,8 +80,8 @@ class Explainer(Declared, abstract=True):
             return (
                 f"needs {' or '.join(sorted(cls.needs))}; {facts.name} has {', '.join(sorted(facts.parts)) or 'none'}"
             )
-        if cls.needs_gradient and traits is not None and traits.discrete:
-            return "differentiates its inputs, which are ids here; give layer=, the embedding"
+        if cls.needs_gradient and traits is not None and traits.discrete and not facts.has("embedding"):
+            return f"differentiates its inputs, which are ids here, and {facts.name} has no embedding; give layer="
         return None
 
     def check(self) -> None:
@@ -109,7 +108,7 @@ class Explainer(Declared, abstract=True):
         Raises:
             ArgumentError: an argument cannot be used; the message says how to mend it.
         """
-        return self._run(self.arguments(inputs), targets, seed, with_gap=False)[0]
+        return self.attribute_arguments(self.arguments(inputs), targets, seed)
 
     def explain(self, inputs: Any, targets: Target = None, *, seed: int | Stream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
@@ -124,7 +123,8 @@ class Explainer(Declared, abstract=True):
             arguments = self.arguments(inputs)
             targets = self.predictions(inputs) if targets is None else targets
             start = time.perf_counter()
-            attributions, gap = self._run(arguments, targets, seed, with_gap=True)
+            made, arguments = self._at_numbers(arguments)
+            attributions, gap = made._run(arguments, targets, seed, with_gap=True)
             seconds = time.perf_counter() - start
             with borrowed(self.model, gradients=False):
                 scores = arguments.score(self.model, targets)(arguments.explained)
@@ -144,24 +144,30 @@ class Explainer(Declared, abstract=True):
         """Return how many rows ``attribute(inputs)`` runs through the model.
 
         At a layer these are one more for each example, to read the values there, and three more where what comes before
-        the layer is recorded, to make sure of it.
+        the layer is recorded, to make sure of it; one row more finds the embedding of ids, and one for each example
+        what a baseline of ids is there.
         """
-        arguments = self.arguments(inputs)
-        if self.layer is None or not self.layer_is_site:
-            return self.attributor().cost(arguments.explained)
-        places = find_places(self.model, self.layer)
-        with borrowed(self.model, gradients=False):
-            values = AtSites(self.model, places).read(arguments.call(), stop=True).values
-        recorded = self.repeated and all(isinstance(place, Site) for place in places)
-        return self.attributor().cost(values) + batch_size(arguments.explained) * (4 if recorded else 1)
+        made, arguments = self._at_numbers(self.arguments(inputs))
+        if made.layer is None or not made.layer_is_site:
+            model, arguments = arguments.by_position(made.model)
+            backend = (made if model is made.model else made.replace(model=model)).attributor()
+            return backend.cost(arguments.explained, additional_forward_args=arguments.extra)
+        places = find_places(made.model, made.layer)
+        with borrowed(made.model, gradients=False):
+            values = AtSites(made.model, places).read(arguments.call(), stop=True).values
+            starting = made._starting(arguments, values)
+        recorded = made.repeated and all(isinstance(place, Site) for place in places)
+        runs = (4 if recorded else 1) + len(of_ids(made.settings(), arguments))
+        return starting.attributor().cost(values) + batch_size(arguments.explained) * runs + (made is not self)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
-        return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor)
+        return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor, self.model)
 
     def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
         """Do what ``attribute`` does, for arguments that have been read already."""
-        return self._run(arguments, targets, seed, with_gap=False)[0]
+        made, arguments = self._at_numbers(arguments)
+        return made._run(arguments, targets, seed, with_gap=False)[0]
 
     def predictions(self, inputs: Any) -> Tensor | None:
         """Return (examples,) the index of the largest output, None for a model with a single one."""
@@ -182,7 +188,7 @@ class Explainer(Declared, abstract=True):
             given: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
             if self.stochastic:
                 given["seed"] = seed
-            backend = self.attributor()
+            backend = self._starting(arguments, values).attributor()
             if with_gap:
                 result, gap = backend.attribute_with_gap(values, **given)
             else:
@@ -190,6 +196,23 @@ class Explainer(Declared, abstract=True):
         members = as_tuple(result, "attributions")
         check_finite("attributions", members)
         return members[0] if len(members) == 1 else members, gap
+
+    def _at_numbers(self, arguments: Arguments) -> tuple[Self, Arguments]:
+        """Return the explainer at the embeddings of ids, if it differentiates, and the arguments that it explains."""
+        numbers = all(x.is_floating_point() for x in arguments.explained)
+        if numbers or not self.needs_gradient or not self.layer_is_site or self.layer is not None:
+            return self, arguments
+        with borrowed(self.model, gradients=False):
+            places, arguments = at_embeddings(self.model, arguments)
+        return self.replace(layer=places), arguments
+
+    def _starting(self, arguments: Arguments, values: Tensors) -> Self:
+        """Return the explainer with baselines of ids as what the layer makes of them."""
+        if self.layer is None or not self.layer_is_site:
+            return self
+        at = AtSites(self.model, find_places(self.model, self.layer))
+        baselines = of_ids(self.settings(), arguments)
+        return self.replace(**{n: embedded(b, arguments, at, values) for n, b in baselines.items()})
 
     def _values(self, arguments: Arguments) -> tuple[Tensors, tuple[Any, ...]]:
         """Return the tensors that the backend explains, and the further arguments of ``forward_func``."""

@@ -1,4 +1,4 @@
-"""Gradients of noisy copies of the input: their mean and their variance."""
+"""Gradients of noisy copies of the input: their mean, mean square and variance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pnpxai.attributors.base import Configured
 from pnpxai.declare import Range
 from pnpxai.explainers.base import Explainer
 
-__all__ = ["SmoothGrad", "VarGrad"]
+__all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
 
 
 class NoisyGradient(Explainer, abstract=True):
-    """What both share: Gaussian noise on the inputs (or the layer's values); the last copy carries none."""
+    """What all share: Gaussian noise on the inputs (or the layer's values); the last copy carries none."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
@@ -44,3 +44,11 @@ class VarGrad(NoisyGradient):
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the variance."""
         return self._tunnel("vargrad")
+
+
+class SmoothGradSquared(NoisyGradient):
+    """Mean square of the gradient over noisy copies of the input. Hooker et al., 2019 (arXiv:1806.10758)."""
+
+    def attributor(self) -> Configured:
+        """Return a ``NoiseTunnel`` that takes the mean of squares."""
+        return self._tunnel("smoothgrad_sq")

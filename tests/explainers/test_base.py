@@ -29,10 +29,14 @@ DIFFERENTIABLE = (Gradient, IntegratedGradients, SmoothGrad, Occlusion, GradCam,
     ("explainer", "case", "traits", "reason"),
     [
         (Gradient, CNN, Traits.image(), None),
-        (Gradient, TOKENS, Traits.text(), "differentiates its inputs, which are ids here; give layer=, the embedding"),
+        (Gradient, TOKENS, Traits.text(), None),
+        (
+            Gradient,
+            MLP,
+            Traits.text(),
+            "differentiates its inputs, which are ids here, and Perceptron has no embedding; give layer=",
+        ),
         (Occlusion, TOKENS, Traits.text(), None),
-        (GradCam, MLP, Traits.table(), "needs convolution; Perceptron has linear"),
-        (GradCam, CNN, None, None),
         (LRPEpsilonPlus, MLP, None, "needs convolution; Perceptron has linear"),
     ],
 )

@@ -155,7 +155,6 @@ def test_input_only_knows_no_model():
             lambda: GradCam(CNN.model, "cubic"),
             "interpolate_mode: expected one of 'bilinear', 'bicubic', 'nearest', got 'cubic'",
         ),
-        (lambda: GradCam(CNN.model, layer=["0", "3"]).attribute(CNN.inputs, 1), "layer: expected one layer, got 2"),
         (lambda: LRPEpsilonPlus(CNN.model, epsilon=-1.0), "epsilon: expected a number >= 0, got -1.0"),
         (lambda: LRPEpsilonPlus(CNN.model, zennit_canonizers=3), "zennit_canonizers: expected a tuple or None, got 3"),
         (lambda: LRPEpsilonPlus(CNN.model, stabilizer=0.0), "stabilizer: expected a number > 0, got 0.0"),
@@ -202,6 +201,6 @@ def test_what_takes_no_gradient_takes_ids_by_keyword(explainer):
     assert torch.equal(found, explainer(TOKENS.model).attribute(TOKENS.inputs, TOKENS.targets))
 
 
-def test_a_gradient_of_ids_by_keyword_is_refused():
-    with pytest.raises(ArgumentError, match="for token ids, explain the embedding: layer='<name of the embedding>'"):
-        Gradient(TOKENS.model).attribute({"ids": TOKENS.inputs}, TOKENS.targets)
+def test_a_gradient_of_ids_by_keyword_is_that_at_their_embedding():
+    found = Gradient(TOKENS.model).attribute({"ids": TOKENS.inputs}, TOKENS.targets)
+    assert torch.equal(found, Gradient(TOKENS.model, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets))

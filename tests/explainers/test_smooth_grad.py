@@ -221,7 +221,7 @@ def test_wrong_settings_are_refused(made, kind, message):
 @pytest.mark.parametrize(
     ("case", "settings", "inputs", "targets", "kind", "message"),
     [
-        (TOKENS, {}, None, 1, ArgumentError, "for token ids, explain the embedding: layer='<name of the embedding>'"),
+        (MLP, {}, MLP.inputs.long(), 1, ArgumentError, "got torch.int64, which no embedding of the model reads; give"),
         (TOKENS, {"layer": "ids"}, None, 1, ArgumentError, "argument 'ids' holds no floating point numbers"),
         (SKIP, {"layer": "relu"}, None, 1, ArgumentError, "layer 'relu' runs more than once in a forward pass"),
         (

@@ -1,0 +1,44 @@
+"""The gradients of the input and of all biases, in one map."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pnpxai.attributors.base import Configured
+from pnpxai.attributors.full_grad import FullGrad as Backend
+from pnpxai.declare import Choice
+from pnpxai.detector import ModelFacts
+from pnpxai.explainers.base import Explainer
+from pnpxai.traits import Traits
+
+__all__ = ["FullGrad"]
+
+
+class FullGrad(Explainer):
+    """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780).
+
+    Not signed: each part is taken in absolute value and rescaled to 0 ... 1 before they are added.
+    """
+
+    pooling_method: Annotated[Literal["abssum", "possum"], Choice("abssum", "possum")] = "abssum"
+    """Sum absolute values over channels, or only positive ones."""
+    interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic", "nearest")] = (
+        "bilinear"
+    )
+    """How a layer's map is resized to the input."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
+    needs_module: ClassVar[bool] = True
+
+    @classmethod
+    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
+        """Refuse attention, whose tokens are no map of the input."""
+        if facts.has("attention"):
+            return f"adds up maps of convolutions; between the patches and the score of {facts.name} lie tokens"
+        return super().reason_against(facts, traits)
+
+    def attributor(self) -> Configured:
+        """Return ``FullGrad``."""
+        return Backend(self.forward_func).configured(
+            pooling_method=self.pooling_method, interpolate_mode=self.interpolate_mode
+        )

@@ -1,0 +1,47 @@
+"""Gradients at random points between baselines and noisy inputs."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from pnpxai.attributors import GradientShap as Backend
+from pnpxai.attributors import RelativeNoise
+from pnpxai.attributors.base import Configured, FromInputs
+from pnpxai.attributors.samples import OwnBaselines
+from pnpxai.declare import Choice, Range
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.starts import starts_by
+from pnpxai.strategies.baselines import Baseline
+
+__all__ = ["GradientShap"]
+
+
+class GradientShap(Explainer):
+    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874).
+
+    The gradient at random points between an example's baseline and its noisy copies, times their difference, averaged.
+    """
+
+    n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
+    """Number of random points."""
+    noise_level: Annotated[float, Ge(0), Range(0.0, 0.5, step=0.05)] = 0.1
+    """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
+    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    """Where the lines start."""
+
+    stochastic: ClassVar[bool] = True
+    repeated: ClassVar[bool] = True
+    aliases: ClassVar[tuple[str, ...]] = ("ExpectedGradients",)
+
+    def attributor(self) -> Configured:
+        """Return ``GradientShap`` from each example's own baseline."""
+        return Backend(self.forward_func).configured(
+            n_samples=self.n_samples,
+            stdevs=RelativeNoise(self.noise_level),
+            baselines=FromInputs(lambda inputs: OwnBaselines(starts_by(self.baseline_fn, inputs))),
+        )
+
+
+ExpectedGradients = GradientShap

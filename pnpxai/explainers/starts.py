@@ -1,0 +1,68 @@
+"""Baselines where they are needed: of inputs, of a layer's values, and of ids where they are embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pnpxai.attributors.base import FromInputs
+from pnpxai.engine.arguments import Arguments
+from pnpxai.engine.site import AtSites
+from pnpxai.strategies.base import for_each
+from pnpxai.strategies.baselines import Baseline
+from pnpxai.tensors import Tensors, own
+from pnpxai.traits import Traits
+
+__all__ = ["baselines_by", "embedded", "of_ids", "starts_by"]
+
+
+def baselines_by(baseline_fn: Baseline) -> FromInputs:
+    """Return the setting of a backend that compares each input with its own baseline."""
+    return FromInputs(lambda inputs: starts_by(baseline_fn, inputs))
+
+
+def starts_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+    """Return the baseline of each input."""
+    if isinstance(baseline_fn, _Embedded):
+        return baseline_fn.values
+    return tuple(one(own(x)) for one, x in zip(for_each(baseline_fn, inputs), inputs, strict=True))
+
+
+def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Baseline]:
+    """Return the settings that are baselines of ids, if ids are among the arguments."""
+    if all(x.is_floating_point() for x in arguments.explained):
+        return {}
+    given = {name: value for name, value in settings.items() if isinstance(value, Baseline)}
+    return {name: b for name, b in given.items() if any(map(_is_of_ids, for_each(b, arguments.explained)))}
+
+
+def embedded(baseline_fn: Baseline, arguments: Arguments, at: AtSites, values: Tensors) -> Baseline:
+    """Return a baseline of ids as what the layer makes of it.
+
+    Args:
+        baseline_fn: gives ids for ids.
+        arguments: hold the ids.
+        at: the layer, such as an embedding.
+        values: the layer's values for the arguments; baselines that are not of ids are made of these.
+    """
+    ids = tuple(
+        one(own(x)) if _is_of_ids(one) and not x.is_floating_point() else x
+        for one, x in zip(for_each(baseline_fn, arguments.explained), arguments.explained, strict=True)
+    )
+    read = at.read(replace(arguments, explained=ids).call(), stop=True).values
+    each = zip(for_each(baseline_fn, values), values, read, strict=True)
+    return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
+
+
+class _Embedded(Baseline, abstract=True):
+    """Values that have been found already."""
+
+    values: Tensors
+
+    def __init__(self, values: Tensors) -> None:
+        object.__setattr__(self, "values", values)
+
+
+def _is_of_ids(baseline_fn: Baseline) -> bool:
+    return baseline_fn.suits(Traits.text())
