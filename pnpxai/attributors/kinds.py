@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "AFFINE", "BILINEAR", "ELEMENTWISE", "JOINS", "MAX_POOLS", "ROUTES", "SUMS"]
+__all__ = ["ACTIVATIONS", "AFFINE", "BILINEAR", "ELEMENTWISE", "JOINS", "MAX_POOLS", "ROUTES", "SCALES", "SUMS"]
 
 ACTIVATIONS = frozenset(
     "relu relu6 gelu silu elu selu celu leaky_relu hardtanh hardswish hardsigmoid mish softplus tanh sigmoid rrelu "
@@ -28,6 +28,9 @@ AFFINE = frozenset(
 
 BILINEAR = frozenset("mul matmul mm bmm mv einsum".split())
 """Products: linear in each of two operands."""
+
+SCALES = frozenset("rsqrt".split())
+"""What norms divide by: taken for constants."""
 
 MAX_POOLS = frozenset(
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d".split()

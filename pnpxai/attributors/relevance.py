@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.composites import Composite
 from pnpxai.attributors.propagation import PropagationRule
 from pnpxai.attributors.ruled import Rules, canonised, ruled_modules
 from pnpxai.attributors.rules import Ledger
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed, eager, module_of
 from pnpxai.engine.layers import single_runs
+from pnpxai.engine.loops import perturbed_scores
 from pnpxai.engine.score import Score, Target, gradient
 from pnpxai.engine.site import AtSites, Call, Place, Side, find_places
-from pnpxai.errors import ArgumentError, SignatureError
+from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
 from pnpxai.tensors import Tensors, like, own, sum_rows
 
 __all__ = ["LRP", "LayerLRP", "Relevance"]
@@ -56,12 +58,13 @@ class LRP(Attributor):
 
     The output at the target is passed back, each operation sharing what it gets among its operands in proportion to
     their contributions (the epsilon rule; additions included), activations passing it through, factors halving it,
-    gates and norms taken for constants, softmax by its Taylor term (Achtibat et al., 2024, arXiv:2402.05602). On the
-    modules that a zennit composite names, its rules are used instead; a module's own ``rule`` comes first.
+    gates and norms taken for constants, softmax by its Taylor term (Achtibat et al., 2024, arXiv:2402.05602). At layers
+    a ``Composite``, or on the modules that it names a composite of zennit, has its rules used instead; a module's own
+    ``rule`` comes first.
     """
 
     def __init__(self, model: Callable[..., Any], composite: Any = None, *, epsilon: float = 1e-9) -> None:
-        """Take a model, a zennit composite for its modules, and the stabiliser of the operations outside of it."""
+        """Take a model, a composite (of zennit too), and the stabiliser of the operations outside of it."""
         super().__init__(model)
         if module_of(model) is None:
             raise ArgumentError(f"model: expected a torch.nn.Module, got {type(model).__name__}; rules need its layers")
@@ -122,17 +125,25 @@ class LRP(Attributor):
             found = self._propagated(score, tensors, (), verbose)
             return replace(found, attributions=like(inputs, found.attributions))
 
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return one row for each example, two where canonizers have to prove that they keep the scores."""
+        return super().cost(inputs, **settings) * (2 if self._canonizers else 1)
+
+    @property
+    def _canonizers(self) -> tuple[Any, ...]:
+        return tuple(self.composite.canonizers) if self.composite is not None else ()
+
     def _propagated(self, score: Score, inputs: Tensors, places: Sequence[Place], verbose: bool) -> Relevance:
         """Return relevance of the inputs, or of the values at places, a few examples at a time."""
         parts: list[tuple[Block, Tensors]] = []
         sums = {name: inputs[0].new_zeros(score.size, dtype=_number(inputs)) for name in ("score", *_SINKS)}
-        rules = Rules(self.epsilon)
+        rules = Rules(self.epsilon, self.composite if isinstance(self.composite, Composite) else None)
         model = eager(self.forward_func)
 
         def visit(block: Block) -> None:
             rules.ledger = Ledger(len(block))
             part = slice(block.examples.start, block.examples.stop)
-            given = tuple(own(x[part]) for x in inputs)
+            given = tuple(own(x) for x in _rows(inputs, block))
             chunk = score.take(block.rows)
             shares, values = _ruled_pass(chunk, given, places, rules, model)
             sinks = {name: torch.as_tensor(getattr(rules.ledger, name)) for name in _SINKS}
@@ -147,8 +158,12 @@ class LRP(Attributor):
                 sums[name][part] = value.to(sums[name])
 
         whole = module_of(self.forward_func)
+        limit = row_limit(inputs, score.extra)
+        plain = perturbed_scores(score, partial(_rows, inputs), 1, inputs)[:, 0] if self._canonizers else None
         with canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
-            in_blocks(score.size, 1, row_limit(inputs, score.extra), visit)
+            in_blocks(score.size, 1, limit, visit)
+        if plain is not None:
+            _check_canonised(plain, sums["score"])
         parts.sort(key=lambda part: part[0].examples.start)
         joined = tuple(torch.cat(members) for members in zip(*(shares for _, shares in parts), strict=True))
         return Relevance(joined, sums["score"], *(sums[name] for name in _SINKS))
@@ -208,6 +223,21 @@ class LayerLRP(LRP):
 
 
 _SINKS = ("bias", "epsilon", "rest")
+
+
+def _rows(inputs: Tensors, block: Block) -> Tensors:
+    return tuple(x[block.examples.start : block.examples.stop] for x in inputs)
+
+
+def _check_canonised(plain: Tensor, canonised: Tensor) -> None:
+    """Refuse canonizers that change the scores."""
+    off = float((plain - canonised.to(plain)).abs().max())
+    # merged statistics leave out a normalisation's own epsilon, which is a matter of digits
+    if not off <= max(1e-3, torch.finfo(plain.dtype).eps ** 0.5) * max(1.0, float(plain.abs().max())):
+        raise UnsuitableError(
+            f"zennit_canonizers: with them the model gives other scores, off by up to {off:.2g} (some, such as "
+            "SequentialMergeBatchNorm, go by the order of registration); leave them out: batch normalisation is merged as it runs"
+        )
 
 
 def _ruled_pass(

@@ -12,19 +12,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.kinds import ACTIVATIONS, AFFINE, BILINEAR, JOINS, MAX_POOLS, ROUTES, SUMS
+from pnpxai.attributors.composites import Composite, KernelRule
+from pnpxai.attributors.kernels import kernel_of
+from pnpxai.attributors.kinds import (
+    ACTIVATIONS,
+    AFFINE,
+    BILINEAR,
+    ELEMENTWISE,
+    JOINS,
+    MAX_POOLS,
+    ROUTES,
+    SCALES,
+    SUMS,
+)
 from pnpxai.attributors.propagation import IdentityRule, PropagationRule
 from pnpxai.attributors.rescale import check_same, divides
 from pnpxai.attributors.rules import Affine, Ledger, OfModule, OfZennit, Pass, Product, Rule, Softmax, sink, tied
 from pnpxai.engine.decompose import DECOMPOSED, decomposed
 from pnpxai.engine.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
 from pnpxai.errors import ConfinedError, RuleError
-from pnpxai.tensors import map_tensors
+from pnpxai.tensors import map_tensors, own
 
 __all__ = ["Rules", "canonised", "ruled_modules"]
 
 _log = logging.getLogger("pnpxai")
 _Call = tuple[Operation, tuple[Any, ...], dict[str, Any]]
+_Step = tuple[Rule, Callable[..., Tensor], list[Tensor]]
 _WINNERS = {"max", "amax", "min", "amin", "maximum", "minimum"}
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
 """The gradient hands all relevance to the values that won."""
@@ -35,12 +48,18 @@ class Rules:
     """Replaces the operations of a forward pass by ruled ones, which note what they absorb in the present ledger."""
 
     epsilon: float
+    composite: Composite | None = None
     ledger: Ledger = field(default_factory=lambda: Ledger(1))
+    seen: Callable[[str, Any], Any] = lambda name, result: result
+    """Gets every operation's name and result, and returns what is handed on."""
 
     def run(self, forward: Callable[..., Any], *args: Any) -> Any:
         """Run a model with rules in place of its derivatives."""
         with Operations(self.replace):
-            return forward(*args)
+            output = forward(*args)
+        if self.composite is not None and self.composite.finish is not None:
+            self.composite.finish(output)
+        return output
 
     def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation, ruled where it touches what carries relevance.
@@ -48,12 +67,17 @@ class Rules:
         Raises:
             RuleError: there is no rule for it.
         """
-        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         name = operation_name(function)
+        return self.seen(name, self._replaced(name, function, args, kwargs))
+
+    def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         if not operands or not torch.is_grad_enabled() or name in _WINNERS:
             return function(*args, **kwargs)
         if name in ROUTES:
             return function(*self._with_sinks(name, args, operands[0]), **kwargs)
+        if name in SCALES:
+            return _constant(lambda: function(*args, **kwargs))
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
@@ -64,9 +88,12 @@ class Rules:
             new_args, new_kwargs = put(*others)
             return function(*new_args, **new_kwargs)
 
-        rule = self._rule(name, apply, (function, args, kwargs), operands)
+        step = self._elsewhere(name, apply, (function, args, kwargs), operands)
+        rule = self._rule(name, apply, (function, args, kwargs), operands) if step is None else step[0]
         if rule is not None:
-            return tied(rule, apply, operands)
+            result = tied(rule, apply, operands) if step is None else tied(*step)
+            _note_root(name, result, operands)
+            return result
         result = function(*args, **kwargs)
         if not isinstance(result, (Tensor, tuple, list)) or not with_operands(result, lambda t: t.requires_grad)[0]:
             return result
@@ -88,18 +115,91 @@ class Rules:
         check_same(name, whole, parts)
         return parts
 
+    def _elsewhere(self, name: str, apply: Callable[..., Tensor], call: _Call, operands: list[Tensor]) -> _Step | None:
+        """Return a step whose relevance goes to other tensors than the operands of the operation."""
+        if name == "mul" and len(operands) == 2 and _root(operands[0]) is _root(operands[1]):
+            # a function of each number on its own, such as x * sigmoid(x): an activation written out
+            root = _root(operands[0])
+            if root.shape == torch.broadcast_shapes(*(o.shape for o in operands)):
+                return Pass(), lambda _: apply(*(own(o) for o in operands)), [root]
+        if self.composite is None:
+            return None
+        if name == "batch_norm" and len(operands) == 1 and _affine_in(operands[0], *call):
+            return self._merged(apply, call, operands[0])
+        if name in BILINEAR and len(operands) == 2 and self.composite.attention == "constant":
+            weights = [_comes_of_softmax(o) for o in operands]
+            if sum(weights) == 1:
+                fixed, k = own(operands[weights.index(True)]), weights.index(False)
+                of_values = (lambda v: apply(fixed, v)) if k == 1 else (lambda v: apply(v, fixed))
+                return Affine(of_values, self.epsilon, self.ledger), of_values, [operands[k]]
+        return None
+
+    def _merged(self, apply: Callable[..., Tensor], call: _Call, operand: Tensor) -> _Step | None:
+        """Return a batch normalisation as one step with the layer before it, if that is what it gets."""
+        before = getattr(operand.grad_fn, "rule", None)
+        function, args, kwargs = call
+        if not isinstance(before, KernelRule) or function is not torch.nn.functional.batch_norm:
+            return None
+        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        scale = torch.rsqrt(given["running_var"] + given.get("eps", 1e-5))
+        scale = scale if given.get("weight") is None else scale * given["weight"]
+        shift = -given["running_mean"] * scale
+        shift = shift if given.get("bias") is None else shift + given["bias"]
+        kernel = before.kernel.scaled(scale, shift, operand.ndim)
+        if kernel is None or self.composite is None:
+            return None
+        return self.composite.rule(kernel, self.ledger), lambda _: apply(own(operand)), [kernel.x]
+
     def _rule(self, name: str, apply: Callable[..., Tensor], call: _Call, operands: list[Tensor]) -> Rule | None:
-        if name in ACTIVATIONS and len(operands) == 1:
+        function, args, kwargs = call
+        if len(operands) == 1 and (name in ACTIVATIONS or _is_power(name, args, kwargs)):
             return Pass()
+        if self.composite is not None and len(operands) == 1:
+            kernel = kernel_of(function, args, kwargs, operands[0])
+            if kernel is not None:
+                return self.composite.rule(kernel, self.ledger)
         if name in SUMS or (name in AFFINE and len(operands) == 1 and _affine_in(operands[0], *call)):
             return Affine(apply, self.epsilon, self.ledger)
         if name in BILINEAR and len(operands) == 2:
             return Product(apply, self.epsilon, self.ledger)
         if name == "softmax" and len(operands) == 1:
-            _, args, kwargs = call
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
             return None if axis is None else Softmax(axis, self.ledger)
         return None
+
+
+def _is_power(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether an operation multiplies a value by itself: its equal factors share all there is."""
+    exponent = kwargs.get("exponent", args[1] if len(args) > 1 else None)
+    return name == "square" or (name == "pow" and isinstance(exponent, (int, float)) and exponent > 0)
+
+
+def _root(value: Tensor) -> Tensor:
+    """Return the tensor of whose numbers, each on its own, a value's numbers are functions."""
+    return getattr(value.grad_fn, "root", value)
+
+
+def _note_root(name: str, result: Tensor, operands: list[Tensor]) -> None:
+    root = _root(operands[0])
+    same = all(_root(o) is root for o in operands)
+    if same and name in _OF_EACH and result.shape == root.shape and result.grad_fn is not None:
+        result.grad_fn.root = root  # type: ignore[attr-defined]
+
+
+_OF_EACH = ELEMENTWISE | SUMS | {"mul", "div", "truediv", "neg"}
+
+
+def _comes_of_softmax(value: Tensor) -> bool:
+    """Tell whether a value is a softmax, possibly with its numbers in other places."""
+    node = value.grad_fn
+    while node is not None:
+        rule = getattr(node, "rule", None)
+        if rule is not None:
+            return isinstance(rule, Softmax)
+        parents = [parent for parent, _ in node.next_functions if parent is not None]
+        node = parents[0] if len(parents) == 1 else None
+    return False
 
 
 def _constant(compute: Callable[[], Tensor]) -> Tensor:
@@ -123,14 +223,15 @@ def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module,
         raise ConfinedError("model: the inside of a scripted model cannot be seen; pass the original Python model")
     applied: list[Any] = []
     context: dict[str, Any] = {}
+    by_module = None if isinstance(composite, Composite) or composite is None else composite.module_map
     try:
         for canonizer in composite.canonizers if composite is not None else ():
             applied += canonizer.apply(model)
         found = []
         for name, module in model.named_modules():
             rule = getattr(module, "rule", None)  # a user's own comes first
-            if rule is None and composite is not None and not isinstance(module, nn.MultiheadAttention):
-                rule = composite.module_map(context, name, module)
+            if rule is None and by_module is not None and not isinstance(module, nn.MultiheadAttention):
+                rule = by_module(context, name, module)
             if rule is not None:
                 found.append((name, module, rule))
         yield found

@@ -98,6 +98,7 @@ class OfZennit:
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return what the rule's reducer makes of the operand."""
         from zennit.core import ParamMod
+        from zennit.rules import Epsilon, Gamma
 
         (operand,) = operands
         hook, inputs, outputs, constants = self.hook, [], [], []
@@ -117,7 +118,10 @@ class OfZennit:
             ones = [torch.ones_like(m) for m in mapped]
             shared = hook.reducer(ones, [o * m for o, m in zip(outputs, mapped, strict=True)])
             kept = hook.reducer(ones, [c * m for c, m in zip(constants, mapped, strict=True)])
-            self.ledger.note(kept, relevance - shared)
+            left = relevance - shared
+            # under the others, a neuron may have nothing that takes its relevance
+            conserves = isinstance(hook, (Epsilon, Gamma))
+            self.ledger.note(kept, left if conserves else None, None if conserves else left)
         return (hook.reducer(inputs, gradients).detach(),)
 
 

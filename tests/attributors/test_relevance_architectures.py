@@ -22,10 +22,9 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 ONE_INPUT = [name for name in ARCHITECTURES if name not in ("two_inputs", "siamese")]
-NO_RULE = pytest.mark.xfail(raises=RuleError, reason="no rule yet for the power in GPT-2's GELU")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=NO_RULE) if n == "gpt2" else n for n in ONE_INPUT])
+@pytest.mark.parametrize("name", ONE_INPUT)
 def test_it_conserves_on_what_people_use(name: str) -> None:
     it = ARCHITECTURES[name]()
     lrp = LRP(it.model)

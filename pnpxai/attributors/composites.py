@@ -1,0 +1,113 @@
+"""Composites: which rule of relevance is used at which kind of layer, found by the operation it runs as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+
+from pnpxai.attributors.kernels import Kernel
+from pnpxai.attributors.rules import Ledger, OfZennit, Rule
+from pnpxai.errors import ArgumentError
+
+__all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]
+
+Make: TypeAlias = Callable[[Kernel, Ledger], Rule]
+"""Makes the rule of one call of a layer."""
+
+RuleName: TypeAlias = Literal["epsilon", "gamma", "alpha2_beta1", "z_plus", "w_square", "flat", "box"]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Rules by kind of layer; a batch normalisation that follows a layer is merged into it.
+
+    Attributes:
+        convolution: of convolutions.
+        linear: of linear layers (products with constant matrices).
+        first: of convolutions that get the inputs themselves, if another one.
+        attention: "taylor": values get half of the relevance of attention, queries and keys the other half, through the
+            Taylor term of softmax (Achtibat et al., 2024, arXiv:2402.05602). "constant": attention weights are taken
+            for constants, so that values get all (Ali et al., 2022, arXiv:2202.07304).
+        canonizers: of zennit, applied to the model meanwhile.
+        finish: called with the model's output before relevance is passed back.
+    """
+
+    convolution: Make
+    linear: Make
+    first: Make | None = None
+    attention: Literal["taylor", "constant"] = "constant"
+    canonizers: tuple[Any, ...] = ()
+    finish: Callable[[Any], None] | None = None
+
+    def rule(self, kernel: Kernel, ledger: Ledger) -> KernelRule:
+        """Return the rule of one call of a layer."""
+        make = self.convolution if kernel.is_convolution else self.linear
+        if kernel.is_convolution and self.first is not None and not any(kernel_rules_before(kernel.x)):
+            make = self.first
+        return KernelRule(make(kernel, ledger), kernel)
+
+
+@dataclass
+class KernelRule:
+    """A rule that remembers which layer it belongs to."""
+
+    rule: Rule
+    kernel: Kernel
+
+    def share(self, operands: tuple[Tensor, ...], relevance: Tensor) -> tuple[Tensor, ...]:
+        """Return what the rule does."""
+        return self.rule.share(operands, relevance)
+
+
+def kernel_rules_before(value: Tensor) -> Iterator[KernelRule]:
+    """Yield the rules of the nearest layers that a value comes from."""
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        rule = getattr(node, "rule", None)
+        if isinstance(rule, KernelRule):
+            yield rule
+        else:
+            waiting += [parent for parent, _ in node.next_functions]
+
+
+def rule_named(
+    name: RuleName, *, epsilon: float = 1e-6, gamma: float = 0.25, stabilizer: float = 1e-6, low: float = -3.0,
+    high: float = 3.0,
+) -> Make:  # fmt: skip
+    """Return a rule of zennit by its name.
+
+    Args:
+        name: epsilon, gamma, alpha2_beta1, z_plus, w_square, flat, or box.
+        epsilon: of the epsilon rule.
+        gamma: of the gamma rule.
+        stabilizer: of the other rules.
+        low: smallest value of an input, for the box.
+        high: largest value.
+    """
+    from zennit import rules
+
+    make: dict[str, Callable[[], Any]] = {
+        "epsilon": lambda: rules.Epsilon(epsilon),
+        "gamma": lambda: rules.Gamma(gamma, stabilizer),
+        "alpha2_beta1": lambda: rules.AlphaBeta(2.0, 1.0, stabilizer),
+        "z_plus": lambda: rules.ZPlus(stabilizer),
+        "w_square": lambda: rules.WSquare(stabilizer),
+        "flat": lambda: rules.Flat(stabilizer),
+        "box": lambda: rules.ZBox(low, high, stabilizer),
+    }
+    if name not in make:
+        raise ArgumentError(f"rule: expected one of {', '.join(make)}, got {name!r}")
+    hook = make[name]()
+
+    def of_kernel(kernel: Kernel, ledger: Ledger) -> Rule:
+        module = kernel.module()
+        return OfZennit(hook, module, module.forward, ledger)
+
+    return of_kernel

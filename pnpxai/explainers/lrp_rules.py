@@ -1,0 +1,119 @@
+"""Relevance propagation with rules by part, for attention, and relative to other contributions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+from pydantic import BeforeValidator
+
+from pnpxai.attributors import LRP as Backend
+from pnpxai.attributors.composites import Composite, Make, RuleName
+from pnpxai.attributors.relative import relative_composite
+from pnpxai.declare import Choice, Range
+from pnpxai.detector import ModelFacts
+from pnpxai.errors import ArgumentError
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.lrp import CompositeLRP, at_inputs, check_range
+from pnpxai.traits import Traits
+
+__all__ = ["LRP", "RAP", "AttnLRP"]
+
+PartRule = Annotated[
+    Literal["epsilon", "gamma", "alpha2_beta1", "z_plus", "w_square", "flat"],
+    Choice("epsilon", "gamma", "alpha2_beta1", "z_plus"),
+]
+
+
+def _composite(value: Any) -> Any:
+    if value != "auto" and not (callable(getattr(value, "module_map", None)) and hasattr(value, "canonizers")):
+        raise ArgumentError(f"composite: expected 'auto' or a composite of zennit, got {value!r}")
+    return value
+
+
+class LRP(CompositeLRP):
+    """Relevance propagation with a rule for each part of a model, to be searched.
+
+    Bach et al., 2015 (doi:10.1371/journal.pone.0130140); rules and where they serve: Montavon et al., 2019
+    (doi:10.1007/978-3-030-28954-6_10).
+    """
+
+    composite: Annotated[Any, BeforeValidator(_composite)] = "auto"
+    """"auto": the rules of the following settings; or a composite of zennit, with its rules at the modules it names."""
+    convolution: PartRule = "gamma"
+    """Rule of convolutions."""
+    linear: PartRule = "epsilon"
+    """Rule of linear layers, those inside of attention and recurrent cells included."""
+    first: Annotated[Literal["same", "flat", "box", "w_square"], Choice("same", "flat", "box")] = "same"
+    """Rule of convolutions of the inputs; "same": as of others."""
+    attention: Literal["taylor", "constant"] = "taylor"
+    """Whether queries and keys get relevance too, or attention weights are taken for constants."""
+    epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
+    """Stabiliser of the epsilon rule: larger values drop weak, contradicting contributions."""
+    gamma: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 0.25
+    """How much more positive weights count under the gamma rule."""
+    low: float = -3.0
+    """Smallest value that an input can have, for the box rule."""
+    high: float = 3.0
+    """Largest value that an input can have, for the box rule."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution", "recurrent", "attention"})
+
+    def check(self) -> None:
+        """Refuse an empty range of inputs."""
+        super().check()
+        check_range(self.low, self.high)
+
+    def attributor(self) -> Backend:
+        """Return ``LRP`` with these rules, or those of zennit's composite."""
+        if self.composite == "auto":
+            return super().attributor()
+        return Backend(self.forward_func, self.composite, epsilon=self.stabilizer)
+
+    def rules(self) -> Composite:
+        """Return the rules of the settings."""
+
+        def rule(name: RuleName) -> Make:
+            return self._rule(name, epsilon=self.epsilon, gamma=self.gamma, low=self.low, high=self.high)
+
+        first = None if self.first == "same" else rule(self.first)
+        return Composite(rule(self.convolution), rule(self.linear), first=first, attention=self.attention)
+
+
+class AttnLRP(CompositeLRP):
+    """Relevance propagation through attention: softmax by its Taylor term, factors by halves, norms as scales.
+
+    Achtibat et al., 2024 (arXiv:2402.05602). The Taylor term leaves a remainder, which an explanation reports.
+    """
+
+    epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
+    """Stabiliser of the epsilon rule at linear layers and convolutions."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"attention"})
+
+    def rules(self) -> Composite:
+        """Return the epsilon rule for layers and the Taylor rule for attention."""
+        epsilon = self._rule("epsilon", epsilon=self.epsilon)
+        return Composite(epsilon, epsilon, attention="taylor")
+
+
+class RAP(Explainer):
+    """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance.
+
+    Nam et al., 2020 (arXiv:1904.00605). Biases of layers get nothing, so that relevance sums to the score.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution"})
+    needs_module: ClassVar[bool] = True
+
+    @classmethod
+    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
+        """Refuse what the method has no rules for."""
+        for part in ("attention", "recurrent"):
+            if facts.has(part):
+                return f"has rules for linear layers and convolutions; {facts.name} has {part} layers"
+        return super().reason_against(facts, traits)
+
+    def attributor(self) -> Backend:
+        """Return ``LRP`` with the rules of the paper."""
+        return Backend(self.forward_func, relative_composite(1e-9, boxed=at_inputs(self.forward_func)), epsilon=1e-6)
