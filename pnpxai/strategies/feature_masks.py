@@ -132,6 +132,8 @@ class Words(FeatureMask):
     name: ClassVar[str] = "words"
     continues: Tensor
     """For each id of the vocabulary, whether such a token belongs to the word before it."""
+    special: tuple[int, ...] = ()
+    """The ids of special tokens, each of which is alone."""
 
     def check(self) -> None:
         """Refuse anything but one truth value for each id."""
@@ -145,13 +147,10 @@ class Words(FeatureMask):
     def of(cls, tokenizer: Any) -> Self:
         """Read the vocabulary of a transformers tokenizer: WordPiece (``##ing``), SentencePiece (``_the``) or bytes."""
         tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
-        special = set(tokenizer.all_special_tokens)
-        starts = ("\u2581", "\u0120", "\u010a")  # SentencePiece's and byte-level BPE's signs of a space
-        if any(token.startswith(starts) for token in tokens):
-            continues = [token not in special and not token.startswith(starts) for token in tokens]
-        else:
-            continues = [token.startswith("##") for token in tokens]
-        return cls(torch.tensor(continues))
+        starts = ("\u2581", "\u0120", "\u010a")  # SentencePiece's and byte-level BPE's signs of a space or a new line
+        spaced = any(token.startswith(starts) for token in tokens)
+        continues = [not token.startswith(starts) if spaced else token.startswith("##") for token in tokens]
+        return cls(torch.tensor(continues), tuple(sorted(tokenizer.all_special_ids)))
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
@@ -167,8 +166,10 @@ class Words(FeatureMask):
             )
         if int(values.max()) >= len(self.continues) or int(values.min()) < 0:
             raise ArgumentError(f"Words: expected ids below {len(self.continues)}, got {int(values.max())}")
-        begins = ~self.continues.to(values.device)[values]
+        special = torch.isin(values, torch.tensor(self.special, dtype=values.dtype, device=values.device))
+        begins = special | ~self.continues.to(values.device)[values]
         begins[:, 0] = True
+        begins[:, 1:] |= special[:, :-1]
         return begins.cumsum(1) - 1
 
 

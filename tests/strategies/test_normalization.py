@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization
+from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization, Robust
 
 MAPS = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=3).map(
     lambda rows: torch.tensor(rows, dtype=torch.float64).reshape(-1, 2, 2)
@@ -43,7 +44,7 @@ def test_identity(maps):
     assert torch.equal(NoNormalization()(maps), maps)
 
 
-@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs()])
+@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs(), Robust()])
 def test_a_map_of_zeros_stays(normalise):
     assert not normalise(torch.zeros(2, 3, 3)).any()
 
@@ -51,3 +52,17 @@ def test_a_map_of_zeros_stays(normalise):
 def test_one_number_per_example_is_not_scaled_by_the_others():
     assert MaxAbs()(torch.tensor([1.0, -4.0, 0.0])).tolist() == [1, -1, 0]
     assert MinMax()(torch.tensor([1.0, -4.0])).tolist() == [0, 0]
+
+
+@given(MAPS)
+def test_robust_is_by_median_and_quartiles(maps):
+    for before, after in zip(maps, Robust()(maps), strict=True):
+        first, median, third = np.percentile(before.numpy(), [25, 50, 75])
+        spread = third - first if third > first else float((before - median).abs().max())
+        if spread > 1e-290:
+            assert np.allclose(after.numpy(), (before.numpy() - median) / spread, rtol=1e-9, atol=1e-9)
+        assert torch.isfinite(after).all()
+
+
+def test_robust_scales_a_map_of_mostly_one_value_by_the_rest():
+    assert Robust()(torch.tensor([[0.0, 0.0, 0.0, 0.0, 4.0, -2.0]])).tolist() == [[0, 0, 0, 0, 1, -0.5]]
