@@ -1,0 +1,129 @@
+"""Explainers that replace parts of the input: their answers where these are known, and their backends."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch import nn
+
+from pnpxai.attributors import FeatureAblation as FeatureAblationBackend
+from pnpxai.attributors import KernelShap as KernelShapBackend
+from pnpxai.attributors import Lime as LimeBackend
+from pnpxai.attributors import ShapleyValues
+from pnpxai.attributors import ShapleyValueSampling as SamplingBackend
+from pnpxai.attributors.rise import RISE as RISEBackend
+from pnpxai.explainers.feature_ablation import FeatureAblation
+from pnpxai.explainers.kernel_shap import KernelShap
+from pnpxai.explainers.lime import Lime
+from pnpxai.explainers.rise import RISE
+from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
+from pnpxai.strategies.feature_masks import Given, Grid
+from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case
+from pnpxai.testing.subject import Subject
+from pnpxai.testing.zoo import CASES
+
+MLP, CNN, SERIES = (CASES[name]() for name in ("mlp", "cnn", "series"))
+
+
+@pytest.mark.parametrize(
+    ("explainer", "settings"),
+    [(FeatureAblation, {}), (KernelShap, {"n_samples": 64}), (ShapleyValueSampling, {"n_samples": 1})],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_of_a_linear_model(explainer, settings):
+    subject = Subject.of_explainer(explainer, linear_case(), **settings)
+    check_linear(subject, lambda weights, inputs: weights * inputs)
+    check_ignored_features(subject)
+    by_mean = Subject.of_explainer(explainer, linear_case(), baseline_fn="mean", **settings)
+    check_linear(by_mean, lambda weights, inputs: weights * (inputs - inputs.mean(1, keepdim=True)))
+
+
+def test_of_a_linear_model_lime_nears_the_weights_with_its_samples():
+    """A penalty of 1 against n samples of variance 1/4 takes about 4/n away."""
+    case = linear_case()
+    expected = case.model.weight.detach()[case.targets] * case.inputs
+    for n in (100, 1600):
+        found = Lime(case.model, n_samples=n).attribute(case.inputs, case.targets)
+        assert ((found - expected).abs() < 6 / n * expected.abs() + 3 / n).all()
+
+
+def test_shapley_values_at_full_budget_are_exact():
+    expected = ShapleyValues(MLP.model).attribute(MLP.inputs, target=MLP.targets)
+    found = KernelShap(MLP.model, n_samples=64).attribute(MLP.inputs, MLP.targets)
+    assert torch.allclose(found, expected, atol=1e-9)
+    assert KernelShap(MLP.model, n_samples=500).cost(MLP.inputs) == 3 * 64
+
+
+@pytest.mark.parametrize("explainer", [ShapleyValueSampling, KernelShap])
+def test_shapley_values_by_sampling_are_within_their_error(explainer):
+    """Seeds scatter around the exact values, with a mean as near as the scatter allows."""
+    mask = Given(torch.arange(16)[None] // 2)
+    ids = torch.arange(16)[None, None] // 2
+    exact = ShapleyValues(SERIES.model).attribute(SERIES.inputs, target=SERIES.targets, feature_mask=ids)
+    n = 12 if explainer is ShapleyValueSampling else 100
+    made = explainer(SERIES.model, n_samples=n, feature_mask_fn=mask)
+    draws = torch.stack([made.attribute(SERIES.inputs, SERIES.targets, seed=k) for k in range(20)])
+    error = draws.std(0) / math.sqrt(20)
+    assert float(error.max()) > 0
+    assert ((draws.mean(0) - exact).abs() <= 5 * error + 1e-3 * exact.abs().max()).all()
+
+
+def test_shapley_values_sum_to_the_difference_of_scores():
+    made = KernelShap(CNN.model, feature_mask_fn=Grid(cells=4), baseline_fn="invert")
+    found = made.attribute(CNN.inputs, CNN.targets)[:, 0].reshape(3, 4, 2, 4, 2)[:, :, 0, :, 0].sum((1, 2))
+    blank = CNN.inputs.amin((2, 3), keepdim=True) + CNN.inputs.amax((2, 3), keepdim=True) - CNN.inputs
+    with torch.no_grad():
+        rows = torch.arange(3)
+        expected = CNN.model(CNN.inputs)[rows, CNN.targets] - CNN.model(blank)[rows, CNN.targets]
+    assert torch.allclose(found, expected)
+
+
+def test_lime_is_not_silenced_by_small_scores():
+    class Small(nn.Module):
+        def forward(self, x):
+            return 1e-6 * MLP.model(x)
+
+    found = Lime(Small()).attribute(MLP.inputs, MLP.targets)
+    assert torch.allclose(1e6 * found, Lime(MLP.model).attribute(MLP.inputs, MLP.targets))
+    assert found.abs().min() > 0
+
+
+MASK = torch.arange(8)[:, None] // 2 * 4 + torch.arange(8) // 2
+GRID = {"feature_mask_fn": Grid(cells=4)}
+BACKENDS = [
+    (FeatureAblation, GRID, lambda m, x, t: FeatureAblationBackend(m).attribute(x, 0, t, feature_mask=MASK)),
+    (
+        KernelShap,
+        GRID,
+        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
+    ),
+    (
+        KernelShap,
+        GRID | {"paired": True, "n_samples": 50},
+        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=50, paired=True),
+    ),
+    (
+        Lime,
+        GRID,
+        lambda m, x, t: LimeBackend(m, Ridge()).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
+    ),
+    (
+        ShapleyValueSampling,
+        GRID,
+        lambda m, x, t: SamplingBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=10),
+    ),
+    (
+        RISE,
+        {"n_masks": 20, "grid_size": 4, "probability": 0.3},
+        lambda m, x, t: RISEBackend(m).attribute(x, 0, t, n_masks=20, grid_size=4, probability=0.3),
+    ),
+]
+
+
+@pytest.mark.parametrize(("explainer", "settings", "expected"), BACKENDS, ids=lambda v: getattr(v, "__name__", ""))
+def test_an_explainer_is_its_backend_with_its_settings(explainer, settings, expected):
+    found = explainer(CNN.model, **settings).attribute(CNN.inputs, CNN.targets)
+    assert torch.equal(found, expected(CNN.model, CNN.inputs, CNN.targets))
