@@ -14,18 +14,19 @@ from torch import Tensor
 from pnpxai.declare import Bound, Declared
 from pnpxai.engine.arguments import Arguments, Extractor
 from pnpxai.engine.guard import borrowed
-from pnpxai.engine.keys import content_key, example_keys
-from pnpxai.engine.score import Score, Target
+from pnpxai.engine.score import Target
 from pnpxai.engine.seeds import Stream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.positions import Masks, position_masks, position_shape
+from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite
 
 __all__ = ["Measurement", "Metric", "Sample"]
 
-Category = Literal["faithfulness", "robustness", "complexity"]
+Category = Literal["faithfulness", "robustness", "complexity", "randomisation", "axioms", "localisation"]
 
 
 @dataclass(frozen=True)
@@ -42,37 +43,12 @@ class Measurement:
     reasons: tuple[str | None, ...]
     curves: dict[str, Tensor] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class Sample:
-    """A batch as a metric sees it: what is explained, how it is scored, and the maps.
-
-    Attributes:
-        arguments: what the inputs mean to the model.
-        targets: which output.
-        score: the model's output at the targets.
-        attributions: one tensor for each explained argument.
-        stream: the random numbers of this measurement.
-        shared: masked runs that do not depend on the maps.
-    """
-
-    arguments: Arguments
-    targets: Target
-    score: Score
-    attributions: Tensors
-    stream: Stream
-    shared: SharedRuns
-
-    @property
-    def tensors(self) -> Tensors:
-        """The explained arguments of the model."""
-        return self.arguments.explained
-
-    def key(self, *more: object) -> str:
-        """Return a key of the examples, their targets and ``more``."""
-        target = self.score.target
-        of_target = content_key(target) if isinstance(target, Tensor) else repr(target)
-        return repr((example_keys(self.tensors), of_target, content_key(*flat(self.score.extra)), self.stream, more))
+    @classmethod
+    def where(
+        cls, defined: Tensor | Sequence[bool], values: Tensor, reason: str, curves: dict[str, Tensor] | None = None
+    ) -> Measurement:
+        """Return values that are undefined, for one reason, wherever ``defined`` does not hold."""
+        return cls(values, tuple(None if ok else reason for ok in defined), curves or {})
 
 
 class Metric(Declared, abstract=True, keyword_only=True):
@@ -82,6 +58,9 @@ class Metric(Declared, abstract=True, keyword_only=True):
     """The explained model."""
     explainer: Annotated[Explainer | None, Bound] = None
     """Makes the attributions where none are given, and again where the metric needs it."""
+    channel_dim: int | None = dataclasses.field(default=1, kw_only=True)
+    """The axis of channels, which belong to one position: they are added up, and removed together. None where there are
+    none; inputs of two dimensions (tables, token ids) have none in any case."""
     postprocessor: PostProcessor | None = dataclasses.field(default=None, kw_only=True)
     """Turns the explainer's attributions into the maps that are judged."""
     forward_arg_extractor: Extractor = dataclasses.field(default=None, kw_only=True)
@@ -95,6 +74,8 @@ class Metric(Declared, abstract=True, keyword_only=True):
     """What it asks of a map."""
     needs_explainer: ClassVar[bool] = False
     """Whether it explains again, so that attributions alone are not enough."""
+    needs_masks: ClassVar[bool] = False
+    """Whether it compares with what is known to matter: ``masks`` of ``measure``."""
     transform: ClassVar[Callable[[Tensor], Tensor] | None] = None
 
     @abstractmethod
@@ -111,6 +92,8 @@ class Metric(Declared, abstract=True, keyword_only=True):
         targets: Target,
         attributions: Tensor | Tensors | None = None,
         *,
+        masks: Any = None,
+        attention_mask: Any = None,
         seed: int | Stream = 0,
         shared: SharedRuns | None = None,
     ) -> Measurement:
@@ -118,16 +101,24 @@ class Metric(Declared, abstract=True, keyword_only=True):
 
         Args:
             inputs: what the explainer was given.
-            targets: which output was explained.
+            targets: which output was explained. A function sees the raw output, so a metric that follows
+                probabilities follows what the function returns instead.
             attributions: the maps, with or without an axis of channels; by default the explainer makes them.
+            masks: what is known to matter, (examples, *positions) truth values; a tuple with one (or None) for each
+                input where there are several.
+            attention_mask: the positions that count, in the same form: the others are no features, whatever a map
+                says of them. Of inputs that are a mapping, by default its ``"attention_mask"`` if that fits.
             seed: fixes what is drawn at random.
-            shared: keeps masked runs for the next measurement of the same examples.
+            shared: keeps what does not depend on the maps for the next measurement of the same examples.
 
         Raises:
-            ArgumentError: attributions are missing and there is no explainer, or they do not fit the inputs.
+            ArgumentError: attributions are missing and there is no explainer, or something does not fit the inputs.
         """
+        name = type(self).__name__
         if self.needs_explainer and self.explainer is None:
-            raise UnsuitableError(f"{type(self).__name__}: explains again, so it needs explainer=")
+            raise UnsuitableError(f"{name}: explains again, so it needs explainer=")
+        if self.needs_masks and masks is None:
+            raise UnsuitableError(f"{name}: compares with what is known to matter, so measure(..., masks=) is needed")
         given = self.explained(self.arguments(inputs), targets, seed) if attributions is None else attributions
         maps = as_tuple(given, "attributions")
         with borrowed(self.model, gradients=False):
@@ -137,9 +128,15 @@ class Metric(Declared, abstract=True, keyword_only=True):
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
             undefined = ["attributions hold NaN or infinity" if bad else None for bad in _not_finite(maps, score.size)]
-            clean = tuple(torch.nan_to_num(m.detach(), 0.0, 0.0, 0.0) for m in maps)
             sample = Sample(
-                arguments, targets, score, clean, Stream.of(seed), SharedRuns() if shared is None else shared
+                arguments,
+                score,
+                tuple(torch.nan_to_num(m.detach(), 0.0, 0.0, 0.0) for m in maps),
+                Stream.of(seed),
+                SharedRuns() if shared is None else shared,
+                self.channel_dim,
+                self._counted(attention_mask, arguments),
+                None if masks is None else position_masks(masks, arguments.explained, self.channel_dim, "masks"),
             )
             found = self.judge(sample)
             reasons = tuple(bad or reason for bad, reason in zip(undefined, found.reasons, strict=True))
@@ -147,9 +144,17 @@ class Metric(Declared, abstract=True, keyword_only=True):
             values[torch.tensor([reason is not None for reason in reasons], device=values.device)] = float("nan")
         return Measurement(values, reasons, found.curves)
 
-    def evaluate(self, inputs: Any, targets: Target, attributions: Tensor | Tensors | None = None) -> Tensor:
+    def evaluate(
+        self,
+        inputs: Any,
+        targets: Target,
+        attributions: Tensor | Tensors | None = None,
+        *,
+        masks: Any = None,
+        attention_mask: Any = None,
+    ) -> Tensor:
         """Return (examples,) the values of ``measure``."""
-        return self.measure(inputs, targets, attributions).values
+        return self.measure(inputs, targets, attributions, masks=masks, attention_mask=attention_mask).values
 
     def explained(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
         """Return the explainer's maps."""
@@ -157,6 +162,16 @@ class Metric(Declared, abstract=True, keyword_only=True):
             raise ArgumentError(f"{type(self).__name__}: expected attributions, or an explainer that makes them")
         raw = self.explainer.attribute_arguments(arguments, targets, seed)
         return raw if self.postprocessor is None else self.postprocessor(raw)
+
+    def explaining(self) -> Explainer:
+        """Return the explainer.
+
+        Raises:
+            UnsuitableError: there is none.
+        """
+        if self.explainer is None:
+            raise UnsuitableError(f"{type(self).__name__}: explains again, so it needs explainer=")
+        return self.explainer
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -166,6 +181,15 @@ class Metric(Declared, abstract=True, keyword_only=True):
     def examples(self, inputs: Any) -> int:
         """Return the number of examples in ``inputs``."""
         return batch_size(self.arguments(inputs).explained)
+
+    def _counted(self, attention_mask: Any, arguments: Arguments) -> Masks:
+        tensors = arguments.explained
+        if attention_mask is None:
+            found = arguments.keywords.get("attention_mask")
+            shapes = [position_shape(x, self.channel_dim) for x in tensors]
+            fits = isinstance(found, Tensor) and shapes == [found.shape]
+            attention_mask = found if fits else (None,) * len(tensors)
+        return position_masks(attention_mask, tensors, self.channel_dim, "attention_mask")
 
 
 def _not_finite(maps: Sequence[Tensor], size: int) -> list[bool]:

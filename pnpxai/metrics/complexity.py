@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
-from pnpxai.metrics.features import position_maps
 
-__all__ = ["Complexity"]
+__all__ = ["Complexity", "Sparseness"]
+
+_ZERO = "the map is zero everywhere"
 
 
 class Complexity(Metric):
     """Entropy of a map's mass, in nats: p_i = |a_i| / sum |a|. Bhatt et al., 2020 (arXiv:2005.00631).
 
-    From 0 (one feature) to ln(features) (all alike), lower is better. Says nothing of truth: a single wrong pixel is
-    perfect.
+    Asks how many features a reader has to look at. From 0 (one feature) to ln(features) (all alike), lower is better.
+    Says nothing of truth: a single wrong pixel is perfect.
     """
 
-    channel_dim: int | None = 1
-    """The axis of channels, which are added up first; None where there are none."""
     n_bins: int = 10
     """Accepted for compatibility; the entropy is that of the mass, not of a histogram of values."""
 
@@ -29,13 +29,40 @@ class Complexity(Metric):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the entropies; undefined for a map of zeros."""
-        maps = position_maps(sample.attributions, sample.tensors, self.channel_dim)
-        mass = torch.cat([m.flatten(1).abs() for m in maps], 1)
-        total = mass.sum(1, keepdim=True)
-        share = mass / torch.where(total > 0, total, torch.ones_like(total))
-        reasons = tuple(None if t > 0 else "the map is zero everywhere" for t in total[:, 0])
-        return Measurement(torch.special.entr(share).sum(1), reasons)
+        masses = [m.abs() for m in sample.of_each(sample.maps)]
+        values = torch.stack([torch.special.entr(m / _or_one(m.sum())).sum() for m in masses])
+        return Measurement.where([bool(m.any()) for m in masses], values, _ZERO)
 
     def cost(self, inputs: Any) -> int:
         """Return 0: only the map is looked at."""
         return 0
+
+
+class Sparseness(Metric):
+    """Gini index of a map's absolute values. Chalasani et al., 2020 (arXiv:1810.06583).
+
+    Asks how unevenly the mass is spread. From 0 (all alike) to 1 - 1/features (one feature), higher is better. Says
+    nothing of truth, as ``Complexity``.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    category: ClassVar[Category] = "complexity"
+
+    def judge(self, sample: Sample) -> Measurement:
+        """Return the indices; undefined for a map of zeros."""
+        masses = [m.abs() for m in sample.of_each(sample.maps)]
+        return Measurement.where([bool(m.any()) for m in masses], torch.stack([_gini(m) for m in masses]), _ZERO)
+
+    def cost(self, inputs: Any) -> int:
+        """Return 0: only the map is looked at."""
+        return 0
+
+
+def _gini(mass: Tensor) -> Tensor:
+    ascending = mass.sort().values
+    weight = 2 * torch.arange(1, len(mass) + 1, device=mass.device, dtype=mass.dtype) - len(mass) - 1
+    return (weight * ascending).sum() / (len(mass) * _or_one(mass.sum()))
+
+
+def _or_one(number: Tensor) -> Tensor:
+    return torch.where(number > 0, number, torch.ones_like(number))

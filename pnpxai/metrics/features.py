@@ -2,109 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnpxai.engine.batching import Block
-from pnpxai.errors import ShapeError
-from pnpxai.metrics.base import Sample
+from pnpxai.engine.loops import perturbed_scores
+from pnpxai.metrics.imputation import Fill, filling
+from pnpxai.metrics.sample import Sample
+from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
-from pnpxai.strategies.feature_masks import FeatureMask
-from pnpxai.tensors import Tensors, own
+from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
+from pnpxai.tensors import Tensors
 
-__all__ = ["Features", "position_maps"]
-
-
-def position_maps(attributions: Tensors, inputs: Tensors, channel_dim: int | None) -> Tensors:
-    """Return maps without channels, (examples, *positions), one for each input.
-
-    A map with as many dimensions as its input (of three or more) is summed over ``channel_dim``; one with a dimension
-    less is taken as it is; so is a map of a table (examples, columns).
-
-    Raises:
-        ShapeError: a map does not fit its input.
-    """
-    if len(attributions) != len(inputs):
-        raise ShapeError(f"attributions: expected one for each of {len(inputs)} inputs, got {len(attributions)}")
-    return tuple(_positions(a, x, channel_dim) for a, x in zip(attributions, inputs, strict=True))
-
-
-def _positions(attribution: Tensor, tensor: Tensor, channel_dim: int | None) -> Tensor:
-    axis = _channel_axis(tensor, channel_dim)
-    wanted = list(tensor.shape)
-    if axis is not None:
-        del wanted[axis]
-        if attribution.ndim == tensor.ndim:
-            attribution = attribution.sum(axis)
-    elif attribution.ndim == tensor.ndim + 1:  # token ids, explained at their embedding
-        attribution = attribution.sum(-1)
-    if list(attribution.shape) != wanted:
-        raise ShapeError(
-            f"attributions: expected a map of shape {tuple(wanted)} (with or without channels) for an input of shape "
-            f"{tuple(tensor.shape)}, got {tuple(attribution.shape)}"
-        )
-    return attribution
-
-
-def _channel_axis(tensor: Tensor, channel_dim: int | None) -> int | None:
-    return None if channel_dim is None or tensor.ndim <= 2 else channel_dim % tensor.ndim
+__all__ = ["Features", "Gone", "scores_without"]
 
 
 @dataclass(frozen=True)
 class Features:
-    """The features of a sample, numbered through all its inputs.
+    """The features of a sample, numbered through all its inputs, in each example from zero.
 
     Attributes:
-        values: (examples, features) what the map gives each, summed over its positions.
-        count: number of features.
+        values: (examples, features) what the map gives each, summed over its positions; zero for those that an example
+            does not have.
+        counts: how many features each example has.
     """
 
     values: Tensor
-    count: int
-    ids: tuple[Tensor, ...]
-    inputs: Tensors
-    blanks: Tensors
-    channel_dim: int | None
+    counts: tuple[int, ...]
+    _ids: tuple[Tensor | range, ...]  # each position's feature: (1 or examples, positions), or all alone, in order
+    _fills: tuple[Fill, ...]
+    _inputs: Tensors
+    _axes: tuple[int | None, ...]
 
     @classmethod
-    def of(
-        cls, sample: Sample, feature_mask_fn: FeatureMask, baseline_fn: Baseline, channel_dim: int | None
-    ) -> Features:
-        """Group the positions of a sample's inputs and add up its maps in each group."""
-        maps = position_maps(sample.attributions, sample.tensors, channel_dim)
-        ids, parts, count = [], [], 0
-        for values in maps:
-            flat_ids = feature_mask_fn(values).expand(values.shape).flatten(1)
-            groups = int(flat_ids.max()) + 1
-            parts.append(values.new_zeros(len(values), groups).scatter_add_(1, flat_ids, values.flatten(1)))
-            ids.append(flat_ids + count)
-            count += groups
-        blanks = tuple(baseline_fn(own(x)) for x in sample.tensors)
-        return cls(torch.cat(parts, 1), count, tuple(ids), sample.tensors, blanks, channel_dim)
-
-    def without(self, removed: Tensor, block: Block) -> Tensors:
-        """Return the rows of a block with features blanked.
+    def of(cls, sample: Sample, feature_mask_fn: FeatureMask, baseline_fn: object) -> Features:
+        """Group the positions of a sample's inputs and add up its maps in each group.
 
         Args:
-            removed: (rows, features) which features are gone.
-            block: examples and steps of the rows.
+            sample: the batch; its positions that do not count belong to no feature.
+            feature_mask_fn: what belongs together.
+            baseline_fn: an ``Imputation``: what stands where a feature was.
         """
-        rows = block.rows
-        return tuple(
-            self._blanked(x, blank, ids, removed, rows)
-            for x, blank, ids in zip(self.inputs, self.blanks, self.ids, strict=True)
-        )
+        inputs, dim = sample.tensors, sample.channel_dim
+        masks = for_each(feature_mask_fn, inputs)
+        raw = [mask(x, dim).flatten(1) for mask, x in zip(masks, inputs, strict=True)]
+        ids, counts = _numbered(raw, [None if c is None else c.flatten(1) for c in sample.counted])
+        axes = tuple(channel_axis(x, dim) for x in inputs)
+        ways = for_each(baseline_fn, inputs) if isinstance(baseline_fn, Baseline) else (baseline_fn,) * len(inputs)
+        fills = tuple(filling(by, x, axis, sample.stream) for by, x, axis in zip(ways, inputs, axes, strict=True))  # type: ignore[arg-type]
+        flat = [m.flatten(1) for m in sample.maps]
+        values = flat[0].new_zeros(sample.size, max(counts) + 1)
+        for own, part in zip(ids, flat, strict=True):
+            values.scatter_add_(1, own.expand_as(part), part)
+        places = tuple(range(int(own[0, 0]), int(own[0, 0]) + own.shape[1]) if _is_run(own) else own for own in ids)
+        counts = counts * (sample.size if len(counts) == 1 else 1)
+        return cls(values[:, :-1], counts, places, fills, inputs, axes)
 
-    def _blanked(self, x: Tensor, blank: Tensor, ids: Tensor, removed: Tensor, rows: Tensor) -> Tensor:
-        rows = rows.to(x.device)
-        axis = _channel_axis(x, self.channel_dim)
-        shape: list[Any] = [len(rows), *x.shape[1:]]
-        if axis is not None:
-            del shape[axis]
-        gone = removed.to(x.device).gather(1, ids.to(x.device)[rows]).reshape(shape)
-        if axis is not None:
-            gone = gone.unsqueeze(axis)
-        return torch.where(gone, blank[rows], x[rows])
+    @property
+    def exist(self) -> Tensor:
+        """(examples, features) which features an example has."""
+        number = torch.arange(self.values.shape[1], device=self.values.device)
+        return number < torch.tensor(self.counts, device=self.values.device)[:, None]
+
+    def without(self, removed: Tensor, examples: range) -> Tensors:
+        """Return (steps * examples, ...) inputs, step after step, in which features are filled in.
+
+        Args:
+            removed: (steps, 1 or examples of the range, features) which features are gone.
+            examples: the examples.
+        """
+        rows, steps = [], len(removed)
+        for x, own, axis, fill in zip(self._inputs, self._ids, self._axes, self._fills, strict=True):
+            positions = [side for k, side in enumerate(x.shape) if k not in (0, axis)]
+            table = removed.to(x.device).expand(steps, len(examples), -1)
+            if isinstance(own, range):
+                gone = table[:, :, own.start : own.stop]
+            else:
+                part = own if len(own) == 1 else own[examples.start : examples.stop]
+                beyond = torch.nn.functional.pad(table, (0, 1))  # positions that do not count are never gone
+                gone = beyond.gather(2, part.expand(steps, len(examples), -1))
+            gone = gone.reshape(steps, len(examples), *positions)
+            filled = fill(gone if axis is None else gone.unsqueeze(axis + 1), examples)
+            rows.append(filled.flatten(0, 1))
+        return tuple(rows)
+
+
+Gone = Callable[[range, range], Tensor]
+"""Which features are gone at some steps, of some examples: (steps, 1 or examples, features) truth values."""
+
+
+def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int, at_once: int | None = None) -> Tensor:
+    """Return (examples, steps) scores of a sample's inputs while features are gone, so many rows at once at most."""
+    asked = None if at_once is None else max(1, at_once // sample.size)
+
+    def points(block: Block) -> Tensors:
+        return features.without(gone(block.steps, block.examples), block.examples)
+
+    return perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=asked, label="removing features")
+
+
+def _numbered(raw: Sequence[Tensor], counted: Sequence[Tensor | None]) -> tuple[list[Tensor], tuple[int, ...]]:
+    """Number features through all inputs, example by example; what does not count gets the number after the last.
+
+    Returns:
+        ids for each input, (1 or examples, positions), and how many features there are, once or for each example.
+    """
+    rows = max(len(t) for t in (*raw, *(c for c in counted if c is not None)))
+    found: list[list[Tensor]] = [[] for _ in raw]
+    counts = []
+    for k in range(rows):
+        total = 0
+        for own, ids, valid in zip(found, raw, counted, strict=True):
+            row = ids[k if len(ids) > 1 else 0]
+            if valid is not None:
+                kept = valid[k if len(valid) > 1 else 0]
+                fresh = torch.full_like(row, -1)
+                fresh[kept] = row[kept].unique(return_inverse=True)[1]
+                row = fresh
+            own.append(torch.where(row >= 0, row + total, -1))
+            total = max(total, int(own[-1].max()) + 1)
+        counts.append(total)
+    most = max(counts)
+    stacked = [torch.stack(own) for own in found]
+    return [torch.where(own < 0, most, own) for own in stacked], tuple(counts)
+
+
+def _is_run(ids: Tensor) -> bool:
+    """Tell whether every position is a feature of its own, in order."""
+    return len(ids) == 1 and bool((ids[0].diff() == 1).all())

@@ -14,10 +14,11 @@ from pnpxai.engine.seeds import Stream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.metrics.base import Metric
+from pnpxai.metrics.positions import position_maps
 from pnpxai.tensors import Tensors, as_tuple, flat
 from pnpxai.testing.zoo import Case
 
-__all__ = ["Broken", "Counter", "Subject", "attempt", "close", "counted", "require"]
+__all__ = ["Broken", "Counter", "Subject", "attempt", "bright_positions", "close", "counted", "require"]
 
 
 class Broken(AssertionError):
@@ -61,6 +62,7 @@ class Subject:
         stochastic: whether the seed matters.
         control: whether it ignores the model by design.
         maps: whether it gives maps shaped like what is explained (not one number per example).
+        of_target: whether what it gives depends on which output is explained.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Subject:
     stochastic: bool = False
     control: bool = False
     maps: bool = True
+    of_target: bool = True
 
     def run(self, case: Case, seed: int = 0, *, model: Any = None, targets: Any = None) -> Tensors:
         """Return what it gives for a case (or for another model, or other targets)."""
@@ -88,6 +91,7 @@ class Subject:
             lambda made, inputs: made.cost(inputs),
             explainer.stochastic,
             explainer.control,
+            of_target=explainer.explains_target and not explainer.control,
         )
 
     @classmethod
@@ -115,8 +119,7 @@ class Subject:
     def of_metric(cls, metric: type[Metric], case: Case, **settings: Any) -> Subject:
         """Return a metric that judges gradients."""
         at: dict[str, Any] = {} if case.layer is None else {"layer": case.layer}
-        if "channel_dim" in metric._fields:
-            settings = {"channel_dim": case.traits.channel_dim} | settings
+        settings = {"channel_dim": case.traits.channel_dim} | settings
 
         def make(model: Any) -> Metric:
             return metric(model, Gradient(model, **at), **settings)
@@ -127,11 +130,20 @@ class Subject:
         return cls(
             metric.__name__,
             make,
-            lambda made, inputs, targets, seed: made.measure(inputs, targets, seed=seed).values,
+            lambda made, inputs, targets, seed: (
+                made.measure(inputs, targets, masks=bright_positions(made, inputs), seed=seed).values
+            ),
             rows,
             stochastic=False,
             maps=False,
         )
+
+
+def bright_positions(metric: Metric, inputs: Any) -> Any:
+    """Return a truth to hold maps against: the positions whose values are above their example's mean."""
+    explained = metric.arguments(inputs).explained
+    maps = position_maps(explained, explained, metric.channel_dim)
+    return tuple(m > m.flatten(1).mean(1).reshape(-1, *[1] * (m.ndim - 1)) for m in maps)
 
 
 class Counter:

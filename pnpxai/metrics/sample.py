@@ -1,0 +1,122 @@
+"""A batch as a metric sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.arguments import Arguments
+from pnpxai.engine.keys import content_key
+from pnpxai.engine.score import Score, Target
+from pnpxai.engine.seeds import Stream
+from pnpxai.metrics.positions import Masks, position_maps
+from pnpxai.metrics.sharing import SharedRuns
+from pnpxai.registry import qualified_name
+from pnpxai.tensors import Tensors, flat, map_tensors, take_rows
+
+__all__ = ["Sample"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch as a metric sees it: what is explained, how it is scored, and the maps.
+
+    Attributes:
+        arguments: what the inputs mean to the model.
+        score: the model's output at the targets.
+        attributions: one tensor for each explained argument.
+        stream: the random numbers of this measurement.
+        shared: runs that do not depend on the maps.
+        channel_dim: the axis of channels.
+        counted: the positions that count (not the padding), where any do not.
+        truth: the positions that matter, where this is known.
+    """
+
+    arguments: Arguments
+    score: Score
+    attributions: Tensors
+    stream: Stream
+    shared: SharedRuns
+    channel_dim: int | None
+    counted: Masks
+    truth: Masks | None = None
+
+    @property
+    def tensors(self) -> Tensors:
+        """The explained arguments of the model."""
+        return self.arguments.explained
+
+    @property
+    def targets(self) -> Target:
+        """Which output is explained."""
+        return self.score.target
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return self.score.size
+
+    @property
+    def maps(self) -> Tensors:
+        """The attributions by position: (examples, *positions) for each input."""
+        return position_maps(self.attributions, self.tensors, self.channel_dim)
+
+    def of_each(self, values: Masks) -> list[Tensor]:
+        """Return for each example (positions,) values of all inputs in a row, without the positions that do not count.
+
+        Args:
+            values: (examples, *positions) for each input; what is None is left out.
+        """
+        rows = []
+        for k in range(self.size):
+            parts = [(v[k], c) for v, c in zip(values, self.counted, strict=True) if v is not None]
+            rows.append(torch.cat([v.flatten() if c is None else v[c[k]] for v, c in parts]))
+        return rows
+
+    def take(self, rows: Tensor) -> Sample:
+        """Return some of the examples, by their numbers (a number may occur several times)."""
+
+        def taken(structure: Any) -> Any:
+            return take_rows(structure, rows, self.size)
+
+        arguments = replace(
+            self.arguments,
+            explained=taken(self.tensors),
+            extra=taken(self.arguments.extra),
+            keywords=taken(self.arguments.keywords),
+        )
+        return replace(
+            self,
+            arguments=arguments,
+            score=self.score.take(rows),
+            attributions=taken(self.attributions),
+            stream=self.stream.take(rows.tolist()),
+            counted=taken(self.counted),
+            truth=taken(self.truth),
+        )
+
+    def moved_to(self, inputs: Tensors) -> Sample:
+        """Return the sample with other values of what is explained."""
+        return replace(self, arguments=replace(self.arguments, explained=inputs))
+
+    def with_maps(self, maps: Tensors) -> Sample:
+        """Return the sample with other maps."""
+        return replace(self, attributions=maps)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return for each example a key of all that its scores depend on but the model."""
+        target, score = self.score.target, self.score
+        found = []
+        for k in range(self.size):
+            row = torch.tensor([k])
+            extra = take_rows(score.extra, row, self.size)
+            own = [x[k] for x in (*self.tensors, *self.counted) if x is not None]
+            of_target = content_key(target[k]) if isinstance(target, Tensor) else repr(target)
+            rest = map_tensors(lambda t: "tensor", extra)
+            how = None if score.transform is None else qualified_name(score.transform)
+            drawn = self.stream.seed, self.stream.take([k]).ids
+            found.append(repr((content_key(*own), content_key(*flat(extra)), repr(rest), of_target, how, drawn)))
+        return tuple(found)
