@@ -53,6 +53,8 @@ METRIC_CHECKS: tuple[Check, ...] = (
     measurements.check_reasons,
     measurements.check_given_maps,
     measurements.check_undefined_maps,
+    measurements.check_flat_maps,
+    measurements.check_function_target,
 )
 """What every metric promises."""
 

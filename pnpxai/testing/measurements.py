@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
-from pnpxai.metrics.base import Metric
-from pnpxai.testing.subject import Subject, close, require
+import torch
+from torch import Tensor
+
+from pnpxai.errors import UnsuitableError
+from pnpxai.metrics.base import Measurement, Metric
+from pnpxai.testing.subject import Subject, bright_positions, close, require
 from pnpxai.testing.zoo import Case
 
-__all__ = ["check_facts", "check_given_maps", "check_reasons", "check_undefined_maps"]
+__all__ = ["check_facts", "check_flat_maps", "check_function_target", "check_given_maps", "check_reasons"]
+__all__ += ["check_undefined_maps"]
 
 
 def check_facts(metric: type[Metric]) -> None:
@@ -21,12 +26,9 @@ def check_facts(metric: type[Metric]) -> None:
 def check_reasons(subject: Subject, case: Case) -> None:
     """A number is finite, or NaN with a reason; ``evaluate`` gives the same numbers."""
     made: Metric = subject.make(case.model)
-    found = made.measure(case.inputs, case.targets)
-    require(len(found.reasons) == len(case), "reasons", f"{len(found.reasons)} for {len(case)} examples")
-    for value, reason in zip(found.values, found.reasons, strict=True):
-        explained = bool(torch.isnan(value)) and bool(reason) if reason is not None else bool(torch.isfinite(value))
-        require(explained, "reasons", f"{float(value)} with reason {reason!r}")
-    values = made.evaluate(case.inputs, case.targets)
+    found = _measured(made, case)
+    _require_reasons("reasons", found, case)
+    values = made.evaluate(case.inputs, case.targets, masks=bright_positions(made, case.inputs))
     require(close((values,), (found.values,), 0.0), "reasons", "evaluate gives other numbers than measure")
     for name, curve in found.curves.items():
         require(curve.shape[0] == len(case), "reasons", f"curve {name!r} has shape {tuple(curve.shape)}")
@@ -35,25 +37,65 @@ def check_reasons(subject: Subject, case: Case) -> None:
 def check_given_maps(subject: Subject, case: Case) -> None:
     """Maps that are given count as those that the explainer makes, and are not touched."""
     made: Metric = subject.make(case.model)
-    maps = made.explained(made.arguments(case.inputs), case.targets)
-    before = [m.clone() for m in (maps if isinstance(maps, tuple) else (maps,))]
-    given = made.measure(case.inputs, case.targets, maps)
-    own = made.measure(case.inputs, case.targets)
+    maps = _maps(made, case)
+    before = [m.clone() for m in maps]
+    given, own = _measured(made, case, maps), _measured(made, case)
     require(
         close((given.values,), (own.values,), 1e-10), "given maps", "they get another number than the same maps made"
     )
-    after = maps if isinstance(maps, tuple) else (maps,)
-    require(close(tuple(after), tuple(before), 0.0), "given maps", "they were changed")
+    require(close(maps, tuple(before), 0.0), "given maps", "they were changed")
 
 
 def check_undefined_maps(subject: Subject, case: Case) -> None:
     """A map that holds NaN gets NaN and a reason; the other examples' numbers stay."""
     made: Metric = subject.make(case.model)
-    maps = made.explained(made.arguments(case.inputs), case.targets)
-    spoiled = tuple(m.clone() for m in (maps if isinstance(maps, tuple) else (maps,)))
+    maps = _maps(made, case)
+    spoiled = tuple(m.clone() for m in maps)
     spoiled[0][1].view(-1)[0] = float("nan")
-    found = made.measure(case.inputs, case.targets, spoiled)
-    whole = made.measure(case.inputs, case.targets, maps)
+    found, whole = _measured(made, case, spoiled), _measured(made, case, maps)
     require(found.reasons[1] is not None and torch.isnan(found.values[1]), "undefined maps", "NaN got a number")
     others = [k for k in range(len(case)) if k != 1]
     require(close((found.values[others],), (whole.values[others],), 1e-10), "undefined maps", "others' numbers changed")
+
+
+def check_flat_maps(subject: Subject, case: Case) -> None:
+    """A map of zeros, and a constant one, gets a number or a reason."""
+    made: Metric = subject.make(case.model)
+    maps = _maps(made, case)
+    for value in (0.0, 1.0, -1.0):
+        flat = tuple(torch.full_like(m, value) for m in maps)
+        _require_reasons(f"maps of {value}", _measured(made, case, flat), case)
+
+
+def check_function_target(subject: Subject, case: Case) -> None:
+    """A function as the target sees the raw output, also where a metric looks at probabilities."""
+    made: Metric = subject.make(case.model)
+    transform = type(made).transform
+
+    def second(output: Tensor) -> Tensor:
+        return (output if transform is None else transform(output))[:, 1]
+
+    maps = made.explained(made.arguments(case.inputs), 1)
+    masks = bright_positions(made, case.inputs)
+    wanted = made.measure(case.inputs, 1, maps, masks=masks).values
+    try:
+        found = made.measure(case.inputs, second, maps, masks=masks).values
+    except UnsuitableError:  # it says that it needs classes
+        return
+    require(close((found,), (wanted,), 1e-10), "function target", "it gets another number than the index it stands for")
+
+
+def _maps(made: Metric, case: Case) -> tuple[Tensor, ...]:
+    maps = made.explained(made.arguments(case.inputs), case.targets)
+    return maps if isinstance(maps, tuple) else (maps,)
+
+
+def _measured(made: Metric, case: Case, maps: Any = None) -> Measurement:
+    return made.measure(case.inputs, case.targets, maps, masks=bright_positions(made, case.inputs))
+
+
+def _require_reasons(law: str, found: Measurement, case: Case) -> None:
+    require(len(found.reasons) == len(case), law, f"{len(found.reasons)} reasons for {len(case)} examples")
+    for value, reason in zip(found.values, found.reasons, strict=True):
+        explained = bool(torch.isnan(value)) and bool(reason) if reason is not None else bool(torch.isfinite(value))
+        require(explained, law, f"{float(value)} with reason {reason!r}")

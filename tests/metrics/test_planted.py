@@ -1,53 +1,130 @@
-"""What a metric is for: a planted right map beats a random one, and a random one beats the right one reversed."""
+"""A right map beats a random one, and that one the right one reversed; the other metrics order as they say."""
 
 import pytest
 import torch
 from torch import nn
 
-from pnpxai.explainers.gradient import GradientXInput
+from pnpxai.explainers.controls import InputOnly, RandomMap
+from pnpxai.explainers.gradient import Gradient, GradientXInput
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
+from pnpxai.registry import by_name, every
 
-FAITHFUL = [m for m in every(Metric, within="pnpxai.") if m.category == "faithfulness"]
+METRICS = every(Metric, within="pnpxai.")
+PLANTED = [m for m in METRICS if m.category in ("faithfulness", "localisation")]
+PIXELS = (18, 21, 42)
+WEIGHTS = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 
 
 class Planted(nn.Module):
     """Two classes; three known pixels speak for the second."""
 
-    PIXELS = (5, 10, 12)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        evidence = x.flatten(1)[:, list(self.PIXELS)] @ torch.tensor([1.0, 2.0, 3.0], dtype=x.dtype)
+        evidence = 0.3 * (x.flatten(1)[:, list(PIXELS)] @ WEIGHTS.to(x))
         return torch.stack([-evidence, evidence], 1)
 
 
-@pytest.mark.parametrize("metric", FAITHFUL, ids=lambda m: m.__name__)
-def test_right_beats_random_beats_reversed(metric: type[Metric]) -> None:
+def _pictures(n: int) -> torch.Tensor:
+    """Dark noise with three bright pixels."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand(24, 1, 4, 4, dtype=torch.float64, generator=generator) + 0.1
-    right = torch.zeros(24, 16, dtype=torch.float64)
-    right[:, list(Planted.PIXELS)] = (
-        torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64) * x.flatten(1)[:, list(Planted.PIXELS)]
-    )
+    x = 0.2 * torch.rand(n, 64, dtype=torch.float64, generator=generator)
+    x[:, list(PIXELS)] += 1 + torch.rand(n, 3, dtype=torch.float64, generator=generator)
+    return x.reshape(n, 1, 8, 8)
+
+
+@pytest.mark.parametrize("metric", PLANTED, ids=lambda m: m.__name__)
+def test_right_beats_random_beats_reversed(metric: type[Metric]) -> None:
+    x = _pictures(100)
+    right = torch.zeros(100, 64, dtype=torch.float64)
+    right[:, list(PIXELS)] = WEIGHTS * x.flatten(1)[:, list(PIXELS)]
+    masks = (right > 0).reshape_as(x)
     right = right.reshape_as(x)
-    random = torch.randn(x.shape, dtype=torch.float64, generator=generator)
+    random = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     judge = metric(Planted())
     sign = 1 if metric.higher_is_better else -1
-    scores = [sign * judge.evaluate(x, 1, maps).mean().item() for maps in (right, random, -right)]
+    scores = [
+        sign * judge.evaluate(x, 1, maps, masks=masks).nan_to_num(0).mean().item() for maps in (right, random, -right)
+    ]
     assert scores[0] > scores[1] > scores[2]
 
 
-def test_the_other_metrics_order_maps_as_they_say() -> None:
-    others = {m.__name__ for m in every(Metric, within="pnpxai.")} - {m.__name__ for m in FAITHFUL}
-    assert others == {"Complexity", "Sensitivity"}, "give a new metric an ordering of its own, here or in its test"
+def _maps(*values: torch.Tensor) -> list[torch.Tensor]:
+    return [v.double().expand(4, 1, 8, 8) for v in values]
 
 
-def test_values_do_not_depend_on_batch_mates() -> None:
-    x = torch.rand(5, 1, 4, 4, dtype=torch.float64)
-    model = Planted()
-    maps = torch.randn(5, 1, 4, 4, dtype=torch.float64)
-    for metric in every(Metric, within="pnpxai."):
-        judge = metric(model, GradientXInput(model))
-        whole = judge.evaluate(x, 1, maps)
-        mixed = judge.evaluate(torch.cat([100 * x[:1], x[3:4]]), 1, torch.cat([100 * maps[:1], maps[3:4]]))
-        assert torch.allclose(whole[3], mixed[1], atol=1e-10), metric.__name__
+def _one_pixel() -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.tensor(5), 64).reshape(8, 8)
+
+
+def _by_maps(metric: type[Metric]) -> list[float]:
+    judge = metric(Planted())
+    half = torch.linspace(0, 1, 64).reshape(8, 8)
+    return [judge.evaluate(_pictures(4), 1, m).mean().item() for m in _maps(_one_pixel(), half, torch.ones(8, 8))]
+
+
+def _by_explainers(metric: type[Metric], model: nn.Module, *explainers: object) -> list[float]:
+    x = _pictures(4).to(next(model.parameters()))
+    found = [metric(model, e(model)).measure(x, 1) for e in explainers]  # type: ignore[operator]
+    return [f.values.mean().item() for f in found]
+
+
+def _trained() -> nn.Module:
+    """Reads the three pixels of its two classes, with a bend; all other weights are next to nothing."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.Softplus(), nn.Linear(6, 2)).double()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(0.01)
+        for k, pixel in enumerate(PIXELS):
+            net[1].weight[k, pixel] = 2.0
+            net[1].weight[3 + k, pixel + 8] = 2.0
+            net[3].weight[1, k], net[3].weight[0, 3 + k] = 1.0, 1.0
+    return net
+
+
+def _completeness(metric: type[Metric]) -> list[float]:
+    return _by_explainers(metric, _trained(), lambda m: IntegratedGradients(m, n_steps=50), GradientXInput, RandomMap)
+
+
+def _stability(metric: type[Metric]) -> list[float]:
+    return _by_explainers(metric, _trained(), IntegratedGradients, RandomMap)
+
+
+ORDERINGS = {
+    "Complexity": _by_maps,
+    "Sparseness": _by_maps,
+    "CompletenessError": _completeness,
+    "Sensitivity": _stability,
+    "AvgSensitivity": _stability,
+    "LocalLipschitz": _stability,
+    "RelativeOutputStability": _stability,
+    "MPRT": lambda metric: _by_explainers(metric, _trained(), Gradient, InputOnly),
+    "EfficientMPRT": lambda metric: _by_explainers(metric, _trained(), Gradient, InputOnly),
+    "RandomLogit": lambda metric: _by_explainers(metric, _trained(), Gradient, InputOnly),
+}
+"""For each other metric, values from the best to the worst."""
+
+
+def test_every_other_metric_has_an_ordering() -> None:
+    assert {m.__name__ for m in METRICS} - {m.__name__ for m in PLANTED} == set(ORDERINGS)
+
+
+@pytest.mark.parametrize("name", ORDERINGS)
+def test_the_other_metrics_order_as_they_say(name: str) -> None:
+    metric = by_name(Metric, name, "metric")
+    values = ORDERINGS[name](metric)
+    assert values == sorted(values, reverse=metric.higher_is_better)
+    assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.__name__)
+def test_values_do_not_depend_on_batch_mates(metric: type[Metric]) -> None:
+    model = _trained()
+    x = _pictures(5)
+    maps = torch.randn(5, 1, 8, 8, dtype=torch.float64)
+    masks = maps > 0.3
+    judge = metric(model, GradientXInput(model))
+    whole = judge.evaluate(x, 1, maps, masks=masks)
+    mates = torch.tensor([0, 3])
+    other = torch.tensor([100.0, 1.0]).reshape(2, 1, 1, 1)
+    mixed = judge.evaluate(other * x[mates], 1, other * maps[mates], masks=masks[mates])
+    assert torch.allclose(whole[3], mixed[1], atol=1e-10)
