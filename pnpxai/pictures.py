@@ -114,7 +114,10 @@ def inline_png(colours: np.ndarray) -> str:
 
 
 def panel(
-    maps: Sequence[Tensor], titles: Sequence[str], pictures: Sequence[Tensor] | None = None, columns: int = 6
+    maps: Sequence[Tensor | np.ndarray],
+    titles: Sequence[str],
+    pictures: Sequence[Tensor | np.ndarray] | None = None,
+    columns: int = 6,
 ) -> Any:
     """Return a matplotlib figure of maps, each on its own scale, and to the left of each its input.
 

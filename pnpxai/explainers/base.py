@@ -21,6 +21,7 @@ from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.descriptions import described, plain_target
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.explainers.starts import baselines_by, embedded, of_ids
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
@@ -124,20 +125,21 @@ class Explainer(Declared, abstract=True):
             targets = self.predictions(inputs) if targets is None else targets
             start = time.perf_counter()
             made, arguments = self._at_numbers(arguments)
-            attributions, gap = made._run(arguments, targets, seed, with_gap=True)
+            attributions, gap, sinks = made._run(arguments, targets, seed, with_gap=True)
             seconds = time.perf_counter() - start
             with borrowed(self.model, gradients=False):
                 scores = arguments.score(self.model, targets)(arguments.explained)
         return Explanation(
             explainer=type(self).__name__,
-            settings={name: value for name, value in self.settings().items() if value is not None},
+            settings=described(self),
             attributions=as_tuple(attributions, "attributions"),
             inputs=tuple(own(x) for x in arguments.explained),
-            targets=own(targets) if isinstance(targets, Tensor) else targets,
+            targets=plain_target(targets),
             scores=scores,
             gap=gap,
             seconds=seconds,
             warnings=tuple(str(warning.message) for warning in caught),
+            sinks=sinks,
         )
 
     def cost(self, inputs: Any) -> int:
@@ -170,15 +172,16 @@ class Explainer(Declared, abstract=True):
         return made._run(arguments, targets, seed, with_gap=False)[0]
 
     def predictions(self, inputs: Any) -> Tensor | None:
-        """Return (examples,) the index of the largest output, None for a model with a single one."""
+        """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
         call = map_tensors(own, self.arguments(inputs).call())
         with borrowed(self.model, gradients=False):
             output = select_output(self.model(*call.args, **call.kwargs))
-        return None if output.ndim < 2 or output.shape[-1] == 1 else output.argmax(-1)
+        return None if output.ndim != 2 or output.shape[-1] == 1 else output.argmax(-1)
 
     def _run(
         self, arguments: Arguments, targets: Target, seed: int | Stream, *, with_gap: bool
-    ) -> tuple[Any, Tensor | None]:
+    ) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
+        """Return the attributions, and if wanted how far they are from complete, and what went elsewhere."""
         if arguments.names and (self.layer is None or not self.layer_is_site):
             model, arguments = arguments.by_position(self.model)
             return self.replace(model=model)._run(arguments, targets, seed, with_gap=with_gap)
@@ -190,12 +193,12 @@ class Explainer(Declared, abstract=True):
                 given["seed"] = seed
             backend = self._starting(arguments, values).attributor()
             if with_gap:
-                result, gap = backend.attribute_with_gap(values, **given)
+                result, gap, sinks = backend.attribute_with_sinks(values, **given)
             else:
-                result, gap = backend.attribute(values, **given), None
+                result, gap, sinks = backend.attribute(values, **given), None, {}
         members = as_tuple(result, "attributions")
         check_finite("attributions", members)
-        return members[0] if len(members) == 1 else members, gap
+        return members[0] if len(members) == 1 else members, gap, sinks
 
     def _at_numbers(self, arguments: Arguments) -> tuple[Self, Arguments]:
         """Return the explainer at the embeddings of ids, if it differentiates, and the arguments that it explains."""

@@ -1,40 +1,40 @@
-"""What ``explain`` returns: attributions and all that belongs to them; prints, plots and saves itself."""
+"""What ``explain`` returns: attributions and all that belongs to them; prints, plots, saves itself, picks examples."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError
-from pnpxai.pictures import panel
-from pnpxai.registry import qualified_name
-from pnpxai.tensors import Tensors
+from pnpxai.explainers.descriptions import largest, of_target, short, written
+from pnpxai.explainers.figures import Kind, figure
+from pnpxai.explainers.files import read, write
+from pnpxai.tensors import Tensors, map_tensors
 
 __all__ = ["Explanation"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """An explained batch.
+    """An explained batch. ``explanation[k]`` is that of one example, ``for one in explanation`` goes through them.
 
     Attributes:
         explainer: the method's name.
-        settings: its settings.
+        settings: its settings, as JSON has them; a long tensor by its shape.
         attributions: one tensor for each explained argument or layer.
         inputs: the explained arguments.
-        targets: which output was explained.
+        targets: which output was explained, see ``pnpxai.engine.score.Target``.
         scores: (examples,) the model's output there.
         gap: (examples,) how far the attributions are from complete (sums of differences) or conserving (relevance,
             after biases and stabilisers took their parts); None if the method promises neither.
         seconds: how long it took.
         warnings: what was warned of meanwhile.
+        sinks: (examples,) relevance that went elsewhere than to the inputs, by what took it.
     """
 
     explainer: str
@@ -46,116 +46,143 @@ class Explanation:
     gap: Tensor | None
     seconds: float
     warnings: tuple[str, ...] = ()
+    sinks: dict[str, Tensor] = field(default_factory=dict)
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
-        return self.scores.shape[0]
+        return self.inputs[0].shape[0]
 
-    def __str__(self) -> str:
-        shapes = ", ".join(str(tuple(a.shape)) for a in self.attributions)
-        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+    def __getitem__(self, index: int | slice | Sequence[int]) -> Explanation:
+        """Return the explanation of some of the examples; of one too, it is a batch."""
+        rows = torch.arange(len(self))[index].reshape(-1)
+        chosen = {f.name: self._rows(getattr(self, f.name), rows) for f in fields(self) if f.name not in _OF_ALL}
+        return replace(self, **chosen)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return (self[k] for k in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Explanation):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __repr__(self) -> str:
         lines = [
-            f"{self.explainer}({settings})",
-            f"  attributions  {shapes}",
-            f"  targets       {_short(self.targets)}",
-            f"  scores        {_short(self.scores)}",
+            f"{self.explainer}({', '.join(f'{name}={written(value)}' for name, value in self.settings.items())})",
+            f"  attributions  {', '.join(str(tuple(a.shape)) for a in self.attributions)}",
+            f"  targets       {short(self.targets)}",
+            f"  scores        {short(self.scores)}",
         ]
         if self.gap is not None:
-            lines.append(f"  gap           at most {float(self.gap.abs().max()):.2g}")
+            lines.append(f"  gap           at most {largest(self.gap)}")
+        if self.sinks:
+            lines.append(f"  sinks         {', '.join(f'{n} at most {largest(s)}' for n, s in self.sinks.items())}")
         lines.append(f"  time          {self.seconds:.3g} s")
         return "\n".join([*lines, *(f"  warning       {warning}" for warning in self.warnings)])
 
-    def plot(self, limit: int = 6) -> Any:
-        """Return a matplotlib figure of the first examples' inputs and maps (of the first explained argument)."""
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Explanation:
+        """Return it on another device, or with floating point numbers of another type (ids stay what they are)."""
+
+        def moved(t: Tensor) -> Tensor:
+            return t.to(device=device, dtype=dtype if t.is_floating_point() else None)
+
+        return replace(self, **{f.name: map_tensors(moved, getattr(self, f.name)) for f in fields(self)})
+
+    def plot(
+        self,
+        limit: int = 6,
+        *,
+        member: int = 0,
+        kind: Kind | None = None,
+        names: Sequence[Any] | Callable[[list[int]], Sequence[str]] | None = None,
+    ) -> Any:
+        """Return a matplotlib figure of the first examples' inputs and maps.
+
+        Args:
+            limit: at most so many examples.
+            member: which of several explained arguments.
+            kind: "image", "series", "tokens" or "table"; by default told from the input: ids are tokens, numbers of
+                four dimensions pictures, of three series, of two rows of a table.
+            names: of columns or channels; of tokens, the words of each example, or a function that gives the words of
+                ids, such as ``tokenizer.convert_ids_to_tokens``.
+
+        Raises:
+            ArgumentError: there is no such member, or not as many names as are needed.
+        """
+        if not 0 <= member < len(self.attributions):
+            raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member}")
         shown = range(min(limit, len(self)))
-        titles = [f"#{k}  score {float(self.scores[k]):.2f}" for k in shown]
-        return panel([self.attributions[0][k] for k in shown], titles, [self.inputs[0][k] for k in shown])
+        # several layers may explain one input
+        inputs = self.inputs[member] if len(self.inputs) == len(self.attributions) else self.inputs[0]
+        scores = self.scores.expand(len(self)) if len(self.scores) == 1 else self.scores
+        titles = [f"#{k}  {of_target(self[k].targets)}score {float(scores[k]):.3g}" for k in shown]
+        return figure(self.attributions[member], inputs, titles, kind, names)
 
     @classmethod
     def joined(cls, parts: Sequence[Explanation]) -> Explanation:
         """Return one explanation of the examples of several, made by the same explainer batch after batch."""
-        if len(parts) == 1:
-            return parts[0]
         first = parts[0]
-        targets = torch.cat([p.targets for p in parts]) if isinstance(first.targets, Tensor) else first.targets
-        return replace(
-            first,
-            attributions=tuple(torch.cat(members) for members in zip(*(p.attributions for p in parts), strict=True)),
-            inputs=tuple(torch.cat(members) for members in zip(*(p.inputs for p in parts), strict=True)),
-            targets=targets,
-            scores=torch.cat([p.scores for p in parts]),
-            gap=None if first.gap is None else torch.cat([p.gap for p in parts if p.gap is not None]),
-            seconds=sum(p.seconds for p in parts),
-            warnings=tuple(dict.fromkeys(w for p in parts for w in p.warnings)),
-        )
+        if len(parts) == 1:
+            return first
+        joined = {
+            name: _joined([getattr(p, name) for p in parts])
+            for name in ("attributions", "inputs", "targets", "scores", "gap", "sinks")
+        }
+        seconds = sum(p.seconds for p in parts)
+        return replace(first, **joined, seconds=seconds, warnings=tuple({w: 0 for p in parts for w in p.warnings}))
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all."""
-        from safetensors.torch import save_file
+        """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all.
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"attributions.{k}": a.contiguous() for k, a in enumerate(self.attributions)}
-        tensors |= {f"inputs.{k}": x.contiguous() for k, x in enumerate(self.inputs)} | {"scores": self.scores}
-        if self.gap is not None:
-            tensors["gap"] = self.gap.contiguous()
-        if isinstance(self.targets, Tensor):
-            tensors["targets"] = self.targets.contiguous()
-        facts = {
-            "explainer": self.explainer,
-            "settings": {name: _written(value) for name, value in self.settings.items()},
-            "targets": None if isinstance(self.targets, Tensor) or callable(self.targets) else self.targets,
-            "seconds": self.seconds,
-            "warnings": list(self.warnings),
-        }
-        for name, write in (
-            ("tensors.safetensors", lambda path: save_file({n: t.clone() for n, t in tensors.items()}, path)),
-            ("explanation.json", lambda path: Path(path).write_text(json.dumps(facts, indent=1))),
-        ):
-            partial = folder / f".{name}.part"
-            write(str(partial))
-            partial.replace(folder / name)
-        return folder
+        A target that is a function is written by its name alone.
+        """
+        return write(Path(folder), {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, folder: str | Path) -> Explanation:
         """Read what ``save`` wrote; nothing in it is executed.
 
         Raises:
-            ArgumentError: the folder holds no explanation.
+            ArgumentError: the folder holds no explanation, or a damaged one.
         """
-        from safetensors.torch import load_file
+        parts = read(Path(folder))
+        if parts.keys() != {f.name for f in fields(cls)}:
+            raise ArgumentError(f"folder: {folder} holds other parts than an explanation has: {sorted(parts)}")
+        return cls(**parts)
 
-        folder = Path(folder)
-        if not (folder / "explanation.json").exists():
-            raise ArgumentError(f"folder: {folder} holds no explanation.json")
-        facts, tensors = (
-            json.loads((folder / "explanation.json").read_text()),
-            load_file(folder / "tensors.safetensors"),
-        )
-
-        def group(prefix: str) -> Tensors:
-            return tuple(tensors[f"{prefix}.{k}"] for k in range(sum(n.startswith(f"{prefix}.") for n in tensors)))
-
-        return cls(
-            facts["explainer"], facts["settings"], group("attributions"), group("inputs"),
-            tensors.get("targets", facts["targets"]), tensors["scores"], tensors.get("gap"), facts["seconds"],
-            tuple(facts["warnings"]),
-        )  # fmt: skip
+    def _rows(self, value: Any, rows: Tensor) -> Any:
+        if isinstance(value, list):
+            return [value[row] for row in rows.tolist()]
+        return map_tensors(lambda t: t[rows.to(t.device)] if t.shape[:1] == (len(self),) else t, value)
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, Tensor):
-        numbers = value.flatten()[:6].tolist()
-        shown = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
-        return shown + (", ..." if value.numel() > 6 else "")
-    return str(value)
+_OF_ALL = ("explainer", "settings", "seconds", "warnings")
 
 
-def _written(value: Any) -> Any:
-    if isinstance(value, Declared):
-        return value.to_dict()
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
-    if isinstance(value, (tuple, list)):
-        return [_written(member) for member in value]
-    return type(value).__name__ if isinstance(value, torch.nn.Module) else qualified_name(value)
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """Return the values of several batches as those of one."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(values))
+    if isinstance(first, list):
+        return [member for value in values for member in value]
+    if isinstance(first, dict):
+        return {key: torch.cat([value[key] for value in values]) for key in first}
+    if isinstance(first, tuple) and all(isinstance(member, Tensor) for member in first):
+        return tuple(map(torch.cat, zip(*values, strict=True)))
+    if any(value != first for value in values):
+        raise ArgumentError(f"targets: expected the same for all batches, or one for each example, got {list(values)}")
+    return first

@@ -1,20 +1,23 @@
-"""What an explanation holds, shows, and writes."""
+"""What an explanation holds and says, and how examples are picked from it."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 
+import numpy as np
 import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.deeplift import DeepLiftShap
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.lrp import LRPEpsilonPlus
+from pnpxai.tensors import as_tuple
 from pnpxai.testing.zoo import CASES
 
-CASE, TWO = CASES["mlp"](), CASES["two_inputs"]()
+CASE, TWO, CNN, TOKENS = (CASES[name]() for name in ("mlp", "two_inputs", "cnn", "tokens"))
 
 
 @pytest.fixture(scope="module")
@@ -61,56 +64,10 @@ def test_warnings_of_the_model_are_kept():
 
 def test_it_prints_itself(explained):
     text = str(explained)
-    assert text.startswith("IntegratedGradients(n_steps=6, baseline_fn=Mean())")
+    assert text.startswith("IntegratedGradients(n_steps=6, baseline_fn=Mean(")
     assert "attributions  (3, 6)" in text
     assert "targets       [0, 1, 2]" in text
     assert "gap           at most" in text
-
-
-@pytest.mark.parametrize(
-    "targets", [[0, 1, 2], torch.tensor([0, 1, 2]), 2, None], ids=["list", "tensor", "int", "none"]
-)
-def test_saved_and_loaded_it_is_the_same(tmp_path, targets):
-    explained = IntegratedGradients(TWO.model, n_steps=3).explain(TWO.inputs, targets)
-    loaded = Explanation.load(explained.save(tmp_path / "one"))
-    for name in ("attributions", "inputs"):
-        pairs = zip(getattr(loaded, name), getattr(explained, name), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs)
-    assert torch.equal(torch.as_tensor(loaded.targets), torch.as_tensor(explained.targets))
-    assert torch.equal(loaded.scores, explained.scores)
-    assert torch.equal(loaded.gap, explained.gap)
-    assert (loaded.explainer, loaded.seconds, loaded.warnings) == (
-        explained.explainer,
-        explained.seconds,
-        explained.warnings,
-    )
-    assert loaded.settings == {"n_steps": 3, "baseline_fn": {"type": "Zeros"}}
-
-
-def test_files_are_plain_and_complete(explained, tmp_path):
-    folder = explained.save(tmp_path)
-    assert sorted(p.name for p in folder.iterdir()) == ["explanation.json", "tensors.safetensors"]
-    assert json.loads((folder / "explanation.json").read_text())["explainer"] == "IntegratedGradients"
-    explained.save(tmp_path)  # again, over the old files
-
-
-def test_a_failed_write_leaves_the_old_file(explained, tmp_path):
-    folder = explained.save(tmp_path)
-    before = (folder / "explanation.json").read_text()
-    broken = dataclasses.replace(explained, settings={"x": {1, 2}}, seconds=float)
-    with pytest.raises(TypeError):
-        broken.save(tmp_path)
-    assert (folder / "explanation.json").read_text() == before
-
-
-def test_a_folder_without_an_explanation_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="folder: .* holds no explanation.json"):
-        Explanation.load(tmp_path)
-
-
-def test_a_plot_shows_the_first_maps(explained):
-    figure = explained.plot(limit=2)
-    assert [axes.get_title()[:2] for axes in figure.axes if axes.get_title().startswith("#")] == ["#0", "#1"]
 
 
 def test_what_the_caller_does_later_does_not_change_it():
@@ -125,3 +82,88 @@ def test_what_the_caller_does_later_does_not_change_it():
 def test_nothing_can_be_changed(explained):
     with pytest.raises(dataclasses.FrozenInstanceError):
         explained.scores = None
+
+
+def _own_part(targets, k):
+    """Return what a target says of one example."""
+    return targets[k : k + 1] if isinstance(targets, (list, torch.Tensor, np.ndarray)) else targets
+
+
+FORMS = [[0, 1, 2], torch.tensor([0, 1, 2]), np.array([0, 1, 2]), [(0,), (1,), (2,)], 2, np.int64(2), (2,), None]
+
+
+@pytest.mark.parametrize("targets", FORMS, ids=lambda t: f"{type(t).__name__} {t}")
+def test_one_example_is_what_explaining_it_alone_gives(targets):
+    made = IntegratedGradients(TWO.model, n_steps=3)
+    explained = made.explain(TWO.inputs, targets)
+    assert len(list(explained)) == 3
+    for k, one in enumerate(explained):
+        alone = made.explain(tuple(x[k : k + 1] for x in TWO.inputs), _own_part(targets, k))
+        assert len(one) == 1
+        for name in ("attributions", "inputs", "scores", "gap"):
+            pairs = zip(as_tuple(getattr(one, name)), as_tuple(getattr(alone, name)), strict=True)
+            assert all(torch.allclose(a, b, atol=1e-12) for a, b in pairs)
+        assert str(one.targets) == str(alone.targets)
+
+
+def test_several_examples_are_picked_in_any_order(explained):
+    assert explained[[2, 0]].targets == [2, 0]
+    assert torch.equal(explained[[2, 0]].attributions[0], explained.attributions[0][[2, 0]])
+    assert explained[1:] == explained[[1, 2]]
+    assert explained[-1] == explained[2]
+    with pytest.raises(IndexError):
+        explained[3]
+
+
+def test_joined_parts_are_the_whole(explained):
+    made = IntegratedGradients(CASE.model, n_steps=6, baseline_fn="mean")
+    parts = [made.explain(CASE.inputs[:2], CASE.targets[:2]), made.explain(CASE.inputs[2:], CASE.targets[2:])]
+    whole = Explanation.joined(parts)
+    assert whole.targets == CASE.targets
+    assert torch.allclose(whole.attributions[0], explained.attributions[0], atol=1e-12)
+    assert torch.allclose(whole.gap, explained.gap, atol=1e-12)
+    assert whole.seconds == parts[0].seconds + parts[1].seconds
+    with pytest.raises(ArgumentError, match="targets: expected the same for all batches"):
+        Explanation.joined([made.explain(CASE.inputs, 0), made.explain(CASE.inputs, 1)])
+
+
+def test_it_takes_another_precision_but_ids_stay_ids():
+    explained = Gradient(TOKENS.model).explain(TOKENS.inputs, TOKENS.targets)
+    narrow = explained.to(dtype=torch.float32)
+    assert torch.equal(narrow.inputs[0], TOKENS.inputs)
+    assert torch.equal(narrow.attributions[0], explained.attributions[0].float())
+    assert narrow.scores.dtype == torch.float32
+    assert explained.to("meta").scores.device.type == "meta"
+    assert explained.to(dtype=torch.float64) == explained
+    assert narrow != explained
+
+
+def test_sinks_say_where_relevance_went():
+    explained = LRPEpsilonPlus(CNN.model).explain(CNN.inputs, CNN.targets)
+    assert set(explained.sinks) == {"bias", "epsilon", "rest"}
+    kept = explained.attributions[0].flatten(1).sum(1)
+    assert torch.allclose(kept + sum(explained.sinks.values()) + explained.gap, explained.scores, atol=1e-10)
+    assert "sinks         bias at most" in str(explained)
+    assert torch.equal(explained[1].sinks["bias"], explained.sinks["bias"][1:2])
+
+
+def test_settings_are_as_json_has_them():
+    rows = torch.zeros(2, 6, dtype=torch.float64)
+    explained = DeepLiftShap(CASE.model, rows, lambda x: x, layer=None).explain(CASE.inputs, 1)
+    assert explained.settings == {
+        "background_data": "tensor (2, 6)",
+        "forward_arg_extractor": "test_settings_are_as_json_has_them.<locals>.<lambda>",
+    }
+    at_layers = Gradient(CASE.model, layer=[CASE.model.first]).explain(CASE.inputs, 1)
+    assert at_layers.settings == {"layer": [{"layer": "first"}]}
+    assert str(at_layers).startswith("Gradient(layer=['first'])")
+
+
+def test_nothing_is_predicted_where_a_row_is_no_class():
+    class Dense(torch.nn.Module):
+        def forward(self, x):
+            return x.unsqueeze(1) * torch.ones(1, 2, 1)
+
+    with pytest.raises(ArgumentError, match="say which one to explain"):
+        Gradient(Dense()).explain(CASE.inputs)
+    assert Gradient(Dense()).explain(CASE.inputs, (1, 4)).targets == (1, 4)

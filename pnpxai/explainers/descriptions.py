@@ -1,0 +1,77 @@
+"""Settings and targets as plain values, and as words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.declare import Declared
+from pnpxai.errors import ArgumentError
+from pnpxai.settings import encoded, shown
+from pnpxai.tensors import own
+
+__all__ = ["described", "largest", "of_target", "plain_target", "short", "written"]
+
+
+def described(explainer: Declared) -> dict[str, Any]:
+    """Return an explainer's settings as JSON has them, without those that are None; what it cannot have by a name."""
+    return {n: _described(value, n, explainer) for n, value in explainer.settings().items() if value is not None}
+
+
+def _described(value: Any, name: str, owner: Declared) -> Any:
+    if isinstance(value, Tensor):
+        return f"tensor {tuple(value.shape)}"
+    if isinstance(value, (tuple, list)):
+        return [_described(member, name, owner) for member in value]
+    try:
+        return encoded(value, name, owner)
+    except ArgumentError:
+        return shown(value, owner)
+
+
+def plain_target(target: Any) -> Any:
+    """Return a target as a value of its own: a tensor that nobody else holds, or plain whole numbers."""
+    if isinstance(target, Tensor):
+        return own(target)
+    if isinstance(target, (tuple, list)):
+        return type(target)(plain_target(member) for member in target)
+    if hasattr(target, "__array__") and getattr(target, "shape", ()):
+        return torch.tensor(target)
+    return int(target) if hasattr(target, "__index__") else target
+
+
+def largest(values: Tensor) -> str:
+    """Return the largest absolute value."""
+    return f"{float(values.abs().max()):.2g}"
+
+
+def of_target(targets: Any) -> str:
+    """Return a title's words on the target of one example."""
+    if isinstance(targets, Tensor):
+        targets = targets.flatten().tolist()
+    if isinstance(targets, list) and len(targets) == 1:
+        targets = targets[0]
+    return "" if targets is None or callable(targets) else f"target {targets}  "
+
+
+def short(value: Any) -> str:
+    """Return the first of some numbers."""
+    if isinstance(value, Tensor):
+        numbers = value.flatten()[:6].tolist()
+        shown = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
+        return shown + (", ..." if value.numel() > 6 else "")
+    if isinstance(value, list) and len(value) > 6:
+        return f"[{', '.join(map(str, value[:6]))}, ...]"
+    return getattr(value, "__qualname__", None) or str(value)
+
+
+def written(value: Any) -> str:
+    """Return a setting, as JSON has it, in the way it is written in Python."""
+    if isinstance(value, dict) and "type" in value:
+        given = ", ".join(f"{name}={written(member)}" for name, member in value.items() if name != "type")
+        return f"{value['type'].split(':')[-1]}({given})"
+    if isinstance(value, dict):
+        return repr(next(iter(value.values()), ""))
+    return f"[{', '.join(map(written, value))}]" if isinstance(value, list) else repr(value)
