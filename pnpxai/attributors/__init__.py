@@ -1,9 +1,14 @@
 """The algorithms, under captum's names and signatures: tensors in, tensors out."""
 
 from pnpxai.attributors.ablation import FeatureAblation
+from pnpxai.attributors.adaptive import AdaptiveSamples, AdaptiveSteps
+from pnpxai.attributors.attention import AttentionRollout, TransformerAttribution
 from pnpxai.attributors.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
 from pnpxai.attributors.base import Attributor
-from pnpxai.attributors.cam import LayerAttribution, LayerGradCam, UpsampledGradCam
+from pnpxai.attributors.cam import LayerAttribution, LayerGradCam
+from pnpxai.attributors.cam_guided import UpsampledGuidedGradCam
+from pnpxai.attributors.cam_maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
+from pnpxai.attributors.cam_scores import ScoreCAM
 from pnpxai.attributors.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
 from pnpxai.attributors.expectations import GradientShap, LayerGradientShap
@@ -23,24 +28,32 @@ from pnpxai.attributors.propagation import (
     PropagationRule,
 )
 from pnpxai.attributors.relevance import LRP, LayerLRP, Relevance
+from pnpxai.attributors.rise import RISE
 from pnpxai.attributors.sampling import ShapleyValues, ShapleyValueSampling
 from pnpxai.attributors.similarity import ExponentialKernel, get_exp_kernel_similarity_function
 from pnpxai.attributors.surrogates import Lime
 
 __all__ = [
     "LRP",
+    "RISE",
+    "AdaptiveSamples",
+    "AdaptiveSteps",
     "Alpha1_Beta0_Rule",
+    "AttentionRollout",
     "Attributor",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
+    "EigenCAM",
     "EpsilonRule",
     "ExponentialKernel",
     "FeatureAblation",
     "GammaRule",
+    "GradCamPlusPlus",
     "GradientShap",
     "GuidedBackprop",
     "GuidedGradCam",
+    "HiResCAM",
     "IdentityRule",
     "InputXGradient",
     "IntegratedGradients",
@@ -48,6 +61,7 @@ __all__ = [
     "KernelShap",
     "LayerActivation",
     "LayerAttribution",
+    "LayerCAM",
     "LayerConductance",
     "LayerDeepLift",
     "LayerDeepLiftShap",
@@ -64,8 +78,11 @@ __all__ = [
     "RelativeNoise",
     "Relevance",
     "Saliency",
+    "ScoreCAM",
     "ShapleyValueSampling",
     "ShapleyValues",
+    "TransformerAttribution",
     "UpsampledGradCam",
+    "UpsampledGuidedGradCam",
     "get_exp_kernel_similarity_function",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor
@@ -43,6 +43,9 @@ class Attributor(ABC):
     Results have the shape, dtype, device and packing (bare or tuple) of what they explain, are detached, and do not
     depend on which examples share a batch. The model is given back as it was.
     """
+
+    shares_baselines: ClassVar[bool] = False
+    """Whether baselines are rows that all examples are compared with, instead of one row for each."""
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
@@ -82,6 +85,10 @@ class Attributor(ABC):
             return self.attribute(inputs, **arguments), None
         return self.attribute(inputs, **arguments, return_convergence_delta=True)
 
+    def attribute_with_sinks(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
+        """Return what ``attribute_with_gap`` does, and (examples,) what went elsewhere, by what took it."""
+        return *self.attribute_with_gap(inputs, **arguments), {}
+
     def cost(self, inputs: Any, **settings: Any) -> int:
         """Return how many rows ``attribute(inputs, **settings)`` runs through the model."""
         return batch_size(as_tuple(inputs))
@@ -119,6 +126,11 @@ class Configured:
         """The attributor's."""
         return self.attributor.multiplies_by_inputs
 
+    @property
+    def shares_baselines(self) -> bool:
+        """The attributor's."""
+        return self.attributor.shares_baselines
+
     def has_convergence_delta(self) -> bool:
         """Return the attributor's."""
         return self.attributor.has_convergence_delta()
@@ -136,9 +148,13 @@ class Configured:
         """Call the attributor's ``attribute_with_gap`` in the same way."""
         return self.attributor.attribute_with_gap(inputs, **(self.arguments(inputs) | given))
 
-    def cost(self, inputs: Any) -> int:
-        """Return how many rows ``attribute(inputs)`` runs through the model."""
-        return self.attributor.cost(inputs, **self.arguments(inputs))
+    def attribute_with_sinks(self, inputs: Any, **given: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
+        """Call the attributor's ``attribute_with_sinks`` in the same way."""
+        return self.attributor.attribute_with_sinks(inputs, **(self.arguments(inputs) | given))
+
+    def cost(self, inputs: Any, **given: Any) -> int:
+        """Return how many rows ``attribute(inputs, **given)`` runs through the model."""
+        return self.attributor.cost(inputs, **(self.arguments(inputs) | given))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())

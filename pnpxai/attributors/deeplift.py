@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -90,6 +90,8 @@ class DeepLift(Attributor):
 class DeepLiftShap(DeepLift):
     """DeepLIFT averaged over baselines, close to Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
 
+    shares_baselines: ClassVar[bool] = True
+
     def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
 
@@ -174,6 +176,8 @@ class LayerDeepLift(DeepLift):
 
 class LayerDeepLiftShap(LayerDeepLift):
     """``LayerDeepLift`` averaged over baselines."""
+
+    shares_baselines: ClassVar[bool] = True
 
     def attribute(  # type: ignore[override]
         self,

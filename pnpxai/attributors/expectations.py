@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -25,6 +25,8 @@ class GradientShap(Attributor):
     Each sample takes one row of the baselines, jointly for all inputs, adds noise to the input, and goes to a random
     point between the two; the gradient there times their difference is averaged over samples.
     """
+
+    shares_baselines: ClassVar[bool] = True
 
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
@@ -88,6 +90,8 @@ class LayerGradientShap(Attributor):
 
     The points lie between inputs, not between values of the layer; what is multiplied is the layer's difference.
     """
+
+    shares_baselines: ClassVar[bool] = True
 
     def __init__(
         self,

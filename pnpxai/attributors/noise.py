@@ -111,7 +111,7 @@ class NoiseTunnel(Attributor):
             size = batch_size(tensors)
             scales = deviations(stdevs, tensors)
             with_target = "target" in kwargs
-            target = Score.of(self.forward_func, tensors, kwargs.pop("target", None)).target
+            score = Score.of(self.forward_func, tensors, kwargs.pop("target", None))
             moments = _Moments(nt_type, size)
             deltas: list[Tensor] = []
             with_delta = bool(kwargs.get("return_convergence_delta"))
@@ -121,14 +121,14 @@ class NoiseTunnel(Attributor):
             def visit(block: Block) -> None:
                 noisy = noisy_copies(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)
                 arguments = {n: take_rows(v, block.rows, size) for n, v in kwargs.items() if n != "baselines"}
-                if "baselines" in kwargs:
-                    arguments["baselines"] = _baselines(
-                        kwargs["baselines"], block, size, stream if draw_baseline_from_distrib else None
-                    )
+                if "baselines" in kwargs and draw_baseline_from_distrib:
+                    arguments["baselines"] = _baselines(kwargs["baselines"], block, stream)
+                elif "baselines" in kwargs:
+                    shared = getattr(self.attribution_method, "shares_baselines", False)
+                    given = kwargs["baselines"]
+                    arguments["baselines"] = given if shared else take_rows(given, block.rows, size)
                 if with_target:
-                    arguments["target"] = _given(
-                        take_rows(target, block.rows, size) if isinstance(target, Tensor) else target
-                    )
+                    arguments["target"] = score.given_target(block.rows)
                 result = self.attribution_method.attribute(like(inputs, noisy), **arguments)
                 if with_delta:
                     result, delta = result
@@ -258,21 +258,12 @@ def drawn_rows(count: int, stream: Stream, block: Block) -> Tensor:
     return torch.tensor(picks)
 
 
-def _baselines(baselines: Any, block: Block, size: int, stream: Stream | None) -> Any:
-    if stream is None:
-        return take_rows(baselines, block.rows, size)
+def _baselines(baselines: Any, block: Block, stream: Stream) -> Any:
     counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
     if len(counts) != 1:
         raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")
     chosen = drawn_rows(counts.pop(), stream, block)
     return like(baselines, [b.index_select(0, chosen.to(b.device)) for b in as_tuple(baselines)])
-
-
-def _given(target: Any) -> Any:
-    """Return a normal-form target in a form that ``attribute`` takes."""
-    if isinstance(target, Tensor):
-        return [tuple(row) for row in target.tolist()]
-    return target
 
 
 def _places(block: Block, n: int) -> Tensor:

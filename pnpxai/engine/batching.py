@@ -17,7 +17,7 @@ from pnpxai.tensors import flat
 __all__ = ["Block", "in_blocks", "row_limit"]
 
 _log = logging.getLogger("pnpxai")
-_CPU_BYTES, _CPU_ROWS = 4 * 2**20, (4, 256)
+_CPU_BYTES, _CPU_ROWS = 5 * 2**20, (4, 256)
 _GPU_BYTES, _GPU_ROWS = 256 * 2**20, (16, 4096)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
-from pnpxai.engine.guard import module_of
+from pnpxai.engine.layout import in_fast_layout
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
 
@@ -80,7 +80,6 @@ def perturbed_scores(
     """
     results: list[Tensor | None] = [None]
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
-    run = _ByChannels(score, like)
 
     def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
         if results[0] is None:
@@ -89,7 +88,7 @@ def perturbed_scores(
         results[0][examples.start : examples.stop, steps.start : steps.stop] = part
 
     def visit(block: Block) -> None:
-        values = run(score.take(block.rows), points(block))
+        values = in_fast_layout(score.forward, score.take(block.rows), points(block))
         _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
         write(values, block.examples, block.steps, score.size)
 
@@ -108,31 +107,6 @@ def perturbed_scores(
             in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
     assert results[0] is not None  # noqa: S101  (n_steps > 0)
     return results[0]
-
-
-class _ByChannels:
-    """Runs a score on pictures whose channels lie side by side in memory, if convolutions are faster so.
-
-    On a CPU they are, pooling even more; sums come in another order, which changes the last digits.
-    """
-
-    def __init__(self, score: Score, like: Tensors) -> None:
-        model = module_of(getattr(score.forward, "forward", score.forward))
-        pictures = [x for x in like if x.ndim == 4 and x.device.type == "cpu" and x.dtype == torch.float32]
-        self._on = bool(pictures) and model is not None and any(isinstance(m, nn.Conv2d) for m in model.modules())
-
-    def __call__(self, score: Score, rows: Tensors) -> Tensor:
-        if self._on:
-            try:
-                return score(tuple(x.contiguous(memory_format=_CHANNELS) if x.ndim == 4 else x for x in rows))
-            except RuntimeError as problem:
-                if "view size is not compatible" not in str(problem):
-                    raise
-                self._on = False  # it asks for a view that only the plain layout has
-        return score(rows)
-
-
-_CHANNELS = torch.channels_last
 
 
 def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.guard import eager
+from pnpxai.engine.layout import in_fast_layout
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
 
@@ -89,6 +90,11 @@ class Score:
         """Return the score of some examples (an index may occur several times)."""
         target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
+
+    def given_target(self, rows: Tensor) -> Target:
+        """Return the target of some examples in a form that can be given to an attributor."""
+        target = self.take(rows).target
+        return [tuple(row) for row in target.tolist()] if isinstance(target, Tensor) else target
 
     def select(self, output: Any) -> Tensor:
         """Return the scores that an output for all examples means."""
@@ -173,9 +179,22 @@ def gradient(
         NonFiniteError: a gradient is NaN or infinite.
     """
     refuse_integers(inputs)
-    keep = bool(grad_kwargs.get("create_graph"))
-    # with the graph, a result can be differentiated with respect to what was given
-    leaves = tuple(t if keep and t.requires_grad else own(t).requires_grad_() for t in inputs)
+    if grad_kwargs.get("create_graph"):
+        # with the graph, a result can be differentiated with respect to what was given
+        leaves = tuple(t if t.requires_grad else own(t).requires_grad_() for t in inputs)
+        return _differentiated(score, leaves, seed_by_score, grad_kwargs)
+
+    def run(rows: Tensors) -> tuple[Tensors, Tensor]:
+        leaves = tuple(own(t).requires_grad_() for t in rows)
+        gradients, values = _differentiated(score, leaves, seed_by_score, grad_kwargs)
+        return tuple(g.detach().contiguous() for g in gradients), values.detach()
+
+    return in_fast_layout(score.forward, run, inputs)
+
+
+def _differentiated(
+    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: dict[str, Any]
+) -> tuple[Tensors, Tensor]:
     values = score(leaves)
     if not values.requires_grad:
         raise ArgumentError(
@@ -186,7 +205,7 @@ def gradient(
     given = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
     gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)
     check_finite("gradient", gradients)
-    return (gradients, values) if keep else (tuple(g.detach() for g in gradients), values.detach())
+    return gradients, values
 
 
 def refuse_integers(inputs: Tensors) -> None:

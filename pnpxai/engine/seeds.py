@@ -49,6 +49,10 @@ class Stream:
         """Return the stream of a part of the batch."""
         return self if self.ids is None else Stream(self.seed, tuple(self.ids[row] for row in rows))
 
+    def fork(self, name: str) -> Stream:
+        """Return a family of draws that are independent of this one's."""
+        return Stream(generator(self.seed, name).initial_seed(), self.ids)
+
     def normal(self, like: Tensor, *path: object) -> Tensor:
         """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) where all share them."""
         return self._draw(like, path, torch.randn)

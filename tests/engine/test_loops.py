@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from pnpxai.engine.batching import Block
 from pnpxai.engine.loops import gradient_sum, perturbed_scores
@@ -98,39 +97,3 @@ def test_ids_cannot_be_summed_along():
     score = Score.of(ids.model, ids.tensors, ids.targets)
     with pytest.raises(ArgumentError, match="got torch.int64; for token ids, explain the embedding"):
         gradient_sum(score, ids.tensors, lambda block: ids.tensors, [1.0], 10)
-
-
-class _Pictures(nn.Module):
-    """Convolutions on (examples, 3, 8, 8), flattened in a way that minds how pictures lie in memory, or not."""
-
-    def __init__(self, how):
-        super().__init__()
-        self.conv, self.pool, self.how, self.seen = nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), how, []
-
-    def forward(self, x):
-        self.seen.append(x.is_contiguous(memory_format=torch.channels_last))
-        return self.how(torch.relu(self.pool(self.conv(x)))).square().sum(1)
-
-
-@pytest.mark.parametrize(
-    ("how", "layouts"),
-    [(lambda x: x.flatten(1), [True, True]), (lambda x: x.view(len(x), -1), [True, False, False])],
-    ids=["flatten", "view"],
-)
-def test_pictures_lie_as_convolutions_like_them_unless_the_model_minds(how, layouts):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model, x = _Pictures(how), torch.randn(4, 3, 8, 8)
-    with torch.no_grad():
-        expected = model(x)
-    model.seen.clear()
-    score = Score.of(model, (x,))
-    found = perturbed_scores(score, lambda block: (x.repeat(len(block.steps), 1, 1, 1),), 2, (x,), asked=1)
-    assert torch.allclose(found, expected[:, None].expand(4, 2), rtol=1e-5)
-    assert model.seen == layouts
-
-
-def test_other_inputs_stay_as_they_are():
-    model, x = _Pictures(lambda x: x.flatten(1)).double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    perturbed_scores(Score.of(model, (x,)), lambda block: (x,), 1, (x,))
-    assert model.seen == [False]

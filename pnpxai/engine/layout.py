@@ -1,0 +1,43 @@
+"""Pictures laid out in memory as convolutions like them best."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from pnpxai.engine.guard import module_of
+from pnpxai.tensors import Tensors
+
+__all__ = ["in_fast_layout"]
+
+_Result = TypeVar("_Result")
+_PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Models that ask for a view which only the plain layout has."""
+
+
+def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors) -> _Result:
+    """Return ``run(rows)`` of a function that runs the model, the channels of pictures side by side if that is faster.
+
+    On a CPU convolutions are faster so, with and without gradients, pooling even more. Sums come in another order,
+    which changes the last digits, so only single precision is laid out so. The rows may come back in that layout.
+    """
+    module = module_of(getattr(model, "forward", model))
+    if module is None or module in _PLAIN or not any(_is_picture(x) for x in rows):
+        return run(rows)
+    if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
+        return run(rows)
+    try:
+        return run(tuple(x.contiguous(memory_format=torch.channels_last) if _is_picture(x) else x for x in rows))
+    except RuntimeError as problem:
+        if "view size is not compatible" not in str(problem):
+            raise
+        _PLAIN.add(module)
+    return run(rows)
+
+
+def _is_picture(x: torch.Tensor) -> bool:
+    return x.ndim == 4 and x.device.type == "cpu" and x.dtype == torch.float32

@@ -1,0 +1,68 @@
+import pytest
+import torch
+from torch import nn
+
+from pnpxai.engine.layout import in_fast_layout
+from pnpxai.engine.loops import perturbed_scores
+from pnpxai.engine.score import Score, gradient
+
+
+class _Pictures(nn.Module):
+    """Convolutions on (examples, 3, 8, 8), flattened in a way that minds how pictures lie in memory, or not."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.conv, self.pool, self.how, self.seen = nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), how, []
+
+    def forward(self, x):
+        self.seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return self.how(torch.relu(self.pool(self.conv(x)))).square().sum(1)
+
+
+@pytest.fixture(params=["flatten", "view"])
+def pictures(request):
+    """Return a model, pictures, and the layouts of three passes: a model that minds is not asked again."""
+    how = {"flatten": lambda x: x.flatten(1), "view": lambda x: x.view(len(x), -1)}[request.param]
+    layouts = {"flatten": [True, True, True], "view": [True, False, False, False]}[request.param]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return _Pictures(how), torch.randn(4, 3, 8, 8), layouts
+
+
+def test_scores_are_computed_as_convolutions_like_it_unless_the_model_minds(pictures):
+    model, x, layouts = pictures
+    with torch.no_grad():
+        expected = model(x)
+    model.seen.clear()
+    score = Score.of(model, (x,))
+    found = perturbed_scores(score, lambda block: (x.repeat(len(block.steps), 1, 1, 1),), 3, (x,), asked=1)
+    assert torch.allclose(found, expected[:, None].expand(4, 3), rtol=1e-5)
+    assert model.seen == layouts
+
+
+def test_gradients_too_and_they_come_back_in_the_plain_layout(pictures):
+    model, x, layouts = pictures
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model(leaf).sum(), leaf)
+    model.seen.clear()
+    score = Score.of(model, (x,))
+    for _ in range(3):
+        (found,), _ = gradient(score, (x,))
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert found.is_contiguous()
+    assert model.seen == layouts
+
+
+def test_other_inputs_stay_as_they_are():
+    model, x = _Pictures(lambda x: x.flatten(1)).double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    perturbed_scores(Score.of(model, (x,)), lambda block: (x,), 1, (x,))
+    gradient(Score.of(model, (x,)), (x,))
+    assert model.seen == [False, False]
+
+
+def test_a_models_own_error_passes_through():
+    def fail(x):
+        raise RuntimeError("sizes do not match")
+
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        in_fast_layout(_Pictures(fail), lambda rows: fail(rows), (torch.zeros(1, 3, 8, 8),))
