@@ -17,7 +17,7 @@ __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before",
 Make: TypeAlias = Callable[[Kernel, Ledger], Rule]
 """Makes the rule of one call of a layer."""
 
-RuleName: TypeAlias = Literal["epsilon", "gamma", "alpha2_beta1", "z_plus", "w_square", "flat", "box"]
+RuleName: TypeAlias = Literal["epsilon", "gamma", "alpha_beta", "z_plus", "w_square", "flat", "box"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Composite:
         convolution: of convolutions.
         linear: of linear layers (products with constant matrices).
         first: of convolutions that get the inputs themselves, if another one.
+        passing: operations that hand all relevance on whole, by name, such as norms.
+        balanced: whether the branches of a sum get what they contribute by size, with the sign of the whole.
         attention: "taylor": values get half of the relevance of attention, queries and keys the other half, through the
             Taylor term of softmax (Achtibat et al., 2024, arXiv:2402.05602). "constant": attention weights are taken
             for constants, so that values get all (Ali et al., 2022, arXiv:2202.07304).
@@ -38,6 +40,8 @@ class Composite:
     convolution: Make
     linear: Make
     first: Make | None = None
+    passing: frozenset[str] = frozenset()
+    balanced: bool = False
     attention: Literal["taylor", "constant"] = "constant"
     canonizers: tuple[Any, ...] = ()
     finish: Callable[[Any], None] | None = None
@@ -78,25 +82,28 @@ def kernel_rules_before(value: Tensor) -> Iterator[KernelRule]:
 
 
 def rule_named(
-    name: RuleName, *, epsilon: float = 1e-6, gamma: float = 0.25, stabilizer: float = 1e-6, low: float = -3.0,
-    high: float = 3.0,
+    name: RuleName, *, stabilizer: float = 1e-6, epsilon: float = 1e-6, gamma: float = 0.25, alpha: float = 2.0,
+    beta: float = 1.0, low: float = -3.0, high: float = 3.0, biases: bool = True,
 ) -> Make:  # fmt: skip
     """Return a rule of zennit by its name.
 
     Args:
-        name: epsilon, gamma, alpha2_beta1, z_plus, w_square, flat, or box.
+        name: epsilon, gamma, alpha_beta, z_plus, w_square, flat, or box.
+        stabilizer: of all but the epsilon rule.
         epsilon: of the epsilon rule.
         gamma: of the gamma rule.
-        stabilizer: of the other rules.
+        alpha: how much positive contributions count.
+        beta: how much negative ones do, one less than alpha.
         low: smallest value of an input, for the box.
         high: largest value.
+        biases: whether biases of layers get relevance.
     """
     from zennit import rules
 
     make: dict[str, Callable[[], Any]] = {
         "epsilon": lambda: rules.Epsilon(epsilon),
         "gamma": lambda: rules.Gamma(gamma, stabilizer),
-        "alpha2_beta1": lambda: rules.AlphaBeta(2.0, 1.0, stabilizer),
+        "alpha_beta": lambda: rules.AlphaBeta(alpha, beta, stabilizer, zero_params=None if biases else "bias"),
         "z_plus": lambda: rules.ZPlus(stabilizer),
         "w_square": lambda: rules.WSquare(stabilizer),
         "flat": lambda: rules.Flat(stabilizer),

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.composites import Composite
+from pnpxai.attributors.modules import canonised, ruled_modules
 from pnpxai.attributors.propagation import PropagationRule
-from pnpxai.attributors.ruled import Rules, canonised, ruled_modules
+from pnpxai.attributors.ruled import Rules
 from pnpxai.attributors.rules import Ledger
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed, eager, module_of
@@ -113,8 +114,12 @@ class LRP(Attributor):
 
     def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
         """Return relevance and what remains unaccounted for after biases and stabilisers took their parts."""
+        return self.attribute_with_sinks(inputs, **arguments)[:2]
+
+    def attribute_with_sinks(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
+        """Return relevance, what remains unaccounted for, and what biases, stabilisers and other rules took."""
         found = self.relevance(inputs, **arguments)
-        return found.attributions, found.gap
+        return found.attributions, found.gap, {name: getattr(found, name) for name in _SINKS}
 
     def relevance(
         self, inputs: Any, target: Target = None, additional_forward_args: Any = None, *, verbose: bool = False
@@ -235,8 +240,9 @@ def _check_canonised(plain: Tensor, canonised: Tensor) -> None:
     # merged statistics leave out a normalisation's own epsilon, which is a matter of digits
     if not off <= max(1e-3, torch.finfo(plain.dtype).eps ** 0.5) * max(1.0, float(plain.abs().max())):
         raise UnsuitableError(
-            f"zennit_canonizers: with them the model gives other scores, off by up to {off:.2g} (some, such as "
-            "SequentialMergeBatchNorm, go by the order of registration); leave them out: batch normalisation is merged as it runs"
+            f"zennit_canonizers: with them the model gives other scores, off by up to {off:.2g} (as where "
+            "SequentialMergeBatchNorm meets layers registered in another order than they run); leave them out: batch "
+            "normalisation is merged as the model runs"
         )
 
 

@@ -1,16 +1,13 @@
-"""A model under rules of relevance: its operations, and the modules that a composite or a user names."""
+"""A model under rules of relevance: every operation that it runs is replaced by a ruled one."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.attributors.composites import Composite, KernelRule
 from pnpxai.attributors.kernels import kernel_of
@@ -25,18 +22,27 @@ from pnpxai.attributors.kinds import (
     SCALES,
     SUMS,
 )
-from pnpxai.attributors.propagation import IdentityRule, PropagationRule
 from pnpxai.attributors.rescale import check_same, divides
-from pnpxai.attributors.rules import Affine, Ledger, OfModule, OfZennit, Pass, Product, Rule, Softmax, sink, tied
+from pnpxai.attributors.rules import (
+    Affine,
+    Balanced,
+    Ledger,
+    Pass,
+    Product,
+    Rule,
+    Softmax,
+    sink,
+    tied,
+)
 from pnpxai.engine.decompose import DECOMPOSED, decomposed
 from pnpxai.engine.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
-from pnpxai.errors import ConfinedError, RuleError
+from pnpxai.errors import RuleError
 from pnpxai.tensors import map_tensors, own
 
-__all__ = ["Rules", "canonised", "ruled_modules"]
+__all__ = ["Rules", "Seen"]
 
-_log = logging.getLogger("pnpxai")
 _Call = tuple[Operation, tuple[Any, ...], dict[str, Any]]
+Seen: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], Any], Any]
 _Step = tuple[Rule, Callable[..., Tensor], list[Tensor]]
 _WINNERS = {"max", "amax", "min", "amin", "maximum", "minimum"}
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
@@ -50,8 +56,8 @@ class Rules:
     epsilon: float
     composite: Composite | None = None
     ledger: Ledger = field(default_factory=lambda: Ledger(1))
-    seen: Callable[[str, Any], Any] = lambda name, result: result
-    """Gets every operation's name and result, and returns what is handed on."""
+    seen: Seen = lambda name, args, kwargs, result: result
+    """Gets every operation's name, arguments and result, and returns what is handed on."""
 
     def run(self, forward: Callable[..., Any], *args: Any) -> Any:
         """Run a model with rules in place of its derivatives."""
@@ -68,7 +74,7 @@ class Rules:
             RuleError: there is no rule for it.
         """
         name = operation_name(function)
-        return self.seen(name, self._replaced(name, function, args, kwargs))
+        return self.seen(name, args, kwargs, self._replaced(name, function, args, kwargs))
 
     def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
@@ -81,7 +87,7 @@ class Rules:
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
-        if name in DECOMPOSED:
+        if name in DECOMPOSED and not (self.composite is not None and name in self.composite.passing):
             return self._decomposed(name, function, args, kwargs)
 
         def apply(*others: Tensor) -> Tensor:
@@ -153,8 +159,11 @@ class Rules:
 
     def _rule(self, name: str, apply: Callable[..., Tensor], call: _Call, operands: list[Tensor]) -> Rule | None:
         function, args, kwargs = call
-        if len(operands) == 1 and (name in ACTIVATIONS or _is_power(name, args, kwargs)):
+        passing = ACTIVATIONS if self.composite is None else ACTIVATIONS | self.composite.passing
+        if len(operands) == 1 and (name in passing or _is_power(name, args, kwargs)):
             return Pass()
+        if name in SUMS and len(operands) == 2 and self.composite is not None and self.composite.balanced:
+            return Balanced(apply, self.epsilon, self.ledger)
         if self.composite is not None and len(operands) == 1:
             kernel = kernel_of(function, args, kwargs, operands[0])
             if kernel is not None:
@@ -214,78 +223,3 @@ def _affine_in(operand: Tensor, function: Operation, args: tuple[Any, ...], kwar
         return False
     # without statistics of its own, it normalises by those of the batch
     return operation_name(function) != "batch_norm" or not kwargs.get("training", len(args) > 5 and args[5])
-
-
-@contextlib.contextmanager
-def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module, Any]]]:
-    """Apply a composite's canonizers; give the modules with their rules; take the canonizers back."""
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ConfinedError("model: the inside of a scripted model cannot be seen; pass the original Python model")
-    applied: list[Any] = []
-    context: dict[str, Any] = {}
-    by_module = None if isinstance(composite, Composite) or composite is None else composite.module_map
-    try:
-        for canonizer in composite.canonizers if composite is not None else ():
-            applied += canonizer.apply(model)
-        found = []
-        for name, module in model.named_modules():
-            rule = getattr(module, "rule", None)  # a user's own comes first
-            if rule is None and by_module is not None and not isinstance(module, nn.MultiheadAttention):
-                rule = by_module(context, name, module)
-            if rule is not None:
-                found.append((name, module, rule))
-        yield found
-    finally:
-        for instance in reversed(applied):
-            instance.remove()
-
-
-@contextlib.contextmanager
-def ruled_modules(found: list[tuple[str, nn.Module, Any]], rules: Rules, verbose: bool) -> Iterator[None]:
-    """Let the named modules pass relevance by their rules (their ``forward`` is exchanged for the time being)."""
-    from zennit.core import BasicHook
-    from zennit.rules import Pass as ZennitPass
-
-    with contextlib.ExitStack() as stack:
-        for name, module, rule in found:
-            if isinstance(rule, (ZennitPass, IdentityRule)):
-                make: _Make = _passing
-            elif isinstance(rule, BasicHook):
-                make = partial(_of_zennit, rules, module, rule)
-            elif isinstance(rule, PropagationRule):
-                make = partial(_of_module, rules, module, rule)
-            else:
-                raise RuleError(f"LRP: the rule {type(rule).__name__} of layer {name!r} is no relevance rule")
-            if verbose:
-                _log.info("Applied %s on layer %s", type(rule).__name__, name)
-            if "forward" in module.__dict__:
-                stack.callback(module.__dict__.__setitem__, "forward", module.__dict__["forward"])
-            else:
-                stack.callback(module.__dict__.pop, "forward", None)
-            module.__dict__["forward"] = partial(_ruled_forward, module, make, module.forward)
-        yield
-
-
-_Make = Callable[[Callable[..., Tensor]], Rule]
-
-
-def _passing(forward: Callable[..., Tensor]) -> Rule:
-    return Pass()
-
-
-def _of_zennit(rules: Rules, module: nn.Module, hook: Any, forward: Callable[..., Tensor]) -> Rule:
-    return OfZennit(hook, module, forward, rules.ledger)
-
-
-def _of_module(rules: Rules, module: nn.Module, rule: Any, forward: Callable[..., Tensor]) -> Rule:
-    return OfModule(rule, module, rules.ledger)
-
-
-def _ruled_forward(module: nn.Module, make: _Make, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if len(args) != 1 or kwargs or not args[0].requires_grad:
-        return forward(*args, **kwargs)
-    (operand,) = args
-    changes = bool(getattr(module, "inplace", False))
-    before = operand.clone() if changes else operand
-    result = tied(make(forward), forward, [before])
-    return operand.copy_(result) if changes else result

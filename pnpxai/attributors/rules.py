@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pnpxai.tensors import Tensors, own, sum_rows
 
-__all__ = ["Affine", "Ledger", "OfModule", "OfZennit", "Pass", "Product", "Rule", "Softmax", "sink", "tied"]
+__all__ = ["Affine", "Balanced", "Ledger", "OfModule", "OfZennit", "Pass", "Product", "Rule", "Softmax", "sink", "tied"]
 
 
 @dataclass
@@ -140,6 +140,29 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Balanced:
+    """As ``Affine``, then each operand's total gets the sign of the whole, by size. Chefer et al., 2021, eq. 9-10.
+
+    Without it, branches that nearly cancel pass on relevance of opposite signs, many times what came.
+    """
+
+    function: Callable[..., Tensor]
+    epsilon: float
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return what the operands contribute to a sum, rescaled example by example."""
+        unnoted = Ledger(self.ledger.size)
+        shares = Affine(self.function, self.epsilon, unnoted).share(operands, relevance)
+        whole = sum_rows(relevance, self.ledger.size)
+        totals = torch.stack([sum_rows(share, self.ledger.size) for share in shares])
+        size = totals.abs().sum(0)
+        part = torch.where(size > 0, whole / size, 0.0) * totals.sign()
+        self.ledger.note(rest=torch.where(size > 0, 0.0, whole))
+        return tuple(_by_rows(share, scale) for share, scale in zip(shares, part, strict=True))
+
+
+@dataclass(frozen=True)
 class Softmax:
     """First order Taylor term; the remainder is a sink. Achtibat et al., 2024 (arXiv:2402.05602)."""
 
@@ -204,6 +227,13 @@ def tied(rule: Rule, function: Callable[..., Tensor], operands: list[Tensor]) ->
     with torch.no_grad():
         value = function(*(own(x) for x in operands))
     return _Step.apply(rule, [value], *operands)  # type: ignore[no-any-return]
+
+
+def _by_rows(value: Tensor, scale: Tensor) -> Tensor:
+    """Scale a value whose first dimension holds a multiple of the examples."""
+    if value.shape[0] % scale.numel():
+        return value * scale.mean()
+    return (value.reshape(scale.numel(), -1) * scale[:, None].to(value)).reshape(value.shape)
 
 
 def _stabilised(value: Tensor, epsilon: float) -> Tensor:

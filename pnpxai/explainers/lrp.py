@@ -151,4 +151,4 @@ class LRPEpsilonAlpha2Beta1(CompositeLRP):
 
     def rules(self) -> Composite:
         """Return the rules of that name."""
-        return Composite(self._rule("alpha2_beta1"), self._rule("epsilon", epsilon=self.epsilon))
+        return Composite(self._rule("alpha_beta"), self._rule("epsilon", epsilon=self.epsilon))

@@ -20,8 +20,8 @@ from pnpxai.traits import Traits
 __all__ = ["LRP", "RAP", "AttnLRP"]
 
 PartRule = Annotated[
-    Literal["epsilon", "gamma", "alpha2_beta1", "z_plus", "w_square", "flat"],
-    Choice("epsilon", "gamma", "alpha2_beta1", "z_plus"),
+    Literal["epsilon", "gamma", "alpha_beta", "z_plus", "w_square", "flat"],
+    Choice("epsilon", "gamma", "alpha_beta", "z_plus"),
 ]
 
 
@@ -41,7 +41,7 @@ class LRP(CompositeLRP):
     composite: Annotated[Any, BeforeValidator(_composite)] = "auto"
     """"auto": the rules of the following settings; or a composite of zennit, with its rules at the modules it names."""
     convolution: PartRule = "gamma"
-    """Rule of convolutions."""
+    """Rule of convolutions; of "alpha_beta", alpha is 2 and beta 1."""
     linear: PartRule = "epsilon"
     """Rule of linear layers, those inside of attention and recurrent cells included."""
     first: Annotated[Literal["same", "flat", "box", "w_square"], Choice("same", "flat", "box")] = "same"
