@@ -58,5 +58,5 @@ def _names(which: str) -> tuple[str, set[str]]:
     if which == "metrics":
         return METRICS, {cls.__name__ for cls in every(Metric)}
     if which == "strategies":
-        return STRATEGIES, {cls.name for cls in every(Strategy)}
+        return STRATEGIES, {name for cls in every(Strategy) for name in (cls.name, *getattr(cls, "aliases", ()))}
     return FACES, set(pnpxai.__all__)
