@@ -18,6 +18,7 @@ __all__ = ["Block", "in_blocks", "row_limit"]
 
 _log = logging.getLogger("pnpxai")
 _CPU_BYTES, _CPU_ROWS = 5 * 2**20, (4, 256)
+_CPU_SMALL = 1024
 _GPU_BYTES, _GPU_ROWS = 256 * 2**20, (16, 4096)
 
 
@@ -59,6 +60,8 @@ def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_
     on_gpu = any(tensor.device.type != "cpu" for tensor in tensors)
     row_bytes = sum(t.element_size() * math.prod(t.shape[1:]) for t in tensors if t.ndim)
     budget, (least, most) = (_GPU_BYTES, _GPU_ROWS) if on_gpu else (_CPU_BYTES, _CPU_ROWS)
+    if not on_gpu and row_bytes >= _CPU_SMALL:  # what layers make of more rows leaves the cache
+        most = 64
     chosen = min(max(budget // max(row_bytes, 1), least), most)
     return chosen if asked is None else min(asked, chosen)
 

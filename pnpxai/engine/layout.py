@@ -31,7 +31,7 @@ def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors)
     if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
         return run(rows)
     try:
-        return run(tuple(x.contiguous(memory_format=torch.channels_last) if _is_picture(x) else x for x in rows))
+        return run(tuple(_side_by_side(x) if _is_picture(x) else x for x in rows))
     except RuntimeError as problem:
         if "view size is not compatible" not in str(problem):
             raise
@@ -41,3 +41,12 @@ def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors)
 
 def _is_picture(x: torch.Tensor) -> bool:
     return x.ndim == 4 and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def _side_by_side(x: torch.Tensor) -> torch.Tensor:
+    laid = x.contiguous(memory_format=torch.channels_last)
+    if x.shape[1] > 1:
+        return laid
+    # one channel lies the same way in both layouts: only the strides tell layers which is meant
+    height, width = x.shape[2:]
+    return laid.as_strided(x.shape, (height * width, 1, width, 1))

@@ -109,7 +109,8 @@ def test_the_asked_number_of_rows_is_an_upper_bound(width, asked):
 
 def test_wide_rows_come_a_few_at_a_time():
     assert row_limit(torch.zeros(1, 10)) == 256
-    assert row_limit(torch.zeros(1, 3, 224, 224)) == 6
+    assert row_limit(torch.zeros(1, 1, 32, 32)) == 64
+    assert row_limit(torch.zeros(1, 3, 224, 224)) == 8
     assert row_limit(torch.zeros(1, 3, 1024, 1024)) == 4
 
 

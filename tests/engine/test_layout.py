@@ -66,3 +66,20 @@ def test_a_models_own_error_passes_through():
 
     with pytest.raises(RuntimeError, match="sizes do not match"):
         in_fast_layout(_Pictures(fail), lambda rows: fail(rows), (torch.zeros(1, 3, 8, 8),))
+
+
+def test_one_channel_is_laid_out_so_that_layers_go_on_in_that_layout():
+    seen = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        conv = nn.Conv2d(1, 4, 3)
+    model = nn.Sequential(conv, nn.Flatten(), nn.Linear(4 * 36, 2))
+    conv.register_forward_hook(lambda module, args, output: seen.append(output))
+    x = torch.arange(128.0).reshape(2, 1, 8, 8)
+    for picture in (x, x.repeat(1, 1, 2, 1)[:, :, ::2], x.expand(2, 2, 8, 8)[:, :1]):
+        with torch.no_grad():
+            expected = model(picture.contiguous())[:, 0]
+        assert not seen.pop().is_contiguous(memory_format=torch.channels_last)
+        found = perturbed_scores(Score.of(model, (picture,), 0), lambda block, p=picture: (p,), 1, (picture,))
+        assert torch.allclose(found[:, 0], expected, rtol=1e-5)
+        assert seen.pop().is_contiguous(memory_format=torch.channels_last)
