@@ -70,7 +70,7 @@ class CompositeLRP(Explainer, abstract=True):
             rules = replace(rules, first=None)
         return Backend(self.forward_func, rules, epsilon=self.stabilizer)
 
-    def _rule(self, name: RuleName, **settings: float) -> Make:
+    def _rule(self, name: RuleName, **settings: Any) -> Make:
         return rule_named(name, stabilizer=self.stabilizer, **settings)
 
 
