@@ -1,4 +1,4 @@
-"""Class activation maps from gradients at a layer, and resizing of layer maps to the input."""
+"""Grad-CAM at a layer, and resizing of layer maps to the input."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.layers import packed, places_of
-from pnpxai.engine.guard import borrowed, module_of
-from pnpxai.engine.layers import last_reached, value_and_gradient
+from pnpxai.engine.guard import borrowed
+from pnpxai.engine.layers import value_and_gradient
 from pnpxai.engine.score import Target
-from pnpxai.errors import ArgumentError, UnsuitableError
-from pnpxai.tensors import Tensors, as_tuple
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors
 
-__all__ = ["LayerAttribution", "LayerGradCam", "UpsampledGradCam"]
+__all__ = ["LayerAttribution", "LayerGradCam"]
 
 
 class LayerAttribution:
@@ -63,13 +63,8 @@ class LayerGradCam(Attributor):
         """Return a map (examples, 1, ...) with the layer's spatial sizes; a tuple where the layer has several tensors.
 
         Args:
-            inputs: what the model is run on.
-            target: which output.
-            additional_forward_args: further arguments of the model.
-            attribute_to_layer_input: look at what goes into the layer.
             relu_attributions: keep only positive values.
             attr_dim_summation: sum over the channels (dimension 1).
-            grad_kwargs: passed on to ``torch.autograd.grad``.
         """
         places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
         if len(places) != 1:
@@ -87,46 +82,3 @@ class LayerGradCam(Attributor):
                 cam = weighted.sum(1, keepdim=True) if attr_dim_summation else weighted
                 maps.append(cam.relu() if relu_attributions else cam)
             return packed(place, found.members, maps)
-
-
-class UpsampledGradCam(Attributor):
-    """``LayerGradCam`` at the last convolution that keeps positions apart, resized to the input."""
-
-    def __init__(self, forward_func: Callable[..., Any], layer: Any = None, interpolate_mode: str = "bilinear") -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.interpolate_mode = interpolate_mode
-
-    def cost(self, inputs: Any, **settings: Any) -> int:
-        """Return the rows of ``LayerGradCam``, and one more to find the layer where none was given."""
-        return super().cost(inputs, **settings) + (self.layer is None)
-
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
-        """Return a signed map (examples, 1, ...) with the spatial sizes of the (first) input.
-
-        Raises:
-            UnsuitableError: no convolution lies on the way to the score, or the layer has no positions.
-        """
-        with borrowed(self.forward_func):
-            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            layer = self.layer
-            if layer is None:
-                module = module_of(self.forward_func)
-                named = [] if module is None else list(module.named_modules())
-                convolutions = [(name, m) for name, m in named if isinstance(m, nn.modules.conv._ConvNd)]
-                layer = last_reached(score, tensors, convolutions)
-            if layer is None:
-                raise UnsuitableError(
-                    "GradCam: no convolution with several positions was seen on the way to the score; give layer=, "
-                    "and for a scripted, exported or wrapped model the original torch.nn.Module"
-                )
-            coarse = as_tuple(LayerGradCam(self.forward_func, layer).attribute(inputs, target, additional_forward_args))
-            sizes = tensors[0].shape[2:]
-            if len(coarse) != 1 or coarse[0].ndim != tensors[0].ndim or not sizes:
-                raise UnsuitableError(
-                    f"GradCam: expected a layer with one map of {len(sizes)} spatial dimensions, "
-                    f"got {[tuple(c.shape) for c in coarse]}"
-                )
-            modes = {1: "linear", 3: "trilinear"} if self.interpolate_mode in ("bilinear", "bicubic") else {}
-            mode = modes.get(len(sizes), self.interpolate_mode)
-            return LayerAttribution.interpolate(coarse[0], tuple(sizes), mode)

@@ -1,4 +1,4 @@
-"""Looking into a model: values and gradients at some places in one forward pass, and the last layer of a kind."""
+"""Looking into a model: values and gradients at some places in one forward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pnpxai.engine.site import AtSites, Call, Members, Place, Side, Site
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, check_finite, map_tensors, own
 
-__all__ = ["Slopes", "last_reached", "single_runs", "slopes", "value_and_gradient"]
+__all__ = ["Slopes", "single_runs", "slopes", "value_and_gradient"]
 
 
 class Slopes(NamedTuple):
@@ -115,30 +115,3 @@ def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
             stack.callback(module.register_forward_hook(note).remove)
         model(*map_tensors(own, call.args), **map_tensors(own, call.kwargs))
     return tuple(Site(m, side, leaves[m]) for m in seen if seen.count(m) == 1)
-
-
-def last_reached(score: Score, inputs: Tensors, candidates: Sequence[tuple[str, nn.Module]]) -> Site | None:
-    """Return the output of the last of some layers, in the order of execution, that the score depends on.
-
-    Only layers that keep positions apart count: channels (dimension 1) and more than one position behind them. One
-    row is run.
-    """
-    outputs: list[tuple[Site, Tensor]] = []
-
-    def note(site: Site, value: object) -> None:
-        if isinstance(value, Tensor) and value.ndim > 2 and value[0, 0].numel() > 1:
-            outputs.append((site, value))
-
-    first = tuple(own(x[:1]) for x in inputs)
-    leaves = tuple(x.requires_grad_() if x.is_floating_point() else x for x in first)
-    with contextlib.ExitStack() as stack:
-        for name, module in candidates:
-            site = Site(module, "output", name)
-            hook = module.register_forward_hook(lambda module, args, output, site=site: note(site, output))
-            stack.callback(hook.remove)
-        total = score.take(torch.tensor([0]))(tuple(x.clone() for x in leaves)).sum()
-    reached = [(site, value) for site, value in outputs if value.requires_grad]
-    if not reached or not total.requires_grad:
-        return None
-    found = torch.autograd.grad(total, [value for _, value in reached], allow_unused=True)
-    return next((site for (site, _), g in zip(reached[::-1], found[::-1], strict=True) if g is not None), None)

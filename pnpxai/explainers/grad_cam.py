@@ -1,34 +1,51 @@
-"""Class activation maps from gradients."""
+"""Class activation maps weighted by mean gradients, alone and with guided backpropagation."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pnpxai.attributors import UpsampledGradCam
+from pnpxai.attributors import UpsampledGradCam, UpsampledGuidedGradCam
 from pnpxai.declare import Choice
-from pnpxai.explainers.base import Explainer
+from pnpxai.detector import ModelFacts
+from pnpxai.explainers.cam import ClassActivation, ResizedActivation
+from pnpxai.traits import Traits
 
-__all__ = ["GradCam"]
+__all__ = ["GradCAM", "GradCam", "GuidedGradCam"]
 
 
-class GradCam(Explainer):
-    """The last convolution's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
+class GradCam(ResizedActivation):
+    """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
-    Signed: the paper's ReLU, which hides evidence against the class, is left to post-processing. The layer is the last
-    convolution that the score depends on and that keeps positions apart, unless ``layer`` names another.
-    """
-
-    interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic")] = "bilinear"
-    """How the layer's map is resized to the input."""
-
-    needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
-    needs_module: ClassVar[bool] = True
-    layer_is_site: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("GradCAM",)
 
     def attributor(self) -> UpsampledGradCam:
-        """Return a Grad-CAM at the layer."""
+        """Return ``UpsampledGradCam`` at the layer."""
         return UpsampledGradCam(self.model, self.layer, self.interpolate_mode)
 
 
 GradCAM = GradCam
+
+
+class GuidedGradCam(ClassActivation):
+    """Guided backpropagation times the positive part of Grad-CAM. Selvaraju et al., 2017 (arXiv:1610.02391).
+
+    In the shape of the input. The ReLUs, at gradients and around the map, are part of the definition.
+    """
+
+    interpolate_mode: Annotated[Literal["nearest", "area", "bilinear", "bicubic"], Choice("nearest", "area")] = (
+        "nearest"
+    )
+    """How the layer's map is resized to the input."""
+
+    aliases: ClassVar[tuple[str, ...]] = ("GuidedGradCAM",)
+
+    @classmethod
+    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
+        """Refuse models without a ReLU too."""
+        if facts.is_module and not facts.rectified:
+            return f"changes what ReLUs pass back; {facts.name} has none"
+        return super().reason_against(facts, traits)
+
+    def attributor(self) -> UpsampledGuidedGradCam:
+        """Return ``UpsampledGuidedGradCam`` at the layer."""
+        return UpsampledGuidedGradCam(self.model, self.layer, self.interpolate_mode)

@@ -1,4 +1,4 @@
-"""Values and gradients inside a model, and the layer that maps are made at."""
+"""Values and gradients inside a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.engine.layers import last_reached, value_and_gradient
+from pnpxai.engine.layers import value_and_gradient
 from pnpxai.engine.score import Score
 from pnpxai.engine.site import find_places
 from pnpxai.errors import ArgumentError
@@ -92,47 +92,3 @@ def test_a_layer_behind_which_nothing_is_differentiable_is_refused():
     score = Score.of(lambda x: model[1](model[0](x).detach()), (torch.ones(1, 2),), 0)
     with pytest.raises(ArgumentError, match="the score does not depend on layer Linear through differentiable"):
         value_and_gradient(score, (torch.ones(1, 2),), find_places(score.forward, model[0]))
-
-
-def _convolutions(model):
-    return [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)]
-
-
-def _last(model, x):
-    with torch.enable_grad():
-        site = last_reached(Score.of(model, (x,), 0), (x,), _convolutions(model))
-    return site and site.name
-
-
-def test_the_last_convolution_that_runs_is_found_not_the_last_that_was_declared():
-    class Reversed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.second = nn.Conv2d(2, 2, 1)
-            self.first = nn.Conv2d(1, 2, 1)
-
-        def forward(self, x):
-            return self.second(self.first(x)).sum((2, 3))
-
-    assert _last(Reversed(), torch.ones(2, 1, 3, 3)) == "second"
-
-
-def test_convolutions_that_do_not_reach_the_score_or_keep_no_positions_do_not_count():
-    class Branches(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = nn.Conv2d(1, 2, 1)
-            self.squeeze = nn.Conv2d(2, 2, 1)
-            self.aside = nn.Conv2d(2, 2, 1)
-
-        def forward(self, x):
-            out = self.body(x)
-            gate = self.squeeze(out.mean((2, 3), keepdim=True))
-            self.aside(out)
-            return (out * gate).sum((2, 3))
-
-    assert _last(Branches(), torch.ones(2, 1, 3, 3)) == "body"
-
-
-def test_without_convolutions_nothing_is_found():
-    assert _last(nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), torch.ones(2, 1, 3, 3)) is None
