@@ -17,6 +17,7 @@ from pnpxai.detector import ModelFacts, detect
 from pnpxai.engine.arguments import Arguments, Extractor
 from pnpxai.engine.embeddings import at_embeddings
 from pnpxai.engine.guard import borrowed
+from pnpxai.engine.rows import ExamplesFirst
 from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
@@ -154,13 +155,11 @@ class Explainer(Declared, abstract=True):
             model, arguments = arguments.by_position(made.model)
             backend = (made if model is made.model else made.replace(model=model)).attributor()
             return backend.cost(arguments.explained, additional_forward_args=arguments.extra)
-        places = find_places(made.model, made.layer)
         with borrowed(made.model, gradients=False):
-            values = AtSites(made.model, places).read(arguments.call(), stop=True).values
-            starting = made._starting(arguments, values)
-        recorded = made.repeated and all(isinstance(place, Site) for place in places)
+            placed, values, _, _ = made._placed(arguments, stop=True)
+        recorded = made.repeated and all(isinstance(place, Site) for place in find_places(made.model, made.layer))
         runs = (4 if recorded else 1) + len(of_ids(made.settings(), arguments))
-        return starting.attributor().cost(values) + batch_size(arguments.explained) * runs + (made is not self)
+        return placed.attributor().cost(values) + batch_size(arguments.explained) * runs + (made is not self)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -186,17 +185,17 @@ class Explainer(Declared, abstract=True):
             model, arguments = arguments.by_position(self.model)
             return self.replace(model=model)._run(arguments, targets, seed, with_gap=with_gap)
         with borrowed(self.model, gradients=self.needs_gradient):
-            values, extra = self._values(arguments)
+            made, values, extra, back = self._placed(arguments)
             check_finite("inputs", values)
             given: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
             if self.stochastic:
                 given["seed"] = seed
-            backend = self._starting(arguments, values).attributor()
+            backend = made.attributor()
             if with_gap:
                 result, gap, sinks = backend.attribute_with_sinks(values, **given)
             else:
                 result, gap, sinks = backend.attribute(values, **given), None, {}
-        members = as_tuple(result, "attributions")
+        members = back(as_tuple(result, "attributions"))
         check_finite("attributions", members)
         return members[0] if len(members) == 1 else members, gap, sinks
 
@@ -209,22 +208,25 @@ class Explainer(Declared, abstract=True):
             places, arguments = at_embeddings(self.model, arguments)
         return self.replace(layer=places), arguments
 
-    def _starting(self, arguments: Arguments, values: Tensors) -> Self:
-        """Return the explainer with baselines of ids as what the layer makes of them."""
-        if self.layer is None or not self.layer_is_site:
-            return self
-        at = AtSites(self.model, find_places(self.model, self.layer))
-        baselines = of_ids(self.settings(), arguments)
-        return self.replace(**{n: embedded(b, arguments, at, values) for n, b in baselines.items()})
+    def _placed(
+        self, arguments: Arguments, *, stop: bool = False
+    ) -> tuple[Self, Tensors, tuple[Any, ...], Callable[[Tensors], Tensors]]:
+        """Return what explains the values at the layer, these, further arguments, and what undoes a change of axes.
 
-    def _values(self, arguments: Arguments) -> tuple[Tensors, tuple[Any, ...]]:
-        """Return the tensors that the backend explains, and the further arguments of ``forward_func``."""
+        Without a layer that is the explainer itself, and the explained arguments. With ``stop``, nothing will be run.
+        """
         if self.layer is None or not self.layer_is_site:
-            return arguments.explained, arguments.extra
-        read = AtSites(self.model, find_places(self.model, self.layer)).read(
-            arguments.call(), replay=self.repeated, size=batch_size(arguments.explained)
-        )
-        return read.values, (read.call,)
+            return self, arguments.explained, arguments.extra, lambda values: values
+        at, size = AtSites(self.model, find_places(self.model, self.layer)), batch_size(arguments.explained)
+        read = at.read(arguments.call(), replay=self.repeated and not stop, stop=stop, size=size)
+        first = ExamplesFirst.of(at, read.values, size)
+        values = first.there(read.values)
+        baselines = {
+            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
+            for name, baseline in of_ids(self.settings(), arguments).items()
+        }
+        turned = {} if first.still else {"model": first, "layer": None}
+        return self.replace(**baselines, **turned), values, (read.call,), first.back
 
 
 def fitting(model: Any, traits: Traits | None, explainers: list[type[Explainer]]) -> dict[type[Explainer], str | None]:

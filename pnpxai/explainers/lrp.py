@@ -35,6 +35,7 @@ def _canonizers(value: Any) -> Any:
 
 def at_inputs(forward: Callable[..., Any]) -> bool:
     """Tell whether it is the model's own inputs that are explained, not values inside of it."""
+    forward = getattr(forward, "at", forward)
     return not isinstance(forward, AtSites) or all(isinstance(place, Argument) for place in forward.places)
 
 

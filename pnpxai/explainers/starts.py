@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pnpxai.attributors.base import FromInputs
 from pnpxai.engine.arguments import Arguments
-from pnpxai.engine.site import AtSites
+from pnpxai.engine.site import Call
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.tensors import Tensors, own
@@ -37,21 +37,21 @@ def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Basel
     return {name: b for name, b in given.items() if any(map(_is_of_ids, for_each(b, arguments.explained)))}
 
 
-def embedded(baseline_fn: Baseline, arguments: Arguments, at: AtSites, values: Tensors) -> Baseline:
+def embedded(baseline_fn: Baseline, arguments: Arguments, read: Callable[[Call], Tensors], values: Tensors) -> Baseline:
     """Return a baseline of ids as what the layer makes of it.
 
     Args:
         baseline_fn: gives ids for ids.
         arguments: hold the ids.
-        at: the layer, such as an embedding.
+        read: gives the values at the layer, such as an embedding, for a call of the model.
         values: the layer's values for the arguments; baselines that are not of ids are made of these.
     """
     ids = tuple(
         one(own(x)) if _is_of_ids(one) and not x.is_floating_point() else x
         for one, x in zip(for_each(baseline_fn, arguments.explained), arguments.explained, strict=True)
     )
-    read = at.read(replace(arguments, explained=ids).call(), stop=True).values
-    each = zip(for_each(baseline_fn, values), values, read, strict=True)
+    starts = read(replace(arguments, explained=ids).call())
+    each = zip(for_each(baseline_fn, values), values, starts, strict=True)
     return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
 
 
