@@ -18,6 +18,7 @@ from pnpxai.engine.decompose import DECOMPOSED, decomposed
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
 from pnpxai.engine.score import Score, Target, refuse_integers
+from pnpxai.engine.token_grid import Sides, layout_of
 from pnpxai.errors import ConfinedError, RuleError
 from pnpxai.tensors import Tensors, like, own
 
@@ -34,11 +35,13 @@ class FullGradients:
             is what an operation adds to a linear function of its operands, near their values: a layer's own, batch
             normalisation's shift, or what a smooth activation differs from its tangent by.
         score: (examples,) the explained output.
+        grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
     """
 
     inputs: Tensors
     biases: Tensors
     score: Tensor
+    grids: tuple[Sides, ...] = ()
 
 
 class FullGrad(Attributor):
@@ -57,12 +60,10 @@ class FullGrad(Attributor):
     ) -> Any:
         """Return for each input a map (examples, 1, ...); of an input without positions, (examples, columns).
 
-        The map of a bias counts for every input that has as many axes, and for none that has fewer than three.
+        The map of a bias, with its channels before or behind the positions, counts for every input that has as many
+        axes, and for none that has fewer than three.
 
         Args:
-            inputs: what is explained.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             pooling_method: sum absolute values over channels, or only positive ones.
             interpolate_mode: how maps are resized, as in ``torch.nn.functional.interpolate``.
 
@@ -82,8 +83,8 @@ class FullGrad(Attributor):
                 part = slice(block.examples.start, block.examples.stop)
                 found = _split(score.take(block.rows), tuple(x[part] for x in tensors))
                 for result, of_input in zip(maps, found.inputs, strict=True):
-                    alike = [b for b in found.biases if b.ndim == of_input.ndim > 2 and len(b) == len(of_input)]
-                    for share in (of_input, *alike):
+                    folded = (_folded(bias, of_input, found.grids) for bias in found.biases)
+                    for share in (of_input, *(bias for bias in folded if bias is not None)):
                         result[part] += _map(rectify(share), result.shape, interpolate_mode)
 
             in_blocks(score.size, 1, row_limit(tensors, score.extra), visit)
@@ -97,6 +98,16 @@ class FullGrad(Attributor):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             refuse_integers(tensors)
             return _split(score, tensors)
+
+
+def _folded(bias: Tensor, x: Tensor, grids: tuple[Sides, ...]) -> Tensor | None:
+    """Return what an operation's bias gets as (examples, channels, ...), None where it is no map of an input."""
+    if bias.ndim != x.ndim or x.ndim < 3 or len(bias) != len(x):
+        return None
+    layout = layout_of(bias.shape, len(x), tuple(x.shape[2:]), grids)
+    if layout is None:  # a single position, which counts for all
+        return bias.movedim(-1, 1) if bias.shape[1] == 1 else bias
+    return layout.fold(bias)
 
 
 def _map(share: Tensor, shape: torch.Size, mode: str) -> Tensor:
@@ -127,7 +138,8 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             f"FullGrad: the parts differ from the score by {missing:.2g}: something is scripted, detached or changed "
             "outside of torch; pass the original Python model"
         )
-    return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach())
+    grids = tuple(dict.fromkeys(biases.grids))
+    return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), grids)
 
 
 @dataclass
@@ -136,6 +148,7 @@ class _Biases:
 
     outputs: list[Tensor] = field(default_factory=list)
     constants: list[Tensor] = field(default_factory=list)
+    grids: list[Sides] = field(default_factory=list)
 
     def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
@@ -151,6 +164,8 @@ class _Biases:
         result = function(*args, **kwargs)
         if not isinstance(result, Tensor) or not result.requires_grad:
             return result
+        if name.startswith("conv"):
+            self.grids.append(tuple(result.shape[2:]))
 
         def apply(*others: Tensor) -> Tensor:
             new_args, new_kwargs = put(*others)

@@ -14,12 +14,8 @@ __all__ = ["Deconvolution", "GuidedBackprop"]
 
 
 class ThroughReLU(Explainer, abstract=True):
-    """What both share: they are made for convolutions with ReLUs.
+    """What both share: without a ReLU they are the plain gradient."""
 
-    Without a ReLU they are the plain gradient; with few, no positive evidence may be left at all.
-    """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
     needs_module: ClassVar[bool] = True
 
     @classmethod
@@ -31,7 +27,12 @@ class ThroughReLU(Explainer, abstract=True):
 
 
 class GuidedBackprop(ThroughReLU):
-    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806)."""
+    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806).
+
+    Made for convolutions: of the few units of a linear layer, none may pass anything back.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
 
     def attributor(self) -> GuidedBackpropBackend:
         """Return ``GuidedBackprop``."""

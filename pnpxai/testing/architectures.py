@@ -72,7 +72,7 @@ def convnext() -> Case:
     """Return torchvision's ConvNeXt: layer normalisation, GELU, scaled branches."""
     from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
-    stages = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 2)]
+    stages = [CNBlockConfig(12, 20, 1), CNBlockConfig(20, None, 2)]
     return _on_pictures("convnext", lambda: ConvNeXt(stages, layer_scale=0.5, num_classes=4), 32)
 
 
@@ -88,7 +88,7 @@ def swin() -> Case:
     from torchvision.models import SwinTransformer
 
     def build() -> nn.Module:
-        return SwinTransformer([2, 2], 8, [2, 2], [2, 2], [2, 2], stochastic_depth_prob=0.0, num_classes=4)
+        return SwinTransformer([2, 2], 12, [2, 2], [2, 2], [2, 2], stochastic_depth_prob=0.0, num_classes=4)
 
     return _on_pictures("swin", build, 16)
 
@@ -110,6 +110,7 @@ def bert() -> Case:
     config = BertConfig(
         vocab_size=_VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=16, initializer_range=0.3,
+        pad_token_id=_VOCABULARY - 1,
     )  # fmt: skip
     config.num_labels = 4
     return _on_words("bert", lambda: BertForSequenceClassification(config), "bert.embeddings.word_embeddings")
@@ -121,7 +122,7 @@ def gpt2() -> Case:
 
     config = GPT2Config(
         vocab_size=_VOCABULARY, n_positions=16, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3,
-        pad_token_id=_VOCABULARY - 1,
+        pad_token_id=_VOCABULARY - 1, bos_token_id=_VOCABULARY - 1, eos_token_id=_VOCABULARY - 1,
     )  # fmt: skip
     config.num_labels = 4
     return _on_words("gpt2", lambda: GPT2ForSequenceClassification(config), "transformer.wte")
@@ -133,7 +134,7 @@ def _on_pictures(name: str, build: Callable[[], nn.Module], side: int) -> Case:
 
 def _on_words(name: str, build: Callable[[], nn.Module], embedding: str) -> Case:
     def draw(size: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(_VOCABULARY - 1, (size, 6), generator=generator)  # the last one is padding
+        return torch.randint(1, _VOCABULARY - 1, (size, 6), generator=generator)  # 0 is absence, the last one padding
 
     return calibrated(name, build, draw, Traits.text(), examples=2, centred=True, layer=embedding)
 

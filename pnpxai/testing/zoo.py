@@ -232,7 +232,7 @@ def tokens(examples: int = 3, seed: int = 0) -> Case:
     return calibrated(
         "tokens",
         nets.TokenNet,
-        lambda size, generator: torch.randint(12, (size, 7), generator=generator),
+        lambda size, generator: torch.randint(1, 12, (size, 7), generator=generator),  # 0 stands for what is absent
         Traits.text(),
         examples=examples,
         seed=seed,

@@ -1,0 +1,125 @@
+"""What every explainer must be right about, measured against plain torch: one line for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pnpxai.explainers.base import Explainer
+from pnpxai.testing.laws import cam, ensemble, full_grad, gradients, perturbation, relevance
+from pnpxai.testing.laws.trial import Trial
+from pnpxai.testing.zoo import Case
+
+__all__ = ["LAWS", "Finding", "Law", "Trial", "judge", "laws_of"]
+
+
+@dataclass(frozen=True)
+class Law:
+    """Something that holds of an explainer on every model.
+
+    Attributes:
+        title: what is compared with what.
+        measure: how far it is from holding, zero if it holds.
+        limit: up to where it holds.
+        changes: settings it is measured with.
+        on: the cases it speaks of; None for all.
+    """
+
+    title: str
+    measure: Callable[[Trial], float]
+    limit: float = 1e-8
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    on: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured of a law."""
+
+    law: Law
+    figure: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the law holds; of NaN it does not."""
+        return self.figure <= self.law.limit
+
+
+_CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e-6)
+_FORMULA = "its formula on hooked activations"
+_PLAIN = "without stabiliser, autograd times input where all is piecewise linear"
+_IN_A_ROW = frozenset({"cnn", "vgg"})
+_TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
+_ZENNIT = Law("zennit's own hooks, where there are only layers in a row", relevance.hooks_of_zennit, 1e-4, on=_IN_A_ROW)
+_LINEAR = frozenset({"cnn", "skip_cnn", "series", "resnet18", "vgg"})
+
+LAWS: dict[str, tuple[Law, ...]] = {
+    "Gradient": (Law("autograd", gradients.gradient),),
+    "GradientXInput": (Law("autograd times input", gradients.gradient_times_input),),
+    "SmoothGrad": (Law("mean of autograd over the same noise", gradients.mean_of_noisy),),
+    "VarGrad": (Law("variance of autograd over the same noise", gradients.variance),),
+    "SmoothGradSquared": (Law("mean square of autograd over the same noise", gradients.squares),),
+    "IntegratedGradients": (
+        Law("Gauss-Legendre sum of autograd along the path", gradients.path),
+        Law("sums to the gain in score", gradients.complete, 0.05, {"n_steps": 100}),
+    ),
+    "GuidedBackprop": (Law("autograd with guided ReLUs", gradients.guided),),
+    "DeepLift": (Law("sums to the gain in score", gradients.complete),),
+    "DeepLiftShap": (Law("sums to the mean gain in score over a background", gradients.complete_over_rows),),
+    "Deconvolution": (Law("autograd with deconvolved ReLUs", gradients.deconvolved),),
+    "GradientShap": (
+        Law("mean of autograd at the same points, times their differences", gradients.expected_gradients),
+    ),
+    "FeatureAblation": (Law("score lost by each run", perturbation.losses),),
+    "ShapleyValueSampling": (
+        Law("mean gain over the orders that were run", perturbation.orders, 1e-8, {"n_samples": 3}),
+    ),
+    "KernelShap": (Law("normal equations of the fit to the coalitions that were run", perturbation.kernel_fit),),
+    "Lime": (Law("normal equations of the fit to the samples that were run", perturbation.ridge_fit),),
+    "RISE": (Law("masks that were run, times their scores", perturbation.masked_scores, 1e-6),),
+    "GradCam": (Law(_FORMULA, cam.mean_weighted),),
+    "GradCamPlusPlus": (Law(_FORMULA, cam.plus_plus),),
+    "HiResCAM": (Law(_FORMULA, cam.elementwise),),
+    "LayerCAM": (Law(_FORMULA, cam.elementwise_positive),),
+    "EigenCAM": (Law(_FORMULA, cam.principal),),
+    "ScoreCAM": (Law(_FORMULA, cam.channels_scored),),
+    "GuidedGradCam": (Law(_FORMULA, cam.guided_times_map),),
+    "FullGrad": (
+        Law("its parts sum to the score, and the map is made of them", full_grad.parts),
+        Law("gradients times the biases that hooks have caught", full_grad.hooked_biases, on=full_grad.MODULES),
+    ),
+    "Ensemble": (Law("mean of its members", ensemble.mean_of_members),),
+    "LRPUniformEpsilon": (_CONSERVED, Law(_PLAIN, gradients.gradient_times_input, 1e-6, _TINY, _LINEAR)),
+    "LRPEpsilonPlus": (_CONSERVED, _ZENNIT),
+    "LRPEpsilonGammaBox": (_CONSERVED, _ZENNIT),
+    "LRPEpsilonAlpha2Beta1": (_CONSERVED, _ZENNIT),
+    "RAP": (_CONSERVED,),
+    "Occlusion": (Law("loop over windows", perturbation.windows),),
+}
+"""The laws of each explainer, by name. An explainer that propagates relevance need not be named: it conserves."""
+
+
+def laws_of(explainer: type[Explainer]) -> tuple[Law, ...]:
+    """Return the laws of an explainer, by its name here, or else by what it is.
+
+    Raises:
+        LookupError: nothing is known of it; the message says what to add.
+    """
+    if explainer.__name__ in LAWS:
+        return LAWS[explainer.__name__]
+    if any(parent.__name__ == "CompositeLRP" for parent in explainer.__mro__):
+        return (_CONSERVED,)
+    raise LookupError(
+        f"{explainer.__name__} has no law: add to LAWS in pnpxai/testing/laws what its maps must equal or sum to, "
+        "computed without the package, such as a loop over perturbed inputs or a formula on hooked activations"
+    )
+
+
+def judge(explainer: type[Explainer], case: Case) -> list[Finding]:
+    """Measure every law of an explainer that speaks of a case."""
+    return [
+        Finding(law, law.measure(Trial(explainer, case, law.changes)))
+        for law in laws_of(explainer)
+        if law.on is None or case.name in law.on
+    ]
