@@ -22,13 +22,10 @@ __all__ = ["FeatureAblation", "losses"]
 class FeatureAblation(Attributor):
     """Loss of score, F(x) - F(x without the group), for each group of elements; all elements of a group share it."""
 
+    _multiply_by_inputs = True
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
 
     def cost(self, inputs: Any, feature_mask: Any = None, **settings: Any) -> int:
         """Return one row for each group and one for the whole input, for each example."""
@@ -47,15 +44,11 @@ class FeatureAblation(Attributor):
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
         Args:
-            inputs: what is explained.
             baselines: what stands in for a group; anything that broadcasts to the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             feature_mask: an id for each element, in a tensor that broadcasts to the input, or a tuple of these for
                 several inputs. Elements with the same id, also in different inputs, are replaced together. By default
                 every element is alone.
             perturbations_per_eval: at most so many groups of each example in one pass; 1 leaves it to the device.
-            show_progress: show a progress bar.
 
         Raises:
             ShapeError: a mask or a baseline does not fit its input.

@@ -95,11 +95,9 @@ class AdaptiveSteps(_Adaptive):
         """Return attributions, and how many steps each example took.
 
         Args:
-            inputs: what is explained.
             tolerance: the largest gap, as a fraction of the size of the difference of outputs that is distributed.
             n_steps: the number to begin with.
             most: no more steps than that.
-            target: which output.
             **arguments: further arguments of the wrapped ``attribute``.
 
         Raises:
@@ -152,12 +150,10 @@ class AdaptiveSamples(_Adaptive):
         """Return mean attributions, and how many samples each example took (rounds, where these have no number).
 
         Args:
-            inputs: what is explained.
             tolerance: the largest standard error, as a fraction of the size of the attributions (both as the root of
                 the sum of squares over an example).
             least: at least so many rounds, without which a standard error says little.
             most: no more rounds than that.
-            target: which output.
             seed: fixes what is drawn.
             **arguments: further arguments of the wrapped ``attribute``, its number of samples in one round among them.
 

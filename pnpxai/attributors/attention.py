@@ -19,7 +19,7 @@ from pnpxai.attributors.rules import Ledger
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target, select_output
-from pnpxai.engine.token_grid import layout_of
+from pnpxai.engine.token_grid import Sides, layout_of
 from pnpxai.errors import UnsuitableError
 from pnpxai.tensors import Tensors
 
@@ -71,7 +71,8 @@ class _OfAttention(Attributor):
         found = attention_pass(score, inputs)
         if found.scores.shape[0] != score.size:
             raise UnsuitableError("attention: the model gives one value for its whole batch")
-        place = _placing(inputs[0], found, self.interpolate_mode)
+        tokens = found.by_heads(found.maps)[0].shape[-1]
+        place = _placing(inputs[0], tokens, found.grids, self.interpolate_mode)
         layers, slope = self._layers(found, score, inputs)
         total = rolled_out(layers)
         # tokens that the score does not depend on after the last attention say nothing of it
@@ -158,15 +159,14 @@ def rolled_out(layers: Tensors) -> Tensor:
     return total
 
 
-def _placing(x: Tensor, found: AttentionPass, mode: str) -> Callable[[Tensor], Tensor]:
+def _placing(x: Tensor, tokens: int, grids: tuple[Sides, ...], mode: str) -> Callable[[Tensor], Tensor]:
     """Return how values of tokens (examples, tokens) become a map of the input."""
-    size, tokens = x.shape[0], found.maps[-1].shape[-1]
     if x.ndim == 2 and x.shape[1] == tokens:
         return lambda values: values
     if x.ndim == 3 and x.shape[1] == tokens:
         return lambda values: values.unsqueeze(-1)
     sides = tuple(x.shape[2:])
-    layout = layout_of((size, tokens, 1), size, sides, found.grids) if sides else None
+    layout = layout_of((len(x), tokens, 1), len(x), sides, grids) if sides else None
     if layout is None:
         raise UnsuitableError(
             f"attention: expected tokens that are positions or patches of inputs {tuple(x.shape)}, got {tokens} tokens"

@@ -36,11 +36,6 @@ class GuidedBackprop(Attributor):
     def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Any:
         """Return the modified gradient in the shape of ``inputs``.
 
-        Args:
-            inputs: what is explained.
-            target: which output.
-            additional_forward_args: further arguments of the model.
-
         Raises:
             ConfinedError: a part of the model is scripted, so that its ReLUs cannot be seen.
         """
@@ -90,11 +85,7 @@ class GuidedGradCam(Attributor):
         An input whose dimensions are not those of the layer's map (a table beside a picture) gets an empty tensor.
 
         Args:
-            inputs: what is explained.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             interpolate_mode: how the layer's map is resized, as in ``torch.nn.functional.interpolate``.
-            attribute_to_layer_input: look at what goes into the layer.
 
         Raises:
             ArgumentError: the layer has several tensors, or no input has its dimensions.

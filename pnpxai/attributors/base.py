@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -16,6 +16,7 @@ from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
+    "AtLayer",
     "Attributor",
     "Baselines",
     "Configured",
@@ -39,6 +40,10 @@ class Attributor(ABC):
     - ``target``: which output to explain, see ``pnpxai.engine.score.Target``.
     - ``additional_forward_args``: further arguments of the model; tensors with one row per example follow the examples,
       all others are shared.
+    - ``attribute_to_layer_input``: of methods at a layer, look at what goes into it instead of what comes out.
+    - ``internal_batch_size``: at most so many rows in one pass (by default what suits the device).
+    - ``grad_kwargs``: passed on to ``torch.autograd.grad``.
+    - ``show_progress``: show a progress bar.
 
     Results have the shape, dtype, device and packing (bare or tuple) of what they explain, are detached, and do not
     depend on which examples share a batch. The model is given back as it was.
@@ -46,6 +51,9 @@ class Attributor(ABC):
 
     shares_baselines: ClassVar[bool] = False
     """Whether baselines are rows that all examples are compared with, instead of one row for each."""
+
+    _multiply_by_inputs: bool = False
+    _has_convergence_delta: ClassVar[bool] = False
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
@@ -59,11 +67,11 @@ class Attributor(ABC):
     @property
     def multiplies_by_inputs(self) -> bool:
         """Whether the result is a share of the output (a gradient times a difference), not a sensitivity."""
-        return False
+        return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
         """Return whether the attributions promise to sum to a difference of outputs."""
-        return False
+        return self._has_convergence_delta
 
     def compute_convergence_delta(
         self,
@@ -78,6 +86,17 @@ class Attributor(ABC):
         starts = broadcast_baselines(start_point, ends, "start_point")
         with borrowed(self.forward_func, gradients=False):
             return completeness_gap(flat(attributions), score(starts), score(ends))
+
+    def with_own_delta(
+        self, found: tuple[Any, Tensor], baselines: Any, inputs: Any, target: Target, extra: Any
+    ) -> tuple[Any, Tensor]:
+        """Return attributions and delta, the latter as a subclass computes it that overrides how."""
+        if type(self).compute_convergence_delta is Attributor.compute_convergence_delta:
+            return found
+        result = found[0]
+        return result, self.compute_convergence_delta(
+            result, baselines, inputs, target=target, additional_forward_args=extra
+        )
 
     def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
         """Return what ``attribute`` does, and how far it is from complete (examples,), None if nothing is promised."""
@@ -100,6 +119,19 @@ class Attributor(ABC):
     def configured(self, **settings: Any) -> Configured:
         """Return this attributor with some arguments of ``attribute`` fixed."""
         return Configured(self, settings)
+
+
+class AtLayer(Attributor):
+    """An attributor of the values of a layer: a module, a module's name, or a list of these.
+
+    A layer must run once in a forward pass: of one that runs more often, which value is meant? ``device_ids`` is
+    accepted for compatibility: a model runs on its own device.
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+        super().__init__(forward_func)
+        self.layer = layer
+        self.device_ids = device_ids
 
 
 class FromInputs:

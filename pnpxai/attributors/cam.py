@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.base import AtLayer, prepared
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.layers import value_and_gradient
@@ -39,16 +38,11 @@ class LayerAttribution:
         )
 
 
-class LayerGradCam(Attributor):
+class LayerGradCam(AtLayer):
     """A layer's channels weighted by their mean gradient. Selvaraju et al., 2017 (arXiv:1610.02391).
 
     Signed unless ``relu_attributions=True``: the paper's ReLU hides evidence against the class.
     """
-
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
 
     def attribute(
         self,

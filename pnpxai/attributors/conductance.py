@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, broadcast_baselines, prepared
+from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, prepared
 from pnpxai.attributors.layer_paths import WeightedSum, between, gap
 from pnpxai.attributors.layers import first_rows, packed, places_of
 from pnpxai.attributors.paths import Quadrature, quadrature
@@ -25,26 +25,15 @@ from pnpxai.tensors import Tensors
 __all__ = ["InternalInfluence", "LayerConductance"]
 
 
-class LayerConductance(Attributor):
+class LayerConductance(AtLayer):
     """How much of an input's integrated gradient flows through each value of a layer. Dhamdhere et al., 2018.
 
     The sum, over a path from the baseline to the input, of the layer's gradient times its change (arXiv:1805.12233).
     Where nothing bypasses the layer, attributions sum to F(inputs) - F(baselines) in the limit of many steps.
     """
 
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
+    _multiply_by_inputs = True
+    _has_convergence_delta = True
 
     def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
         """Return examples x points, and what it takes to see that the layer's rows are the examples."""
@@ -68,17 +57,10 @@ class LayerConductance(Attributor):
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:
-            inputs: what the model is run on.
             baselines: inputs where the path starts.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             n_steps: number of steps from point to point; there is one point more, and both ends are among them.
             method: the quadrature rule whose nodes are the points between the ends.
-            internal_batch_size: at most so many rows in one pass.
             return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too.
-            attribute_to_layer_input: look at what goes into the layer.
-            grad_kwargs: passed on to ``torch.autograd.grad``.
-            show_progress: show a progress bar.
         """
         along = _Path(self, attribute_to_layer_input, with_ends(method, n_steps), internal_batch_size, grad_kwargs)
 
@@ -89,20 +71,17 @@ class LayerConductance(Attributor):
             return scores[-1], (result, gap(flow.result, scores[0], scores[-1]))
 
         found = along.explained(inputs, baselines, target, additional_forward_args, explain)
-        return found if return_convergence_delta else found[0]
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
 
 
-class InternalInfluence(Attributor):
+class InternalInfluence(AtLayer):
     """Gradients at a layer, averaged along a path from the baseline to the input. Leino et al., 2018.
 
     The path is one of inputs, and nothing is multiplied: it says how sensitive the score is to each value of the layer
     on the way (arXiv:1802.03788).
     """
-
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
 
     def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
         """Return examples x steps, and what it takes to see that the layer's rows are the examples."""
@@ -125,16 +104,9 @@ class InternalInfluence(Attributor):
         """Return attributions in the shape of the layer's value.
 
         Args:
-            inputs: what the model is run on.
             baselines: inputs where the path starts.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             n_steps: number of points on the path.
             method: the quadrature rule.
-            internal_batch_size: at most so many rows in one pass.
-            attribute_to_layer_input: look at what goes into the layer.
-            grad_kwargs: passed on to ``torch.autograd.grad``.
-            show_progress: show a progress bar.
         """
         nodes, weights = quadrature(method, n_steps)
         along = _Path(self, attribute_to_layer_input, nodes, internal_batch_size, grad_kwargs)

@@ -38,20 +38,13 @@ class DeepLift(Attributor):
     module or a function calls them; one without a rule is refused by name.
     """
 
+    _has_convergence_delta = True
+
     def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)
         self.model = model
         self.eps = eps
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def cost(self, inputs: Any, **settings: Any) -> int:
         """Return two rows for each example: itself and its baseline."""
@@ -69,10 +62,7 @@ class DeepLift(Attributor):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
 
         Args:
-            inputs: what is explained.
             baselines: what it is compared with.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.
             custom_attribution_func: makes the attributions of (multipliers, inputs, baselines), tuples, or of the first
                 one or two of these; it returns a tuple of equal length.
@@ -83,8 +73,10 @@ class DeepLift(Attributor):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
-            found = _differences(self, [(score, tensors, score, starts)], custom_attribution_func)
-            return _packed(inputs, found, return_convergence_delta)
+            found = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
 
 
 class DeepLiftShap(DeepLift):
@@ -111,11 +103,8 @@ class DeepLiftShap(DeepLift):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
 
         Args:
-            inputs: what is explained.
             baselines: rows to compare each example with, (baselines, ...) for each input, or a function (of the inputs,
                 if it takes an argument) that gives them.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return (examples * baselines,) deltas too, those of an example side by side.
             custom_attribution_func: as for ``DeepLift``.
         """
@@ -126,7 +115,8 @@ class DeepLiftShap(DeepLift):
                 (score, tensors, score, tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)))
                 for k in range(len(rows[0]))
             ]
-            return _packed(inputs, _differences(self, passes, custom_attribution_func), return_convergence_delta)
+            found = _packed(inputs, _differences(self, passes, custom_attribution_func))
+            return found if return_convergence_delta else found[0]
 
 
 class LayerDeepLift(DeepLift):
@@ -150,12 +140,8 @@ class LayerDeepLift(DeepLift):
         """Return attributions in the shape of the layer's value; see ``DeepLift.attribute``.
 
         Args:
-            inputs: what the model is run on.
             baselines: what it is compared with.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return a delta (examples,) too.
-            attribute_to_layer_input: look at what goes into the layer.
             custom_attribution_func: as for ``DeepLift``, of the layer's values.
             grad_kwargs: accepted for compatibility; the backward pass is made of rules.
         """
@@ -163,8 +149,10 @@ class LayerDeepLift(DeepLift):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
             rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
-            found = _differences(self, [rebased], custom_attribution_func)
-            return _packed(found[0] if len(found[0]) != 1 else found[0][0], found, return_convergence_delta)
+            found = _packed_at_layer(_differences(self, [rebased], custom_attribution_func))
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
 
     def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
         """Return the pass between the layer's values at the inputs and at the baselines."""
@@ -192,12 +180,8 @@ class LayerDeepLiftShap(LayerDeepLift):
         """Return attributions in the shape of the layer's value; see ``DeepLiftShap.attribute``.
 
         Args:
-            inputs: what the model is run on.
             baselines: rows to compare each example with, or a function that gives them.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return (examples * baselines,) deltas too.
-            attribute_to_layer_input: look at what goes into the layer.
             custom_attribution_func: as for ``DeepLift``, of the layer's values.
         """
         with borrowed(self.forward_func):
@@ -212,8 +196,8 @@ class LayerDeepLiftShap(LayerDeepLift):
                 )
                 for k in range(len(rows[0]))
             ]
-            found = _differences(self, passes, custom_attribution_func)
-            return _packed(found[0] if len(found[0]) != 1 else found[0][0], found, return_convergence_delta)
+            found = _packed_at_layer(_differences(self, passes, custom_attribution_func))
+            return found if return_convergence_delta else found[0]
 
 
 _Pass = tuple[Score, Tensors, Score, Tensors]  # score and inputs, score and baselines
@@ -252,7 +236,9 @@ def _attributions(found: Tensors, x: Tensors, b: Tensors, multiply: bool, custom
     return tuple(m * (xi - bi) for m, xi, bi in zip(found, x, b, strict=True)) if multiply else found
 
 
-def _packed(original: Any, found: tuple[Tensors, Tensor], with_delta: bool) -> Any:
-    attributions, deltas = found
-    result = like(original, attributions)
-    return (result, deltas.reshape(-1)) if with_delta else result
+def _packed(original: Any, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    return like(original, found[0]), found[1].reshape(-1)
+
+
+def _packed_at_layer(found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    return _packed(found[0] if len(found[0]) != 1 else found[0][0], found)

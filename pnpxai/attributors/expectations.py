@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor
+from pnpxai.attributors.base import AtLayer, Attributor
 from pnpxai.attributors.layers import places_of
 from pnpxai.attributors.noise import Deviation
 from pnpxai.attributors.samples import Distribution, Samples
@@ -26,20 +26,13 @@ class GradientShap(Attributor):
     point between the two; the gradient there times their difference is averaged over samples.
     """
 
+    _has_convergence_delta = True
+
     shares_baselines: ClassVar[bool] = True
 
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
         """Return the attributions, and for each example the mean of its samples' deltas."""
@@ -66,16 +59,12 @@ class GradientShap(Attributor):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
 
         Args:
-            inputs: what is explained.
             baselines: rows to compare with, or a function that gives them; see ``Distribution``.
             n_samples: number of samples for each example.
             stdevs: standard deviation of the noise, as in ``NoiseTunnel``.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return (examples * n_samples,) deltas too, those of one example side by side:
                 sum(attributions) - (F(noisy input) - F(baseline)) of each sample. Their mean tends to zero.
             seed: fixes what is drawn; draw k is the same for all examples of a batch.
-            show_progress: show a progress bar.
 
         Raises:
             ArgumentError: the baselines are no rows of the inputs' shape, or a setting is out of range.
@@ -85,11 +74,13 @@ class GradientShap(Attributor):
         return (found, deltas) if return_convergence_delta else found
 
 
-class LayerGradientShap(Attributor):
+class LayerGradientShap(AtLayer):
     """``GradientShap`` at a layer: the layer's gradient at random points between baselines and inputs.
 
     The points lie between inputs, not between values of the layer; what is multiplied is the layer's difference.
     """
+
+    _has_convergence_delta = True
 
     shares_baselines: ClassVar[bool] = True
 
@@ -100,19 +91,8 @@ class LayerGradientShap(Attributor):
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
     ) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
+        super().__init__(forward_func, layer, device_ids)
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
         """Return the attributions, and for each example the mean of its samples' deltas."""
@@ -141,16 +121,11 @@ class LayerGradientShap(Attributor):
         """Return attributions in the shape of the layer's value; see ``GradientShap.attribute``.
 
         Args:
-            inputs: what the model is run on.
             baselines: rows of inputs to compare with, or a function that gives them.
             n_samples: number of samples for each example.
             stdevs: standard deviation of the noise on the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return (examples * n_samples,) deltas too.
-            attribute_to_layer_input: look at what goes into the layer.
             seed: fixes what is drawn.
-            show_progress: show a progress bar.
         """
         at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
         samples = Samples(self, n_samples, stdevs, Stream.of(seed), return_convergence_delta, show_progress, at)

@@ -38,13 +38,10 @@ class Saliency(Attributor):
 class InputXGradient(Attributor):
     """Input times gradient. Shrikumar et al., 2016 (arXiv:1605.01713)."""
 
+    _multiply_by_inputs = True
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
 
     def attribute(
         self,

@@ -54,15 +54,11 @@ class KernelShap(Attributor):
         They have one row where the model gives one value for its batch.
 
         Args:
-            inputs: what is explained.
             baselines: what stands in for absent groups; anything that broadcasts to the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             feature_mask: an id for each element, as ``FeatureAblation`` takes it; by default every element is alone.
             n_samples: number of coalitions, the empty and the full one included.
             perturbations_per_eval: at most so many coalitions of each example in one pass; 1 leaves it to the device.
             return_input_shape: if False, return (examples, ids): one value for each id, ascending.
-            show_progress: show a progress bar.
             paired: draw coalitions in pairs with their complements: about half the error once there are a few times as
                 many samples as groups, a larger one below.
             seed: fixes the coalitions; draw k is the same for all examples of a batch with as many groups.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from pnpxai.attributors.ablation import losses
-from pnpxai.attributors.base import Attributor, Baselines
+from pnpxai.attributors.base import AtLayer, Baselines
 from pnpxai.attributors.game import Game, Numeric, perturbable, stand_ins
 from pnpxai.attributors.groups import Groups
 from pnpxai.attributors.layers import packed, places_of
@@ -22,18 +21,10 @@ from pnpxai.tensors import Tensors
 __all__ = ["LayerFeatureAblation"]
 
 
-class LayerFeatureAblation(Attributor):
+class LayerFeatureAblation(AtLayer):
     """Loss of score for each group of a layer's values. What comes before the layer runs once, where that is exact."""
 
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
+    _multiply_by_inputs = True
 
     def cost(
         self,
@@ -67,14 +58,9 @@ class LayerFeatureAblation(Attributor):
         In a tuple, None stays None, and what is no floating point number gets zero: it is not ablated.
 
         Args:
-            inputs: what the model is run on.
             layer_baselines: what stands in for a group of the layer's values; anything that broadcasts to them.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             layer_mask: an id for each value of the layer, as ``FeatureAblation`` takes it for inputs.
-            attribute_to_layer_input: look at what goes into the layer.
             perturbations_per_eval: at most so many groups of each example in one pass; 1 leaves it to the device.
-            show_progress: show a progress bar.
 
         Raises:
             ShapeError: a mask or a baseline does not fit the layer, or the layer has no row for each example.

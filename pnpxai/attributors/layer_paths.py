@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.base import Attributor, Baselines, broadcast_baselines, prepared
+from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, prepared
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.attributors.paths import Quadrature, quadrature
 from pnpxai.engine.batching import row_limit
@@ -22,7 +22,7 @@ from pnpxai.tensors import Tensors, sum_rows
 __all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
 
 
-class LayerIntegratedGradients(Attributor):
+class LayerIntegratedGradients(AtLayer):
     """Gradients integrated from a layer's value at the baseline to that at the input, times their difference.
 
     Integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) of what comes after the layer. Where nothing
@@ -31,6 +31,8 @@ class LayerIntegratedGradients(Attributor):
     What comes before the layer runs once, where that is exact (see ``AtSites.read``).
     """
 
+    _has_convergence_delta = True
+
     def __init__(
         self,
         forward_func: Callable[..., Any],
@@ -38,19 +40,8 @@ class LayerIntegratedGradients(Attributor):
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
     ) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
+        super().__init__(forward_func, layer, device_ids)
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def cost(
         self,
@@ -82,18 +73,11 @@ class LayerIntegratedGradients(Attributor):
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:
-            inputs: what the model is run on.
             baselines: inputs whose values at the layer are where the path starts.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             n_steps: number of points on the path.
             method: the quadrature rule.
-            internal_batch_size: at most so many rows in one pass.
             return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too, a single
                 one for several layers.
-            attribute_to_layer_input: look at what goes into the layer.
-            grad_kwargs: passed on to ``torch.autograd.grad``.
-            show_progress: show a progress bar.
 
         Raises:
             ArgumentError: one of several layers depends on another.
@@ -134,7 +118,9 @@ class LayerIntegratedGradients(Attributor):
                 return scores, (result, gap(shares, part.select(start.output), scores))
 
             found = in_parts(score, tensors, at.places, limit, explain, beside=starts, probe=False)
-            return found if return_convergence_delta else found[0]
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
 
 
 def between(starts: Tensors, ends: Tensors, nodes: Sequence[float]) -> Tensors:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.base import AtLayer, prepared
 from pnpxai.engine.batching import row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.layers import value_and_gradient
@@ -62,22 +62,10 @@ def first_rows(members: Sequence[Members], size: int, rows: int) -> tuple[Member
     return tuple(tuple(m[:size] if m is not None and m.shape[:1] == (rows,) else m for m in held) for held in members)
 
 
-class LayerActivation(Attributor):
-    """The values of a layer.
+class LayerActivation(AtLayer):
+    """The values of a layer; results come as ``packed`` says."""
 
-    ``layer`` is, here as in all layer methods, a module, a module's name, or a list of these; results come as
-    ``packed`` says. A layer must run once in a forward pass: of one that runs more often, which value is meant?
-    """
-
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
+    _multiply_by_inputs = True
 
     def cost(self, inputs: Any, **settings: Any) -> int:
         """Return one row for each example, and one more, that is run to the end, where there are several."""
@@ -94,11 +82,6 @@ class LayerActivation(Attributor):
 
         The model is run as far as the layer; only one example goes on to the end, to see that the layer does not run
         again.
-
-        Args:
-            inputs: what the model is run on.
-            additional_forward_args: further arguments of the model.
-            attribute_to_layer_input: look at what goes into the layer.
         """
         with borrowed(self.forward_func, gradients=False):
             tensors, score = prepared(self.forward_func, inputs, None, additional_forward_args)
@@ -114,7 +97,7 @@ class LayerActivation(Attributor):
             return in_parts(score, tensors, places, limit, explain, probe=None)
 
 
-class LayerGradientXActivation(Attributor):
+class LayerGradientXActivation(AtLayer):
     """The values of a layer times the gradient of the score there, or the gradient alone."""
 
     def __init__(
@@ -125,16 +108,9 @@ class LayerGradientXActivation(Attributor):
         multiply_by_inputs: bool = True,
         memory_efficient: bool = False,
     ) -> None:
-        super().__init__(forward_func)
-        self.layer = layer
-        self.device_ids = device_ids
+        super().__init__(forward_func, layer, device_ids)
         self.memory_efficient = memory_efficient
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
 
     def attribute(
         self,
@@ -147,13 +123,6 @@ class LayerGradientXActivation(Attributor):
         """Return attributions in the shape of the layer's value (on the CPU, with ``memory_efficient``).
 
         Of layers that depend on each other, each gets its whole gradient.
-
-        Args:
-            inputs: what the model is run on.
-            target: which output.
-            additional_forward_args: further arguments of the model.
-            attribute_to_layer_input: look at what goes into the layer.
-            grad_kwargs: passed on to ``torch.autograd.grad``.
         """
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)

@@ -85,7 +85,6 @@ class NoiseTunnel(Attributor):
         """Return attributions in the shape that the wrapped attributor gives.
 
         Args:
-            inputs: what is explained.
             nt_type: what is taken of the samples.
             nt_samples: number of noisy copies of each example.
             nt_samples_batch_size: at most so many copies of each example in one pass.
@@ -96,7 +95,6 @@ class NoiseTunnel(Attributor):
             antithetic: every second copy has the noise of the one before with the opposite sign, which makes a mean of
                 as many samples several times more exact.
             seed: fixes the noise; draw k is the same for all examples of a batch.
-            show_progress: show a progress bar.
             **kwargs: arguments of the wrapped ``attribute``. With ``return_convergence_delta`` the deltas of all
                 copies are returned too, (examples * nt_samples,), the copies of one example side by side.
 

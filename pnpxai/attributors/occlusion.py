@@ -34,13 +34,10 @@ class _Window:
 class Occlusion(Attributor):
     """Mean loss of score over the windows that cover a feature. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
 
+    _multiply_by_inputs = True
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
 
     def cost(self, inputs: Any, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
         """Return one row for each window and one for the whole input, for each example."""
@@ -60,14 +57,10 @@ class Occlusion(Attributor):
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
         Args:
-            inputs: what is explained.
             sliding_window_shapes: the window's size in each dimension but the first; one tuple for each input.
             strides: how far it moves in each dimension (a number: the same in all); 1 by default.
             baselines: what stands in the window instead.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             perturbations_per_eval: at most so many windows of each example in one pass; 1 leaves it to the device.
-            show_progress: show a progress bar.
 
         Raises:
             ArgumentError: a window or stride does not fit its input.

@@ -63,18 +63,11 @@ class IntegratedGradients(Attributor):
     The attributions sum to F(inputs) - F(baselines) up to the quadrature's error (arXiv:1703.01365).
     """
 
+    _has_convergence_delta = True
+
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
         self._multiply_by_inputs = multiply_by_inputs
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As given to the constructor."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def cost(self, inputs: Any, n_steps: int = 50, return_convergence_delta: bool = False, **settings: Any) -> int:
         """Return examples x steps, and two more each for a delta."""
@@ -95,15 +88,10 @@ class IntegratedGradients(Attributor):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
 
         Args:
-            inputs: what is explained.
             baselines: where the path starts.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             n_steps: number of points on the path.
             method: the quadrature rule.
-            internal_batch_size: at most so many rows in one pass.
             return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.
-            show_progress: show a progress bar.
         """
         nodes, weights = quadrature(method, n_steps)
         with borrowed(self.forward_func):
@@ -119,7 +107,8 @@ class IntegratedGradients(Attributor):
             results = tuple(r.detach() for r in results)
             if not return_convergence_delta:
                 return like(inputs, results)
-            return like(inputs, results), completeness_gap(results, *_end_scores(score, starts, tensors))
+            found = like(inputs, results), completeness_gap(results, *_end_scores(score, starts, tensors))
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
 
 
 def _points(starts: Tensors, ends: Tensors, nodes: list[float], block: Block) -> Tensors:

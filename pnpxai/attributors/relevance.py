@@ -64,6 +64,9 @@ class LRP(Attributor):
     ``rule`` comes first.
     """
 
+    _multiply_by_inputs = True
+    _has_convergence_delta = True
+
     def __init__(self, model: Callable[..., Any], composite: Any = None, *, epsilon: float = 1e-9) -> None:
         """Take a model, a composite (of zennit too), and the stabiliser of the operations outside of it."""
         super().__init__(model)
@@ -79,15 +82,6 @@ class LRP(Attributor):
         self.model = model
         self.composite = composite
         self.epsilon = epsilon
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
-
-    def has_convergence_delta(self) -> bool:
-        """Return True."""
-        return True
 
     def compute_convergence_delta(self, attributions: Tensor | Tensors, output: Tensor) -> Tensor:  # type: ignore[override]
         """Return (examples,) ``output - sum(attributions)``, ``output`` being the explained one (examples,)."""
@@ -197,9 +191,6 @@ class LayerLRP(LRP):
         tensors gives a tuple.
 
         Args:
-            inputs: what the model is run on.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             return_convergence_delta: return deltas too.
             attribute_to_layer_input: look at what goes into the layers.
             verbose: log which rule is used where.

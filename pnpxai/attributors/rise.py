@@ -59,10 +59,7 @@ class RISE(Attributor):
         a score for each.
 
         Args:
-            inputs: what is explained.
             baselines: what shows where a mask lets nothing through; anything that broadcasts to the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             n_masks: number of masks.
             grid_size: cells of a grid along each axis of positions; at most one for each position.
             probability: that a cell lets the input through.
@@ -71,7 +68,6 @@ class RISE(Attributor):
             centred: take the mean score from all scores first. It moves a map by a constant, the mean score, and
                 removes the noise that is that constant times how often a position happened to be let through.
             perturbations_per_eval: at most so many masks of each example in one pass; 1 leaves it to the device.
-            show_progress: show a progress bar.
             seed: fixes the masks; mask k is the same for all examples of a batch.
         """
         count, side = whole_number("n_masks", n_masks), whole_number("grid_size", grid_size)

@@ -31,13 +31,10 @@ class ShapleyValueSampling(Attributor):
     The values of an example's groups sum to F(x) - F(baseline), for any number of orders.
     """
 
+    _multiply_by_inputs = True
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
 
     def cost(self, inputs: Any, feature_mask: Any = None, n_samples: int = 25, **settings: Any) -> int:
         """Return, for each example, both ends and what lies between them in each order."""
@@ -62,14 +59,10 @@ class ShapleyValueSampling(Attributor):
         They have one row where the model gives one value for its batch.
 
         Args:
-            inputs: what is explained.
             baselines: what stands in for absent groups; anything that broadcasts to the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             feature_mask: an id for each element, as ``FeatureAblation`` takes it; by default every element is alone.
             n_samples: number of orders.
             perturbations_per_eval: at most so many coalitions of each example in one pass; 1 leaves it to the device.
-            show_progress: show a progress bar.
             seed: fixes the orders; order k is the same for all examples of a batch with as many groups.
         """
         count, stream = whole_number("n_samples", n_samples), Stream.of(seed)
@@ -116,13 +109,10 @@ def _mean_gain(ranks: Tensor, gains: Tensor) -> Tensor:
 class ShapleyValues(Attributor):
     """Exact Shapley values, from all ``2**groups`` coalitions. Shapley, 1953."""
 
+    _multiply_by_inputs = True
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Always True."""
-        return True
 
     def cost(self, inputs: Any, feature_mask: Any = None, **settings: Any) -> int:
         """Return all coalitions, for each example."""

@@ -78,15 +78,11 @@ class Lime(Attributor):
         They have one row where the model gives one value for its batch.
 
         Args:
-            inputs: what is explained.
             baselines: what stands in for absent groups; anything that broadcasts to the inputs.
-            target: which output.
-            additional_forward_args: further arguments of the model.
             feature_mask: an id for each element, as ``FeatureAblation`` takes it; by default every element is alone.
             n_samples: number of samples.
             perturbations_per_eval: at most so many samples of each example in one pass; 1 leaves it to the device.
             return_input_shape: if False, return (examples, ids): one weight for each id, ascending.
-            show_progress: show a progress bar.
             seed: fixes the samples; draw k is the same for all examples of a batch with as many groups. It does not
                 reach a ``perturb_func``.
         """

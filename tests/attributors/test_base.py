@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import pnpxai.attributors
 from pnpxai.attributors import InputXGradient, IntegratedGradients, LayerGradCam, NoiseTunnel, Occlusion, Saliency
 from pnpxai.attributors.base import Attributor, FromInputs, broadcast_baselines
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
@@ -25,6 +26,7 @@ from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 
 X, Y = torch.ones(2, 3), torch.ones(2, 4)
+DELTAS_AT_LAYERS = ("LayerIntegratedGradients", "LayerConductance", "LayerDeepLift")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,35 @@ def test_the_delta_is_what_the_sum_misses(name):
     total = sum(x[0].numel() for x in case.tensors)
     halves = tuple(torch.full_like(x, 0.5) for x in case.tensors)
     assert torch.allclose(delta, total - (at(*case.tensors) - at(*halves)))
+
+
+@pytest.mark.parametrize("name", ["IntegratedGradients", "DeepLift", *DELTAS_AT_LAYERS])
+def test_a_subclass_may_compute_the_delta_in_its_own_way(name):
+    kind = getattr(pnpxai.attributors, name)
+    case = CASES["mlp"]()
+    asked = []
+
+    class Relative(kind):
+        def compute_convergence_delta(
+            self, attributions, start_point, end_point, target=None, additional_forward_args=None
+        ):
+            asked.append((attributions, start_point, end_point, target, additional_forward_args))
+            return (
+                super()
+                .compute_convergence_delta(attributions, start_point, end_point, target, additional_forward_args)
+                .abs()
+                + 1
+            )
+
+    made = (case.model, case.model.first) if name in DELTAS_AT_LAYERS else (case.model,)
+    given = {"baselines": 0.5, "target": case.targets, "return_convergence_delta": True}
+    found, delta = Relative(*made).attribute(case.inputs, **given)
+    expected, plain = kind(*made).attribute(case.inputs, **given)
+    assert torch.equal(found, expected)
+    assert torch.allclose(delta, plain.abs() + 1)
+    assert [entry[1:] for entry in asked] == [(0.5, case.inputs, case.targets, None)]
+    assert torch.equal(Relative(*made).attribute(case.inputs, baselines=0.5, target=case.targets), expected)
+    assert len(asked) == 1
 
 
 def test_fixed_arguments_can_be_made_of_the_inputs_and_overridden():
