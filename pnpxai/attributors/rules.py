@@ -81,7 +81,12 @@ class Affine:
         with torch.no_grad():
             scale = relevance / _stabilised(output, self.epsilon)
             constant = self.function(*(torch.zeros_like(x) for x in leaves))
-            self.ledger.note(constant * scale, relevance - output * scale)
+            of_constant, left = constant * scale, relevance - output * scale
+            masked = torch.isinf(output)  # by a constant, which then gets all
+            if masked.any():
+                scale, of_constant = scale.masked_fill(masked, 0), torch.where(masked, relevance, of_constant)
+                left = left.masked_fill(masked, 0)
+            self.ledger.note(of_constant, left)
         gradients = torch.autograd.grad(output, leaves, scale, allow_unused=True, materialize_grads=True)
         return tuple(x.detach() * g for x, g in zip(leaves, gradients, strict=True))
 
