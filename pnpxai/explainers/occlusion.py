@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, TypeAlias
-
-from torch import Tensor
+from typing import Annotated, TypeAlias
 
 from pnpxai.attributors import Occlusion as Backend
 from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.declare import Choice
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.base import Explainer, baselines_by
-from pnpxai.strategies.baselines import Baseline
+from pnpxai.explainers.base import baselines_by
+from pnpxai.explainers.perturbation import Perturbation
+from pnpxai.strategies.feature_masks import positions_of
+from pnpxai.tensors import Tensors
 
 __all__ = ["Occlusion"]
 
@@ -19,7 +19,7 @@ Extent: TypeAlias = float | int | tuple[int, ...]
 """A fraction of each spatial axis (below one), a number of positions, or one number for each axis."""
 
 
-class Occlusion(Explainer):
+class Occlusion(Perturbation):
     """Mean loss of score over the windows that cover a position. Zeiler and Fergus, 2014 (arXiv:1311.2901).
 
     A window covers all channels of its positions.
@@ -29,11 +29,6 @@ class Occlusion(Explainer):
     """Size of the window."""
     stride: Annotated[Extent, Choice(1 / 16, 1 / 8, 1 / 4)] = 1 / 16
     """How far it moves; not further than its size."""
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
-    """What stands in the window instead."""
-
-    needs_gradient: ClassVar[bool] = False
-    repeated: ClassVar[bool] = True
 
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""
@@ -49,18 +44,24 @@ class Occlusion(Explainer):
     def attributor(self) -> Configured:
         """Return ``Occlusion`` with windows sized to the inputs."""
         return Backend(self.forward_func).configured(
-            sliding_window_shapes=FromInputs(lambda inputs: tuple(self._on(x)[0] for x in inputs)),
-            strides=FromInputs(lambda inputs: tuple(self._on(x)[1] for x in inputs)),
+            sliding_window_shapes=FromInputs(lambda inputs: self._on(inputs)[0]),
+            strides=FromInputs(lambda inputs: self._on(inputs)[1]),
             baselines=baselines_by(self.baseline_fn),
         )
 
-    def _on(self, values: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return window and stride for an input; an axis of channels is covered whole."""
-        channels = tuple(values.shape[1:2]) if values.ndim > 2 else ()
-        sides = tuple(values.shape[1 + len(channels) :])
-        window = _extents(self.window, sides, "window")
-        stride = tuple(map(min, _extents(self.stride, sides, "stride"), window))
-        return (*channels, *window), (*channels, *stride)
+    def _on(self, inputs: Tensors) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return windows and strides, one for each input; an axis of channels is covered whole."""
+        windows, strides = [], []
+        for x, axis in zip(inputs, self.channel_axes(inputs), strict=True):
+            sides = tuple(positions_of(x, axis))
+            window = _extents(self.window, sides, "window")
+            stride = tuple(map(min, _extents(self.stride, sides, "stride"), window))
+            if axis is not None:
+                whole = (x.shape[axis],)
+                window, stride = (extent[: axis - 1] + whole + extent[axis - 1 :] for extent in (window, stride))
+            windows.append(window)
+            strides.append(stride)
+        return windows, strides
 
 
 def _extents(extent: Extent, sides: tuple[int, ...], name: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.feature_ablation import FeatureAblation
 from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.lime import Lime
+from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.rise import RISE
 from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
 from pnpxai.strategies.baselines import EachBaseline
@@ -22,7 +23,7 @@ from pnpxai.testing.zoo import CASES
 
 MLP, CNN, SERIES, TOKENS, TWO = (CASES[name]() for name in ("mlp", "cnn", "series", "tokens", "two_inputs"))
 GROUPED = (FeatureAblation, KernelShap, Lime, ShapleyValueSampling)
-ALL = (*GROUPED, RISE)
+ALL = (*GROUPED, RISE, Occlusion)
 every_grouped = pytest.mark.parametrize("explainer", GROUPED, ids=lambda e: e.__name__)
 every_one = pytest.mark.parametrize("explainer", ALL, ids=lambda e: e.__name__)
 
