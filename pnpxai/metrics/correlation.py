@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 from pydantic import BeforeValidator
 
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.imputation import Constant, Imputation
 from pnpxai.metrics.ranking import spearman
-from pnpxai.metrics.removal import Removal
+from pnpxai.metrics.removal import Removal, Share, Shares
 from pnpxai.metrics.subsets import losses
 from pnpxai.statistics import pearson
 from pnpxai.strategies.feature_masks import FeatureMask, Grid
@@ -19,7 +19,6 @@ from pnpxai.strategies.feature_masks import FeatureMask, Grid
 __all__ = ["FaithfulnessCorrelation", "MuFidelity", "SensitivityN"]
 
 _SAME = "sums of the map, or losses of score, do not vary over subsets"
-Share = Annotated[float, Gt(0), Lt(1)]
 
 
 class FaithfulnessCorrelation(Removal):
@@ -59,7 +58,7 @@ class SensitivityN(Removal):
 
     n_runs: Annotated[int, Ge(3)] = 30
     """Number of subsets of each size."""
-    fractions: tuple[Share, ...] = (0.01, 0.05, 0.2, 0.5, 0.8)
+    fractions: Shares = (0.01, 0.05, 0.2, 0.5, 0.8)
     """Sizes, as shares of the features."""
 
     higher_is_better: ClassVar[bool] = True

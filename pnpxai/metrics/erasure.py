@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from annotated_types import Gt, Lt
 from torch import Tensor
 
 from pnpxai.metrics.base import Measurement, Sample
 from pnpxai.metrics.flipping import order, probability, without_first
-from pnpxai.metrics.removal import Removal
+from pnpxai.metrics.removal import Removal, Shares
 
 __all__ = ["Comprehensiveness", "Sufficiency"]
 
@@ -17,7 +16,7 @@ __all__ = ["Comprehensiveness", "Sufficiency"]
 class AtShares(Removal, abstract=True):
     """What these share: the target's probability when the first features are gone, at some shares of all."""
 
-    fractions: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.01, 0.05, 0.1, 0.2, 0.5)
+    fractions: Shares = (0.01, 0.05, 0.1, 0.2, 0.5)
     """The shares; of a small one, still one feature."""
 
     transform = staticmethod(probability)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
+from annotated_types import Gt, Lt
+from pydantic import BeforeValidator
+
+from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Category, Metric, Sample
 from pnpxai.metrics.features import Features
 from pnpxai.metrics.imputation import Imputation, Imputer
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.feature_masks import FeatureMask
 
-__all__ = ["Removal"]
+__all__ = ["Removal", "Share", "Shares"]
+
+Share: TypeAlias = Annotated[float, Gt(0), Lt(1)]
+"""A share of the features."""
+
+
+def _shares(given: Any) -> Any:
+    members = tuple(given) if isinstance(given, (tuple, list)) else ()
+    if not members or not all(isinstance(m, float) and 0 < m < 1 for m in members):
+        raise ArgumentError(f"fractions: expected shares between 0 and 1, such as (0.1, 0.5), got {given!r}")
+    return members
+
+
+Shares: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_shares)]
+"""Shares of the features."""
 
 
 class Removal(Metric, abstract=True):

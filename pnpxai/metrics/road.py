@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
-
-from annotated_types import Gt, Lt
+from typing import Any, ClassVar
 
 from pnpxai.metrics.base import Measurement, Sample
 from pnpxai.metrics.flipping import order, probability, without_first
 from pnpxai.metrics.imputation import Imputation, Linear
-from pnpxai.metrics.removal import Removal
+from pnpxai.metrics.removal import Removal, Shares
 
 __all__ = ["ROAD"]
 
@@ -25,7 +23,17 @@ class ROAD(Removal):
 
     baseline_fn: Imputation = Linear()
     """What stands where a feature was; ``"linear"`` needs pictures or series."""
-    fractions: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    fractions: Shares = (
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+    )
     """Shares of the features that are removed."""
 
     higher_is_better: ClassVar[bool] = False
