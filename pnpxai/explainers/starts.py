@@ -65,4 +65,5 @@ class _Embedded(Baseline, abstract=True):
 
 
 def _is_of_ids(baseline_fn: Baseline) -> bool:
-    return baseline_fn.suits(Traits.text())
+    examples = getattr(baseline_fn, "examples", None)  # a background may be of ids, or of embeddings
+    return baseline_fn.suits(Traits.text()) and (examples is None or not examples.is_floating_point())

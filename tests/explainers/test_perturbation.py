@@ -8,6 +8,7 @@ from torch import nn
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.feature_ablation import FeatureAblation
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.lime import Lime
 from pnpxai.explainers.occlusion import Occlusion
@@ -105,6 +106,17 @@ def test_an_embedding_is_explained_token_by_token(explainer):
     alone = explainer(TOKENS.model, layer="embedding", channel_dim=1, **few(explainer))
     other = alone.attribute(TOKENS.inputs, TOKENS.targets)
     assert torch.equal(other, other[:, :1].expand_as(other))
+
+
+@pytest.mark.parametrize("explainer", [KernelShap, IntegratedGradients])
+def test_a_background_of_ids_or_of_embeddings(explainer):
+    other = torch.tensor([[11, 10, 9, 8, 7, 6, 5]])
+    with torch.no_grad():
+        embedded = TOKENS.model.embedding(other)
+    by_ids = explainer(TOKENS.model, layer="embedding", baseline_fn=Background(other)).attribute(TOKENS.inputs, 1)
+    found = explainer(TOKENS.model, layer="embedding", baseline_fn=Background(embedded)).attribute(TOKENS.inputs, 1)
+    assert torch.allclose(found, by_ids, atol=1e-12)
+    assert not torch.allclose(found, explainer(TOKENS.model, layer="embedding").attribute(TOKENS.inputs, 1))
 
 
 @every_one
