@@ -18,7 +18,7 @@ from pnpxai.testing.zoo import Case
 __all__ = ["RECTIFIED", "Cell", "cell"]
 
 
-RECTIFIED = frozenset({"GuidedGradCam"})
+RECTIFIED = frozenset({"GuidedGradCam", "TransformerAttribution"})
 """Whose maps are by definition zero everywhere if nothing speaks for an output."""
 
 

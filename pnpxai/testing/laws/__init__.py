@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.laws import cam, ensemble, full_grad, gradients, perturbation, relevance
+from pnpxai.testing.laws import attention, cam, ensemble, full_grad, gradients, perturbation, relevance
 from pnpxai.testing.laws.trial import Trial
 from pnpxai.testing.zoo import Case
 
@@ -50,6 +50,7 @@ _CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e
 _FORMULA = "its formula on hooked activations"
 _PLAIN = "without stabiliser, autograd times input where all is piecewise linear"
 _IN_A_ROW = frozenset({"cnn", "vgg"})
+_HALF = {"discard_ratio": 0.5}  # a tenth of the weights between so few tokens leaves nothing
 _TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
 _ZENNIT = Law("zennit's own hooks, where there are only layers in a row", relevance.hooks_of_zennit, 1e-4, on=_IN_A_ROW)
 _LINEAR = frozenset({"cnn", "skip_cnn", "series", "resnet18", "vgg"})
@@ -94,6 +95,13 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "LRPEpsilonPlus": (_CONSERVED, _ZENNIT),
     "LRPEpsilonGammaBox": (_CONSERVED, _ZENNIT),
     "LRPEpsilonAlpha2Beta1": (_CONSERVED, _ZENNIT),
+    "AttentionRollout": (Law("product of weights from caught queries and keys", attention.rolled_out, 1e-8, _HALF),),
+    "TransformerAttribution": (
+        Law("product of relevance times autograd at caught weights", attention.relevance_rolled_out, 1e-6, _HALF),
+        Law(
+            "relevance by the paper's rules, written out for one layer", attention.by_hand, 1e-4, on=frozenset({"vit"})
+        ),
+    ),
     "RAP": (_CONSERVED,),
     "Occlusion": (Law("loop over windows", perturbation.windows),),
 }

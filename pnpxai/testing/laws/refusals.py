@@ -13,6 +13,7 @@ import torch
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
 from pnpxai.registry import by_name
+from pnpxai.testing.laws.attention import caught
 from pnpxai.testing.laws.full_grad import left_out
 from pnpxai.testing.laws.gradients import guided_gradient
 from pnpxai.testing.laws.relevance import conserved_by_the_map
@@ -81,6 +82,12 @@ def runs_twice(trial: Trial) -> str | None:
     return f"the convolution runs {min(runs.values())} times" if min(runs.values()) > 1 else None
 
 
+def is_windowed(trial: Trial) -> str | None:
+    """Attention does not reach from any patch to any other."""
+    rows = max(len(weights) for weights in caught(trial)[0])
+    return f"attention runs on {rows} windows of {len(trial.case)} examples" if rows > len(trial.case) else None
+
+
 def is_silent(trial: Trial) -> str | None:
     """A map is zero everywhere."""
     for k in range(len(trial.case)):
@@ -115,6 +122,8 @@ _NO_RELU = _TRANSFORMERS | {"tokens", "lstm", "gru", "efficientnet", "convnext"}
 _NO_MAP = Refusal("no layer has channels at positions of the input", _NO_CONVOLUTION, fails)
 _TWO_MAPS = Refusal("its layers run twice, once for each picture", frozenset({"siamese"}), runs_twice)
 _PLAIN = Refusal("without a ReLU it is the plain gradient", _NO_RELU, has_no_relu)
+_WINDOWS = Refusal("attention within windows says nothing of other windows", frozenset({"swin"}), is_windowed)
+_ATTENTION = (Refusal("there is no attention", _NO_ATTENTION, fails), _WINDOWS)
 _SILENT = Refusal(
     "without a convolution too few units are left for anything to come back", frozenset({"mlp"}), is_silent
 )
@@ -131,6 +140,7 @@ REFUSALS: dict[str, tuple[Refusal, ...]] = {
             "without attention it is the epsilon rule", _NO_ATTENTION, is_same_as("LRPUniformEpsilon", epsilon=1e-6)
         ),
     ),
+    "AttentionRollout": _ATTENTION,
     "Deconvolution": (_PLAIN,),
     "EigenCAM": _CAM,
     "FullGrad": (
@@ -150,6 +160,7 @@ REFUSALS: dict[str, tuple[Refusal, ...]] = {
         Refusal("it has no rules for attention and recurrent cells", _TRANSFORMERS | _NO_CONVOLUTION, is_not_conserved),
     ),
     "ScoreCAM": _CAM,
+    "TransformerAttribution": _ATTENTION,
 }
 """All that is refused, by explainer; what is not listed here has to work."""
 
