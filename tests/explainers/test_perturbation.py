@@ -16,7 +16,8 @@ from pnpxai.explainers.rise import RISE
 from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
 from pnpxai.strategies.baselines import EachBaseline
 from pnpxai.strategies.drawn_baselines import Background
-from pnpxai.strategies.feature_masks import Columns, EachMask, Grid, Patches, Words
+from pnpxai.strategies.feature_masks import EachMask, Grid, Patches
+from pnpxai.strategies.known_features import Columns, Words
 from pnpxai.strategies.superpixels import Felzenszwalb
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.testing.subject import counted

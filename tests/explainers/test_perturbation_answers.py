@@ -20,7 +20,8 @@ from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.lime import Lime
 from pnpxai.explainers.rise import RISE
 from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
-from pnpxai.strategies.feature_masks import Given, Grid
+from pnpxai.strategies.feature_masks import Grid
+from pnpxai.strategies.known_features import Given
 from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES

@@ -11,7 +11,8 @@ from pnpxai.registry import every
 from pnpxai.strategies.base import Strategy, for_each
 from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
 from pnpxai.strategies.drawn_baselines import Background, ClassConditional
-from pnpxai.strategies.feature_masks import Columns, EachMask, FeatureMask, Given, Words
+from pnpxai.strategies.feature_masks import EachMask, FeatureMask
+from pnpxai.strategies.known_features import Columns, Given, Words
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.strategies.pooling import Pooling
 from pnpxai.strategies.superpixels import Superpixels

@@ -9,17 +9,8 @@ from hypothesis import strategies as st
 
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.registry import every
-from pnpxai.strategies.feature_masks import (
-    Columns,
-    FeatureMask,
-    Given,
-    Grid,
-    Patches,
-    Positions,
-    Words,
-    channel_axis,
-    consecutive,
-)
+from pnpxai.strategies.feature_masks import FeatureMask, Grid, Patches, Positions, channel_axis, consecutive
+from pnpxai.strategies.known_features import Columns, Given, Words
 from pnpxai.traits import Traits
 
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple)
