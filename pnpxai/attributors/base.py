@@ -102,7 +102,10 @@ class Attributor(ABC):
         """Return what ``attribute`` does, and how far it is from complete (examples,), None if nothing is promised."""
         if not self.has_convergence_delta():
             return self.attribute(inputs, **arguments), None
-        return self.attribute(inputs, **arguments, return_convergence_delta=True)
+        found, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
+        # of several samples or baselines for each example, side by side, the mean counts
+        size = as_tuple(inputs)[0].shape[0]
+        return found, deltas.reshape(size, -1).mean(1) if deltas.numel() > size else deltas
 
     def attribute_with_sinks(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
         """Return what ``attribute_with_gap`` does, and (examples,) what went elsewhere, by what took it."""

@@ -14,7 +14,7 @@ from pnpxai.attributors.samples import Distribution, Samples
 from pnpxai.engine.score import Target
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites
-from pnpxai.tensors import Tensors, as_tuple
+from pnpxai.tensors import Tensors
 
 __all__ = ["GradientShap", "LayerGradientShap"]
 
@@ -33,11 +33,6 @@ class GradientShap(Attributor):
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
         self._multiply_by_inputs = multiply_by_inputs
-
-    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
-        """Return the attributions, and for each example the mean of its samples' deltas."""
-        found, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
-        return found, deltas.reshape(as_tuple(inputs)[0].shape[0], -1).mean(1)
 
     def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
         """Return one row for each sample of each example (without deltas)."""
@@ -93,11 +88,6 @@ class LayerGradientShap(AtLayer):
     ) -> None:
         super().__init__(forward_func, layer, device_ids)
         self._multiply_by_inputs = multiply_by_inputs
-
-    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
-        """Return the attributions, and for each example the mean of its samples' deltas."""
-        found, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
-        return found, deltas.reshape(as_tuple(inputs)[0].shape[0], -1).mean(1)
 
     def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
         """Return the most that may be run: three rows for each sample, and one example to look at the layer."""

@@ -75,9 +75,7 @@ class FullGrad(Attributor):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             refuse_integers(tensors)
-            maps = [
-                x.new_zeros(x.shape[0], *(1, *x.shape[2:])[: x.ndim] if x.ndim > 2 else x.shape[1:]) for x in tensors
-            ]
+            maps = [x.new_zeros((x.shape[0], 1, *x.shape[2:]) if x.ndim > 2 else x.shape) for x in tensors]
 
             def visit(block: Block) -> None:
                 part = slice(block.examples.start, block.examples.stop)

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from pnpxai.attributors import DeepLift as Backend
 from pnpxai.attributors import DeepLiftShap as ShapBackend
-from pnpxai.attributors.base import Configured
+from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.declare import Choice
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.base import Explainer, baselines_by
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.starts import baselines_by, is_background, rows_by
 from pnpxai.strategies.baselines import Baseline
 
 __all__ = ["DeepLift", "DeepLiftShap"]
@@ -36,7 +37,8 @@ class DeepLiftShap(Explainer):
 
     background_data: Annotated[Any, BeforeValidator(Baseline.from_name)] = "zeros"
     """Rows (rows, ...) to compare each example with, a tensor for each explained argument, such as some of the training
-    data (at a layer: its values there); or a baseline, of which each example has its own."""
+    data (at a layer: its values there); or a baseline, of which each example has its own, unless it is a
+    ``Background``."""
 
     needs_module: ClassVar[bool] = True
 
@@ -52,7 +54,10 @@ class DeepLiftShap(Explainer):
             )
 
     def attributor(self) -> Configured:
-        """Return ``DeepLiftShap`` on the rows, or ``DeepLift`` from the baseline."""
-        if isinstance(self.background_data, Baseline):
-            return Backend(self.forward_func).configured(baselines=baselines_by(self.background_data))
-        return ShapBackend(self.forward_func).configured(baselines=self.background_data)
+        """Return ``DeepLiftShap`` on the rows, or on each example's own baseline."""
+        given = self.background_data
+        if is_background(given):
+            given = FromInputs(lambda inputs: rows_by(self.background_data, inputs))
+        if isinstance(given, Baseline):
+            return Backend(self.forward_func).configured(baselines=baselines_by(given))
+        return ShapBackend(self.forward_func).configured(baselines=given)

@@ -55,12 +55,18 @@ class Ensemble(Explainer):
 
     def attributor(self) -> Attributor:
         """Return the mean of the members' backends."""
-        model = self.forward_func
         members = [
-            by_name(Explainer, m, "")(model) if isinstance(m, str) else m.replace(model=model) for m in self.explainers
+            by_name(Explainer, m, "")(self.model) if isinstance(m, str) else m.replace(model=self.model)
+            for m in self.explainers
         ]
-        backends = [(type(m).__name__, m.attributor(), m.stochastic) for m in members]
-        return _Mean(model, backends, self.normalization_fn)
+        backends = [(type(m).__name__, self._there(m).attributor(), m.stochastic) for m in members]
+        return _Mean(self.forward_func, backends, self.normalization_fn)
+
+    def _there(self, member: Explainer) -> Explainer:
+        """Return a member that explains what the ensemble explains."""
+        if member.layer_is_site:
+            return member.replace(layer=self.layer)
+        return member.replace(model=self.forward_func)
 
 
 _SHARED = ("forward_arg_extractor", "additional_forward_arg_extractor", "layer")

@@ -9,11 +9,12 @@ from annotated_types import Ge
 from pnpxai.attributors import GradientShap as Backend
 from pnpxai.attributors import RelativeNoise
 from pnpxai.attributors.base import Configured, FromInputs
-from pnpxai.attributors.samples import OwnBaselines
+from pnpxai.attributors.samples import Distribution, OwnBaselines
 from pnpxai.declare import Choice, Range
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.starts import starts_by
+from pnpxai.explainers.starts import is_background, rows_by, starts_by
 from pnpxai.strategies.baselines import Baseline
+from pnpxai.tensors import Tensors
 
 __all__ = ["GradientShap"]
 
@@ -21,7 +22,8 @@ __all__ = ["GradientShap"]
 class GradientShap(Explainer):
     """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874).
 
-    The gradient at random points between an example's baseline and its noisy copies, times their difference, averaged.
+    The gradient at random points between a baseline and noisy copies of the input, times their difference, averaged.
+    Of a ``Background`` each point draws a row anew; of any other baseline each example has its own.
     """
 
     n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
@@ -36,12 +38,16 @@ class GradientShap(Explainer):
     aliases: ClassVar[tuple[str, ...]] = ("ExpectedGradients",)
 
     def attributor(self) -> Configured:
-        """Return ``GradientShap`` from each example's own baseline."""
+        """Return ``GradientShap`` from the baselines."""
         return Backend(self.forward_func).configured(
             n_samples=self.n_samples,
             stdevs=RelativeNoise(self.noise_level),
-            baselines=FromInputs(lambda inputs: OwnBaselines(starts_by(self.baseline_fn, inputs))),
+            baselines=FromInputs(self._distribution),
         )
+
+    def _distribution(self, inputs: Tensors) -> Distribution:
+        given = self.baseline_fn
+        return rows_by(given, inputs) if is_background(given) else OwnBaselines(starts_by(given, inputs))
 
 
 ExpectedGradients = GradientShap

@@ -11,10 +11,11 @@ from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.site import Call
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import Tensors, own
 from pnpxai.traits import Traits
 
-__all__ = ["baselines_by", "embedded", "of_ids", "starts_by"]
+__all__ = ["baselines_by", "embedded", "is_background", "of_ids", "rows_by", "starts_by"]
 
 
 def baselines_by(baseline_fn: Baseline) -> FromInputs:
@@ -27,6 +28,16 @@ def starts_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
     if isinstance(baseline_fn, _Embedded):
         return baseline_fn.values
     return tuple(one(own(x)) for one, x in zip(for_each(baseline_fn, inputs), inputs, strict=True))
+
+
+def is_background(baseline_fn: Any) -> bool:
+    """Tell whether it holds rows that all examples can be compared with (``rows_by``), not one for each example."""
+    return all(isinstance(one, Background) for one in getattr(baseline_fn, "strategies", (baseline_fn,)))
+
+
+def rows_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+    """Return the rows of a background for each input."""
+    return tuple(one.examples for one in for_each(baseline_fn, inputs) if isinstance(one, Background))
 
 
 def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Baseline]:

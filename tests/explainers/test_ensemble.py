@@ -1,0 +1,103 @@
+"""An ensemble is the mean of its members' maps, each on one scale."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.explainers.ensemble import Ensemble
+from pnpxai.explainers.grad_cam import GradCam
+from pnpxai.explainers.gradient import Gradient, GradientXInput
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.testing.zoo import CASES
+
+CNN, TWO, TOKENS = (CASES[name]() for name in ("cnn", "two_inputs", "tokens"))
+OCCLUSION = {"window": 2, "stride": 1}
+
+
+def scaled(maps):
+    return maps / maps.flatten(1).abs().amax(1).reshape(-1, *[1] * (maps.ndim - 1))
+
+
+def shifted(maps):
+    low, high = (getattr(maps.flatten(1), way)(1).reshape(-1, *[1] * (maps.ndim - 1)) for way in ("amin", "amax"))
+    return (maps - low) / (high - low)
+
+
+@pytest.mark.parametrize(("name", "normalize"), [("maxabs", scaled), ("minmax", shifted), ("identity", lambda m: m)])
+def test_it_is_the_mean(name, normalize):
+    members = ("Gradient", SmoothGrad(CNN.model, n_iter=4), Occlusion(CNN.model, **OCCLUSION), "GradCam")
+    found = Ensemble(CNN.model, members, name).attribute(CNN.inputs, CNN.targets, seed=5)
+    alone = [
+        Gradient(CNN.model).attribute(CNN.inputs, CNN.targets),
+        SmoothGrad(CNN.model, n_iter=4).attribute(CNN.inputs, CNN.targets, seed=5),
+        Occlusion(CNN.model, **OCCLUSION).attribute(CNN.inputs, CNN.targets),
+        GradCam(CNN.model).attribute(CNN.inputs, CNN.targets).expand_as(CNN.inputs),
+    ]
+    assert torch.allclose(found, sum(map(normalize, alone)) / 4, atol=1e-12)
+
+
+def test_of_several_inputs_each_has_its_mean():
+    found = Ensemble(TWO.model, ("Gradient", "GradientXInput")).attribute(TWO.inputs, TWO.targets)
+    alone = [e(TWO.model).attribute(TWO.inputs, TWO.targets) for e in (Gradient, GradientXInput)]
+    for one, members in zip(found, zip(*alone, strict=True), strict=True):
+        assert torch.allclose(one, sum(map(scaled, members)) / 2, atol=1e-12)
+
+
+def test_ids_and_layers_are_the_ensembles():
+    members = ("Gradient", Occlusion(TOKENS.model))
+    found = Ensemble(TOKENS.model, members).attribute(TOKENS.inputs, TOKENS.targets)
+    alone = [e(TOKENS.model, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets) for e in (Gradient, Occlusion)]
+    assert torch.allclose(found, sum(map(scaled, alone)) / 2, atol=1e-12)
+    at_layer = Ensemble(TOKENS.model, members, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets)
+    assert torch.equal(found, at_layer)
+
+
+def test_its_cost_is_theirs():
+    members = (SmoothGrad(CNN.model, n_iter=4), IntegratedGradients(CNN.model, n_steps=7), "Gradient")
+    assert Ensemble(CNN.model, members).cost(CNN.inputs) == 3 * (4 + 7 + 1)
+
+
+def test_it_comes_back_from_json():
+    made = Ensemble(CNN.model, ["Gradient", IntegratedGradients(CNN.model, 7, "mean")], "minmax")
+    written = json.loads(json.dumps(made.to_dict()))
+    assert Ensemble.from_dict(written, CNN.model) == made
+    assert made.explainers == ("Gradient", IntegratedGradients(CNN.model, 7, "mean"))
+    assert made != made.replace(explainers=("Gradient",))
+    kind, kwargs = Ensemble.get_tunables()["normalization_fn"]
+    assert kind.__name__ == "Normalization"
+    assert set(kwargs["choices"]) >= {"maxabs", "minmax", "identity"}
+
+
+def test_members_explain_the_ensembles_model():
+    other = CASES["skip_cnn"]()
+    made = Ensemble(CNN.model, (Gradient(other.model),))
+    assert torch.allclose(
+        made.attribute(CNN.inputs, CNN.targets), scaled(Gradient(CNN.model).attribute(CNN.inputs, CNN.targets))
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ((), "Ensemble: explainers: expected at least one, got none"),
+        (("Gradent",), "Ensemble: explainers: no explainer 'Gradent'; did you mean 'Gradient'"),
+        ((3,), "Ensemble: explainers: expected names or explainers, got int"),
+        ((Gradient(CNN.model, layer="0"),), "has its own layer; give it to the ensemble"),
+        ((Gradient(CNN.model, str),), "has its own forward_arg_extractor; give it to the ensemble"),
+        ("Gradient", "explainers: expected a tuple, got 'Gradient'"),
+    ],
+)
+def test_what_is_no_ensemble_is_refused(members, message):
+    with pytest.raises(ArgumentError, match=message):
+        Ensemble(CNN.model, members)
+
+
+def test_a_member_with_one_map_for_two_inputs_is_refused():
+    with pytest.raises(UnsuitableError, match="Ensemble: GradCam gives 1 map for 2 inputs"):
+        Ensemble(TWO.model, ("Gradient", "GradCam")).attribute(TWO.inputs, TWO.targets)
