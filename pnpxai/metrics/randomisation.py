@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -31,13 +32,13 @@ class Randomisation(Metric, abstract=True):
         model, seed = self.explaining().model, sample.stream.seed
         return sample.shared.thing(model, f"randomised {seed}", lambda: RandomisedCopy(model, seed))
 
-    def maps_of_random(self, sample: Sample, layers: int) -> Sample:
-        """Return the sample with the maps of the model whose top layers are random."""
+    def maps_of_random(self, sample: Sample, most: int) -> Iterator[Sample]:
+        """Yield, for each of at most so many stages, the sample with the maps of the model randomised so far."""
         made = self.randomised(sample)
         other = self.replace(explainer=made.bound(self.explaining()))
-        with made.random(layers):
-            maps = as_tuple(other.explained(sample.arguments, sample.targets, sample.stream))
-        return sample.with_maps(maps)
+        for layers in RandomisedCopy.stages(self.explaining().model, most):
+            with made.random(layers):
+                yield sample.with_maps(as_tuple(other.explained(sample.arguments, sample.targets, sample.stream)))
 
 
 class MPRT(Randomisation):
@@ -56,12 +57,11 @@ class MPRT(Randomisation):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean over the stages at which the correlation is defined."""
-        stages = RandomisedCopy.stages(self.explaining().model, self.n_stages)
-        own = _absolute(sample)
-        curve = torch.full((sample.size, len(stages)), torch.nan, dtype=own[0].dtype, device=own[0].device)
-        for stage, layers in enumerate(stages):
-            values, defined = _rank_correlations(own, _absolute(self.maps_of_random(sample, layers)))
-            curve[defined, stage] = values[defined]
+        own, columns = _absolute(sample), []
+        for random in self.maps_of_random(sample, self.n_stages):
+            values, defined = _rank_correlations(own, _absolute(random))
+            columns.append(values.masked_fill(~torch.tensor(defined, device=values.device), torch.nan))
+        curve = torch.stack(columns, 1)
         return Measurement.where(~curve.isnan().all(1), curve.nanmean(1), _CONSTANT, {"similarity": curve})
 
     def cost(self, inputs: Any) -> int:
@@ -86,8 +86,7 @@ class EfficientMPRT(Randomisation):
     def judge(self, sample: Sample) -> Measurement:
         """Return (H(random) - H(map)) / H(map); undefined where all values fall into one bin."""
         before = self._entropies(sample)
-        (everything,) = RandomisedCopy.stages(self.explaining().model, 1)
-        after = self._entropies(self.maps_of_random(sample, everything))
+        (after,) = map(self._entropies, self.maps_of_random(sample, 1))
         gain = (after - before) / torch.where(before > 0, before, torch.ones_like(before))
         return Measurement.where(before > 0, gain, "all values of the map fall into one bin")
 
