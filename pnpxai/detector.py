@@ -48,13 +48,22 @@ def detect(model: Any) -> ModelFacts:
     if module is None:
         return ModelFacts(getattr(model, "__name__", type(model).__name__), frozenset(), False)
     parts = {kind for kind, types in _KINDS.items() for m in module.modules() if isinstance(m, types)}
-    # attention that is no torch module goes by its name, as in transformers and timm
-    if any("attention" in type(m).__name__.lower() for m in module.modules()):
+    if any(map(_attends, module.modules())):
         parts.add("attention")
     return ModelFacts(type(module).__name__, frozenset(parts), True, any(map(_rectifies, module.modules())))
 
 
+def _attends(module: nn.Module) -> bool:
+    """Tell attention that is no torch module by its name, as in transformers and timm, or by the function it calls."""
+    return "attention" in type(module).__name__.lower() or "scaled_dot_product_attention" in _named(module)
+
+
 def _rectifies(module: nn.Module) -> bool:
+    held = {getattr(value, "__name__", "") for value in vars(module).values()}
+    return isinstance(module, nn.ReLU) or not (_named(module) | held).isdisjoint({"relu", "relu_"})
+
+
+def _named(module: nn.Module) -> set[str]:
+    """Return the names that a module's forward method mentions."""
     code = getattr(type(module).forward, "__code__", None)
-    named = {*(code.co_names if code else ()), *(getattr(held, "__name__", "") for held in vars(module).values())}
-    return isinstance(module, nn.ReLU) or not named.isdisjoint({"relu", "relu_"})
+    return set(code.co_names) if code else set()

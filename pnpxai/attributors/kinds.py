@@ -22,7 +22,7 @@ SUMS = frozenset("add sub".split())
 AFFINE = frozenset(
     "neg mean sum linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d avg_pool1d avg_pool2d "
     "avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d mul div truediv matmul mm bmm mv addmm "
-    "baddbmm einsum batch_norm interpolate upsample fold cumsum nansum lerp".split()
+    "addcmul baddbmm einsum batch_norm interpolate upsample fold cumsum nansum lerp".split()
 )
 """Affine in one operand, while the others are constant."""
 

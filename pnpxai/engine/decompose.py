@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-__all__ = ["DECOMPOSED", "Gate", "decomposed"]
+from pnpxai.engine.cells import CELLS, Gate
 
-Gate: TypeAlias = Callable[[Callable[[], Tensor]], Tensor]
-"""Computes what scales a signal (a cell's gates, a norm's scale): a rule may choose to take it for a constant."""
+__all__ = ["DECOMPOSED", "decomposed"]
 
 
 def decomposed(name: str, function: Callable[..., Any], gate: Gate, *args: Any, **kwargs: Any) -> Any:
@@ -112,116 +111,6 @@ def _mask(a: dict[str, Any], scores: Tensor) -> Tensor | None:
     return total
 
 
-def _lstm_step(gate: Gate, x: Tensor, state: tuple[Tensor, ...], w: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
-    hidden, cell = state[0], state[1]
-    i, f, g, o = (F.linear(x, _of(w[0]), w[2]) + F.linear(hidden, _of(w[1]), w[3])).chunk(4, -1)
-    cell = gate(lambda: torch.sigmoid(f)) * cell + gate(lambda: torch.sigmoid(i)) * torch.tanh(g)
-    hidden = gate(lambda: torch.sigmoid(o)) * torch.tanh(cell)
-    if len(w) > 4 and w[4] is not None:
-        hidden = F.linear(hidden, w[4])
-    return hidden, cell
-
-
-def _gru_step(gate: Gate, x: Tensor, state: tuple[Tensor, ...], w: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
-    (hidden,) = state
-    r_x, z_x, n_x = F.linear(x, _of(w[0]), w[2]).chunk(3, -1)
-    r_h, z_h, n_h = F.linear(hidden, _of(w[1]), w[3]).chunk(3, -1)
-    reset, update = gate(lambda: torch.sigmoid(r_x + r_h)), gate(lambda: torch.sigmoid(z_x + z_h))
-    new = torch.tanh(n_x + reset * n_h)
-    return ((1 - update) * new + update * hidden,)
-
-
-def _rnn_step(activation: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Tensor, ...]]:
-    def step(gate: Gate, x: Tensor, state: tuple[Tensor, ...], w: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
-        return (activation(F.linear(x, _of(w[0]), w[2]) + F.linear(state[0], _of(w[1]), w[3])),)
-
-    return step
-
-
-def _of(weight: Tensor | None) -> Tensor:
-    assert weight is not None  # noqa: S101
-    return weight
-
-
-def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """Return a network of layers and directions made of one cell; packed sequences included."""
-
-    def run(gate: Gate, function: Any, *args: Any) -> tuple[Tensor, ...]:
-        packed = isinstance(args[1], Tensor) and args[1].dtype == torch.int64 and not args[1].is_floating_point()
-        if packed:
-            data, sizes, start, weights, has_biases, layers, _, _, both = args
-            batch_first = False
-            steps = list(data.split(sizes.tolist()))
-        else:
-            data, start, weights, has_biases, layers, _, _, both, batch_first = args
-            steps = list(data.unbind(1 if batch_first else 0))
-        states = start if isinstance(start, (tuple, list)) else (start,)
-        each = len(weights) // (layers * (2 if both else 1))
-        last: list[tuple[Tensor, ...]] = []
-        for layer in range(layers):
-            outputs = []
-            for direction in range(2 if both else 1):
-                k = layer * (2 if both else 1) + direction
-                w = _cell_weights(weights[k * each : (k + 1) * each], has_biases)
-                first = tuple(s[k] for s in states)
-                found, end = _unrolled(gate, step, steps, first, w, backwards=direction == 1)
-                outputs.append(found)
-                last.append(end)
-            steps = [torch.cat(sides, -1) if len(sides) != 1 else sides[0] for sides in zip(*outputs, strict=True)]
-        result = torch.cat(steps) if packed else torch.stack(steps, 1 if batch_first else 0)
-        return (result, *(torch.stack(members) for members in zip(*last, strict=True)))
-
-    return run
-
-
-def _cell_weights(weights: Sequence[Tensor], has_biases: bool) -> list[Tensor | None]:
-    """Return input weight, hidden weight, their biases (or None), and a projection if there is one."""
-    if has_biases:
-        return list(weights)
-    return [weights[0], weights[1], None, None, *weights[2:]]
-
-
-def _unrolled(
-    gate: Gate,
-    step: Callable[..., tuple[Tensor, ...]],
-    steps: Sequence[Tensor],
-    first: tuple[Tensor, ...],
-    weights: Sequence[Tensor | None],
-    *,
-    backwards: bool,
-) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-    """Run a cell over the steps; of a packed batch, the sequences that are still (or already) running come first."""
-    order = range(len(steps) - 1, -1, -1) if backwards else range(len(steps))
-    outputs: list[Tensor | None] = [None] * len(steps)
-    running: tuple[Tensor, ...] | None = None
-    ended: list[tuple[Tensor, ...]] = []
-    for t in order:
-        size = steps[t].shape[0]
-        if running is None:
-            running = tuple(s[:size] for s in first)
-        elif size < running[0].shape[0]:  # shorter sequences end here
-            ended.append(tuple(s[size:] for s in running))
-            running = tuple(s[:size] for s in running)
-        elif size > running[0].shape[0]:  # seen from the end, they begin here
-            begun = running[0].shape[0]
-            running = tuple(torch.cat([s, f[begun:size]]) for s, f in zip(running, first, strict=True))
-        running = step(gate, steps[t], running, weights)
-        outputs[t] = running[0]
-    assert running is not None  # noqa: S101
-    parts = [running, *reversed(ended)]
-    end = running if not ended else tuple(torch.cat(members) for members in zip(*parts, strict=True))
-    return [o for o in outputs if o is not None], end
-
-
-def _cell(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
-    def run(gate: Gate, function: Any, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
-        states = tuple(state) if isinstance(state, (tuple, list)) else (state,)
-        result = step(gate, x, states, list(weights) + [None] * (4 - len(weights)))
-        return result if len(result) != 1 else result[0]
-
-    return run
-
-
 def _layer_norm(
     gate: Gate, function: Any, x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
@@ -258,6 +147,22 @@ def _instance_norm(
     return _group_norm(gate, function, x, x.shape[1], weight, bias, eps)
 
 
+def _normalize(
+    gate: Gate, function: Any, x: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    def scale() -> Tensor:
+        lengths = (x * x).sum(dim, keepdim=True).sqrt() if p == 2 else torch.linalg.vector_norm(x, p, dim, keepdim=True)
+        return lengths.clamp_min(eps).reciprocal()
+
+    return x * gate(scale)
+
+
+def _glu(gate: Gate, function: Any, x: Tensor, dim: int = -1) -> Tensor:
+    signal, gated = x.chunk(2, dim)
+    return signal * torch.sigmoid(gated)
+
+
 def _normed(gate: Gate, centred: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     return centred * gate(lambda: torch.rsqrt((centred * centred).mean(axes, keepdim=True) + eps))
 
@@ -272,15 +177,10 @@ DECOMPOSED: dict[str, Callable[..., Any]] = {
     "rms_norm": _rms_norm,
     "group_norm": _group_norm,
     "instance_norm": _instance_norm,
+    "normalize": _normalize,
+    "glu": _glu,
     "scaled_dot_product_attention": _attention,
     "multi_head_attention_forward": _multi_head,
-    "lstm": _recurrent(_lstm_step),
-    "gru": _recurrent(_gru_step),
-    "rnn_tanh": _recurrent(_rnn_step(torch.tanh)),
-    "rnn_relu": _recurrent(_rnn_step(torch.relu)),
-    "lstm_cell": _cell(_lstm_step),
-    "gru_cell": _cell(_gru_step),
-    "rnn_tanh_cell": _cell(_rnn_step(torch.tanh)),
-    "rnn_relu_cell": _cell(_rnn_step(torch.relu)),
+    **CELLS,
 }
 """Compound operations by name."""

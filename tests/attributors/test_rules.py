@@ -90,6 +90,22 @@ SAME = {
         lambda x: x @ torch.diag(C),
         lambda x: (torch.diag(C) @ x.T).T,
     ],
+    "sum with a product": [
+        lambda x: torch.addcmul(C, x, 2 * C, value=0.5),
+        lambda x: torch.addcmul(C, C, x),
+        lambda x: C + x * C,
+    ],
+    "unit length": [
+        lambda x: F.normalize(x, dim=1),
+        lambda x: F.normalize(x, p=2.0, dim=-1, eps=1e-9),
+        lambda x: x * torch.rsqrt((x * x).sum(1, keepdim=True)),
+        lambda x: x / x.detach().norm(dim=1, keepdim=True),
+    ],
+    "gated half": [
+        lambda x: F.glu(x.repeat(1, 2)),
+        lambda x: nn.GLU()(torch.cat([x, x], 1)),
+        lambda x: x.clone() * torch.sigmoid(x),
+    ],
     "skip": [
         lambda x: torch.tanh(x) + x,
         lambda x: x + torch.tanh(x),
@@ -177,7 +193,8 @@ def test_an_addition_is_shared_in_proportion():
         (lambda x: x.clamp(min=0), "'clamp'"),
         (lambda x: x.clone().clamp_(min=0), "'clamp'"),
         (lambda x: x.clone().fill_diagonal_(0), "'fill_diagonal'"),
-        (lambda x: F.normalize(x), "'normalize'"),
+        (lambda x: x.cumprod(1), "'cumprod'"),
+        (lambda x: torch.addcmul(x, x, x), "'addcmul' of two values that both carry relevance"),
         (lambda x: F.batch_norm(x, None, None, training=True), "'batch_norm'"),
     ],
 )

@@ -46,6 +46,18 @@ def _same(run: Callable[[], Any], name: str) -> None:
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(whole, parts, strict=True))
 
 
+@pytest.mark.parametrize("options", [{}, {"dim": -1}, {"p": 1.0}, {"p": 3.0, "dim": (0, 1)}, {"eps": 10.0}], ids=str)
+def test_lengths(options: dict[str, Any]) -> None:
+    x = torch.randn(3, 4)
+    _same(lambda: F.normalize(x, **options), "normalize")
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_gated_linear_units(axis: int) -> None:
+    x = torch.randn(3, 4, 6)
+    _same(lambda: F.glu(x, axis), "glu")
+
+
 RECURRENT = [
     {},
     {"num_layers": 2},

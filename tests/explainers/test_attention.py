@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, UnsuitableError
@@ -35,6 +37,26 @@ def test_what_it_cannot_do_is_refused(explainer):
     with pytest.raises(ArgumentError, match="discard_ratio"):
         explainer(case.model, discard_ratio=1.0)
     assert explainer.reason_against(detect(CASES["skip_cnn"]().model)).startswith("needs attention; SkipNet has")
+
+
+class OfAFunction(nn.Module):
+    """Attention that is neither a module nor named so."""
+
+    def __init__(self):
+        super().__init__()
+        self.project, self.head = nn.Linear(4, 12), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head((x + F.scaled_dot_product_attention(*self.project(x).chunk(3, -1))).mean(1))
+
+
+@both
+def test_attention_is_found_where_it_is_only_called(explainer):
+    model, x = OfAFunction().double(), torch.randn(2, 5, 4, dtype=torch.float64)
+    assert explainer.reason_against(detect(model)) is None
+    found = explainer(model, discard_ratio=0.0).attribute(x, 1)
+    assert found.shape == (2, 5, 1)
+    assert found.flatten(1).std(1).min() > 1e-6
 
 
 def test_alpha_and_beta_go_together():
