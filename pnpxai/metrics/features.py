@@ -95,13 +95,22 @@ Gone = Callable[[range, range], Tensor]
 
 
 def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int, at_once: int | None = None) -> Tensor:
-    """Return (examples, steps) scores of a sample's inputs while features are gone, so many rows at once at most."""
+    """Return (examples, steps) scores, of at least single precision, while features are gone.
+
+    Args:
+        sample: the batch.
+        features: its features.
+        gone: which of them.
+        n_steps: number of steps.
+        at_once: at most so many rows in one pass.
+    """
     asked = None if at_once is None else max(1, at_once // sample.size)
 
     def points(block: Block) -> Tensors:
         return features.without(gone(block.steps, block.examples), block.examples)
 
-    return perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=asked, label="removing features")
+    found = perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=asked, label="removing features")
+    return found.to(torch.promote_types(found.dtype, torch.float32))
 
 
 def _numbered(raw: Sequence[Tensor], counted: Sequence[Tensor | None]) -> tuple[list[Tensor], tuple[int, ...]]:

@@ -91,7 +91,7 @@ class Linear(Imputer):
             )
         spread = RelativeNoise(self.noise)(inputs)
         noise = spread * stream.normal(inputs, "imputation")
-        pictures = _picture(inputs, channel_axis)
+        pictures = _picture(inputs, channel_axis).to(torch.promote_types(inputs.dtype, torch.float32))
         middle = pictures.mean((2, 3), keepdim=True)
 
         def fill(gone: Tensor, examples: range) -> Tensor:
@@ -102,7 +102,7 @@ class Linear(Imputer):
             solved = _relaxed(values, removed, self.n_iter) + middle[part].repeat(steps, 1, 1, 1)
             solved = solved if inputs.ndim == 4 else solved[:, :, 0]
             full = solved.movedim(1, channel_axis).reshape(steps, len(examples), *inputs.shape[1:])
-            return torch.where(gone, full + noise.expand_as(inputs)[part], inputs[part])
+            return torch.where(gone, full.to(inputs) + noise.expand_as(inputs)[part], inputs[part])
 
         return fill
 

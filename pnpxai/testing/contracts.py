@@ -55,6 +55,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
     measurements.check_undefined_maps,
     measurements.check_flat_maps,
     measurements.check_function_target,
+    measurements.check_precisions,
 )
 """What every metric promises."""
 

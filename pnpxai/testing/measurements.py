@@ -12,8 +12,15 @@ from pnpxai.metrics.base import Measurement, Metric
 from pnpxai.testing.subject import Subject, bright_positions, close, require
 from pnpxai.testing.zoo import Case
 
-__all__ = ["check_facts", "check_flat_maps", "check_function_target", "check_given_maps", "check_reasons"]
-__all__ += ["check_undefined_maps"]
+__all__ = [
+    "check_facts",
+    "check_flat_maps",
+    "check_function_target",
+    "check_given_maps",
+    "check_precisions",
+    "check_reasons",
+    "check_undefined_maps",
+]
 
 
 def check_facts(metric: type[Metric]) -> None:
@@ -83,6 +90,20 @@ def check_function_target(subject: Subject, case: Case) -> None:
     except UnsuitableError:  # it says that it needs classes
         return
     require(close((found,), (wanted,), 1e-10), "function target", "it gets another number than the index it stands for")
+
+
+def check_precisions(subject: Subject, case: Case) -> None:
+    """Single precision gives the same numbers, half precision finite ones."""
+    exact = _measured(subject.make(case.model), case)
+    single = case.to(torch.float32)
+    found = _measured(subject.make(single.model), single)
+    require(found.reasons == exact.reasons, "precision", f"in float32 the reasons are {found.reasons}")
+    require(
+        close((found.values,), (exact.values,), 1e-3), "precision", f"in float32 {found.values}, not {exact.values}"
+    )
+    for dtype in (torch.bfloat16, torch.float16):
+        half = case.to(dtype)
+        _require_reasons(f"precision: {dtype}", _measured(subject.make(half.model), half), half)
 
 
 def _maps(made: Metric, case: Case) -> tuple[Tensor, ...]:
