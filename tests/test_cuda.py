@@ -1,5 +1,7 @@
 """On a GPU: the same numbers as on the CPU, on the device of what is explained."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -7,6 +9,8 @@ from pnpxai.attributors import LRP, DeepLift, LayerIntegratedGradients, NoiseTun
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import every
+from pnpxai.testing.contracts import fitting_cases
+from pnpxai.testing.subject import Subject, close
 from pnpxai.testing.zoo import CASES, Case
 
 pytestmark = [
@@ -15,30 +19,29 @@ pytestmark = [
 ]
 
 
-def _moved() -> tuple[Case, Case]:
-    case = CASES["skip_cnn"]()
+def _moved(name: str = "skip_cnn") -> tuple[Case, Case]:
+    case = CASES[name]()
     there = case.copy().with_inputs(lambda tensor: tensor.cuda())
     there.model.cuda()
     return case, there
 
 
+def _same(make: Callable[[Case], Subject], name: str) -> None:
+    here, there = _moved(name)
+    wanted, found = make(here).run(here), make(there).run(there)
+    assert all(tensor.is_cuda for tensor in found)
+    assert close(tuple(tensor.cpu() for tensor in found), wanted, 1e-5)
+
+
 @pytest.mark.parametrize("explainer", every(Explainer, within="pnpxai."), ids=lambda e: e.__name__)
 def test_explainers(explainer: type[Explainer]) -> None:
-    here, there = _moved()
-    wanted = explainer(here.model).attribute(here.inputs, here.targets)
-    found = explainer(there.model).attribute(there.inputs, there.targets)
-    assert found.is_cuda
-    assert torch.allclose(found.cpu(), wanted, rtol=1e-6, atol=1e-8)
+    fitting = fitting_cases(explainer)
+    _same(lambda case: Subject.of_explainer(explainer, case), "skip_cnn" if "skip_cnn" in fitting else fitting[0])
 
 
 @pytest.mark.parametrize("metric", every(Metric, within="pnpxai."), ids=lambda m: m.__name__)
 def test_metrics(metric: type[Metric]) -> None:
-    from pnpxai.explainers.gradient import GradientXInput
-
-    here, there = _moved()
-    wanted = metric(here.model, GradientXInput(here.model)).evaluate(here.inputs, here.targets)
-    found = metric(there.model, GradientXInput(there.model)).evaluate(there.inputs, there.targets)
-    assert torch.allclose(found.cpu(), wanted, rtol=1e-6, atol=1e-8)
+    _same(lambda case: Subject.of_metric(metric, case), "skip_cnn")
 
 
 def test_attributors() -> None:

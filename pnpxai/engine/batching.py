@@ -19,7 +19,7 @@ __all__ = ["Block", "in_blocks", "row_limit"]
 _log = logging.getLogger("pnpxai")
 _CPU_BYTES, _CPU_ROWS = 5 * 2**20, (4, 256)
 _CPU_SMALL = 1024
-_GPU_BYTES, _GPU_ROWS = 256 * 2**20, (16, 4096)
+_GPU_BYTES, _GPU_ROWS = 48 * 2**20, (16, 4096)
 
 
 @dataclass(frozen=True)
