@@ -1,13 +1,22 @@
-"""Facts about a model: what it is made of."""
+"""Facts about a model: what it is made of, as declared, and as seen while it runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from pnpxai.engine.guard import module_of
+from pnpxai.attributors.attention_maps import attention_pass
+from pnpxai.attributors.cam_layers import last_feature_map
+from pnpxai.engine.arguments import Arguments
+from pnpxai.engine.guard import borrowed, module_of
+from pnpxai.engine.operations import Operation, Operations, operation_name
+from pnpxai.engine.score import Score, select_output
+from pnpxai.engine.token_grid import Sides
+from pnpxai.errors import UnsuitableError
+from pnpxai.tensors import Tensors
 
 __all__ = ["ModelFacts", "detect"]
 
@@ -20,6 +29,14 @@ _KINDS: dict[str, tuple[type[nn.Module], ...]] = {
     "normalization": (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm),
 }
 
+_OPERATIONS: dict[str, tuple[str, ...]] = {
+    "convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    "linear": ("linear", "bilinear", "addmm", "multi_head_attention_forward"),
+    "recurrent": ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+    "embedding": ("embedding", "embedding_bag"),
+    "normalization": ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"),
+}
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -30,20 +47,42 @@ class ModelFacts:
         parts: the kinds of layers found: convolution, linear, recurrent, attention, embedding, normalization.
         is_module: whether its inside can be seen at all.
         rectified: whether a ReLU was found, as a module or by name in a forward method.
+        ran: whether the model was run, so that parts and ReLUs are those that took part, functions too.
+        feature_map: if it ran, the name of the layer with the last map of the input's positions, if there is one.
+        grid: the sides of that map; of a transformer the grid of its patches.
+        no_feature_map: if it ran, why there is none.
     """
 
     name: str
     parts: frozenset[str]
     is_module: bool
     rectified: bool = False
+    ran: bool = False
+    feature_map: str | None = None
+    grid: Sides | None = None
+    no_feature_map: str | None = None
 
     def has(self, part: str) -> bool:
         """Tell whether a kind of layer was found."""
         return part in self.parts
 
 
-def detect(model: Any) -> ModelFacts:
-    """Return the facts about a model; nothing is run."""
+def detect(model: Any, inputs: Any = None) -> ModelFacts:
+    """Return the facts about a model.
+
+    Without inputs nothing is run: modules are known by their types, and attention that is no torch module by its name.
+    With inputs their first example is run, and the facts are what was seen: operations, wherever they are called, and
+    softmax weights that values are multiplied with. What runs inside scripted parts is not seen.
+
+    Args:
+        model: the model.
+        inputs: a batch as explainers take it.
+    """
+    facts = _declared(model)
+    return facts if inputs is None or not facts.is_module else _seen(facts, model, inputs)
+
+
+def _declared(model: Any) -> ModelFacts:
     module = module_of(model)
     if module is None:
         return ModelFacts(getattr(model, "__name__", type(model).__name__), frozenset(), False)
@@ -67,3 +106,40 @@ def _named(module: nn.Module) -> set[str]:
     """Return the names that a module's forward method mentions."""
     code = getattr(type(module).forward, "__code__", None)
     return set(code.co_names) if code else set()
+
+
+def _seen(facts: ModelFacts, model: Any, inputs: Any) -> ModelFacts:
+    arguments = Arguments.read(inputs, model=model)
+    names: set[str] = set()
+
+    def note(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        names.add(operation_name(function))
+        return function(*args, **kwargs)
+
+    with borrowed(model):
+        one = arguments.score(model, _first_output).take(torch.tensor([0]))
+        first = tuple(x[:1] for x in arguments.explained)
+        with torch.no_grad(), Operations(note):
+            one(first)
+        parts = {part for part, operations in _OPERATIONS.items() if not names.isdisjoint(operations)}
+        if _attention_runs(one, first):
+            parts.add("attention")
+        facts = replace(facts, parts=frozenset(parts), rectified=not names.isdisjoint({"relu", "relu_"}), ran=True)
+        try:
+            site, layout = last_feature_map(one, first)
+        except UnsuitableError as reason:
+            return replace(facts, no_feature_map=str(reason))
+    return replace(facts, feature_map=site.name, grid=layout.sides)
+
+
+def _attention_runs(score: Score, inputs: Tensors) -> bool:
+    try:
+        attention_pass(score, inputs)
+    except UnsuitableError:
+        return False
+    return True
+
+
+def _first_output(output: Any) -> Tensor:
+    chosen = select_output(output)
+    return chosen.reshape(len(chosen), -1)[:, 0]

@@ -58,7 +58,10 @@ class Recommendation:
 
 
 def recommend(
-    model: Any, traits: Traits | None = None, explainers: Sequence[type[Explainer]] | None = None
+    model: Any,
+    traits: Traits | None = None,
+    explainers: Sequence[type[Explainer]] | None = None,
+    inputs: Any = None,
 ) -> Recommendation:
     """Return which explainers fit, computed from what they state about themselves.
 
@@ -66,11 +69,12 @@ def recommend(
         model: the model.
         traits: facts about the data.
         explainers: classes to consider; by default all that there are.
+        inputs: a batch, whose first example is run, so that the facts are what was seen; see ``detect``.
     """
-    answers = fitting(model, traits, list(explainers) if explainers is not None else every(Explainer))
+    answers = fitting(model, traits, list(explainers) if explainers is not None else every(Explainer), inputs)
     fit = [cls for cls, reason in answers.items() if reason is None]
     return Recommendation(
-        detect(model),
+        detect(model, inputs),
         tuple(cls for cls in fit if not cls.control),
         tuple(cls for cls in fit if cls.control),
         {cls.__name__: reason for cls, reason in answers.items() if reason is not None},

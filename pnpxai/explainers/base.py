@@ -229,9 +229,11 @@ class Explainer(Declared, abstract=True):
         return self.replace(**baselines, **turned), values, (read.call,), first.back
 
 
-def fitting(model: Any, traits: Traits | None, explainers: list[type[Explainer]]) -> dict[type[Explainer], str | None]:
-    """Return, for each explainer, why it does not fit the model and data, or None."""
-    facts = detect(model)
+def fitting(
+    model: Any, traits: Traits | None, explainers: list[type[Explainer]], inputs: Any = None
+) -> dict[type[Explainer], str | None]:
+    """Return, for each explainer, why it does not fit the model and data, or None; see ``detect`` for ``inputs``."""
     if not callable(model):
         raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
+    facts = detect(model, inputs)
     return {explainer: explainer.reason_against(facts, traits) for explainer in explainers}

@@ -34,9 +34,11 @@ class ClassActivation(Explainer, abstract=True):
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
         """Refuse data without positions behind channels too."""
+        if reason := super().reason_against(facts):
+            return reason
         if traits is not None and (traits.modality in ("table", "text") or traits.channel_dim != 1):
             return f"maps positions of (examples, channels, ...), which this {traits.modality} does not have"
-        return super().reason_against(facts, traits)
+        return facts.no_feature_map
 
 
 class ResizedActivation(ClassActivation, abstract=True):
