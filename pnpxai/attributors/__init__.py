@@ -12,6 +12,7 @@ from pnpxai.attributors.cam_scores import ScoreCAM
 from pnpxai.attributors.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
 from pnpxai.attributors.expectations import GradientShap, LayerGradientShap
+from pnpxai.attributors.full_grad import FullGrad, FullGradients
 from pnpxai.attributors.gradients import InputXGradient, Saliency
 from pnpxai.attributors.kernel_shap import KernelShap
 from pnpxai.attributors.layer_ablation import LayerFeatureAblation
@@ -48,6 +49,8 @@ __all__ = [
     "EpsilonRule",
     "ExponentialKernel",
     "FeatureAblation",
+    "FullGrad",
+    "FullGradients",
     "GammaRule",
     "GradCamPlusPlus",
     "GradientShap",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+from pnpxai.attributors import FullGrad as Backend
 from pnpxai.attributors.base import Configured
-from pnpxai.attributors.full_grad import FullGrad as Backend
 from pnpxai.declare import Choice
 from pnpxai.detector import ModelFacts
 from pnpxai.explainers.base import Explainer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -19,7 +20,9 @@ from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.registry import every
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.tensors import as_tuple
-from pnpxai.testing.subject import counted
+from pnpxai.testing import results
+from pnpxai.testing.contracts import EXPLAINER_CHECKS
+from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
 
 TOKENS = CASES["tokens"]()
@@ -70,6 +73,18 @@ def test_without_a_layer_it_is_the_embedding(explainer):
     with counted(TOKENS.model) as counter:
         explainer(TOKENS.model).attribute(TOKENS.inputs, TOKENS.targets)
     assert explainer(TOKENS.model).cost(TOKENS.inputs) == counter.rows
+
+
+def _laws():
+    unsaid = (results.check_form,)  # it goes by the inputs, and maps are the embedding's
+    return [check for check in EXPLAINER_CHECKS if check not in unsaid]
+
+
+@pytest.mark.parametrize("check", _laws(), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("explainer", [Gradient, IntegratedGradients, GradientShap], ids=lambda e: e.__name__)
+def test_every_contract_holds_without_a_layer(explainer, check):
+    case = replace(TOKENS, layer=None)
+    check(Subject.of_explainer(explainer, case), case)
 
 
 @pytest.mark.parametrize(
