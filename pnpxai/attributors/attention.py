@@ -117,13 +117,20 @@ class TransformerAttribution(_OfAttention):
 
     def _layers(self, found: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
         slopes = found.gradients(found.maps)
-        # relevance of one, not of the score: where that is negative, all signs would be turned
-        ruled = attention_pass(score, inputs, replace(self.rules, ledger=Ledger(score.size)))
+        # sums are shared example by example
+        parts = [torch.arange(score.size)] if found.apart else torch.arange(score.size).split(1)
+        relevance = [self._relevance(score.take(rows), tuple(x[rows.to(x.device)] for x in inputs)) for rows in parts]
         layers = []
-        for slope, share in zip(slopes, ruled.gradients(ruled.maps), strict=True):
+        for slope, *shares in zip(slopes, *relevance, strict=True):
+            share = torch.cat(shares)
             kept = discarded(fused((slope * share).relu(), self.head_fusion), self.discard_ratio)
             layers.append(kept + torch.eye(kept.shape[-1]).to(kept))
         return tuple(layers), slopes[-1]
+
+    def _relevance(self, score: Score, inputs: Tensors) -> Tensors:
+        """Return relevance of one (where the score is negative, its own would turn all signs) at the maps."""
+        ruled = attention_pass(score, inputs, replace(self.rules, ledger=Ledger(score.size)))
+        return ruled.gradients(ruled.maps)
 
 
 _PASSING = frozenset({"softmax", "layer_norm", "rms_norm", "group_norm", "instance_norm"})

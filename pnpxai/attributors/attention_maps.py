@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.kinds import ROUTES
+from pnpxai.attributors.kinds import ROUTES, SUMS
 from pnpxai.attributors.rescale import check_same
 from pnpxai.attributors.ruled import Rules
 from pnpxai.engine.decompose import decomposed
@@ -31,11 +31,13 @@ class AttentionPass:
         scores: (examples,).
         maps: of each attention, in the order they ran.
         grids: sides of what convolutions gave.
+        apart: whether the first axis of what is added holds the examples, so that they can be told apart.
     """
 
     scores: Tensor
     maps: Tensors
     grids: tuple[Sides, ...]
+    apart: bool
 
     def gradients(self, maps: Tensors) -> Tensors:
         """Return gradients of the scores at some maps, by heads; under rules, how relevance of one is shared."""
@@ -96,7 +98,7 @@ def attention_pass(score: Score, inputs: Tensors, rules: Rules | None = None) ->
         )
     if not scores.requires_grad:
         raise UnsuitableError("attention: the score does not depend on the attention of the model")
-    return AttentionPass(scores, maps, tuple(dict.fromkeys(watch.grids)))
+    return AttentionPass(scores, maps, tuple(dict.fromkeys(watch.grids)), _apart(watch.sums, score.size))
 
 
 @dataclass
@@ -106,6 +108,7 @@ class _Watch:
     candidates: list[Tensor] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
     grids: list[Sides] = field(default_factory=list)
+    sums: set[torch.Size] = field(default_factory=set)
     origins: dict[int, tuple[Tensor, int]] = field(default_factory=dict)  # the tensor too: an id may be used again
 
     def seen(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
@@ -123,6 +126,8 @@ class _Watch:
             self._note(result, self.origins[id(first)][1])
         elif name in _PRODUCTS:
             self.used |= {self.origins[id(t)][1] for t in flat(args) if id(t) in self.origins}
+        elif name in SUMS and result.is_floating_point():
+            self.sums.add(result.shape)
         elif name.startswith("conv"):
             self.grids.append(tuple(result.shape[2:]))
         return result
@@ -133,6 +138,11 @@ class _Watch:
 
 _PRODUCTS = {"matmul", "bmm", "einsum", "baddbmm"}
 _ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward"}
+
+
+def _apart(sums: set[torch.Size], size: int) -> bool:
+    """Tell whether none of these shapes could have the examples in the second place."""
+    return size == 1 or all(s[0] in (1, size) and s[1:2] != (size,) for s in sums if s)
 
 
 def _axis(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -115,6 +115,24 @@ def test_ids_get_a_value_each_and_what_comes_later_none(method):
     assert (found[:, :3].abs().sum(1) > 0).all()
 
 
+@pytest.mark.parametrize("examples", [3, 4])  # as many as tokens, too
+@pytest.mark.parametrize("method", [AttentionRollout, TransformerAttribution])
+def test_the_batch_may_stand_second(method, examples):
+    class TimeFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.TransformerEncoderLayer(6, 2, 8), nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.head(self.layer(x.transpose(0, 1)).mean(0))
+
+    net, x = TimeFirst().eval(), torch.randn(examples, 4, 6)
+    together = method(net, "mean", 0.0, "bilinear").attribute(x, 1)
+    for k in range(examples):
+        assert torch.allclose(method(net, "mean", 0.0, "bilinear").attribute(x[k : k + 1], 1), together[k : k + 1])
+    assert together.flatten(1).std(1).min() > 1e-6
+
+
 def test_series_of_vectors_get_a_value_for_each():
     layer = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
     net = nn.Sequential(layer, nn.Flatten(), nn.Linear(24, 2)).eval()

@@ -39,7 +39,7 @@ FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
 """The same for one explainer, whose samples cost more than others'."""
 REFUSALS = {}
 """What an explainer says it fits, and then refuses, by (explainer, case): the error, which a run shows."""
-RECTIFIED = ("GuidedGradCam",)
+RECTIFIED = ("GuidedGradCam", "TransformerAttribution")
 """Whose maps are zero, by definition, of examples in which nothing speaks for the output."""
 FULL = ("skip_cnn", "two_inputs", "tokens")
 """Every check is run on these; on the others only the quick ones, the rest with ``-m slow``."""
