@@ -18,7 +18,7 @@ import pnpxai.attributors
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import cnn, mlp
 
-WRONG = (AssertionError, RuntimeError, TypeError, IndexError, pytest.fail.Exception)
+WRONG = (AssertionError, AttributeError, RuntimeError, TypeError, IndexError, pytest.fail.Exception)
 MENDED = pytest.mark.xfail(strict=True, reason="captum 0.9", raises=WRONG)
 both = pytest.mark.parametrize(
     "library", [pytest.param(pnpxai.attributors, id="ours"), pytest.param(captum.attr, id="captum", marks=MENDED)]
