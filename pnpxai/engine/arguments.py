@@ -48,8 +48,8 @@ class Arguments:
 
         Args:
             inputs: a tensor, a tuple of tensors, a mapping of keyword arguments, or anything that the extractors read.
-            extractor: takes out what is explained; by default all of it, of a mapping its floating point tensors (if
-                all are ids, the one that comes first among the model's arguments) without those called a mask.
+            extractor: takes out what is explained: of a mapping its tensors, without those called a mask; if all are
+                ids, the one that comes first among the model's arguments. Without it, ids beside numbers are not.
             additional: takes out the model's further arguments.
             model: whose arguments they are.
         """
@@ -61,7 +61,8 @@ class Arguments:
             tensors = [name for name in tensors if "mask" not in str(name)] or tensors
             order = {name: place for place, name in enumerate(() if model is None else argument_names(model))}
             first = sorted(tensors, key=lambda name: order.get(name, len(order)))[:1]
-            names = [name for name in tensors if found[name].is_floating_point()] or first
+            numbers = [name for name in tensors if found[name].is_floating_point()]
+            names = (numbers if extractor is None else tensors) if numbers else first
             if not names:
                 raise ArgumentError(f"inputs: expected a mapping with tensors, got {sorted(map(str, found))}")
             others = {name: value for name, value in found.items() if name not in names}

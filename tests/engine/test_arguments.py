@@ -35,6 +35,25 @@ def test_of_a_mapping_the_numbers_are_explained():
     assert Arguments.read({"ids": IDS, "mask": IDS}).names == ("ids",)
 
 
+def test_of_a_mapping_of_ids_the_models_first_argument_is_explained():
+    def model(words, types=None, mask=None):
+        return words
+
+    batch = {"mask": IDS, "types": IDS, "words": IDS}
+    assert Arguments.read(batch, model=model).names == ("words",)
+    assert Arguments.read(batch | {"mask": X}, model=model).names == ("words",)
+    assert Arguments.read({"mask": IDS}, model=model).names == ("mask",)
+    assert Arguments.read(batch, lambda b: b, model=model).names == ("words",)
+
+
+def test_what_an_extractor_takes_out_of_a_mapping_is_explained_ids_too():
+    batch = {"picture": X, "words": IDS, "mask": IDS, "labels": IDS}
+    assert Arguments.read(batch).names == ("picture",)
+    read = Arguments.read(batch, lambda b: {n: b[n] for n in ("picture", "words", "mask")})
+    assert read.names == ("picture", "words")
+    assert read.keywords == {"mask": IDS}
+
+
 @pytest.mark.parametrize("inputs", [(X, Y), {"x": X, "y": Y}])
 def test_call_and_score_mean_the_same(inputs):
     read = Arguments.read(inputs)

@@ -166,6 +166,15 @@ def test_a_picture_and_words(explainer):
     assert len(explainer(model).explain((image, ids, torch.ones(2, 3, dtype=torch.long)), 1).inputs) == 2
 
 
+def test_a_picture_and_words_by_keyword():
+    model, image, ids = PictureAndWords(), torch.rand(2, 1, 6, 6), torch.tensor([[1, 2, 3], [4, 5, 6]])
+    batch = {"ids": ids, "mask": torch.ones(2, 3, dtype=torch.long), "image": image, "labels": torch.zeros(2).long()}
+    made = IntegratedGradients(model, forward_arg_extractor=lambda b: {n: b[n] for n in ("image", "ids", "mask")})
+    found = made.attribute(batch, 1)
+    expected = IntegratedGradients(model).attribute((image, ids), 1)
+    assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
+
+
 class Words(nn.Module):
     """What may happen to ids."""
 
