@@ -9,6 +9,7 @@ from pnpxai.attributors.cam import LayerAttribution, LayerGradCam
 from pnpxai.attributors.cam_guided import UpsampledGuidedGradCam
 from pnpxai.attributors.cam_maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
 from pnpxai.attributors.cam_scores import ScoreCAM
+from pnpxai.attributors.composites import Composite, rule_named
 from pnpxai.attributors.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
 from pnpxai.attributors.expectations import GradientShap, LayerGradientShap
@@ -42,6 +43,7 @@ __all__ = [
     "Alpha1_Beta0_Rule",
     "AttentionRollout",
     "Attributor",
+    "Composite",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
@@ -88,4 +90,5 @@ __all__ = [
     "UpsampledGradCam",
     "UpsampledGuidedGradCam",
     "get_exp_kernel_similarity_function",
+    "rule_named",
 ]
