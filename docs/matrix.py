@@ -1,0 +1,140 @@
+"""The page of explainers against architectures: ``python docs/matrix.py`` measures, MkDocs fills in what was measured.
+
+Measuring takes about two minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MEASURED = Path(__file__).with_name("matrix.json")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the marks, such as ``<!-- matrix: laws -->`` (called by MkDocs)."""
+    if "<!-- matrix:" not in markdown:
+        return markdown
+    data = json.loads(MEASURED.read_text())
+    own = [name for name, facts in data["architectures"].items() if facts["library"] == "pnpxai"]
+    libraries = [name for name in data["architectures"] if name not in own]
+    tables = {
+        "laws": lambda: _laws(data),
+        "own": lambda: _cells(data, own),
+        "libraries": lambda: _cells(data, libraries),
+        "refusals": lambda: _refusals(data),
+        "planted": lambda: _planted(data),
+        "made": lambda: iter([data["made"]]),
+    }
+    return re.sub(r"<!-- matrix: (\w+) -->", lambda mark: "\n".join(tables[mark[1]]()), markdown)
+
+
+def measure() -> dict[str, Any]:
+    """Return what holds in every cell."""
+    import torch
+    import torchvision
+    from tqdm import tqdm
+
+    import pnpxai
+    from pnpxai.explainers.base import Explainer
+    from pnpxai.registry import every
+    from pnpxai.testing.architectures import ARCHITECTURES
+    from pnpxai.testing.laws import laws_of
+    from pnpxai.testing.matrix import cell
+    from pnpxai.testing.planted import TASKS
+
+    torch.set_num_threads(1)
+    explainers = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
+    cells: dict[str, Any] = {}
+    for explainer in tqdm(explainers):
+        row = cells[explainer.__name__] = {}
+        for name, make in ARCHITECTURES.items():
+            found = cell(explainer, make())
+            figures = {finding.law.title: float(f"{finding.figure:.1e}") for finding in found.findings}
+            row[name] = figures or {"refused": found.refused, "shown": found.shown}
+    return {
+        "made": f"pnpxai {pnpxai.__version__}, torch {torch.__version__}, torchvision {torchvision.__version__}",
+        "architectures": {name: _facts(make().model) for name, make in ARCHITECTURES.items()},
+        "laws": {
+            explainer.__name__: {law.title: [law.limit, law.on is None] for law in laws_of(explainer)}
+            for explainer in explainers
+        },
+        "cells": cells,
+        "planted": {name: _found(name, every(Explainer, within="pnpxai.")) for name in TASKS},
+    }
+
+
+def _found(name: str, explainers: list[Any]) -> dict[str, list[float]]:
+    """Return the mean rank accuracy of each explainer that fits a task, and what it gains over a random map."""
+    from pnpxai.detector import detect
+    from pnpxai.explainers.controls import RandomMap
+    from pnpxai.statistics import bootstrap
+    from pnpxai.testing.planted import TASKS, rank_accuracy
+
+    task = TASKS[name]()
+    chance = rank_accuracy(RandomMap, task)
+    rows = {}
+    for explainer in explainers:
+        if explainer.reason_against(detect(task.model), task.traits) is None:
+            found = rank_accuracy(explainer, task)
+            gain = bootstrap(found - chance)
+            rows[explainer.__name__] = [round(v, 3) for v in (float(found.mean()), gain.mean, gain.low, gain.high)]
+    return rows
+
+
+def _facts(model: Any) -> dict[str, Any]:
+    library = type(model).__module__.partition(".")[0]
+    return {
+        "library": library if library in ("torchvision", "timm", "transformers") else "pnpxai",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def _laws(data: dict[str, Any]) -> Iterator[str]:
+    yield from ("| explainer | what its maps are held to | off by at most |", "|---|---|---|")
+    for explainer, laws in data["laws"].items():
+        for k, (title, (_, everywhere)) in enumerate(laws.items()):
+            figures = [c[title] for c in data["cells"][explainer].values() if title in c]
+            where = "" if everywhere else f" ({len(figures)} architectures)"
+            yield f"| {'' if k else explainer} | {title}{where} | {max(figures):.0e} |"
+
+
+def _cells(data: dict[str, Any], names: list[str]) -> Iterator[str]:
+    yield "| | " + " | ".join(name.replace("_", " ") for name in names) + " |"
+    yield "|---|" + "---|" * len(names)
+    for explainer, row in data["cells"].items():
+        shown = ["refused" if "refused" in row[n] else " ".join(f"{f:.0e}" for f in row[n].values()) for n in names]
+        yield f"| {explainer} | " + " | ".join(shown) + " |"
+
+
+def _refusals(data: dict[str, Any]) -> Iterator[str]:
+    yield from ("| explainer | refuses | because | without the refusal |", "|---|---|---|---|")
+    for explainer, row in data["cells"].items():
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, found in row.items():
+            if "refused" in found:
+                why, _, proof = found["shown"].partition(": ")
+                groups.setdefault(why, []).append((name, proof))
+        for why, members in groups.items():
+            names = ", ".join(name for name, _ in members)
+            example = members[0][1].replace("|", "\\|")
+            yield f"| {explainer} | {names} | {why} | {members[0][0]}: {example} |"
+
+
+def _planted(data: dict[str, Any]) -> Iterator[str]:
+    tasks = list(data["planted"])
+    yield "| | " + " | ".join(f"{task} | more than a random map" for task in tasks) + " |"
+    yield "|---|" + "---|---|" * len(tasks)
+    for explainer in sorted({name for rows in data["planted"].values() for name in rows}):
+        shown = []
+        for task in tasks:
+            found = data["planted"][task].get(explainer)
+            shown.append("refused | " if found is None else "{:.2f} | {:+.2f} [{:+.2f}, {:+.2f}]".format(*found))
+        yield f"| {explainer} | " + " | ".join(shown) + " |"
+
+
+if __name__ == "__main__":
+    MEASURED.write_text(json.dumps(measure(), indent=1) + "\n")
