@@ -9,12 +9,12 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
-import annotated_types
 import numpy as np
 import pydantic
 import pydantic.dataclasses
 
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
+from pnpxai.refusals import translated
 from pnpxai.registry import every, qualified_name
 from pnpxai.settings import comparable, decoded, encoded, shown
 
@@ -239,67 +239,13 @@ def _finish(cls: type[Declared]) -> None:
         try:
             validate(self, *map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
         except pydantic.ValidationError as invalid:
-            raise _translated(cls, invalid) from None
+            annotations = {name: field.annotation for name, field in cls._fields.items()}
+            raise translated(cls, annotations, invalid) from None
 
     cls.__init__ = __init__  # type: ignore[method-assign]
     given = inspect.signature(cls)
     plain = [p.replace(annotation=cls._fields[p.name].type) for p in given.parameters.values()]
     cls.__signature__ = given.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
-
-
-def _translated(cls: type[Declared], invalid: pydantic.ValidationError) -> ArgumentError:
-    """Say in our words what pydantic found wrong first."""
-    problem = min(invalid.errors(), key=lambda e: e["type"] not in _CALL_PROBLEMS)
-    where = problem["loc"][0] if problem["loc"] else ""
-    name = list(cls._fields)[where] if isinstance(where, int) and where < len(cls._fields) else str(where)
-    if say := _CALL_PROBLEMS.get(problem["type"]):
-        return SignatureError(f"{cls.__name__}: {say.format(name)}{_hint(cls, problem['type'], name)}")
-    raised = problem.get("ctx", {}).get("error")
-    if isinstance(raised, ArgumentError):
-        return raised
-    if raised is not None:
-        return ArgumentError(f"{cls.__name__}: {raised}")
-    came = getattr(invalid, "_input", problem["input"])
-    expected = _expected(cls._fields[name].annotation) if name in cls._fields else problem["msg"]
-    return ArgumentError(f"{cls.__name__}: {name}: expected {expected}, got {came!r} ({type(came).__name__})")
-
-
-_CALL_PROBLEMS = {
-    "unexpected_keyword_argument": "no setting {0!r}",
-    "unexpected_positional_argument": "too many positional arguments",
-    "multiple_argument_values": "{0!r} was given twice, by position and by name",
-    "missing_argument": "{0!r} is required",
-    "missing_keyword_only_argument": "{0!r} is required",
-    "missing": "{0!r} is required",
-}
-
-
-def _hint(cls: type[Declared], problem: str, name: str) -> str:
-    if problem == "unexpected_keyword_argument":
-        return did_you_mean(name, cls._fields)
-    return f"; its signature is {inspect.signature(cls)}" if problem == "unexpected_positional_argument" else ""
-
-
-def _expected(annotation: Any) -> str:
-    """Describe a type for a person: ``Annotated[int, Ge(1)]`` is "a whole number >= 1"."""
-    marks = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
-    kind = typing.get_args(annotation)[0] if marks else annotation
-    words = {int: "a whole number", float: "a number", str: "a string", bool: "True or False", type(None): "None"}
-    signs = ((annotated_types.Ge, ">=", "ge"), (annotated_types.Gt, ">", "gt"))
-    signs += ((annotated_types.Le, "<=", "le"), (annotated_types.Lt, "<", "lt"))
-    limits = [f"{sign} {getattr(m, key)}" for m in marks for mark, sign, key in signs if isinstance(m, mark)]
-    members = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
-        text = "one of " + ", ".join(map(repr, members))
-    elif typing.get_origin(kind) is tuple:
-        text = "a tuple"
-    elif typing.get_origin(kind) is not None and members and not inspect.isclass(typing.get_origin(kind)):
-        text = " or ".join(dict.fromkeys(_expected(m) for m in members))
-    elif type(kind).__name__ == "UnionType":
-        text = " or ".join(dict.fromkeys(_expected(m) for m in members))
-    else:
-        text = words.get(kind) or ("a function" if "Callable" in str(kind) else getattr(kind, "__name__", str(kind)))
-    return " and ".join([text, *limits[1:]]) if not limits else f"{text} {' and '.join(limits)}"
 
 
 def _plain(value: Any) -> Any:

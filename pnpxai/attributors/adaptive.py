@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Configured
+from pnpxai.attributors.base import Around, Configured
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.seeds import Stream
@@ -34,18 +34,7 @@ class Reached(NamedTuple):
     error: Tensor
 
 
-class _Adaptive(Attributor):
-    def __init__(self, attribution_method: Any) -> None:
-        if not hasattr(attribution_method, "attribute"):
-            raise ArgumentError(f"attribution_method: expected an attributor, got {type(attribution_method).__name__}")
-        super().__init__(attribution_method.forward_func)
-        self.attribution_method = attribution_method
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As the wrapped attributor."""
-        return self.attribution_method.multiplies_by_inputs
-
+class _Adaptive(Around):
     def _parameters(self) -> dict[str, Any]:
         """Return what the wrapped ``attribute`` takes, with defaults."""
         inner = self.attribution_method

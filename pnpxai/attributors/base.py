@@ -16,6 +16,7 @@ from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
+    "Around",
     "AtLayer",
     "Attributor",
     "Baselines",
@@ -135,6 +136,21 @@ class AtLayer(Attributor):
         super().__init__(forward_func)
         self.layer = layer
         self.device_ids = device_ids
+
+
+class Around(Attributor):
+    """An attributor that runs another one several times."""
+
+    def __init__(self, attribution_method: Any) -> None:
+        if not hasattr(attribution_method, "attribute"):
+            raise ArgumentError(f"attribution_method: expected an attributor, got {type(attribution_method).__name__}")
+        super().__init__(attribution_method.forward_func)
+        self.attribution_method = attribution_method
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """As the wrapped attributor."""
+        return self.attribution_method.multiplies_by_inputs
 
 
 class FromInputs:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam_maps import resized
 from pnpxai.attributors.kinds import AFFINE, JOINS, ROUTES, SUMS
-from pnpxai.attributors.rescale import divides
+from pnpxai.attributors.rescale_rules import divides
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.decompose import DECOMPOSED, decomposed
 from pnpxai.engine.guard import borrowed

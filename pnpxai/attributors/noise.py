@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor
+from pnpxai.attributors.base import Around
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
@@ -37,23 +37,12 @@ class RelativeNoise:
 Deviation = float | Callable[[Tensor], Tensor]
 
 
-class NoiseTunnel(Attributor):
+class NoiseTunnel(Around):
     """Averages an attributor over inputs with Gaussian noise added.
 
     ``smoothgrad`` is the mean (Smilkov et al., 2017, arXiv:1706.03825), ``smoothgrad_sq`` the mean of squares (Hooker
     et al., 2019, arXiv:1806.10758), ``vargrad`` the variance (divided by n; Adebayo et al., 2018, arXiv:1810.03307).
     """
-
-    def __init__(self, attribution_method: Any) -> None:
-        if not hasattr(attribution_method, "attribute"):
-            raise ArgumentError(f"attribution_method: expected an attributor, got {type(attribution_method).__name__}")
-        super().__init__(attribution_method.forward_func)
-        self.attribution_method = attribution_method
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """As the wrapped attributor."""
-        return self.attribution_method.multiplies_by_inputs
 
     def has_convergence_delta(self) -> bool:
         """Return what the wrapped attributor returns."""

@@ -22,7 +22,8 @@ from pnpxai.attributors.kinds import (
     SCALES,
     SUMS,
 )
-from pnpxai.attributors.rescale import check_same, divides
+from pnpxai.attributors.rescale import check_same
+from pnpxai.attributors.rescale_rules import divides
 from pnpxai.attributors.rules import (
     Affine,
     Balanced,
@@ -30,6 +31,7 @@ from pnpxai.attributors.rules import (
     Pass,
     Product,
     Rule,
+    Scale,
     Softmax,
     sink,
     tied,
@@ -82,8 +84,6 @@ class Rules:
             return function(*args, **kwargs)
         if name in ROUTES:
             return function(*self._with_sinks(name, args, operands[0]), **kwargs)
-        if name in SCALES:
-            return _constant(lambda: function(*args, **kwargs))
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
@@ -128,17 +128,26 @@ class Rules:
             root = _root(operands[0])
             if root.shape == torch.broadcast_shapes(*(o.shape for o in operands)):
                 return Pass(), lambda _: apply(*(own(o) for o in operands)), [root]
+        if name in ("mul", "div", "truediv") and len(operands) == 2:
+            scales = [_comes_of(o, Scale) for o in operands]
+            divisor = 0 if getattr(call[0], "__name__", "").startswith("__r") else 1
+            if sum(scales) == 1 and (name == "mul" or scales[divisor]):
+                return self._in_one(apply, operands, scales.index(False))
         if self.composite is None:
             return None
         if name == "batch_norm" and len(operands) == 1 and _affine_in(operands[0], *call):
             return self._merged(apply, call, operands[0])
         if name in BILINEAR and len(operands) == 2 and self.composite.attention == "constant":
-            weights = [_comes_of_softmax(o) for o in operands]
+            weights = [_comes_of(o, Softmax) for o in operands]
             if sum(weights) == 1:
-                fixed, k = own(operands[weights.index(True)]), weights.index(False)
-                of_values = (lambda v: apply(fixed, v)) if k == 1 else (lambda v: apply(v, fixed))
-                return Affine(of_values, self.epsilon, self.ledger), of_values, [operands[k]]
+                return self._in_one(apply, operands, weights.index(False))
         return None
+
+    def _in_one(self, apply: Callable[..., Tensor], operands: list[Tensor], k: int) -> _Step:
+        """Return an operation of two operands as one of operand k alone, the other taken for a constant."""
+        fixed = own(operands[1 - k])
+        of_one = (lambda v: apply(v, fixed)) if k == 0 else (lambda v: apply(fixed, v))
+        return Affine(of_one, self.epsilon, self.ledger), of_one, [operands[k]]
 
     def _merged(self, apply: Callable[..., Tensor], call: _Call, operand: Tensor) -> _Step | None:
         """Return a batch normalisation as one step with the layer before it, if that is what it gets."""
@@ -159,6 +168,8 @@ class Rules:
 
     def _rule(self, name: str, apply: Callable[..., Tensor], call: _Call, operands: list[Tensor]) -> Rule | None:
         function, args, kwargs = call
+        if len(operands) == 1 and (name in SCALES or (name in _OF_EACH and _comes_of(operands[0], Scale))):
+            return Scale(name)
         passing = ACTIVATIONS if self.composite is None else ACTIVATIONS | self.composite.passing
         if len(operands) == 1 and (name in passing or _is_power(name, args, kwargs)):
             return Pass()
@@ -199,13 +210,13 @@ def _note_root(name: str, result: Tensor, operands: list[Tensor]) -> None:
 _OF_EACH = ELEMENTWISE | SUMS | {"mul", "div", "truediv", "neg"}
 
 
-def _comes_of_softmax(value: Tensor) -> bool:
-    """Tell whether a value is a softmax, possibly with its numbers in other places."""
+def _comes_of(value: Tensor, kind: type[Any]) -> bool:
+    """Tell whether a value is what a kind of rule gave, possibly with its numbers in other places."""
     node = value.grad_fn
     while node is not None:
         rule = getattr(node, "rule", None)
         if rule is not None:
-            return isinstance(rule, Softmax)
+            return isinstance(rule, kind)
         parents = [parent for parent, _ in node.next_functions if parent is not None]
         node = parents[0] if len(parents) == 1 else None
     return False
