@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 __all__ = ["Modality", "Traits"]
 
@@ -19,12 +19,22 @@ class Traits:
         channel_dim: the axis of a batched input (or map) whose entries belong to one position; None without channels.
         positions: number of axes of positions: two for images, one otherwise.
         discrete: whether the values are ids, which cannot be blended.
+        others: facts about the model's further explained inputs, where there are several.
+        ready: strategies made for this data (with its tokenizer's ids, its pictures' range), which are taken instead
+            of the default one of their name.
     """
 
     modality: Modality
     channel_dim: int | None
     positions: int
     discrete: bool = False
+    others: tuple[Traits, ...] = ()
+    ready: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def each(self) -> tuple[Traits, ...]:
+        """The facts about every input, one by one."""
+        return (replace(self, others=()), *self.others)
 
     @classmethod
     def image(cls, channel_dim: int = 1) -> Traits:
