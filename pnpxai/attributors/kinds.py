@@ -29,8 +29,8 @@ AFFINE = frozenset(
 BILINEAR = frozenset("mul matmul mm bmm mv einsum".split())
 """Products: linear in each of two operands."""
 
-SCALES = frozenset("rsqrt".split())
-"""What norms divide by: taken for constants."""
+SCALES = frozenset("sqrt rsqrt std var norm frobenius_norm vector_norm linalg_vector_norm linalg_norm".split())
+"""What a value is multiplied with or divided by, to be of a certain size."""
 
 MAX_POOLS = frozenset(
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d".split()

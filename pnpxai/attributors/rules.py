@@ -10,9 +10,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from pnpxai.errors import RuleError
 from pnpxai.tensors import Tensors, own, sum_rows
 
-__all__ = ["Affine", "Balanced", "Ledger", "OfModule", "OfZennit", "Pass", "Product", "Rule", "Softmax", "sink", "tied"]
+__all__ = [
+    "Affine",
+    "Balanced",
+    "Ledger",
+    "OfModule",
+    "OfZennit",
+    "Pass",
+    "Product",
+    "Rule",
+    "Scale",
+    "Softmax",
+    "sink",
+    "tied",
+]
 
 
 @dataclass
@@ -64,6 +78,24 @@ class Pass:
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return the relevance itself."""
         return (relevance.reshape(operands[0].shape),)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale, which products and quotients take for a constant, so that no relevance comes to it."""
+
+    name: str
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Refuse relevance: here it is more than a scale.
+
+        Raises:
+            RuleError: always.
+        """
+        raise RuleError(
+            f"LRP: no rule for the operation {self.name!r} where it is more than a scale; use a gradient or "
+            "perturbation method instead"
+        )
 
 
 @dataclass(frozen=True)
