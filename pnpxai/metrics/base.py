@@ -76,7 +76,6 @@ class Metric(Declared, abstract=True, keyword_only=True):
     """Whether it explains again, so that attributions alone are not enough."""
     needs_masks: ClassVar[bool] = False
     """Whether it compares with what is known to matter: ``masks`` of ``measure``."""
-    transform: ClassVar[Callable[[Tensor], Tensor] | None] = None
 
     @abstractmethod
     def judge(self, sample: Sample) -> Measurement:
@@ -124,7 +123,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
         with borrowed(self.model, gradients=False):
             arguments = self.arguments(inputs)
             check_finite("inputs", arguments.explained)
-            score = arguments.score(self.model, targets, type(self).transform)
+            score = arguments.score(self.model, targets, self.followed())
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
             undefined = ["attributions hold NaN or infinity" if bad else None for bad in _not_finite(maps, score.size)]
@@ -163,6 +162,10 @@ class Metric(Declared, abstract=True, keyword_only=True):
         raw = self.explainer.attribute_arguments(arguments, targets, seed)
         return raw if self.postprocessor is None else self.postprocessor(raw)
 
+    def followed(self) -> Callable[[Tensor], Tensor] | None:
+        """Return what is made of the model's output before the target selects from it, None for nothing."""
+        return getattr(self, "prob_fn", None)
+
     def explaining(self) -> Explainer:
         """Return the explainer.
 
@@ -176,7 +179,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
         of = self if self.explainer is None else self.explainer
-        return Arguments.read(inputs, of.forward_arg_extractor, of.additional_forward_arg_extractor)
+        return Arguments.read(inputs, of.forward_arg_extractor, of.additional_forward_arg_extractor, of.model)
 
     def examples(self, inputs: Any) -> int:
         """Return the number of examples in ``inputs``."""

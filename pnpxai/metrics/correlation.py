@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
 from pydantic import BeforeValidator
+from torch import Tensor
 
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.imputation import Constant, Imputation
@@ -33,6 +35,8 @@ class FaithfulnessCorrelation(Removal):
     """Number of subsets."""
     subset_fraction: Share = 0.2
     """Share of the features in a subset."""
+    prob_fn: Callable[[Tensor], Tensor] | None = None
+    """What is made of the output first; by default nothing: the raw score is followed, as it is what is explained."""
 
     higher_is_better: ClassVar[bool] = True
 
@@ -60,6 +64,8 @@ class SensitivityN(Removal):
     """Number of subsets of each size."""
     fractions: Shares = (0.01, 0.05, 0.2, 0.5, 0.8)
     """Sizes, as shares of the features."""
+    prob_fn: Callable[[Tensor], Tensor] | None = None
+    """What is made of the output first; by default nothing: the raw score is followed, as it is what is explained."""
 
     higher_is_better: ClassVar[bool] = True
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pnpxai.metrics.base import Measurement, Sample
-from pnpxai.metrics.flipping import order, probability, without_first
+from pnpxai.metrics.flipping import order, without_first
 from pnpxai.metrics.removal import Removal, Shares
 
 __all__ = ["Comprehensiveness", "Sufficiency"]
@@ -18,8 +18,6 @@ class AtShares(Removal, abstract=True):
 
     fractions: Shares = (0.01, 0.05, 0.1, 0.2, 0.5)
     """The shares; of a small one, still one feature."""
-
-    transform = staticmethod(probability)
 
     def at_shares(self, sample: Sample, *, keep: bool) -> Tensor:
         """Return (examples, 1 + shares) probabilities: of the whole input, then without the features (or with them)."""

@@ -12,25 +12,14 @@ from pnpxai.metrics.base import Measurement, Sample
 from pnpxai.metrics.features import Features, scores_without
 from pnpxai.metrics.removal import Removal
 
-__all__ = ["AbPC", "Flipping", "LeRF", "MoRF", "order", "probability", "without_first"]
-
-
-def probability(output: Tensor) -> Tensor:
-    """Return class probabilities; an output with a single class is left as it is."""
-    return output.softmax(-1) if output.ndim > 1 and output.shape[-1] > 1 else output
+__all__ = ["AbPC", "Flipping", "LeRF", "MoRF", "order", "without_first"]
 
 
 class Flipping(Removal, abstract=True):
-    """What curves share: the target's probability while features are removed in order, even in the share removed.
-
-    Where the target is a function, the curve follows what it returns of the raw output: take the softmax inside it if
-    probabilities are wanted.
-    """
+    """What curves share: the target's probability while features are removed in order, even in the share removed."""
 
     n_steps: Annotated[int, Ge(2)] = 10
     """Number of points of a curve, with the whole input and the empty one."""
-
-    transform = staticmethod(probability)
 
     def curves(self, sample: Sample, *, most: bool, least: bool) -> dict[str, Tensor]:
         """Return the wanted curves (examples, n_steps); both share their ends."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
+from torch import Tensor
 
 from pnpxai.metrics.base import Measurement, Sample
 from pnpxai.metrics.removal import Removal, Share
@@ -30,6 +32,8 @@ class Infidelity(Removal):
     """Share of the features in a subset."""
     normalize: bool = True
     """Whether to free it of scales; otherwise it is the paper's, in squares of the score, from 0 to any number."""
+    prob_fn: Callable[[Tensor], Tensor] | None = None
+    """What is made of the output first; by default nothing: the raw score is followed, as it is what is explained."""
 
     higher_is_better: ClassVar[bool] = False
 

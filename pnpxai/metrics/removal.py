@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from annotated_types import Gt, Lt
 from pydantic import BeforeValidator
+from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Category, Metric, Sample
@@ -14,7 +16,7 @@ from pnpxai.metrics.imputation import Imputation, Imputer
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.feature_masks import FeatureMask
 
-__all__ = ["Removal", "Share", "Shares"]
+__all__ = ["Removal", "Share", "Shares", "probability"]
 
 Share: TypeAlias = Annotated[float, Gt(0), Lt(1)]
 """A share of the features."""
@@ -31,8 +33,16 @@ Shares: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_shares)]
 """Shares of the features."""
 
 
+def probability(output: Tensor) -> Tensor:
+    """Return class probabilities; an output with a single class is left as it is."""
+    return output.softmax(-1) if output.ndim > 1 and output.shape[-1] > 1 else output
+
+
 class Removal(Metric, abstract=True):
-    """Asks the model what it says of inputs without some of their features."""
+    """Asks the model what it says of inputs without some of their features.
+
+    Where the target is a function, what it returns of the raw output is followed: ``prob_fn`` has no say then.
+    """
 
     baseline_fn: Imputation = Zeros()
     """What stands where a feature was: a baseline (``"zeros"``, ``"mean"``, ``"gaussian_blur"``, ``"uniform"``,
@@ -40,6 +50,9 @@ class Removal(Metric, abstract=True):
     feature_mask_fn: FeatureMask = "positions"  # type: ignore[assignment]
     """What is removed at once: every pixel, token, time step or column (``"positions"``), ``"patches"``, ``"grid"``,
     segments (``"slic"``), words, groups of columns; several inputs can have one each (``EachMask``)."""
+    prob_fn: Callable[[Tensor], Tensor] | None = probability
+    """Makes probabilities of the model's output: a softmax, unless there is a single output. None for a model that
+    returns probabilities; ``torch.nn.functional.sigmoid`` for one of several labels."""
 
     category: ClassVar[Category] = "faithfulness"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pnpxai.metrics.base import Measurement, Sample
-from pnpxai.metrics.flipping import order, probability, without_first
+from pnpxai.metrics.flipping import order, without_first
 from pnpxai.metrics.imputation import Imputation, Linear
 from pnpxai.metrics.removal import Removal, Shares
 
@@ -37,7 +37,6 @@ class ROAD(Removal):
     """Shares of the features that are removed."""
 
     higher_is_better: ClassVar[bool] = False
-    transform = staticmethod(probability)
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean over the shares."""

@@ -12,9 +12,10 @@ from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.keys import content_key
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.seeds import Stream
+from pnpxai.errors import ArgumentError
 from pnpxai.metrics.positions import Masks, position_maps
 from pnpxai.metrics.sharing import SharedRuns
-from pnpxai.registry import qualified_name
+from pnpxai.settings import encoded
 from pnpxai.tensors import Tensors, flat, map_tensors, take_rows
 
 __all__ = ["Sample"]
@@ -106,17 +107,22 @@ class Sample:
         """Return the sample with other maps."""
         return replace(self, attributions=maps)
 
-    def keys(self) -> tuple[str, ...]:
-        """Return for each example a key of all that its scores depend on but the model."""
+    def keys(self) -> tuple[str, ...] | None:
+        """Return for each example a key of all that its scores depend on but the model.
+
+        None where a function takes part that cannot be found again by its name: another may come to have its address.
+        """
         target, score = self.score.target, self.score
+        try:
+            functions = [encoded(f, "target", None) for f in (target, score.transform) if callable(f)]
+        except ArgumentError:
+            return None
         found = []
         for k in range(self.size):
-            row = torch.tensor([k])
-            extra = take_rows(score.extra, row, self.size)
+            extra = take_rows(score.extra, torch.tensor([k]), self.size)
             own = [x[k] for x in (*self.tensors, *self.counted) if x is not None]
-            of_target = content_key(target[k]) if isinstance(target, Tensor) else repr(target)
-            rest = map_tensors(lambda t: "tensor", extra)
-            how = None if score.transform is None else qualified_name(score.transform)
+            index = content_key(target[k]) if isinstance(target, Tensor) else None if callable(target) else target
+            rest = repr(map_tensors(lambda t: "tensor", extra))
             drawn = self.stream.seed, self.stream.take([k]).ids
-            found.append(repr((content_key(*own), content_key(*flat(extra)), repr(rest), of_target, how, drawn)))
+            found.append(repr((content_key(*own), content_key(*flat(extra)), rest, index, functions, drawn)))
         return tuple(found)

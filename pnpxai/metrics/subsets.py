@@ -63,11 +63,11 @@ def losses(
         own = Features.of(part, *masking)
         return _scores(part, own, _Subsets(own.counts, fractions, n_runs, sample.stream.seed), at_once)
 
-    how = _key(masking, fractions, n_runs, sample.channel_dim)
-    if how is None:
+    how, owners = _key(masking, fractions, n_runs, sample.channel_dim), sample.keys()
+    if how is None or owners is None:
         scores = _scores(sample, features, subsets, at_once)
     else:
-        keys = [f"{key} {how}" for key in sample.keys()]
+        keys = [f"{key} {how}" for key in owners]
         scores = sample.shared.rows(model, keys, subsets.steps, compute)
     scores = scores.to(features.values)
     tables = subsets.of(range(1, subsets.steps), range(sample.size)).to(features.values)

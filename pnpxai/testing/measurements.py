@@ -77,7 +77,7 @@ def check_flat_maps(subject: Subject, case: Case) -> None:
 def check_function_target(subject: Subject, case: Case) -> None:
     """A function as the target sees the raw output, also where a metric looks at probabilities."""
     made: Metric = subject.make(case.model)
-    transform = type(made).transform
+    transform = made.followed()
 
     def second(output: Tensor) -> Tensor:
         return (output if transform is None else transform(output))[:, 1]

@@ -16,7 +16,8 @@ from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
-from pnpxai.strategies.feature_masks import Columns, EachMask, FeatureMask, Given, Grid, Patches, Positions
+from pnpxai.strategies.feature_masks import EachMask, FeatureMask, Grid, Patches, Positions
+from pnpxai.strategies.known_features import Columns, Given
 from pnpxai.strategies.superpixels import Slic
 from pnpxai.strategies.token_baselines import Pad
 

@@ -70,6 +70,23 @@ def test_probabilities_are_what_is_followed() -> None:
     assert torch.allclose(curve[:, 0], wanted)
 
 
+def test_a_model_of_several_labels_or_of_probabilities_says_so() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).double()
+    x = torch.rand(2, 1, 2, 2, dtype=torch.float64)
+    labels = MoRF(net, prob_fn=nn.functional.sigmoid)
+    assert torch.allclose(labels.measure(x, 1, x).curves["morf"][:, 0], net(x)[:, 1].sigmoid())
+    assert torch.allclose(MoRF(net, prob_fn=None).measure(x, 1, x).curves["morf"][:, 0], net(x)[:, 1])
+    assert MoRF.from_dict(labels.to_dict(), net) == labels
+
+
+def test_a_function_as_the_target_sees_the_raw_output() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).double()
+    x = torch.rand(2, 1, 2, 2, dtype=torch.float64)
+    for metric in (AbPC(net), AbPC(net, prob_fn=None)):
+        curve = metric.measure(x, lambda output: output[:, 2], x).curves["morf"]
+        assert torch.allclose(curve[:, 0], net(x)[:, 2])
+
+
 def test_patches_are_removed_whole() -> None:
     seen = []
 

@@ -155,6 +155,26 @@ def test_an_example_is_known_again_in_another_batch(bent: nn.Module) -> None:
     assert (shared.rows_run, shared.rows_saved) == (4 * 101, 2 * 101)
 
 
+def second(output: Tensor) -> Tensor:
+    return output[:, 1]
+
+
+def test_only_functions_with_a_name_are_known_again(bent: nn.Module) -> None:
+    """Another function may come to have the address of one that is gone."""
+    x, maps = _inputs(), torch.randn(3, 1, 6, 6, dtype=torch.float64)
+    for target, saved in ((second, 3 * 101), (lambda output: output[:, 1], 0)):
+        shared = SharedRuns()
+        for _ in range(2):
+            found = FaithfulnessCorrelation(bent).measure(x, target, maps, shared=shared).values
+            assert torch.equal(found, FaithfulnessCorrelation(bent).evaluate(x, 1, maps))
+        assert shared.rows_saved == saved
+    shared = SharedRuns()
+    for prob_fn in (None, nn.functional.sigmoid, lambda output: output + 1):
+        metric = FaithfulnessCorrelation(bent, prob_fn=prob_fn)
+        assert torch.equal(metric.measure(x, 1, maps, shared=shared).values, metric.evaluate(x, 1, maps))
+    assert shared.rows_saved == 0
+
+
 def test_a_model_that_loses_nothing_says_nothing() -> None:
     class Same(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
