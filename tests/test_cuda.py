@@ -1,12 +1,15 @@
 """On a GPU: the same numbers as on the CPU, on the device of what is explained."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from pnpxai.attributors import LRP, DeepLift, LayerIntegratedGradients, NoiseTunnel, Saliency
 from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import every
 from pnpxai.testing.contracts import fitting_cases
@@ -65,3 +68,45 @@ def test_the_global_random_state_of_the_gpu_is_left_alone() -> None:
     before = torch.cuda.get_rng_state()
     NoiseTunnel(Saliency(there.model)).attribute(there.inputs, target=there.targets)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("baseline", ["zeros", "token"])
+def test_ids_are_explained_at_their_embedding(baseline: str) -> None:
+    here, there = _moved("tokens")
+    wanted = IntegratedGradients(here.model, 5, baseline).attribute(here.inputs, here.targets)
+    found = IntegratedGradients(there.model, 5, baseline).attribute(there.inputs, there.targets)
+    assert torch.allclose(found.cpu(), wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_explanations_move_and_are_kept(tmp_path: Path) -> None:
+    here, there = _moved()
+    wanted = IntegratedGradients(here.model, 5).explain(here.inputs, here.targets)
+    found = IntegratedGradients(there.model, 5).explain(there.inputs, there.targets)
+    assert found.scores.is_cuda
+    assert torch.allclose(found.to("cpu").attributions[0], wanted.attributions[0], rtol=1e-6, atol=1e-8)
+    assert found[1].gap is not None
+    assert type(found).load(found.save(tmp_path)) == found.to("cpu")
+    assert found.plot().axes
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("training", [False, True])
+def test_recurrent_networks_are_differentiated_in_eval_mode(kind: type[torch.nn.RNNBase], training: bool) -> None:
+    class Recurrent(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = kind(3, 4, num_layers=2, dropout=0.5, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.cells(x)[0][:, -1]
+
+    model, x = Recurrent().double(), torch.randn(2, 5, 3, dtype=torch.float64)
+    wanted = Gradient(model).attribute(x, 1)
+    model.cuda().train(training)
+    found = Gradient(model).attribute(x.cuda(), 1)
+    assert torch.allclose(found.cpu(), wanted, rtol=1e-6, atol=1e-9)
+    assert torch.allclose(
+        DeepLift(model).attribute(x.cuda(), target=1).cpu(), DeepLift(model.cpu()).attribute(x, target=1)
+    )
+    assert model.cells.dropout == 0.5
+    assert model.cells.training == training

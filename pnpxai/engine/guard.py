@@ -82,6 +82,10 @@ def _prepare(model: nn.Module) -> None:
     # an exported program has its mode built in, and says so
     with contextlib.suppress(NotImplementedError):
         model.eval()
+    for module in model.modules():
+        # cuDNN differentiates recurrent networks in train mode alone, which without dropout gives the same
+        if isinstance(module, nn.RNNBase) and any(p.is_cuda for p in module.parameters()):
+            module.training, module.dropout = True, 0.0
 
 
 def _lock_of(owner: Any) -> threading.RLock:

@@ -33,9 +33,10 @@ class FullGrad(Explainer):
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
         """Refuse attention, whose tokens are no map of the input."""
-        if facts.has("attention"):
+        reason = super().reason_against(facts, traits)
+        if reason is None and facts.has("attention"):
             return f"adds up maps of convolutions; between the patches and the score of {facts.name} lie tokens"
-        return super().reason_against(facts, traits)
+        return reason
 
     def attributor(self) -> Configured:
         """Return ``FullGrad``."""
