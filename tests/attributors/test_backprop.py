@@ -21,13 +21,7 @@ from tests.attributors.at_layers import agree, built, drawn, mended
 NAMES = ["GuidedBackprop", "Deconvolution"]
 
 
-@pytest.fixture(autouse=True)
-def _captum_may_warn():
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Setting (backward|forward).*hooks", UserWarning)
-        warnings.filterwarnings("ignore", "Input Tensor . did not already require gradients", UserWarning)
-        warnings.filterwarnings("ignore", "Couldn't appropriately interpolate", UserWarning)
-        yield
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 class Modules(nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import captum.attr
 import numpy as np
 import pytest
@@ -17,33 +15,9 @@ from pnpxai.testing.audit import audit, check_growth
 from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import Pairs, TimeFirst, Whole, built, drawn, mended
+from tests.attributors.expecting import NAMES, made, rows_for
 
-
-@pytest.fixture(autouse=True)
-def _captum_may_warn(request):
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    with warnings.catch_warnings():
-        if parameters.get("library") is captum.attr:
-            warnings.simplefilter("ignore")
-        yield
-
-
-LAYERS = {"mlp": "first", "cnn": "2", "skip_cnn": "bn2", "series": "conv2", "two_inputs": "conv", "vit": "patches"}
-NAMES = ["GradientShap", "LayerGradientShap"]
-
-
-def made(library, name, case, *more, layer=None):
-    """Return a method of a library on a calibrated model."""
-    it = CASES[case]() if isinstance(case, str) else case
-    if name == "GradientShap":
-        return getattr(library, name)(it.model, *more)
-    return getattr(library, name)(it.model, it.model.get_submodule(layer or LAYERS[it.name]), None, *more)
-
-
-def rows_for(case, count, seed=7):
-    it = CASES[case]() if isinstance(case, str) else case
-    rows = tuple(drawn(count, *x.shape[1:], seed=seed + k) for k, x in enumerate(it.tensors))
-    return rows if isinstance(it.inputs, tuple) else rows[0]
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 # what captum gets wrong, and errors

@@ -6,8 +6,6 @@ noticed, and then leaves this file and ``docs/captum.md``.
 
 from __future__ import annotations
 
-import warnings
-
 import captum.attr
 import numpy as np
 import pytest
@@ -25,11 +23,7 @@ both = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _captum_may_warn():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 @both

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
@@ -14,12 +12,7 @@ from pnpxai.testing.zoo import CASES
 
 from .test_mended import both
 
-
-@pytest.fixture(autouse=True)
-def _captum_may_warn():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 class Functions(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from dataclasses import replace
 
 import captum.attr
@@ -24,11 +23,7 @@ from tests.attributors.test_against_captum import EXTRAS, PAIR, TABLE, Volume, W
 CASE = CASES["mlp"]()
 
 
-@pytest.fixture(autouse=True)
-def _captum_may_warn():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 # --- groups of inputs

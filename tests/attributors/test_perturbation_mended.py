@@ -24,11 +24,7 @@ both = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _captum_may_warn():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
 
 @both
