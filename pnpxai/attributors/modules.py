@@ -33,6 +33,8 @@ def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module,
     try:
         for canonizer in composite.canonizers if composite is not None else ():
             applied += canonizer.apply(model)
+        for parameter in model.parameters() if applied else ():
+            parameter.requires_grad_(False)  # of what canonizers have put in; the model's own are frozen already
         found = []
         for name, module in model.named_modules():
             rule = getattr(module, "rule", None)  # a user's own comes first

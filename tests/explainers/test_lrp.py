@@ -111,6 +111,15 @@ def test_the_box_is_for_the_models_inputs_alone():
     assert torch.equal(named.attribute(case.inputs, 1), bare.attribute(case.inputs, 1))
 
 
+@pytest.mark.parametrize("explainer", [LRPEpsilonPlus, LRPEpsilonGammaBox], ids=lambda e: e.__name__)
+def test_zennits_own_canonizers_come_to_what_is_done_without_them(explainer):
+    case = CASES["skip_cnn"]()
+    given = explainer(case.model, zennit_canonizers=[canonizers.SequentialMergeBatchNorm()])
+    found, plain = (e.explain(case.inputs, case.targets) for e in (given, explainer(case.model)))
+    assert torch.allclose(found.attributions[0], plain.attributions[0], rtol=0, atol=1e-4)  # it leaves out an epsilon
+    assert found.gap.abs().max() < 1e-9
+
+
 class Recording(canonizers.Canonizer):
     """Doubles a weight and halves the next, which changes no score, and remembers that it was there."""
 
