@@ -18,6 +18,7 @@ from pnpxai import attributors
 from pnpxai.declare import Declared
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
+from pnpxai.metrics.imputation import Imputer
 from pnpxai.registry import every
 from pnpxai.statistics import DecisionRule
 from pnpxai.strategies.base import Strategy
@@ -50,7 +51,7 @@ def _kinds() -> tuple[type[Declared], ...]:
     """Return the abstract classes whose final subclasses make up a page each."""
     every(Strategy)  # imports the modules
     strategies = sorted((kind for kind in Strategy.__subclasses__() if kind.abstract), key=lambda kind: kind.__name__)
-    return Explainer, Metric, *strategies, DecisionRule
+    return Explainer, Metric, Imputer, *strategies, DecisionRule
 
 
 def _title(kind: type) -> str:
@@ -87,6 +88,9 @@ def _class_section(cls: type[Declared], kind: type[Declared]) -> Iterator[str]:
     yield ""
     yield _markdown(inspect.getdoc(cls))
     yield ""
+    for base in cls.__mro__[1:]:  # what several classes share is said once, where they inherit it from
+        if issubclass(base, kind) and base is not kind and base.__doc__:
+            yield from (_markdown(inspect.getdoc(base)), "")
     own = list(_own_settings(cls, kind))
     if own:
         yield from (*_table(("setting", "type", "default", "searched", "meaning"), own), "")

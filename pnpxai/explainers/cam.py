@@ -16,7 +16,7 @@ __all__ = ["ClassActivation", "EigenCAM", "GradCamPlusPlus", "HiResCAM", "LayerC
 
 
 class ClassActivation(Explainer, abstract=True):
-    """What all share: a layer's channels are weighted, summed and resized to the input, (examples, 1, ...).
+    """A layer's channels are weighted, summed and resized to the input, (examples, 1, ...).
 
     The layer is the last feature map on the way to the score, found by running one example: the last convolution that
     keeps positions apart, with the normalisation, activation and skip connection that follow it; of a transformer the
@@ -24,8 +24,12 @@ class ClassActivation(Explainer, abstract=True):
     ``layer`` names another, or several, whose resized maps are averaged.
 
     Maps are signed. Most papers put a ReLU around the sum, which hides evidence against the output; that is left to
-    post-processing (``possum`` and its like).
+    post-processing (``possum`` and its like). Attention carries evidence from token to token, so in transformers a map
+    may point elsewhere than to the patch that the evidence came from.
     """
+
+    interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic")] = "bilinear"
+    """How the layer's map is resized to the input."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
     needs_module: ClassVar[bool] = True
@@ -41,14 +45,7 @@ class ClassActivation(Explainer, abstract=True):
         return facts.no_feature_map
 
 
-class ResizedActivation(ClassActivation, abstract=True):
-    """A map that is resized smoothly."""
-
-    interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic")] = "bilinear"
-    """How the layer's map is resized to the input."""
-
-
-class GradCamPlusPlus(ResizedActivation):
+class GradCamPlusPlus(ClassActivation):
     """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063).
 
     The ReLU on gradients is part of the weights.
@@ -61,7 +58,7 @@ class GradCamPlusPlus(ResizedActivation):
         return attributors.GradCamPlusPlus(self.model, self.layer, self.interpolate_mode)
 
 
-class HiResCAM(ResizedActivation):
+class HiResCAM(ClassActivation):
     """Every value of the layer times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891).
 
     Shows where the model looked, as Grad-CAM with its mean gradients need not: where all that follows the layer is
@@ -75,7 +72,7 @@ class HiResCAM(ResizedActivation):
         return attributors.HiResCAM(self.model, self.layer, self.interpolate_mode)
 
 
-class LayerCAM(ResizedActivation):
+class LayerCAM(ClassActivation):
     """Every value of the layer times the positive part of its own gradient. Jiang et al., 2021.
 
     doi:10.1109/TIP.2021.3089943. Made for early layers too: name them with ``layer``. The ReLU on gradients is part of
@@ -89,7 +86,7 @@ class LayerCAM(ResizedActivation):
         return attributors.LayerCAM(self.model, self.layer, self.interpolate_mode)
 
 
-class EigenCAM(ResizedActivation):
+class EigenCAM(ClassActivation):
     """The layer's values along their first principal direction. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
 
     It shows what stands out in the layer, whichever output is explained: the target makes no difference. What stands
@@ -108,7 +105,7 @@ class EigenCAM(ResizedActivation):
         return attributors.EigenCAM(self.model, self.layer, self.interpolate_mode, self.centred)
 
 
-class ScoreCAM(ResizedActivation):
+class ScoreCAM(ClassActivation):
     """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279).
 
     The weights are positive, a softmax over the channels; no gradient of the score is taken. It runs the model once for

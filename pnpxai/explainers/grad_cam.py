@@ -7,13 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pnpxai.attributors import UpsampledGradCam, UpsampledGuidedGradCam
 from pnpxai.declare import Choice
 from pnpxai.detector import ModelFacts
-from pnpxai.explainers.cam import ClassActivation, ResizedActivation
+from pnpxai.explainers.cam import ClassActivation
 from pnpxai.traits import Traits
 
 __all__ = ["GradCAM", "GradCam", "GuidedGradCam"]
 
 
-class GradCam(ResizedActivation):
+class GradCam(ClassActivation):
     """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
     aliases: ClassVar[tuple[str, ...]] = ("GradCAM",)
@@ -32,9 +32,9 @@ class GuidedGradCam(ClassActivation):
     In the shape of the input. The ReLUs, at gradients and around the map, are part of the definition.
     """
 
-    interpolate_mode: Annotated[Literal["nearest", "area", "bilinear", "bicubic"], Choice("nearest", "area")] = (
-        "nearest"
-    )
+    interpolate_mode: Annotated[  # type: ignore[assignment]
+        Literal["nearest", "area", "bilinear", "bicubic"], Choice("nearest", "area")
+    ] = "nearest"
     """How the layer's map is resized to the input."""
 
     aliases: ClassVar[tuple[str, ...]] = ("GuidedGradCAM",)
