@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator
 from torch import Tensor
 
+from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.imputation import Constant, Imputation
 from pnpxai.metrics.ranking import spearman
-from pnpxai.metrics.removal import Removal, Share, Shares
+from pnpxai.metrics.removal import Removal, Shares
 from pnpxai.metrics.subsets import losses
 from pnpxai.statistics import pearson
 from pnpxai.strategies.feature_masks import FeatureMask, Grid
@@ -33,7 +34,7 @@ class FaithfulnessCorrelation(Removal):
 
     n_runs: Annotated[int, Ge(3)] = 100
     """Number of subsets."""
-    subset_fraction: Share = 0.2
+    subset_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Share of the features in a subset."""
     prob_fn: Callable[[Tensor], Tensor] | None = None
     """What is made of the output first; by default nothing: the raw score is followed, as it is what is explained."""
@@ -93,11 +94,11 @@ class MuFidelity(Metric):
 
     n_perturb: Annotated[int, Ge(3)] = 150
     """Number of subsets."""
-    noise_scale: Share = 0.2
+    noise_scale: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Share of the cells in a subset (nothing is added to the others)."""
     batch_size: Annotated[int, Ge(1)] = 32
     """At most so many rows are run at once."""
-    grid_size: Annotated[int, Ge(2)] | FeatureMask = 9
+    grid_size: int | FeatureMask = 9
     """Number of cells along each axis (as many as positions where these are fewer); or what else belongs together."""
     baseline: Annotated[
         Imputation | float, BeforeValidator(lambda given: float(given) if isinstance(given, int) else given)
@@ -108,6 +109,11 @@ class MuFidelity(Metric):
 
     higher_is_better: ClassVar[bool] = True
     category: ClassVar[Category] = "faithfulness"
+
+    def check(self) -> None:
+        """Refuse grids of a single cell."""
+        if isinstance(self.grid_size, int) and self.grid_size < 2:
+            raise ArgumentError(f"MuFidelity: grid_size: expected at least two cells, got {self.grid_size}")
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the rank correlations; undefined where masses or losses do not vary."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from pnpxai.metrics.base import Measurement, Sample
-from pnpxai.metrics.removal import Removal, Share
+from pnpxai.metrics.removal import Removal
 from pnpxai.metrics.subsets import losses
 
 __all__ = ["Infidelity"]
@@ -28,7 +28,7 @@ class Infidelity(Removal):
 
     n_runs: Annotated[int, Ge(1)] = 100
     """Number of subsets."""
-    subset_fraction: Share = 0.2
+    subset_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Share of the features in a subset."""
     normalize: bool = True
     """Whether to free it of scales; otherwise it is the paper's, in squares of the score, from 0 to any number."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from annotated_types import Gt, Lt
 from pydantic import BeforeValidator
 from torch import Tensor
 
@@ -16,10 +15,7 @@ from pnpxai.metrics.imputation import Imputation, Imputer
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.feature_masks import FeatureMask
 
-__all__ = ["Removal", "Share", "Shares", "probability"]
-
-Share: TypeAlias = Annotated[float, Gt(0), Lt(1)]
-"""A share of the features."""
+__all__ = ["Removal", "Shares", "probability"]
 
 
 def _shares(given: Any) -> Any:
