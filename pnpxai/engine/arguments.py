@@ -64,7 +64,10 @@ class Arguments:
             numbers = [name for name in tensors if found[name].is_floating_point()]
             names = (numbers if extractor is None else tensors) if numbers else first
             if not names:
-                raise ArgumentError(f"inputs: expected a mapping with tensors, got {sorted(map(str, found))}")
+                raise ArgumentError(
+                    f"inputs: expected a mapping with tensors, got {sorted(map(str, found))} without any "
+                    "(a tokenizer gives tensors with return_tensors='pt')"
+                )
             others = {name: value for name, value in found.items() if name not in names}
             return cls(tuple(found[name] for name in names), (), tuple(names), others | dict(rest))
         if isinstance(extra, Mapping):

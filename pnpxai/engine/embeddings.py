@@ -15,7 +15,7 @@ from pnpxai.engine.places import Argument, Place, Site, argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, own, take_rows
 
-__all__ = ["at_embeddings"]
+__all__ = ["at_embeddings", "run_first"]
 
 _Reads = list[tuple[Site, Tensors]]  # what embeddings were handed
 
@@ -60,6 +60,12 @@ def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tupl
     names = arguments.names or argument_names(model)
     places = tuple(readers[k][0] if k in readers else Argument(_name(names, k)) for k in kept)
     return places, arguments if len(kept) == len(explained) else _keeping(arguments, kept, names)
+
+
+def run_first(places: Sequence[Place], arguments: Arguments) -> bool:
+    """Tell whether next to nothing runs before the places: they are embeddings, and all that is given are integers."""
+    embeddings = all(isinstance(p, Site) and isinstance(p.module, (nn.Embedding, nn.EmbeddingBag)) for p in places)
+    return embeddings and not any(t.is_floating_point() for t in flat(tuple(arguments.call())))
 
 
 def _reads(model: Callable[..., Any], sites: Sequence[Site], arguments: Arguments) -> _Reads:

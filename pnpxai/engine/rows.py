@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from pnpxai.engine.places import Place
 from pnpxai.engine.site import AtSites
 from pnpxai.errors import ShapeError
 from pnpxai.tensors import Tensors
 
-__all__ = ["ExamplesFirst", "Turn"]
+__all__ = ["ExamplesFirst", "Turn", "TurnedPlaces"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,20 @@ class ExamplesFirst:
     def back(self, values: Tensors) -> Tensors:
         """Return turned values as they were."""
         return values if self.still else tuple(t.back(v).contiguous() for t, v in zip(self.turns, values, strict=True))
+
+
+class TurnedPlaces(tuple[Place, ...]):
+    """Places whose values are explained with their examples first.
+
+    Attributes:
+        forward: the model as a function of these values.
+    """
+
+    forward: ExamplesFirst
+
+    @classmethod
+    def of(cls, forward: ExamplesFirst) -> TurnedPlaces:
+        """Return the function's places."""
+        made = cls(forward.at.places)
+        made.forward = forward
+        return made

@@ -15,9 +15,9 @@ from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.declare import Bound, Declared
 from pnpxai.detector import ModelFacts, detect
 from pnpxai.engine.arguments import Arguments, Extractor
-from pnpxai.engine.embeddings import at_embeddings
+from pnpxai.engine.embeddings import at_embeddings, run_first
 from pnpxai.engine.guard import borrowed
-from pnpxai.engine.rows import ExamplesFirst
+from pnpxai.engine.rows import ExamplesFirst, TurnedPlaces
 from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
@@ -96,6 +96,8 @@ class Explainer(Declared, abstract=True):
         """What the backend differentiates or perturbs: the model, as a function of the layer's values where given."""
         if self.layer is None or not self.layer_is_site:
             return self.model
+        if isinstance(self.layer, TurnedPlaces):
+            return self.layer.forward
         return AtSites(self.model, find_places(self.model, self.layer))
 
     def attribute(self, inputs: Any, targets: Target = None, *, seed: int | Stream = 0) -> Any:
@@ -157,8 +159,7 @@ class Explainer(Declared, abstract=True):
             return backend.cost(arguments.explained, additional_forward_args=arguments.extra)
         with borrowed(made.model, gradients=False):
             placed, values, _, _ = made._placed(arguments, stop=True)
-        recorded = made.repeated and all(isinstance(place, Site) for place in find_places(made.model, made.layer))
-        runs = (4 if recorded else 1) + len(of_ids(made.settings(), arguments))
+        runs = (4 if made._records(arguments) else 1) + len(of_ids(made.settings(), arguments))
         return placed.attributor().cost(values) + batch_size(arguments.explained) * runs + (made is not self)
 
     def arguments(self, inputs: Any) -> Arguments:
@@ -208,6 +209,12 @@ class Explainer(Declared, abstract=True):
             places, arguments = at_embeddings(self.model, arguments)
         return self.replace(layer=places), arguments
 
+    def _records(self, arguments: Arguments) -> bool:
+        """Tell whether what runs before the layer is recorded, which takes three runs to make sure of."""
+        places = find_places(self.model, self.layer)
+        sites = all(isinstance(place, Site) for place in places)
+        return self.repeated and sites and not run_first(places, arguments)
+
     def _placed(
         self, arguments: Arguments, *, stop: bool = False
     ) -> tuple[Self, Tensors, tuple[Any, ...], Callable[[Tensors], Tensors]]:
@@ -218,14 +225,14 @@ class Explainer(Declared, abstract=True):
         if self.layer is None or not self.layer_is_site:
             return self, arguments.explained, arguments.extra, lambda values: values
         at, size = AtSites(self.model, find_places(self.model, self.layer)), batch_size(arguments.explained)
-        read = at.read(arguments.call(), replay=self.repeated and not stop, stop=stop, size=size)
+        read = at.read(arguments.call(), replay=not stop and self._records(arguments), stop=stop, size=size)
         first = ExamplesFirst.of(at, read.values, size)
         values = first.there(read.values)
         baselines = {
             name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
             for name, baseline in of_ids(self.settings(), arguments).items()
         }
-        turned = {} if first.still else {"model": first, "layer": None}
+        turned = {} if first.still else {"layer": TurnedPlaces.of(first)}
         return self.replace(**baselines, **turned), values, (read.call,), first.back
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,12 +48,14 @@ def largest(values: Tensor) -> str:
     return f"{float(values.abs().max()):.2g}"
 
 
-def of_target(targets: Any) -> str:
-    """Return a title's words on the target of one example."""
+def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
+    """Return a title's words on the target of one example, which may have a name."""
     if isinstance(targets, Tensor):
         targets = targets.flatten().tolist()
     if isinstance(targets, list) and len(targets) == 1:
         targets = targets[0]
+    if isinstance(targets, int) and 0 <= targets < len(classes):
+        return f"{classes[targets]}  "
     return "" if targets is None or callable(targets) else f"target {targets}  "
 
 
@@ -70,7 +73,9 @@ def short(value: Any) -> str:
 def written(value: Any) -> str:
     """Return a setting, as JSON has it, in the way it is written in Python."""
     if isinstance(value, dict) and "type" in value:
-        given = ", ".join(f"{name}={written(member)}" for name, member in value.items() if name != "type")
+        given = ", ".join(
+            f"{name}={written(member)}" for name, member in value.items() if name != "type" and member is not None
+        )
         return f"{value['type'].split(':')[-1]}({given})"
     if isinstance(value, dict):
         return repr(next(iter(value.values()), ""))
