@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.descriptions import largest, of_target, short, written
-from pnpxai.explainers.figures import Kind, figure
 from pnpxai.explainers.files import read, write
+from pnpxai.pictures import Kind, View, figure, html
 from pnpxai.tensors import Tensors, map_tensors
 
 __all__ = ["Explanation"]
@@ -35,6 +36,7 @@ class Explanation:
         seconds: how long it took.
         warnings: what was warned of meanwhile.
         sinks: (examples,) relevance that went elsewhere than to the inputs, by what took it.
+        views: how each explained argument is drawn, where that is known.
     """
 
     explainer: str
@@ -47,6 +49,7 @@ class Explanation:
     seconds: float
     warnings: tuple[str, ...] = ()
     sinks: dict[str, Tensor] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
@@ -57,6 +60,7 @@ class Explanation:
         """Return the explanation of some of the examples; of one too, it is a batch."""
         rows = torch.arange(len(self))[index].reshape(-1)
         chosen = {f.name: self._rows(getattr(self, f.name), rows) for f in fields(self) if f.name not in _OF_ALL}
+        chosen["views"] = tuple(view.take(rows.tolist()) for view in self.views)
         return replace(self, **chosen)
 
     def __iter__(self) -> Iterator[Explanation]:
@@ -96,28 +100,57 @@ class Explanation:
         member: int = 0,
         kind: Kind | None = None,
         names: Sequence[Any] | Callable[[list[int]], Sequence[str]] | None = None,
+        style: Any = None,
+        shared: bool = False,
     ) -> Any:
         """Return a matplotlib figure of the first examples' inputs and maps.
 
         Args:
             limit: at most so many examples.
             member: which of several explained arguments.
-            kind: "image", "series", "tokens" or "table"; by default told from the input: ids are tokens, numbers of
-                four dimensions pictures, of three series, of two rows of a table.
+            kind: "image", "series", "tokens" or "table"; by default what ``views`` say, or told from the input: ids are
+                tokens, numbers of four dimensions pictures, of three series, of two rows of a table.
             names: of columns or channels; of tokens, the words of each example, or a function that gives the words of
-                ids, such as ``tokenizer.convert_ids_to_tokens``.
+                ids, such as ``tokenizer.convert_ids_to_tokens``. By default what ``views`` say.
+            style: pictures "beside" their maps (the default), or maps "over" their faded pictures; of tables "bars"
+                (the default) or a "waterfall" that ends at the score.
+            shared: one colour scale for all examples, instead of one for each.
 
         Raises:
             ArgumentError: there is no such member, or not as many names as are needed.
         """
+        inputs, titles, view = self._shown(limit, member, kind)
+        tokens = (view.kind or ("table" if inputs.is_floating_point() else "tokens")) == "tokens"
+        view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
+        return figure(
+            self.attributions[member], inputs, titles, view,
+            given_words=names if tokens else None, style=style, shared=shared, scores=self._scores(),
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the facts, and the first examples of every explained argument."""
+        parts = [f"<pre>{escape(repr(self))}</pre>"]
+        for member, maps in enumerate(self.attributions):
+            inputs, titles, view = self._shown(6, member, None)
+            parts.append(html(maps, inputs, titles, view))
+        return "".join(parts)
+
+    def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, list[str], View]:
+        """Return what the maps of a member are drawn with: inputs, titles, the view."""
         if not 0 <= member < len(self.attributions):
             raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member}")
-        shown = range(min(limit, len(self)))
         # several layers may explain one input
-        inputs = self.inputs[member] if len(self.inputs) == len(self.attributions) else self.inputs[0]
-        scores = self.scores.expand(len(self)) if len(self.scores) == 1 else self.scores
-        titles = [f"#{k}  {of_target(self[k].targets)}score {float(scores[k]):.3g}" for k in shown]
-        return figure(self.attributions[member], inputs, titles, kind, names)
+        own = member if len(self.inputs) == len(self.attributions) else 0
+        view = self.views[own] if own < len(self.views) else View()
+        scores = self._scores()
+        titles = [
+            f"#{k}  {of_target(self[k].targets, view.classes)}score {float(scores[k]):.3g}"
+            for k in range(min(limit, len(self)))
+        ]
+        return self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
+
+    def _scores(self) -> Tensor:
+        return self.scores.expand(len(self)) if len(self.scores) == 1 else self.scores
 
     @classmethod
     def joined(cls, parts: Sequence[Explanation]) -> Explanation:
@@ -125,19 +158,22 @@ class Explanation:
         first = parts[0]
         if len(parts) == 1:
             return first
-        joined = {
+        joined: dict[str, Any] = {
             name: _joined([getattr(p, name) for p in parts])
             for name in ("attributions", "inputs", "targets", "scores", "gap", "sinks")
         }
         seconds = sum(p.seconds for p in parts)
-        return replace(first, **joined, seconds=seconds, warnings=tuple({w: 0 for p in parts for w in p.warnings}))
+        joined["views"] = tuple(View.joined(views) for views in zip(*(p.views for p in parts), strict=True))
+        told = tuple({w: 0 for p in parts for w in p.warnings})
+        return replace(first, **joined, seconds=seconds, warnings=told)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all.
 
         A target that is a function is written by its name alone.
         """
-        return write(Path(folder), {f.name: getattr(self, f.name) for f in fields(self)})
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return write(Path(folder), parts | {"views": [view.to_dict() for view in self.views]})
 
     @classmethod
     def load(cls, folder: str | Path) -> Explanation:
@@ -149,6 +185,7 @@ class Explanation:
         parts = read(Path(folder))
         if parts.keys() != {f.name for f in fields(cls)}:
             raise ArgumentError(f"folder: {folder} holds other parts than an explanation has: {sorted(parts)}")
+        parts["views"] = tuple(map(View.from_dict, parts["views"]))
         return cls(**parts)
 
     def _rows(self, value: Any, rows: Tensor) -> Any:
@@ -157,7 +194,7 @@ class Explanation:
         return map_tensors(lambda t: t[rows.to(t.device)] if t.shape[:1] == (len(self),) else t, value)
 
 
-_OF_ALL = ("explainer", "settings", "seconds", "warnings")
+_OF_ALL = ("explainer", "settings", "seconds", "warnings", "views")
 
 
 def _same(one: Any, other: Any) -> bool:

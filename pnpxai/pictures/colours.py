@@ -5,15 +5,25 @@ from __future__ import annotations
 import base64
 import functools
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from torch import Tensor
 
-from pnpxai.errors import ArgumentError
+from pnpxai.pictures.view import as_array
 
-__all__ = ["LEVELS", "coloured", "inline_png", "palette", "panel", "pictured", "png", "shrunk"]
+__all__ = [
+    "LEVELS",
+    "coloured",
+    "colour_of",
+    "inline_png",
+    "largest",
+    "overlaid",
+    "palette",
+    "pictured",
+    "png",
+    "shrunk",
+]
 
 LEVELS = 255
 """Number of colours from the deepest blue to the deepest red; the one in the middle is zero's alone."""
@@ -39,7 +49,7 @@ def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndar
         values: (height, width), (positions,), or either with leading axes, which are added up.
         limit: the value of the deepest colour, or the longest bar; by default the map's largest absolute value.
     """
-    array = _array(values)
+    array = as_array(values)
     if array.ndim > 2:
         array = array.sum(tuple(range(array.ndim - 2)))
     share = _shares(array, limit)
@@ -51,15 +61,16 @@ def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndar
     return np.where(np.isnan(share)[..., None], np.uint8(0), colours[index])
 
 
-def pictured(values: Tensor | np.ndarray) -> np.ndarray:
+def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
     """Return an input as colours (height, width, 4): in colour if it has three channels, else their mean in grey.
 
-    The picture is scaled from its least to its largest value. An input with one axis becomes grey bars.
+    An input with one axis becomes grey bars.
 
     Args:
         values: (channels, height, width), (height, width, 3), (height, width) or (positions,).
+        limits: what is black and what is white; by default the picture's least and largest value.
     """
-    array = _array(values)
+    array = as_array(values)
     if array.ndim < 2:
         return _bars(_shares(array.reshape(-1), None), up=np.array(_GREY), down=np.array(_GREY))
     while array.ndim > 3:
@@ -67,16 +78,48 @@ def pictured(values: Tensor | np.ndarray) -> np.ndarray:
     if array.ndim == 3 and (array.shape[0] == 3 or array.shape[-1] != 3):
         array = np.moveaxis(array, 0, -1) if array.shape[0] == 3 else array.mean(0)
     finite = array[np.isfinite(array)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    low, high = limits or ((finite.min(), finite.max()) if finite.size else (0.0, 0.0))
+    array = np.clip(array, low, high)
     share = (np.nan_to_num(array, nan=low, posinf=high, neginf=low) - low) / (high - low if high > low else 1.0)
     grey = np.round(255 * share).astype(np.uint8)
     colours = grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=-1)
     return np.concatenate([colours, np.full((*colours.shape[:2], 1), 255, np.uint8)], axis=-1)
 
 
+def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | None = None) -> np.ndarray:
+    """Return a map as colours over a picture: the picture faded to grey, the deeper the more the map says.
+
+    Args:
+        values: (height, width), or with leading axes, which are added up.
+        colours: the picture (height, width, 4).
+        limit: as for ``coloured``.
+    """
+    heat = coloured(values, limit)
+    grey = 128 + colours[..., :3].mean(-1, keepdims=True) / 2
+    depth = np.abs(heat[..., :3].astype(float) - palette()[LEVELS // 2, :3]).max(-1, keepdims=True) / 255
+    share = np.where(heat[..., 3:] > 0, np.clip(1.5 * depth, 0, 1), 0)
+    mixed = np.round((1 - share) * grey + share * heat[..., :3]).astype(np.uint8)
+    return np.concatenate([mixed, np.full((*mixed.shape[:2], 1), 255, np.uint8)], axis=-1)
+
+
+def largest(maps: Iterable[Tensor | np.ndarray], axes: int = 2) -> float:
+    """Return the largest absolute value of maps, leading axes added up: a limit on which all can be compared."""
+    found = 0.0
+    for values in maps:
+        array = as_array(values)
+        array = array.sum(tuple(range(array.ndim - axes))) if array.ndim > axes else array
+        found = max(found, float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array))))
+    return found
+
+
+def colour_of(share: float) -> np.ndarray:
+    """Return the colour (4,) as bytes of a share of the largest value, -1 to 1."""
+    return palette()[LEVELS // 2 + round(LEVELS // 2 * min(max(share, -1.0), 1.0))]
+
+
 def shrunk(values: Tensor | np.ndarray, side: int, positions: int = 2) -> np.ndarray:
     """Return values of which the last ``positions`` axes are at most ``side`` long, by means of neighbours."""
-    array = _array(values)
+    array = as_array(values)
     longest = max(array.shape[-positions:])
     if longest <= side:
         return array
@@ -111,51 +154,6 @@ def png(colours: np.ndarray) -> bytes:
 def inline_png(colours: np.ndarray) -> str:
     """Return colours (height, width, 4) as a ``data:`` address for HTML."""
     return "data:image/png;base64," + base64.b64encode(png(colours)).decode()
-
-
-def panel(
-    maps: Sequence[Tensor | np.ndarray],
-    titles: Sequence[str],
-    pictures: Sequence[Tensor | np.ndarray] | None = None,
-    columns: int = 6,
-) -> Any:
-    """Return a matplotlib figure of maps, each on its own scale, and to the left of each its input.
-
-    Args:
-        maps: what ``coloured`` takes.
-        titles: one for each map.
-        pictures: one input for each map, if they are to be shown.
-        columns: number of tiles, inputs and maps, in a row.
-
-    Raises:
-        ArgumentError: there are not as many titles, or pictures, as maps.
-    """
-    from matplotlib.figure import Figure
-
-    for name, given in (("titles", titles), ("pictures", pictures)):
-        if given is not None and len(given) != len(maps):
-            raise ArgumentError(f"{name}: expected one for each of {len(maps)} maps, got {len(given)}")
-    tiles: list[tuple[str, np.ndarray]] = []
-    for k, (values, title) in enumerate(zip(maps, titles, strict=True)):
-        if pictures is not None:
-            tiles.append(("input", pictured(pictures[k])))
-        tiles.append((title, coloured(values)))
-    step = 1 if pictures is None else 2
-    columns = max(step, min(columns - columns % step, len(tiles)))
-    rows = max(1, -(-len(tiles) // columns))
-    figure = Figure(figsize=(1.9 * columns, 2.1 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, (title, colours) in zip(grid, tiles, strict=False):
-        height, width = colours.shape[:2]
-        axes.imshow(colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
-        axes.set_title(title, fontsize=9)
-    for axes in grid:
-        axes.set_axis_off()
-    return figure
-
-
-def _array(values: Tensor | np.ndarray) -> np.ndarray:
-    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _shares(array: np.ndarray, limit: float | None) -> np.ndarray:

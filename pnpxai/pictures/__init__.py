@@ -1,0 +1,44 @@
+"""Maps and inputs as arrays of colours, figures and HTML: red speaks for the target, blue against it."""
+
+from pnpxai.pictures.charts import columns, series, waterfall
+from pnpxai.pictures.colours import (
+    LEVELS,
+    colour_of,
+    coloured,
+    inline_png,
+    largest,
+    overlaid,
+    palette,
+    pictured,
+    png,
+    shrunk,
+)
+from pnpxai.pictures.figures import figure, panel
+from pnpxai.pictures.html import html
+from pnpxai.pictures.view import Display, Kind, View
+from pnpxai.pictures.words import merged, words, words_html
+
+__all__ = [
+    "LEVELS",
+    "Display",
+    "Kind",
+    "View",
+    "colour_of",
+    "coloured",
+    "columns",
+    "figure",
+    "html",
+    "inline_png",
+    "largest",
+    "merged",
+    "overlaid",
+    "palette",
+    "panel",
+    "pictured",
+    "png",
+    "series",
+    "shrunk",
+    "waterfall",
+    "words",
+    "words_html",
+]

@@ -1,0 +1,113 @@
+"""Charts of attributions: bars and a waterfall for columns of a table, a line on its colours for a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pnpxai.pictures.colours import LEVELS, coloured, palette
+
+__all__ = ["ROWS", "columns", "series", "waterfall"]
+
+ROWS = 16
+"""Most columns of a table that are shown, those with the largest attributions."""
+
+
+def series(
+    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, limit: float | None = None
+) -> None:
+    """Draw each channel as a line on the colours of its attributions.
+
+    Args:
+        axes: matplotlib's.
+        values: (channels, time) or (time,) attributions; of one channel, they are drawn behind all.
+        x: (channels, time) or (time,) the series.
+        names: of the channels.
+        limit: the value of the deepest colour; by default the largest absolute value.
+    """
+    values, x = np.atleast_2d(values), np.atleast_2d(x)
+    channels, length = x.shape
+    axes.imshow(
+        coloured(values, limit), aspect="auto", extent=(-0.5, length - 0.5, channels, 0), interpolation="nearest"
+    )
+    for k, line in enumerate(x):
+        low, high = float(line.min()), float(line.max())
+        share = (line - low) / (high - low) if high > low else np.full(length, 0.5)
+        axes.plot(np.arange(length), k + 0.9 - 0.8 * share, color="black", linewidth=1)
+    axes.set_yticks(np.arange(channels) + 0.5, names or [str(k) for k in range(channels)], fontsize=8)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlim(-0.5, length - 0.5)
+
+
+def columns(
+    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, limit: float | None = None
+) -> None:
+    """Draw a bar for each column, the largest first.
+
+    Args:
+        axes: matplotlib's.
+        values: (columns, ...) attributions, whose further axes are added up.
+        x: (columns,) the row's values.
+        names: of the columns.
+        limit: how far the axis reaches to both sides; by default as far as is needed.
+    """
+    values = values.reshape(len(x), -1).sum(1)
+    order = _order(values)
+    axes.barh(np.arange(len(order)), values[order], color=[_bar_colour(float(values[k])) for k in order])
+    _row_labels(axes, [_label(k, x, names) for k in order])
+    axes.axvline(0, color="black", linewidth=0.8)
+    if limit:
+        axes.set_xlim(-1.05 * limit, 1.05 * limit)
+
+
+def waterfall(
+    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, score: float | None = None
+) -> None:
+    """Draw how the columns' shares add up to the score, the largest last; the many small ones as one.
+
+    Args:
+        axes: matplotlib's.
+        values: (columns, ...) attributions, whose further axes are added up.
+        x: (columns,) the row's values.
+        names: of the columns.
+        score: the model's output, at which the bars end; what no column explains is the bar's start. By default they
+            start at zero.
+    """
+    values = values.reshape(len(x), -1).sum(1)
+    order = _order(values)
+    rest = float(values.sum() - values[order].sum())
+    others = len(values) - len(order)
+    steps = [*values[order], *([rest] if others else [])]
+    labels = [_label(k, x, names) for k in order] + ([f"{others} other columns"] if others else [])
+    start = 0.0 if score is None else score - float(values.sum())
+    ends = start + np.cumsum(steps[::-1])[::-1]  # the last row is the first step
+    begins = np.append(ends[1:], start)
+    places = np.arange(len(steps))
+    axes.barh(places, ends - begins, left=begins, color=[_bar_colour(step) for step in steps])
+    for place, end in zip(places[1:], ends[1:], strict=True):  # from each step to the next above it
+        axes.plot([end, end], [place - 1.4, place + 0.4], color="grey", linewidth=0.6)
+    _row_labels(axes, labels)
+    axes.axvline(start, color="grey", linewidth=0.8, linestyle=":")
+    axes.axvline(float(ends[0]), color="black", linewidth=0.8)
+
+
+def _order(values: np.ndarray) -> np.ndarray:
+    return np.argsort(-np.abs(values), kind="stable")[:ROWS]
+
+
+def _label(k: int, x: np.ndarray, names: Sequence[str] | None) -> str:
+    return f"{names[k] if names else f'column {k}'} = {x[k]:.3g}"
+
+
+def _row_labels(axes: Any, labels: Sequence[str]) -> None:
+    axes.set_yticks(np.arange(len(labels)), labels, fontsize=8)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.invert_yaxis()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _bar_colour(value: Any) -> np.ndarray:
+    return palette()[round(0.9 * LEVELS) if value > 0 else round(0.1 * LEVELS)] / 255

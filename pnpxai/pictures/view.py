@@ -1,0 +1,131 @@
+"""What a picture of data needs to be right, beyond the numbers that the model gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+
+__all__ = ["Display", "Kind", "View", "as_array"]
+
+Kind: TypeAlias = Literal["image", "series", "tokens", "table"]
+Level: TypeAlias = Any  # a number, or a tuple with one for each channel
+
+
+@dataclass(frozen=True)
+class Display:
+    """How pictures were scaled for the model: (value - mean) / std of values from ``low`` to ``high``.
+
+    Attributes:
+        mean: what was subtracted, one number or one for each channel.
+        std: what was divided by.
+        low: the darkest value before that.
+        high: the brightest.
+    """
+
+    mean: Level = 0.0
+    std: Level = 1.0
+    low: float = 0.0
+    high: float = 1.0
+
+    @classmethod
+    def of(cls, given: Any) -> Self | None:
+        """Read a ``Display``, a pair (mean, std), a mapping, or a transform or image processor that has both.
+
+        Raises:
+            ArgumentError: neither a mean nor a standard deviation is found.
+        """
+        if given is None or isinstance(given, cls):
+            return given
+        if isinstance(given, Mapping):
+            return cls(**{name: _level(value) for name, value in given.items()})
+        if isinstance(given, (tuple, list)) and len(given) == 2:
+            return cls(_level(given[0]), _level(given[1]))
+        steps = [given, *reversed(getattr(given, "transforms", None) or [])]
+        for one in steps:
+            for mean, std in (("mean", "std"), ("image_mean", "image_std")):
+                if hasattr(one, mean) and hasattr(one, std):
+                    return cls(_level(getattr(one, mean)), _level(getattr(one, std)))
+        raise ArgumentError(
+            f"display: expected a Display, (mean, std), or a transform with mean and std, got {given!r}; such as "
+            "display=pnpxai.Display(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
+        )
+
+    @property
+    def limits(self) -> tuple[Level, Level]:
+        """What the darkest and the brightest value are for the model, one number or one for each channel."""
+        ends = [(end - np.asarray(self.mean)) / np.asarray(self.std) for end in (self.low, self.high)]
+        low, high = (_level(end) for end in ends)
+        return low, high
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Scale pictures (examples, channels, ...) with values from 0 to 1 as the model wants them."""
+        mean, std = (values.new_tensor(v).reshape(-1, *[1] * (values.ndim - 2)) for v in (self.mean, self.std))
+        return (self.low + (self.high - self.low) * values - mean) / std
+
+    def undo(self, picture: np.ndarray, channel_axis: int | None = 0) -> np.ndarray:
+        """Return a picture with values from 0 to 1."""
+        shape = [1] * picture.ndim
+        if channel_axis is not None:
+            shape[channel_axis] = -1
+        mean, std = (
+            np.asarray(v).reshape(shape) if np.ndim(v) and channel_axis is not None else np.mean(v)
+            for v in (self.mean, self.std)
+        )
+        return np.clip((picture * std + mean - self.low) / (self.high - self.low), 0, 1)
+
+
+@dataclass(frozen=True)
+class View:
+    """How one input is drawn.
+
+    Attributes:
+        kind: image, series, tokens or table; by default told from the input.
+        channel_dim: the axis of channels in a batch.
+        display: how pictures were scaled.
+        names: of columns, or of a series' channels.
+        words: for each example its words, and how many tokens each word has.
+        classes: names of the model's outputs.
+    """
+
+    kind: Kind | None = None
+    channel_dim: int | None = 1
+    display: Display | None = None
+    names: tuple[str, ...] = ()
+    words: tuple[tuple[tuple[str, int], ...], ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def take(self, rows: Sequence[int]) -> View:
+        """Return the view of some of the examples."""
+        return replace(self, words=tuple(self.words[row] for row in rows)) if self.words else self
+
+    @classmethod
+    def joined(cls, views: Sequence[View]) -> View:
+        """Return the view of all examples of several batches."""
+        return replace(views[0], words=tuple(words for view in views for words in view.words))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> View:
+        """Return what ``to_dict`` wrote, also after JSON has made lists of its tuples."""
+        display = None if data["display"] is None else Display(**{n: _level(v) for n, v in data["display"].items()})
+        words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
+        return cls(data["kind"], data["channel_dim"], display, tuple(data["names"]), words, tuple(data["classes"]))
+
+
+def as_array(values: Tensor | np.ndarray) -> np.ndarray:
+    """Return numbers as an array of double precision."""
+    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _level(value: Any) -> Any:
+    array = np.asarray(value, float)
+    return float(array.reshape(-1)[0]) if array.size == 1 else tuple(map(float, array.reshape(-1)))

@@ -1,0 +1,84 @@
+"""Texts on the colours of their attributions, the tokens of a word together."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pnpxai.pictures.colours import colour_of
+
+__all__ = ["LINE", "line_count", "merged", "words", "words_html"]
+
+LINE = 88
+"""Characters in a line of words."""
+
+
+def merged(values: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Return (words,) sums over the tokens of each word.
+
+    Args:
+        values: (tokens, ...) attributions, whose further axes are added up.
+        counts: how many tokens each word has.
+    """
+    totals = values.reshape(len(values), -1).sum(1)
+    return np.array([part.sum() for part in np.split(totals, np.cumsum(counts)[:-1])])
+
+
+def line_count(texts: Sequence[str]) -> int:
+    """Return how many lines words take."""
+    return 1 + _placed(texts)[-1][0] if texts else 1
+
+
+def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> None:
+    """Draw words on the colours of their attributions, in lines, on matplotlib's axes.
+
+    Args:
+        axes: where to.
+        totals: (words,) their attributions.
+        texts: the words.
+        limit: the value of the deepest colour; by default the largest absolute value.
+    """
+    line = 0
+    for (line, column), word, colour in zip(_placed(texts), texts, _colours(totals, limit), strict=True):
+        axes.text(
+            column, -line, word.replace("$", r"\$"), family="monospace", fontsize=9, va="center",
+            color="white" if _is_dark(colour) else "black",
+            bbox={"facecolor": colour / 255, "edgecolor": "none", "pad": 2},
+        )  # fmt: skip
+    axes.set_xlim(-0.5, LINE + 4)
+    axes.set_ylim(-line - 0.7, 0.7)
+    axes.set_axis_off()
+
+
+def words_html(totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> str:
+    """Return words on the colours of their attributions as HTML; arguments as for ``words``."""
+    spans = []
+    for word, total, colour in zip(texts, totals, _colours(totals, limit), strict=True):
+        ink = "#fff" if _is_dark(colour) else "#000"
+        style = f"background:#{bytes(colour[:3]).hex()};color:{ink};padding:0 .2em;border-radius:.2em"
+        spans.append(f'<span style="{style}" title="{float(total):.3g}">{html.escape(word)}</span>')
+    return '<p style="line-height:1.8;margin:.3em 0">' + " ".join(spans) + "</p>"
+
+
+def _placed(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Return line and column of each word."""
+    places, line, column = [], 0, 0
+    for word in texts:
+        if column and column + len(word) > LINE:
+            line, column = line + 1, 0
+        places.append((line, column))
+        column += len(word) + 1
+    return places
+
+
+def _colours(totals: np.ndarray, limit: float | None) -> list[np.ndarray]:
+    kept = np.nan_to_num(totals, posinf=0, neginf=0)
+    scale = limit or float(np.abs(kept).max(initial=0)) or 1.0
+    return [colour_of(float(total) / scale) for total in kept]
+
+
+def _is_dark(colour: np.ndarray) -> bool:
+    return float(colour[:3].mean()) < 128
