@@ -148,9 +148,14 @@ class Declared:
                 else:
                     # what cannot be made without data (a background, a vocabulary) is not searched
                     ready = [c for c in every(field.type) if not any(f.required for f in c._fields.values())]
-                    suitable = [c for c in ready if traits is None or c.suits(traits)]
+                    suitable = [c for c in ready if traits is None or cls.takes(c, traits)]
                     found[name] = (field.type, {"choices": [c.name for c in suitable]})
         return found
+
+    @classmethod
+    def takes(cls, strategy: Any, traits: Any) -> bool:
+        """Tell whether a strategy may be searched on such data."""
+        return strategy.suits(traits)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

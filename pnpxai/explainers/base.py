@@ -6,6 +6,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator
@@ -85,6 +86,12 @@ class Explainer(Declared, abstract=True):
         if cls.needs_gradient and traits is not None and traits.discrete and not facts.has("embedding"):
             return f"differentiates its inputs, which are ids here, and {facts.name} has no embedding; give layer="
         return None
+
+    @classmethod
+    def takes(cls, strategy: Any, traits: Traits) -> bool:
+        """Tell whether a strategy may be searched; where ids are explained at their embedding, for either's kind."""
+        embedded = traits.discrete and cls.needs_gradient and cls.layer_is_site
+        return strategy.suits(traits) or (embedded and strategy.suits(replace(traits, discrete=False)))
 
     def check(self) -> None:
         """Refuse a layer that the model does not have."""

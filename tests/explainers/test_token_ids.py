@@ -24,6 +24,7 @@ from pnpxai.testing import results
 from pnpxai.testing.contracts import EXPLAINER_CHECKS
 from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
+from pnpxai.traits import Traits
 
 TOKENS = CASES["tokens"]()
 AT_IDS = [
@@ -244,6 +245,17 @@ def test_a_baseline_of_ids_is_what_they_are_at_the_embedding(layer, by_name):
     assert torch.allclose(total, ends[0] - ends[1], atol=1e-3)
     assert (ends[0] - ends[1]).abs().min() > 1e-2
     assert explained.settings["baseline_fn"] == {"type": "Token", "token_id": 3}
+
+
+def test_baselines_of_ids_and_of_their_embeddings_are_searched():
+    def choices(explainer):
+        return set(explainer.get_tunables(Traits.text())["baseline_fn"][1]["choices"])
+
+    assert choices(IntegratedGradients) == {"zeros", "mean", "mean_embedding", "token", "pad"}
+    assert choices(Occlusion) == {"token", "pad"}
+    for name in sorted(choices(IntegratedGradients)):
+        made = IntegratedGradients(TOKENS.model, n_steps=60, baseline_fn=name)
+        assert made.explain(TOKENS.inputs, TOKENS.targets).gap.abs().max() < 0.02
 
 
 @pytest.mark.parametrize("explainer", [e for e in AT_IDS if "baseline_fn" in e._fields], ids=lambda e: e.__name__)
