@@ -1,0 +1,107 @@
+"""Several inputs of a model, and how the kind of each is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+from pnpxai.modalities.base import Modality
+from pnpxai.pictures import View
+from pnpxai.registry import by_name, every
+from pnpxai.strategies.baselines import EachBaseline
+from pnpxai.traits import Traits
+
+__all__ = ["SeveralModalities", "modality_of"]
+
+
+class SeveralModalities(Modality):
+    """Several inputs of a model, each of its own kind."""
+
+    name: ClassVar[str] = "several"
+    parts: tuple[Modality, ...]
+    """One for each explained input."""
+
+    def check(self) -> None:
+        """Refuse a single one, and channels on different axes, which explainers and metrics cannot tell apart."""
+        if len(self.parts) < 2 or any(isinstance(part, SeveralModalities) for part in self.parts):
+            raise ArgumentError(f"modality: expected one, or a tuple of several, got {self.parts!r}")
+        axes = {part.traits.channel_dim for part in self.parts if not part.traits.discrete} - {None}
+        if len(axes) > 1:
+            raise ArgumentError(f"modality: expected channels on the same axis of all inputs, got {sorted(axes)}")  # type: ignore[type-var]
+
+    @property
+    def traits(self) -> Traits:
+        """The facts of the first input, with those of the others."""
+        first, *others = (part.traits for part in self.parts)
+        return Traits(
+            first.modality, first.channel_dim, first.positions, first.discrete, tuple(others),
+            tuple(strategy for one in (first, *others) for strategy in one.ready),
+        )  # fmt: skip
+
+    @classmethod
+    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
+        """One input is never several."""
+        return None
+
+    def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
+        """Return how the first input is drawn."""
+        return self.parts[0].view(values, classes)
+
+    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+        """Return what all inputs need, each with a baseline of its own."""
+        self._fit(inputs)
+        found: dict[str, Any] = {}
+        for part, values in zip(reversed(self.parts), reversed(inputs), strict=True):
+            found |= part.common([values])
+        starts = [part.baseline(values) for part, values in zip(self.parts, inputs, strict=True)]
+        axes = [part.traits.channel_dim for part in self.parts if not part.traits.discrete]
+        found["channel_dim"] = next((axis for axis in axes if axis is not None), None)
+        found.pop("baseline_fn", None)
+        if not all(isinstance(start, Zeros) for start in starts):
+            found["baseline_fn"] = EachBaseline(tuple(starts))
+        return found
+
+    def views(self, inputs: Sequence[Tensor], classes: tuple[str, ...] = ()) -> tuple[View, ...]:
+        """Return how every input is drawn."""
+        self._fit(inputs)
+        return tuple(part.view(values, classes) for part, values in zip(self.parts, inputs, strict=True))
+
+    def _fit(self, inputs: Sequence[Tensor]) -> None:
+        if len(inputs) != len(self.parts):
+            names = " and ".join(part.name for part in self.parts)
+            raise ArgumentError(f"modality: expected {len(self.parts)} explained inputs ({names}), got {len(inputs)}")
+
+
+def modality_of(given: Any, inputs: Sequence[Tensor], model: Any) -> tuple[Modality, str]:
+    """Return the modality of inputs, and why it is that.
+
+    Args:
+        given: a modality, its name ("image", "text", "table", "series"), a tuple with one for each input, or None.
+        inputs: a batch of every explained input.
+        model: the model.
+
+    Raises:
+        ArgumentError: none, or more than one, can be told.
+    """
+    if isinstance(given, (tuple, list)) or (given is None and len(inputs) > 1):
+        members = given if given is not None else [None] * len(inputs)
+        if len(members) != len(inputs):
+            raise ArgumentError(f"modality: expected one for each of {len(inputs)} explained inputs, got {given!r}")
+        found = [modality_of(one, [values], model) for one, values in zip(members, inputs, strict=True)]
+        return SeveralModalities(tuple(one for one, _ in found)), "; ".join(why for _, why in found)
+    if isinstance(given, Modality):
+        return given, "as given"
+    kinds = every(Modality) if given is None else [by_name(Modality, given, "modality")]
+    answers = [answer for kind in kinds if (answer := kind.recognised(inputs[0], model)) is not None]
+    if not answers and given is not None and kinds[0] is not SeveralModalities:
+        return kinds[0](), "as given"
+    if len(answers) == 1:
+        return answers[0]
+    what = f"{inputs[0].dtype} of shape {tuple(inputs[0].shape)}"
+    told = " or ".join(f"{one.name} ({why})" for one, why in answers) or "none of them"
+    raise ArgumentError(
+        f"modality: cannot be told from {what}: {told}; give modality='image', 'text', 'table', 'series'"
+    )

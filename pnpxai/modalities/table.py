@@ -1,0 +1,48 @@
+"""Rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+from pnpxai.modalities.base import ALONG_TIME, Modality, Names, width
+from pnpxai.pictures import View
+from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.traits import Traits
+
+__all__ = ["TabularModality"]
+
+
+class TabularModality(Modality):
+    """Rows of a table."""
+
+    name: ClassVar[str] = "table"
+    feature_names: Names = ()
+    """The columns' names."""
+
+    @property
+    def traits(self) -> Traits:
+        """No channels, and neighbours that mean nothing."""
+        return Traits.table()
+
+    @classmethod
+    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
+        """Numbers in two dimensions, and no layer that goes along them."""
+        if values.ndim != 2 or not values.is_floating_point() or width(model, ALONG_TIME) is not None:
+            return None
+        return cls(), "numbers in two dimensions are rows of a table"
+
+    def baseline(self, values: Tensor) -> Baseline:
+        """Return the columns' means: zero is a value like any other, and may lie far outside of the data."""
+        return Background(values.detach().double().mean(0, keepdim=True).to(values.dtype).cpu())
+
+    def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
+        """Return a view with the columns' names."""
+        if self.feature_names and len(self.feature_names) != values.shape[1]:
+            raise ArgumentError(
+                f"feature_names: expected {values.shape[1]}, one for each column, got {len(self.feature_names)}"
+            )
+        return View("table", None, names=self.feature_names, classes=classes)

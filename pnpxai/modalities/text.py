@@ -1,0 +1,81 @@
+"""Texts: ids of tokens, and the words that a tokenizer makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from pnpxai.engine.guard import module_of
+from pnpxai.modalities.base import Modality
+from pnpxai.pictures import View
+from pnpxai.strategies.baselines import Baseline, Zeros
+from pnpxai.strategies.known_features import Words
+from pnpxai.strategies.token_baselines import Pad, Token
+from pnpxai.traits import Traits
+
+__all__ = ["TextModality"]
+
+
+class TextModality(Modality):
+    """Ids of tokens."""
+
+    name: ClassVar[str] = "text"
+    tokenizer: Any = None
+    """A transformers tokenizer, or anything with ``convert_ids_to_tokens``: gives words, mask and padding ids."""
+    mask_token_id: int | None = None
+    """The id that stands for absence; by default the tokenizer's mask, or else its padding."""
+    channel_dim: int = -1
+    """The axis of embeddings' features."""
+
+    @property
+    def traits(self) -> Traits:
+        """Ids, which cannot be blended; with a tokenizer, the words and the ids of mask and padding are known."""
+        mask, pad = self._id("mask"), self._id("pad")
+        ready: list[Any] = [] if mask is None else [Token(token_id=mask)]
+        ready += [] if pad is None else [Pad(token_id=pad)]
+        ready += [Words.of(self.tokenizer)] if hasattr(self.tokenizer, "all_special_ids") else []
+        return Traits("text", self.channel_dim, 1, discrete=True, ready=tuple(ready))
+
+    @classmethod
+    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
+        """Whole numbers in two dimensions, and an embedding that can read them."""
+        module = module_of(model)
+        reads = module is not None and any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())
+        if values.ndim != 2 or values.is_floating_point() or not reads:
+            return None
+        return cls(), "whole numbers in two dimensions, and an embedding, are tokens"
+
+    def baseline(self, values: Tensor) -> Baseline:
+        """Return the mask token, or else padding; without either, the id zero."""
+        chosen = next((i for i in (self._id("mask"), self._id("pad")) if i is not None), None)
+        return Zeros() if chosen is None else Token(token_id=chosen)
+
+    def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
+        """Return a view of words, if there is a tokenizer, else of ids."""
+        told = () if self.tokenizer is None else tuple(map(self._words, _words_of(self.tokenizer, values), values))
+        return View("tokens", self.channel_dim, words=told, classes=classes)
+
+    def _id(self, which: str) -> int | None:
+        found = getattr(self.tokenizer, f"{which}_token_id", None)
+        return self.mask_token_id if which == "mask" and self.mask_token_id is not None else found
+
+    def _words(self, numbers: Sequence[int], ids: Tensor) -> tuple[tuple[str, int], ...]:
+        """Return the words of a text, and how many tokens each has."""
+        tokens = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
+        words: list[tuple[str, int]] = []
+        for k, token in enumerate(tokens):
+            part = str(token).lstrip("\u2581\u0120\u010a").removeprefix("##") or "\u2423"
+            if k and numbers[k] == numbers[k - 1]:
+                words[-1] = (words[-1][0] + part, words[-1][1] + 1)
+            else:
+                words.append((part, 1))
+        return tuple(words)
+
+
+def _words_of(tokenizer: Any, values: Tensor) -> list[list[int]]:
+    """Return the number of the word of each token."""
+    if not hasattr(tokenizer, "all_special_ids"):
+        return [list(range(values.shape[1]))] * len(values)
+    return Words.of(tokenizer)(values.cpu()).tolist()
