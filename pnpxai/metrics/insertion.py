@@ -19,7 +19,8 @@ class Deletion(Flipping):
     """Area under the target's probability while the most relevant features are removed. Petsiuk et al., 2018 (RISE).
 
     arXiv:1806.07421. Asks what ``MoRF`` asks; the area is that of trapezoids, so that it hardly depends on the number
-    of steps. Range 0 to 1, lower is better. Not to be trusted alone, as ``MoRF``.
+    of steps. Range 0 to 1, lower is better. Not to be trusted alone, as ``MoRF``, and fails its meta-evaluation as that
+    does: where inputs (the model) were destroyed, values got worse in 11 % (2 %) of cases.
     """
 
     higher_is_better: ClassVar[bool] = False

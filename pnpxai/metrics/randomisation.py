@@ -47,7 +47,8 @@ class MPRT(Randomisation):
     "Model parameter randomisation test", Adebayo et al., 2018 (arXiv:1810.03292). Asks whether the map shows what the
     model has learned: -1 to 1, lower is better, near 1 for a map that ignores the model. ``curves["similarity"]`` holds
     the correlation at each stage. Not to be used to rank explainers: noise does best, and pictures keep maps alike
-    whose model is not (Binder et al., 2023, arXiv:2211.12486). It can only show that something is wrong.
+    whose model is not (Binder et al., 2023, arXiv:2211.12486). It can only show that something is wrong. Fails its
+    meta-evaluation: where inputs (the model) were destroyed, values got worse in 1 % (39 %) of cases.
     """
 
     n_stages: Annotated[int, Ge(1)] = 10

@@ -76,7 +76,8 @@ class LocalLipschitz(Robustness):
 
     arXiv:1806.08049. Asks how fast the map can change, in units of one over those of the input. Zero or more, lower is
     better. Says nothing of truth, as ``Sensitivity``; grows with the dimension and with the scale of the input, so only
-    values of one data set compare.
+    values of one data set compare. Fails its meta-evaluation: where inputs were destroyed, values got worse in 28 % of
+    cases, as the noise grows with the input (where the model was, in 90 %).
     """
 
     normalize: bool = True
@@ -108,7 +109,8 @@ class RelativeOutputStability(Robustness):
     arXiv:2203.06877. Asks whether the map changes more than the model does. Zero or more, lower is better. Only copies
     of the same predicted class count. Both denominators are kept from zero: without that, single features near zero, or
     copies to which the model hardly reacts, decide. Says nothing of truth, as ``Sensitivity``; values compare within
-    one model only.
+    one model only. Fails its meta-evaluation: where the model was destroyed, values got worse in 29 % of cases, as its
+    outputs change more (where inputs were, in 72 %).
     """
 
     floor: Annotated[float, Gt(0)] = 0.1
