@@ -11,7 +11,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import Modality
 from pnpxai.pictures import View
 from pnpxai.registry import by_name, every
-from pnpxai.strategies.baselines import EachBaseline
+from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.traits import Traits
 
 __all__ = ["SeveralModalities", "modality_of"]
