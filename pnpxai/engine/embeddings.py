@@ -54,6 +54,12 @@ def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tupl
             raise ArgumentError(
                 f"inputs: the embeddings {names} read the same ids; give layer=, one or several of them"
             )
+        runs = sum(site in sites for site, _ in reads)
+        if runs > 1:
+            raise ArgumentError(
+                f"inputs: the embedding {sites[0].name!r} of these ids runs {runs} times in a forward pass; give layer=, "
+                "a layer behind it that runs once"
+            )
     kept = [k for k in range(len(explained)) if readers.get(k, True)]
     if not kept:
         raise _nothing(arguments)

@@ -215,7 +215,10 @@ def test_whatever_happens_to_ids_on_their_way(how):
         ),
         (Words(lambda m, ids: F.embedding(ids, m.words.weight)), "which no embedding of the model reads; give layer="),
         (Words(lambda m, ids: m.words(ids // 2)), "which no embedding of the model reads; give layer="),
-        (Words(lambda m, ids: m.words(ids) + m.words(ids)), "layer 'words' runs more than once in a forward pass"),
+        (
+            Words(lambda m, ids: m.words(ids) + m.words(ids)),
+            "'words' of these ids runs 2 times in a forward pass; give layer=",
+        ),
         (nn.Linear(3, 2), "got torch.int64, which no embedding of the model reads; give layer="),
         (lambda ids: ids.float(), "got torch.int64, which no embedding of the model reads; give layer="),
     ],
