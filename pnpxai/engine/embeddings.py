@@ -48,18 +48,8 @@ def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tupl
     readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}
     taken = {site for sites in readers.values() for site in sites}
     readers |= {k: _readers(reads, explained[k], _equal, taken) for k in ids if not readers[k]}
-    for sites in readers.values():
-        if len(sites) > 1:
-            names = ", ".join(repr(site.name) for site in sites)
-            raise ArgumentError(
-                f"inputs: the embeddings {names} read the same ids; give layer=, one or several of them"
-            )
-        runs = sum(site in sites for site, _ in reads)
-        if runs > 1:
-            raise ArgumentError(
-                f"inputs: the embedding {sites[0].name!r} of these ids runs {runs} times in a forward pass; give layer=, "
-                "a layer behind it that runs once"
-            )
+    for found in readers.values():
+        _refuse_several(found, reads)
     kept = [k for k in range(len(explained)) if readers.get(k, True)]
     if not kept:
         raise _nothing(arguments)
@@ -92,6 +82,18 @@ def _readers(
 ) -> tuple[Site, ...]:
     found = [site for site, given in reads if site not in but and any(alike(g, ids) for g in given)]
     return tuple(dict.fromkeys(found))
+
+
+def _refuse_several(found: Sequence[Site], reads: _Reads) -> None:
+    runs = sum(site in found for site, _ in reads)
+    if len(found) > 1:
+        names = ", ".join(repr(site.name) for site in found)
+        raise ArgumentError(f"inputs: the embeddings {names} read the same ids; give layer=, one or several of them")
+    if runs > 1:
+        raise ArgumentError(
+            f"inputs: the embedding {found[0].name!r} of these ids runs {runs} times in a forward pass; "
+            "give layer=, a layer behind it that runs once"
+        )
 
 
 def _same_memory(one: Tensor, other: Tensor) -> bool:
