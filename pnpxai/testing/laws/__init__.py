@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.laws import attention, cam, ensemble, full_grad, gradients, perturbation, relevance
+from pnpxai.testing.architectures import ARCHITECTURES
+from pnpxai.testing.laws import (
+    attention,
+    cam,
+    ensemble,
+    full_grad,
+    gradients,
+    linearised,
+    perturbation,
+    relevance,
+    rescaled,
+)
 from pnpxai.testing.laws.trial import Trial
 from pnpxai.testing.zoo import Case
 
@@ -48,12 +59,15 @@ class Finding:
 
 _CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e-6)
 _FORMULA = "its formula on hooked activations"
-_PLAIN = "without stabiliser, autograd times input where all is piecewise linear"
+_LINEAR = "without stabiliser, autograd times input of the linearised network"
 _IN_A_ROW = frozenset({"cnn", "vgg"})
 _HALF = {"discard_ratio": 0.5}  # a tenth of the weights between so few tokens leaves nothing
 _TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
+_EPSILON = _TINY | {"convolution": "epsilon", "linear": "epsilon"}
+_MAX_POOL = frozenset({"cnn", "resnet18", "vgg"})
+_NO_MAX_POOL = frozenset(ARCHITECTURES) - _MAX_POOL
+_NO_LAYER_NORM = _MAX_POOL | {"mlp", "skip_cnn", "series", "two_inputs", "siamese", "efficientnet"}
 _ZENNIT = Law("zennit's own hooks, where there are only layers in a row", relevance.hooks_of_zennit, 1e-4, on=_IN_A_ROW)
-_LINEAR = frozenset({"cnn", "skip_cnn", "series", "resnet18", "vgg"})
 
 LAWS: dict[str, tuple[Law, ...]] = {
     "Gradient": (Law("autograd", gradients.gradient),),
@@ -66,8 +80,14 @@ LAWS: dict[str, tuple[Law, ...]] = {
         Law("sums to the gain in score", gradients.complete, 0.05, {"n_steps": 100}),
     ),
     "GuidedBackprop": (Law("autograd with guided ReLUs", gradients.guided),),
-    "DeepLift": (Law("sums to the gain in score", gradients.complete),),
-    "DeepLiftShap": (Law("sums to the mean gain in score over a background", gradients.complete_over_rows),),
+    "DeepLift": (
+        Law("sums to the gain in score", gradients.complete),
+        Law("autograd times difference of the network with slopes", rescaled.rescaled, on=_NO_MAX_POOL),
+    ),
+    "DeepLiftShap": (
+        Law("sums to the mean gain in score over a background", gradients.complete_over_rows),
+        Law("mean of autograd times difference of the networks with slopes", rescaled.mean_rescaled, on=_NO_MAX_POOL),
+    ),
     "Deconvolution": (Law("autograd with deconvolved ReLUs", gradients.deconvolved),),
     "GradientShap": (
         Law("mean of autograd at the same points, times their differences", gradients.expected_gradients),
@@ -91,7 +111,9 @@ LAWS: dict[str, tuple[Law, ...]] = {
         Law("gradients times the biases that hooks have caught", full_grad.hooked_biases, on=full_grad.MODULES),
     ),
     "Ensemble": (Law("mean of its members", ensemble.mean_of_members),),
-    "LRPUniformEpsilon": (_CONSERVED, Law(_PLAIN, gradients.gradient_times_input, 1e-6, _TINY, _LINEAR)),
+    "LRPUniformEpsilon": (_CONSERVED, Law(_LINEAR, linearised.linear_attention, 1e-6, _TINY)),
+    "AttnLRP": (_CONSERVED, Law(_LINEAR, linearised.taylor_attention, 1e-6, _TINY)),
+    "LRP": (_CONSERVED, Law(_LINEAR, linearised.taylor_attention, 1e-6, _EPSILON)),
     "LRPEpsilonPlus": (_CONSERVED, _ZENNIT),
     "LRPEpsilonGammaBox": (_CONSERVED, _ZENNIT),
     "LRPEpsilonAlpha2Beta1": (_CONSERVED, _ZENNIT),
@@ -102,7 +124,10 @@ LAWS: dict[str, tuple[Law, ...]] = {
             "relevance by the paper's rules, written out for one layer", attention.by_hand, 1e-4, on=frozenset({"vit"})
         ),
     ),
-    "RAP": (_CONSERVED,),
+    "RAP": (
+        _CONSERVED,
+        Law("relevance alone sums to the score", relevance.conserved_by_the_map, 1e-3, on=_NO_LAYER_NORM),
+    ),
     "Occlusion": (Law("loop over windows", perturbation.windows),),
 }
 """The laws of each explainer, by name. An explainer that propagates relevance need not be named: it conserves."""

@@ -18,6 +18,7 @@ from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
 from pnpxai.testing.laws.cam import resized
 from pnpxai.testing.laws.trial import Trial, deviation
+from pnpxai.testing.laws.written_out import WRITTEN_OUT
 
 __all__ = ["by_hand", "caught", "relevance_rolled_out", "rolled_out"]
 
@@ -102,34 +103,13 @@ class _Caught(TorchFunctionMode):
         self.weights: list[Tensor] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
-            q, k, v = args[:3]
-            return self._attend(q, k, v, kwargs.get("attn_mask"), bool(kwargs.get("is_causal")))
-        if func is F.multi_head_attention_forward:
-            return self._of_module(*args, **kwargs), None
-        result = func(*args, **kwargs)
         if func is F.softmax:
-            self.weights.append(result)
-        return result
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        logits = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-        if causal:
-            mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril()
-        if mask is not None:
-            logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
-        weights = logits.softmax(-1)
-        self.weights.append(weights if weights.requires_grad else weights.requires_grad_())
-        return weights @ v
-
-    def _of_module(self, *given: Any, **kwargs: Any) -> Tensor:
-        query, _, _, width, heads, weight, bias = given[:7]
-        out_weight, out_bias = given[11:13]
-        parts = F.linear(query, weight, bias).chunk(3, -1)  # (tokens, examples, width) each
-        q, k, v = (p.unflatten(-1, (heads, width // heads)).permute(1, 2, 0, 3) for p in parts)
-        found = self._attend(q, k, v, None, False)
-        return F.linear(found.permute(2, 0, 1, 3).flatten(2), out_weight, out_bias)
+            self.weights.append(func(*args, **(kwargs or {})))
+            return self.weights[-1]
+        if func in (F.scaled_dot_product_attention, F.multi_head_attention_forward):
+            with self:
+                return WRITTEN_OUT[func](*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
 def _passed_back(trial: Trial) -> Tensor:

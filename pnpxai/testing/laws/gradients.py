@@ -14,6 +14,7 @@ from pnpxai.tensors import Tensors, as_tuple
 from pnpxai.testing.laws.trial import Trial, deviation
 
 __all__ = [
+    "background",
     "complete",
     "complete_over_rows",
     "deconvolved",
@@ -75,17 +76,21 @@ def complete(trial: Trial) -> float:
 
 def complete_over_rows(trial: Trial) -> float:
     """The map sums to what the score gains on average over some rows of background."""
-    draws = torch.Generator().manual_seed(1)
-    rows: Any = tuple(torch.randn(3, *v.shape[1:], generator=draws, dtype=v.dtype) for v in trial.values)
-    made = trial.made.replace(background_data=rows if len(rows) > 1 else rows[0])
-    maps = as_tuple(made.attribute(trial.case.inputs, trial.case.targets))
+    rows, maps = background(trial)
     total = sum(m.flatten(1).sum(1) for m in maps)
     with torch.no_grad():
         score = trial.score(trial.values)
-        mean = torch.stack(
-            [trial.score(tuple(r[k].expand_as(v) for r, v in zip(rows, trial.values, strict=True))) for k in range(3)]
-        ).mean(0)
+        each = [tuple(r[k].expand_as(v) for r, v in zip(rows, trial.values, strict=True)) for k in range(3)]
+        mean = torch.stack([trial.score(row) for row in each]).mean(0)
     return float(((total - (score - mean)).abs() / score.abs()).max())
+
+
+def background(trial: Trial) -> tuple[Tensors, Tensors]:
+    """Return three rows to compare with, and the maps with this background."""
+    draws = torch.Generator().manual_seed(1)
+    rows = tuple(torch.randn(3, *v.shape[1:], generator=draws, dtype=v.dtype) for v in trial.values)
+    made = trial.made.replace(background_data=rows if len(rows) > 1 else rows[0])
+    return rows, as_tuple(made.attribute(trial.case.inputs, trial.case.targets))
 
 
 def expected_gradients(trial: Trial) -> float:

@@ -16,7 +16,6 @@ from pnpxai.registry import by_name
 from pnpxai.testing.laws.attention import caught
 from pnpxai.testing.laws.full_grad import left_out
 from pnpxai.testing.laws.gradients import guided_gradient
-from pnpxai.testing.laws.relevance import conserved_by_the_map
 from pnpxai.testing.laws.trial import Trial, deviation
 from pnpxai.testing.subject import Broken
 from pnpxai.testing.zoo import Case
@@ -102,14 +101,6 @@ def loses_biases(trial: Trial) -> str | None:
     return f"{share:.0%} of what biases contribute has no positions of the input" if share > 0.1 else None
 
 
-def is_not_conserved(trial: Trial) -> str | None:
-    """The map does not sum to the score."""
-    if (error := fails(trial)) is not None:
-        return error
-    off = conserved_by_the_map(trial)
-    return f"the map's sum is off by {off:.0%} of the score" if off > 0.01 else None
-
-
 _TEXTS = frozenset({"tokens", "bert", "gpt2"})
 _NO_CONVOLUTION = frozenset({"mlp", "lstm", "gru"}) | _TEXTS
 _TRANSFORMERS = frozenset({"vit", "torchvision_vit", "swin", "timm_vit", "bert", "gpt2"})
@@ -156,9 +147,6 @@ REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "LRPEpsilonAlpha2Beta1": _COMPOSITE,
     "LRPEpsilonGammaBox": _COMPOSITE,
     "LRPEpsilonPlus": _COMPOSITE,
-    "RAP": (
-        Refusal("it has no rules for attention and recurrent cells", _TRANSFORMERS | _NO_CONVOLUTION, is_not_conserved),
-    ),
     "ScoreCAM": _CAM,
     "TransformerAttribution": _ATTENTION,
 }

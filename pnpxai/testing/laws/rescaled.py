@@ -1,0 +1,92 @@
+"""DeepLIFT as a plain gradient, of a network whose operations have their slopes between baseline and input.
+
+A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point; attention, norms and
+recurrent cells are made of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from pnpxai.engine.guard import borrowed
+from pnpxai.tensors import Tensors
+from pnpxai.testing.laws.gradients import background
+from pnpxai.testing.laws.trial import Trial, deviation
+from pnpxai.testing.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
+
+__all__ = ["mean_rescaled", "rescaled"]
+
+
+def rescaled(trial: Trial) -> float:
+    """The map is gradient times difference of the network with slopes."""
+    return deviation(trial.maps, _shares(trial, trial.baseline))
+
+
+def mean_rescaled(trial: Trial) -> float:
+    """The map over a background is the mean of those from each of its rows."""
+    rows, maps = background(trial)
+    each = [_shares(trial, tuple(r[k].expand_as(v) for r, v in zip(rows, trial.values, strict=True))) for k in range(3)]
+    return deviation(maps, tuple(torch.stack(members).mean(0) for members in zip(*each, strict=True)))
+
+
+def _shares(trial: Trial, baseline: Tensors) -> Tensors:
+    values, slopes = trial.values, _Slopes()
+    with borrowed(trial.case.model), unrolled(trial.case.model, lambda gate: gate):
+        with torch.no_grad(), slopes:
+            trial.score(baseline)
+        slopes.at_baseline, slopes.calls = slopes.calls, []
+        with slopes:
+            gradients = trial.gradient()
+    return tuple(g * (v - b) for g, v, b in zip(gradients, values, baseline, strict=True))
+
+
+class _Slopes(TorchFunctionMode):
+    """Notes what functions are given; a second time, gives each the slope between both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Tensor, ...]] = []
+        self.at_baseline: list[tuple[Tensor, ...]] = []
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "").strip("_")
+        if func in WRITTEN_OUT:
+            with self:
+                return WRITTEN_OUT[func](*args, **kwargs)
+        if name in ("mul", "matmul", "bmm") and all(isinstance(a, Tensor) for a in args):
+            return self._product(func, *args)
+        if name in ACTIVATIONS or name in ("exp", "square", "rsqrt", "reciprocal"):
+            return self._function(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _product(self, func: Callable[..., Any], left: Tensor, right: Tensor) -> Tensor:
+        before, value = self._before(left, right), func(left, right)
+        if before is None:
+            return value
+        means = [(now.detach() + then) / 2 for now, then in zip((left, right), before, strict=True)]
+        return _of_value(func(left, means[1]) + func(means[0], right), value)
+
+    def _function(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor:
+        x = args[0].clone()
+        value = value_of(func, x, args[1:], kwargs)
+        before, result = self._before(x, value), value
+        if before is not None:
+            span = (x.detach() - before[0]).nan_to_num()  # what is masked out stays so
+            slope = torch.where(span == 0, 0.0, (value - before[1]) / torch.where(span == 0, 1.0, span))
+            result = _of_value(x.masked_fill(span == 0, 0) * slope, value)
+        return returned(func, args[0], kwargs, result)
+
+    def _before(self, *tensors: Tensor) -> tuple[Tensor, ...] | None:
+        self.calls.append(tuple(t.detach() for t in tensors))
+        return self.at_baseline[len(self.calls) - 1] if self.at_baseline else None
+
+
+def _of_value(result: Tensor, value: Tensor) -> Tensor:
+    """Return the value, with the gradient of the result."""
+    return result + (value - result).detach()
