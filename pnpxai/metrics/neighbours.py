@@ -11,7 +11,7 @@ from torch import Tensor
 from pnpxai.attributors import RelativeNoise
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.score import WholeBatchOutput, select_output
-from pnpxai.errors import UnsuitableError
+from pnpxai.errors import ShapeError
 from pnpxai.metrics.base import Metric, Sample
 from pnpxai.tensors import Tensors, as_tuple
 
@@ -51,14 +51,8 @@ def neighbours(
     The disturbance is uniform, up to ``epsilon`` of each example's range (max - min), copy k the same for all maps.
 
     Raises:
-        UnsuitableError: the inputs are ids.
+        ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
-    still = [x for x in sample.tensors if not x.is_floating_point()]
-    if still:
-        raise UnsuitableError(
-            f"{type(metric).__name__}: ids cannot be disturbed a little; got inputs of {still[0].dtype}. "
-            "Give the model its embeddings (inputs_embeds of transformers)"
-        )
     reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
     found: list[Tensor | None] = [None]
 
@@ -66,6 +60,7 @@ def neighbours(
         near = sample.take(block.rows)
         inputs = tuple(_disturbed(sample, number, reach[number], block) for number in range(len(reach)))
         maps = as_tuple(metric.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
+        _check_alike(near.attributions, maps)
         seen = look(Neighbours(block, near, inputs, maps))
         if found[0] is None:
             found[0] = seen.new_empty(sample.size, n_iter)
@@ -90,6 +85,15 @@ def norm(maps: Tensors) -> Tensor:
     """Return (rows,) Euclidean norms over all tensors."""
     exact = [m.flatten(1).to(torch.promote_types(m.dtype, torch.float32)) for m in maps]
     return torch.stack([m.square().sum(1) for m in exact]).sum(0).sqrt()
+
+
+def _check_alike(given: Tensors, made: Tensors) -> None:
+    shapes = [[tuple(m.shape[1:]) for m in maps] for maps in (given, made)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(
+            f"attributions: expected maps as the explainer makes them, {shapes[1]} for an example, got {shapes[0]}; "
+            "give the postprocessor that turns one into the other"
+        )
 
 
 def _disturbed(sample: Sample, number: int, reach: Tensor, block: Block) -> Tensor:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
+from pnpxai.engine.guard import borrowed
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
+from pnpxai.metrics.embedded import Embedded
 from pnpxai.metrics.neighbours import Neighbours, neighbours, norm, outputs
 
 __all__ = ["AvgSensitivity", "LocalLipschitz", "RelativeOutputStability", "Sensitivity"]
@@ -17,7 +21,11 @@ _ZERO = "the map is zero everywhere"
 
 
 class Robustness(Metric, abstract=True):
-    """What these share: copies of the input with uniform noise, explained again. Inputs must be numbers, not ids."""
+    """What these share: copies of the input with uniform noise, explained again.
+
+    Of ids, the noise is on what they become where their explanation is made: at their embedding, or at the explainer's
+    layer. An explainer that changes the ids themselves is refused.
+    """
 
     n_iter: Annotated[int, Ge(1)] = 8
     """Number of noisy copies."""
@@ -30,6 +38,20 @@ class Robustness(Metric, abstract=True):
     looks_at_outputs: ClassVar[bool] = False
     """Whether it runs the model on the copies, and on the inputs, itself."""
 
+    @abstractmethod
+    def judge_numbers(self, sample: Sample) -> Measurement:
+        """Return the measurement of a sample whose explained arguments are numbers."""
+
+    def judge(self, sample: Sample) -> Measurement:
+        """Return the measurement, of ids at what they become in the model."""
+        found = Embedded.of(self.explaining(), sample.arguments)
+        if not found.rows:
+            return self.judge_numbers(sample)
+        score = found.arguments.score(found.explainer.model, sample.targets)
+        counted = (None,) * len(found.arguments.explained)
+        embedded = replace(sample, arguments=found.arguments, score=score, counted=counted)
+        return self.replace(explainer=found.explainer).judge_numbers(embedded)
+
     def changes(self, sample: Sample) -> Tensor:
         """Return (examples, n_iter) |A(x + d_k) - A(x)| / |A(x)|, zero for a map of zeros."""
 
@@ -39,9 +61,13 @@ class Robustness(Metric, abstract=True):
         return neighbours(self, sample, self.n_iter, self.epsilon, change)
 
     def cost(self, inputs: Any) -> int:
-        """Return n_iter times what the explainer costs, and the rows of ``looks_at_outputs``."""
+        """Return n_iter times what the explainer costs, the rows of ``looks_at_outputs``, and those that embed ids."""
         own = (self.n_iter + 1) * self.examples(inputs) if self.looks_at_outputs else 0
-        return self.n_iter * self.explaining().cost(inputs) + own
+        with borrowed(self.model, gradients=False):
+            found = Embedded.of(self.explaining(), self.arguments(inputs))
+        if not found.rows:
+            return self.n_iter * self.explaining().cost(inputs) + own
+        return self.n_iter * found.explainer.attributor().cost(found.arguments.explained) + own + found.rows
 
 
 class Sensitivity(Robustness):
@@ -52,7 +78,7 @@ class Sensitivity(Robustness):
     a right map change. Estimates a maximum from few draws.
     """
 
-    def judge(self, sample: Sample) -> Measurement:
+    def judge_numbers(self, sample: Sample) -> Measurement:
         """Return max_k |A(x + d_k) - A(x)| / |A(x)|; undefined for a map of zeros."""
         changes = self.changes(sample)
         return Measurement.where(norm(sample.attributions) > 0, changes.amax(1), _ZERO, {"changes": changes})
@@ -65,7 +91,7 @@ class AvgSensitivity(Robustness):
     better. Says nothing of truth, as ``Sensitivity``.
     """
 
-    def judge(self, sample: Sample) -> Measurement:
+    def judge_numbers(self, sample: Sample) -> Measurement:
         """Return the mean over k of |A(x + d_k) - A(x)| / |A(x)|; undefined for a map of zeros."""
         changes = self.changes(sample)
         return Measurement.where(norm(sample.attributions) > 0, changes.mean(1), _ZERO, {"changes": changes})
@@ -83,7 +109,7 @@ class LocalLipschitz(Robustness):
     normalize: bool = True
     """Whether each map is divided by its own norm first, so that explainers of other scales compare."""
 
-    def judge(self, sample: Sample) -> Measurement:
+    def judge_numbers(self, sample: Sample) -> Measurement:
         """Return max_k |A(x + d_k) - A(x)| / |d_k|; undefined for an input of a single value, which no noise moves."""
 
         def slope(near: Neighbours) -> Tensor:
@@ -120,7 +146,7 @@ class RelativeOutputStability(Robustness):
 
     looks_at_outputs: ClassVar[bool] = True
 
-    def judge(self, sample: Sample) -> Measurement:
+    def judge_numbers(self, sample: Sample) -> Measurement:
         """Return max_k |(A(x) - A(x + d_k)) / A(x)| / |h(x) - h(x + d_k)|; undefined where all copies change class."""
         whole = outputs(sample, sample.tensors)
 

@@ -19,10 +19,6 @@ REFUSED = {
     ("ROAD", "mlp"): "'linear' needs numbers with channels",
     ("ROAD", "two_inputs"): "'linear' needs numbers with channels",
     ("ROAD", "tokens"): "'linear' needs numbers with channels",
-    ("Sensitivity", "tokens"): "ids cannot be disturbed a little",
-    ("AvgSensitivity", "tokens"): "ids cannot be disturbed a little",
-    ("LocalLipschitz", "tokens"): "ids cannot be disturbed a little",
-    ("RelativeOutputStability", "tokens"): "ids cannot be disturbed a little",
 }
 """What a metric says where it is not defined."""
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnpxai.errors import UnsuitableError
+from pnpxai.errors import ShapeError, UnsuitableError
 from pnpxai.explainers.controls import RandomMap
 from pnpxai.explainers.gradient import Gradient, GradientXInput
+from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.metrics.robustness import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -129,13 +130,34 @@ def test_a_stochastic_explainer_is_given_the_same_draws_for_every_copy(linear: n
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_it_needs_an_explainer_and_values_that_can_move(metric: type, linear: nn.Module) -> None:
+def test_it_needs_an_explainer(metric: type, linear: nn.Module) -> None:
     with pytest.raises(UnsuitableError, match="needs explainer="):
         metric(linear).measure(X, 1, X)
-    ids = torch.tensor([[1, 2]])
-    net = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(6, 2))
-    with pytest.raises(UnsuitableError, match="ids cannot be disturbed"):
-        metric(net, Gradient(net, layer="0")).measure(ids, 1, torch.rand(1, 2, 3))
+    with pytest.raises(UnsuitableError, match="needs explainer="):
+        metric(linear).cost(X)
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_ids_are_disturbed_at_their_embedding(metric: type) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        rest = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+        net = nn.Sequential(nn.Embedding(5, 3).double(), rest)
+    ids = torch.tensor([[1, 2, 0, 4], [3, 3, 1, 2]])
+    wanted = metric(rest, Gradient(rest)).evaluate(net[0](ids).detach(), [0, 1])
+    for layer in (None, "0"):
+        assert torch.allclose(metric(net, Gradient(net, layer=layer)).evaluate(ids, [0, 1]), wanted)
+    inside = metric(net, Gradient(net, layer="1.1")).evaluate(ids, [0, 1])
+    tail = nn.Sequential(*rest[2:])
+    assert torch.allclose(inside, metric(tail, Gradient(tail)).evaluate(rest[:2](net[0](ids)).detach(), [0, 1]))
+    with pytest.raises(UnsuitableError, match="Occlusion: it changes ids, which cannot be disturbed a little"):
+        metric(net, Occlusion(net)).measure(ids, [0, 1])
+
+
+def test_maps_of_another_shape_are_not_compared(bent: nn.Module) -> None:
+    x = X.expand(3, 1, 4, 4)
+    with pytest.raises(ShapeError, match="expected maps as the explainer makes them"):
+        Sensitivity(bent, Gradient(bent)).measure(x, 1, x.sum(1))
 
 
 def test_what_stays_undefined_says_why(linear: nn.Module) -> None:
