@@ -108,7 +108,7 @@ class TransformerAttribution(_OfAttention):
     ) -> None:
         super().__init__(forward_func, head_fusion, discard_ratio, interpolate_mode)
         rule = rule_named("alpha_beta", alpha=alpha, beta=alpha - 1.0, stabilizer=stabilizer, biases=False)
-        composite = Composite(rule, rule, passing=_PASSING, balanced=True, attention="taylor")
+        composite = Composite(rule, rule, passing=_PASSING, sums="balanced", attention="taylor")
         self.rules = Rules(stabilizer, composite)
 
     def cost(self, inputs: Any, **settings: Any) -> int:

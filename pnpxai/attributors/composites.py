@@ -29,7 +29,8 @@ class Composite:
         linear: of linear layers (products with constant matrices).
         first: of convolutions that get the inputs themselves, if another one.
         passing: operations that hand all relevance on whole, by name, such as norms.
-        balanced: whether the branches of a sum get what they contribute by size, with the sign of the whole.
+        sums: how branches that meet share: in proportion to what they contribute; so, with totals by size and of the
+            sign of the whole ("balanced"); or by size, place by place, constants getting nothing ("size").
         attention: "taylor": values get half of the relevance of attention, queries and keys the other half, through the
             Taylor term of softmax (Achtibat et al., 2024, arXiv:2402.05602). "constant": attention weights are taken
             for constants, so that values get all (Ali et al., 2022, arXiv:2202.07304).
@@ -41,7 +42,7 @@ class Composite:
     linear: Make
     first: Make | None = None
     passing: frozenset[str] = frozenset()
-    balanced: bool = False
+    sums: Literal["proportion", "balanced", "size"] = "proportion"
     attention: Literal["taylor", "constant"] = "constant"
     canonizers: tuple[Any, ...] = ()
     finish: Callable[[Any], None] | None = None

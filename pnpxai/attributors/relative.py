@@ -22,6 +22,9 @@ _Parts = tuple[tuple[Tensor, Tensor], ...]
 def relative_composite(stabilizer: float, *, boxed: bool) -> Composite:
     """Return the rules.
 
+    Branches of a sum share by size: in proportion, a unit whose branches nearly cancel would hand on many times the
+    relevance that the method takes from each active unit.
+
     Args:
         stabilizer: keeps denominators from zero; conservation does not depend on it.
         boxed: whether convolutions that get the inputs share within the range of an example's values (the z-box rule).
@@ -33,7 +36,11 @@ def relative_composite(stabilizer: float, *, boxed: bool) -> Composite:
     def first(kernel: Kernel, ledger: Ledger) -> Rule:
         return RangeBox(kernel, ledger, stabilizer)
 
-    return Composite(inside, inside, first if boxed else None, finish=_mark_last)
+    return Composite(inside, inside, first if boxed else None, _NORMS, sums="size", finish=_mark_last)
+
+
+_NORMS = frozenset({"batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm"})
+"""They hand relevance on: what they add and by what they multiply is no input's."""
 
 
 def _mark_last(output: Any) -> None:

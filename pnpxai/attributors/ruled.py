@@ -27,6 +27,7 @@ from pnpxai.attributors.rescale_rules import divides
 from pnpxai.attributors.rules import (
     Affine,
     Balanced,
+    BySize,
     Ledger,
     Pass,
     Product,
@@ -173,8 +174,11 @@ class Rules:
         passing = ACTIVATIONS if self.composite is None else ACTIVATIONS | self.composite.passing
         if len(operands) == 1 and (name in passing or _is_power(name, args, kwargs)):
             return Pass()
-        if name in SUMS and len(operands) == 2 and self.composite is not None and self.composite.balanced:
-            return Balanced(apply, self.epsilon, self.ledger)
+        if name in SUMS and self.composite is not None and self.composite.sums != "proportion":
+            if self.composite.sums == "size":
+                return BySize(apply, self.epsilon, self.ledger)
+            if len(operands) == 2:
+                return Balanced(apply, self.epsilon, self.ledger)
         if self.composite is not None and len(operands) == 1:
             kernel = kernel_of(function, args, kwargs, operands[0])
             if kernel is not None:

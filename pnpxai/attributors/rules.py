@@ -16,6 +16,7 @@ from pnpxai.tensors import Tensors, own, sum_rows
 __all__ = [
     "Affine",
     "Balanced",
+    "BySize",
     "Ledger",
     "OfModule",
     "OfZennit",
@@ -197,6 +198,28 @@ class Balanced:
         part = torch.where(size > 0, whole / size, 0.0) * totals.sign()
         self.ledger.note(rest=torch.where(size > 0, 0.0, whole))
         return tuple(_by_rows(share, scale) for share, scale in zip(shares, part, strict=True))
+
+
+@dataclass(frozen=True)
+class BySize:
+    """Each operand gets its part of the sizes of what is summed; constants get nothing."""
+
+    function: Callable[..., Tensor]
+    epsilon: float
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return the operands' parts, place by place."""
+        nothing = [torch.zeros_like(x) for x in operands]
+        with torch.no_grad():
+            constant = self.function(*nothing)
+            alone = [self.function(*nothing[:k], x, *nothing[k + 1 :]) - constant for k, x in enumerate(operands)]
+            if len(alone) == 1:
+                return (relevance.sum_to_size(operands[0].shape),)
+            sizes = [part.abs() for part in alone]
+            scale = relevance / (sum(sizes[1:], sizes[0]) + self.epsilon)
+            self.ledger.note(epsilon=relevance - sum(sizes[1:], sizes[0]) * scale)
+            return tuple((size * scale).sum_to_size(x.shape) for size, x in zip(sizes, operands, strict=True))
 
 
 @dataclass(frozen=True)

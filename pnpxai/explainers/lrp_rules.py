@@ -11,11 +11,9 @@ from pnpxai.attributors import LRP as Backend
 from pnpxai.attributors.composites import Composite, Make, RuleName
 from pnpxai.attributors.relative import relative_composite
 from pnpxai.declare import Choice, Range
-from pnpxai.detector import ModelFacts
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.lrp import CompositeLRP, at_inputs, check_range
-from pnpxai.traits import Traits
 
 __all__ = ["LRP", "RAP", "AttnLRP"]
 
@@ -100,19 +98,13 @@ class AttnLRP(CompositeLRP):
 class RAP(Explainer):
     """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance.
 
-    Nam et al., 2020 (arXiv:1904.00605). Biases of layers get nothing, so that relevance sums to the score.
+    Nam et al., 2020 (arXiv:1904.00605). Biases get nothing, so that relevance sums to the score. Branches that meet
+    share by size, place by place: the proportions that the paper's authors use have no bound. Beyond the paper, gates
+    and attention weights are taken for constants.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution"})
     needs_module: ClassVar[bool] = True
-
-    @classmethod
-    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
-        """Refuse what the method has no rules for."""
-        for part in ("attention", "recurrent"):
-            if facts.has(part):
-                return f"has rules for linear layers and convolutions; {facts.name} has {part} layers"
-        return super().reason_against(facts, traits)
 
     def attributor(self) -> Backend:
         """Return ``LRP`` with the rules of the paper."""
