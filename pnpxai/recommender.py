@@ -14,11 +14,10 @@ from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer, fitting
 from pnpxai.metrics.choose import MetricSpec, as_candidates, as_metric
 from pnpxai.metrics.evaluation import evaluate_all
-from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.registry import every
 from pnpxai.statistics import Decision, DecisionRule, MeanRank
 from pnpxai.traits import Traits
-from pnpxai.tuning import TuningResult, tune
+from pnpxai.tuning import Shared, TuningResult, tune
 
 __all__ = ["Ranking", "Recommendation", "rank", "recommend"]
 
@@ -162,7 +161,7 @@ def rank(
     """
     fit = recommend(model, traits)
     chosen = as_candidates(list(explainers) if explainers is not None else list(fit.explainers), model, traits, common)
-    shared = SharedRuns()
+    shared = Shared()
     target = as_metric(metric, model, common)
     tuned: dict[str, TuningResult] = {}
     failed: dict[str, str] = {}
@@ -183,10 +182,10 @@ def rank(
         metrics,
         held_out,
         seed=seed,
-        shared=shared,
+        shared=shared.runs,
         show_progress=show_progress,
     )
     values = {type(m).__name__: {r.candidate.label: r.cells[type(m).__name__].values for r in rows} for m in metrics}
     directions = {type(m).__name__: m.higher_is_better for m in metrics}
     decision = (rule or MeanRank()).decide(values, directions, [c.label for c in controls])
-    return Ranking(decision, tuned, failed, shared.rows_saved)
+    return Ranking(decision, tuned, failed, shared.runs.rows_saved)

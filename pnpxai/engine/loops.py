@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.layout import in_fast_layout
+from pnpxai.engine.memory import remembered
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
 
@@ -30,7 +31,7 @@ def gradient_sum(
     weight = torch.tensor(list(weights), dtype=torch.float64)
 
     def visit(block: Block) -> None:
-        gradients, values = gradient(score.take(block.rows), points(block))
+        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients)
         _refuse_parts(values, block, whole=score.size * len(weights))
         shape = (len(block.steps), len(block.examples))
         for total, part in zip(totals, gradients, strict=True):
@@ -88,7 +89,7 @@ def perturbed_scores(
         results[0][examples.start : examples.stop, steps.start : steps.stop] = part
 
     def visit(block: Block) -> None:
-        values = in_fast_layout(score.forward, score.take(block.rows), points(block))
+        (values,) = remembered("score", score.take(block.rows), points(block), _scores)
         _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
         write(values, block.examples, block.steps, score.size)
 
@@ -107,6 +108,15 @@ def perturbed_scores(
             in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
     assert results[0] is not None  # noqa: S101  (n_steps > 0)
     return results[0]
+
+
+def _gradients(score: Score, rows: Tensors) -> Tensors:
+    gradients, values = gradient(score, rows)
+    return (*gradients, values)
+
+
+def _scores(score: Score, rows: Tensors) -> Tensors:
+    return (in_fast_layout(score.forward, score, rows),)
 
 
 def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:

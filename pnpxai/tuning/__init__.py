@@ -1,5 +1,7 @@
-"""Searching an explainer's settings with Optuna; the only package that imports it."""
+"""Searching explainers' settings with Optuna; the only package that imports it."""
 
-from pnpxai.tuning.study import TuningResult, tune
+from pnpxai.tuning.result import Stability, TuningResult
+from pnpxai.tuning.shared import RowCount, Shared
+from pnpxai.tuning.study import tune
 
-__all__ = ["TuningResult", "tune"]
+__all__ = ["RowCount", "Shared", "Stability", "TuningResult", "tune"]

@@ -1,81 +1,192 @@
-"""What a trial is worth: the metric's mean over the examples to tune on."""
+"""What a trial is worth: the mean over examples, stopped early where it is clearly worse than the best so far."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
 
-from pnpxai.engine.keys import settings_key
+from pnpxai.engine.seeds import generator
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
-from pnpxai.metrics.base import Metric
-from pnpxai.metrics.evaluation import Candidate, Cell, evaluate
-from pnpxai.metrics.sharing import SharedRuns
-from pnpxai.traits import Traits
-from pnpxai.tuning.space import suggest
+from pnpxai.metrics.evaluation import Candidate
+from pnpxai.tuning.candidates import Space
+from pnpxai.tuning.judging import Judges
+from pnpxai.tuning.shared import RowCount
 
-__all__ = ["Objective"]
+__all__ = ["STOPPED", "Objective", "mean_of", "rows_of"]
+
+STOPPED = "stopped after"
+"""The user attribute of a trial that was not evaluated on all examples: on how many it was."""
+_REASON, _UNDEFINED, _SAME, _SETTINGS, _ROWS = "reason", "undefined", "same as", "settings", "rows"
+_FIRST_CHECK = 8
 
 
 class Objective:
-    """Builds a candidate from a trial's suggestions and returns its mean value.
+    """Builds a candidate from a trial's suggestions and returns its mean values.
 
-    Settings that cannot work are pruned with their reason, so that the sampler learns of them; what was measured
-    before is not measured again.
+    Settings that cannot work are pruned with their reason and a constraint, so that the sampler learns of them. What
+    was measured before is not measured again. With one judge, the values of single examples are reported, and a trial
+    that is worse than the best by a Wilcoxon test on the examples that both have seen ends early, with the best value
+    plus the mean difference on those as its own.
     """
 
-    def __init__(
-        self, start: Candidate, metric: Metric, examples: Examples, traits: Traits | None, seed: int, shared: SharedRuns
-    ) -> None:
-        self.start = start
-        self.metric = metric
+    def __init__(self, space: Space, judges: Judges, examples: Examples, *, prune: bool = True) -> None:
+        self.space = space
+        self.judges = judges
         self.examples = examples
-        self.traits = traits
-        self.seed = seed
-        self.shared = shared
-        self._known: dict[str, Cell] = {}
+        single = len(judges.judges) == 1
+        self._checked = prune and single and len(examples) > _FIRST_CHECK
+        self._reported = single
+        self._pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.05, n_startup_steps=6)
 
-    def __call__(self, trial: optuna.Trial) -> float:
-        """Return the mean value of the trial's candidate."""
+    def __call__(self, trial: optuna.Trial) -> list[float]:
+        """Return the mean values of the trial's candidate.
+
+        Raises:
+            TrialPruned: the candidate cannot work.
+        """
+        before = self.judges.shared.count
         try:
-            candidate = self.candidate(trial)
+            return self._values(trial)
+        finally:
+            after, earlier = self.judges.shared.count, trial.user_attrs.get(_ROWS, (0, 0))
+            used, separate = after.used - before.used, after.separate - before.separate
+            trial.set_user_attr(_ROWS, [earlier[0] + used, earlier[1] + separate])
+
+    def _values(self, trial: optuna.Trial) -> list[float]:
+        try:
+            candidate = self.space.suggest(trial)
         except ArgumentError as refusal:
             raise self._invalid(trial, str(refusal)) from refusal
-        cell = self.cell(candidate)
-        value = mean_value(cell)
-        if value is None:
-            raise self._invalid(trial, next(reason for reason in cell.reasons if reason))
+        same = self._same(trial)
+        if same is not None:
+            return self._as_before(trial, same, candidate)
+        if self._reported:
+            values = [self._one(trial, candidate)]
+        else:
+            values = self._several(trial, candidate)
         trial.set_constraint("valid", 0.0)
-        trial.set_user_attr("settings", json.dumps(candidate.settings()))
-        trial.set_user_attr("undefined", sum(reason is not None for reason in cell.reasons))
-        return value
+        trial.set_user_attr(_SETTINGS, written(candidate))
+        return values
 
-    def candidate(self, trial: optuna.Trial) -> Candidate:
-        """Return the candidate that the trial suggests."""
-        return Candidate(
-            self.start.label,
-            suggest(trial, self.start.explainer, "explainer", self.traits),
-            suggest(trial, self.start.postprocessor, "postprocessor", self.traits),
-        )
+    def _one(self, trial: optuna.Trial, candidate: Candidate) -> float:
+        known: dict[int, float] = dict(_frozen(trial).intermediate_values)
+        undefined: dict[str, str] = dict(trial.user_attrs.get(_UNDEFINED, {}))
+        order = self._order(trial.number)
+        for end in self._checks():
+            part = [k for k in order[:end] if k not in known and str(k) not in undefined]
+            if part:
+                (cell,) = self.judges.on(candidate, self.examples.take(part))
+                missing = {}
+                for number, value, reason in zip(sorted(part), cell.values, cell.reasons, strict=True):
+                    if np.isfinite(value):
+                        trial.report(value, number)
+                        known[number] = value
+                    else:
+                        missing[str(number)] = reason or "the value is not finite"
+                if missing:
+                    undefined |= missing
+                    trial.set_user_attr(_UNDEFINED, undefined)
+            if end < len(order) and self._checked and self._worse(trial):
+                trial.set_user_attr(STOPPED, end)
+                return self._estimate(trial, known)
+        if 2 * len(known) < len(order):
+            raise self._invalid(trial, next(iter(undefined.values())))
+        return float(np.mean([known[k] for k in sorted(known)]))
 
-    def cell(self, candidate: Candidate) -> Cell:
-        """Return the candidate's values on the examples to tune on."""
-        key = settings_key(candidate.settings())
-        if key not in self._known:
-            self._known[key] = evaluate(candidate, self.metric, self.examples, self.seed, self.shared)
-        return self._known[key]
+    def _several(self, trial: optuna.Trial, candidate: Candidate) -> list[float]:
+        cells = self.judges.on(candidate, self.examples)
+        means = [mean_of(cell.array()) for cell in cells]
+        if any(mean is None for mean in means):
+            raise self._invalid(trial, next(reason for cell in cells for reason in cell.reasons if reason))
+        return [mean for mean in means if mean is not None]
+
+    def _checks(self) -> list[int]:
+        """Return after how many examples a trial may end: 8, 16, 32, ... and all."""
+        ends, end = [], _FIRST_CHECK
+        while self._checked and end < len(self.examples):
+            ends.append(end)
+            end *= 2
+        return [*ends, len(self.examples)]
+
+    def _order(self, number: int) -> list[int]:
+        """Return the examples in an order of the trial's own."""
+        if not self._checked:
+            return list(range(len(self.examples)))
+        draws = generator(self.judges.seed, "examples", number)
+        return torch.randperm(len(self.examples), generator=draws).tolist()
+
+    def _worse(self, trial: optuna.Trial) -> bool:
+        best = _best(trial.study)
+        if best is None or len(best.intermediate_values) < _FIRST_CHECK:
+            return False
+        return self._pruner.prune(trial.study, _frozen(trial))
+
+    @staticmethod
+    def _estimate(trial: optuna.Trial, known: dict[int, float]) -> float:
+        best = trial.study.best_trial
+        both = sorted(set(known) & set(best.intermediate_values))
+        return float(trial.study.best_value + np.mean([known[k] - best.intermediate_values[k] for k in both]))
+
+    def _same(self, trial: optuna.Trial) -> FrozenTrial | None:
+        """Return an earlier trial with the same settings."""
+        own = trial.params
+        done = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return next((t for t in done if t.params == own and t.number != trial.number), None)
+
+    def _as_before(self, trial: optuna.Trial, same: FrozenTrial, candidate: Candidate) -> list[float]:
+        trial.set_user_attr(_SAME, same.number)
+        if same.state == TrialState.PRUNED:
+            raise self._invalid(trial, str(same.user_attrs.get(_REASON)))
+        for step, value in same.intermediate_values.items():
+            trial.report(value, step)
+        for name in (_UNDEFINED, STOPPED, _SETTINGS):
+            if name in same.user_attrs:
+                trial.set_user_attr(name, same.user_attrs[name])
+        trial.set_constraint("valid", 0.0)
+        seen = same.user_attrs.get(STOPPED, len(self.examples))
+        cost = self.judges.cost(candidate, self.examples)
+        self.judges.shared.again(cost * seen // len(self.examples))
+        return [float(value) for value in same.values or ()]
 
     @staticmethod
     def _invalid(trial: optuna.Trial, reason: str) -> optuna.TrialPruned:
-        trial.set_user_attr("reason", reason)
+        trial.set_user_attr(_REASON, reason)
         trial.set_constraint("valid", 1.0)
         return optuna.TrialPruned(reason)
 
 
-def mean_value(cell: Cell) -> float | None:
+def written(candidate: Candidate) -> str:
+    """Return a candidate's settings as JSON, or as they print where a setting (a lambda) cannot be written."""
+    try:
+        return json.dumps(candidate.settings())
+    except ArgumentError:
+        return f"{candidate.explainer!r}, {candidate.postprocessor!r}"
+
+
+def rows_of(trials: Sequence[FrozenTrial]) -> RowCount:
+    """Return what trials cost."""
+    counts = [trial.user_attrs.get(_ROWS, (0, 0)) for trial in trials]
+    return RowCount(sum(used for used, _ in counts), sum(separate for _, separate in counts))
+
+
+def mean_of(values: np.ndarray) -> float | None:
     """Return the mean of the defined values, None where fewer than half are defined."""
-    values = cell.array()
     defined = np.isfinite(values)
     return float(values[defined].mean()) if defined.mean() >= 0.5 else None
+
+
+def _best(study: optuna.Study) -> FrozenTrial | None:
+    try:
+        return study.best_trial
+    except ValueError:  # none is complete
+        return None
+
+
+def _frozen(trial: optuna.Trial) -> FrozenTrial:
+    return trial.storage.get_trial(trial._trial_id)

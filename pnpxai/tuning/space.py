@@ -14,7 +14,7 @@ from pnpxai.registry import by_name
 from pnpxai.strategies.base import Strategy
 from pnpxai.traits import Traits
 
-__all__ = ["contained", "parameters", "size", "suggest"]
+__all__ = ["configuration", "contained", "parameters", "size", "suggest"]
 
 D = TypeVar("D", bound=Declared)
 
@@ -40,15 +40,21 @@ def _one(
 ) -> Any:
     kind, options = entry
     if kind is float:
-        return trial.suggest_float(name, **options)
+        found = trial.suggest_float(name, **options)
+        return round(found, 12) if "step" in options else found  # 0.7, not 0.7000000000000001
     if kind is int:
         return trial.suggest_int(name, **options)
     if kind is list:
         return trial.suggest_categorical(name, options["choices"])
     chosen = trial.suggest_categorical(f"{name}.method", options["choices"])
-    # what is not searched (the id of a mask token) stays as it was given
-    start = present if getattr(present, "name", None) == chosen else by_name(kind, chosen, name)()
-    return suggest(trial, start, name, traits)
+    return suggest(trial, _strategy(kind, chosen, present, traits), name, traits)
+
+
+def _strategy(kind: type, chosen: str, present: Any, traits: Traits | None) -> Any:
+    """Return a strategy by name. What is not searched (the id of a mask token) stays as it was given."""
+    ready = (present, *(() if traits is None else traits.ready))
+    made = (s for s in ready if isinstance(s, kind) and getattr(s, "name", None) == chosen)
+    return next(made, None) or by_name(kind, chosen, kind.__name__)()
 
 
 def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, Any]:
@@ -81,18 +87,62 @@ def _holds(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | No
     return present.name in options["choices"] and contained(present, traits)
 
 
-def size(value: Declared, traits: Traits | None = None) -> float:
-    """Return the number of configurations, infinite where a range has no steps."""
-    total = 1.0
-    for _, (kind, options) in _entries(value, traits):
-        if kind is list:
-            total *= len(options["choices"])
-        elif kind in (int, float):
-            step = options.get("step", 1 if kind is int else None)
-            total *= math.inf if step is None else round((options["high"] - options["low"]) / step) + 1
+def size(value: Declared, traits: Traits | None = None, points: int | None = None) -> float:
+    """Return the number of configurations, infinite where a range has no steps and no number of ``points`` is given."""
+    return math.prod(_count(getattr(value, name), entry, traits, points) for name, entry in _entries(value, traits))
+
+
+def configuration(
+    value: Declared, prefix: str, number: int, traits: Traits | None = None, points: int | None = None
+) -> dict[str, Any]:
+    """Return the parameters of one of ``size(value, traits, points)`` configurations, by its number."""
+    found: dict[str, Any] = {}
+    for name, entry in _entries(value, traits):
+        present = getattr(value, name)
+        number, place = divmod(number, int(_count(present, entry, traits, points)))
+        found |= _option(present, entry, f"{prefix}.{name}", place, traits, points)
+    return found
+
+
+def _count(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | None, points: int | None) -> float:
+    kind, options = entry
+    if kind is list:
+        return len(options["choices"])
+    if kind in (int, float):
+        step = _step(entry)
+        if step is None:
+            return math.inf if points is None else points
+        return round((options["high"] - options["low"]) / step) + 1
+    return sum(size(_strategy(kind, name, present, traits), traits, points) for name in options["choices"])
+
+
+def _option(
+    present: Any, entry: tuple[type, dict[str, Any]], name: str, place: int, traits: Traits | None, points: int | None
+) -> dict[str, Any]:
+    kind, options = entry
+    if kind is list:
+        return {name: options["choices"][place]}
+    if kind in (int, float):
+        low, high, step = options["low"], options["high"], _step(entry)
+        if step is not None:
+            chosen = round(low + place * step, 12)
         else:
-            total *= sum(size(by_name(kind, name, name)(), traits) for name in options["choices"])
-    return total
+            share = place / max((points or 2) - 1, 1)
+            chosen = low * (high / low) ** share if options.get("log") else low + (high - low) * share
+            chosen = min(max(chosen, low), high)
+        return {name: kind(chosen)}
+    for method in options["choices"]:
+        strategy = _strategy(kind, method, present, traits)
+        count = int(size(strategy, traits, points))
+        if place < count:
+            return {f"{name}.method": method} | configuration(strategy, name, place, traits, points)
+        place -= count
+    raise IndexError(place)
+
+
+def _step(entry: tuple[type, dict[str, Any]]) -> float | None:
+    kind, options = entry
+    return options.get("step", 1 if kind is int and not options.get("log") else None)
 
 
 def _entries(value: Declared, traits: Traits | None) -> Iterator[tuple[str, tuple[type, dict[str, Any]]]]:

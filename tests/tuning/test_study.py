@@ -16,9 +16,8 @@ from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.metrics.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.evaluation import evaluate
 from pnpxai.metrics.flipping import AbPC, MoRF
-from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.traits import Traits
-from pnpxai.tuning import TuningResult, tune
+from pnpxai.tuning import Shared, TuningResult, tune
 from tests.small import Bright, examples
 
 IMAGE = Traits.image()
@@ -102,14 +101,14 @@ def test_small_spaces_are_searched_whole() -> None:
 
 
 def test_masked_runs_serve_all_trials_and_equal_settings_are_measured_once() -> None:
-    net, shared, rows = Bright(), SharedRuns(), []
+    net, shared, rows = Bright(), Shared(), []
     net.register_forward_hook(lambda module, args, output: rows.append(len(output)))
     tune(
-        Gradient(net), examples(net), FaithfulnessCorrelation(net), n_trials=6, traits=IMAGE, shared=shared,
+        Gradient(net), examples(net), FaithfulnessCorrelation(net), n_trials=6, traits=IMAGE, shared=shared, n_seeds=0,
         show_progress=False,
     )  # fmt: skip
-    assert shared.rows_run == 16 * 101
-    assert shared.rows_saved >= 5 * 8 * 101
+    assert shared.runs.rows_run == 16 * 101
+    assert shared.runs.rows_saved >= 5 * 8 * 101
     assert sum(rows) < 16 * 101 + 16 * 101 + 40 * 16
 
 

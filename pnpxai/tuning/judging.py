@@ -1,0 +1,144 @@
+"""What a search asks of a candidate: values of metrics, or percentiles among fixed candidates, for each example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pnpxai.engine.keys import settings_key
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Batch, Examples
+from pnpxai.metrics.base import Metric
+from pnpxai.metrics.evaluation import Candidate, Cell
+from pnpxai.tuning.shared import Shared
+
+__all__ = ["Judge", "Judges"]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One number for each example.
+
+    Attributes:
+        name: what it is called.
+        metrics: what is measured.
+        panel: for each metric and example the sorted values of fixed candidates; with it, a value is the mean over
+            metrics of its percentile among them (higher is better), which does not move as candidates arrive.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    panel: dict[str, dict[str, np.ndarray]] | None = None
+
+    @classmethod
+    def of(cls, metric: Metric) -> Judge:
+        """Return what one metric says."""
+        return cls(type(metric).__name__, (metric,))
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction."""
+        return self.panel is not None or self.metrics[0].higher_is_better
+
+    def among(self, name: str, key: str, value: float) -> float:
+        """Return the percentile of a value among the panel's of one example: 0 the worst, 1 the best, ties halfway."""
+        assert self.panel is not None  # noqa: S101
+        values = self.panel[name][key]
+        below, upto = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
+        share = float(below + upto) / (2 * max(len(values), 1))
+        metric = next(m for m in self.metrics if type(m).__name__ == name)
+        return share if metric.higher_is_better else 1.0 - share
+
+
+class Judges:
+    """All that is asked of candidates in one search; measures each metric once.
+
+    Attributes:
+        judges: what is asked.
+        seed: fixes what is drawn.
+        shared: what evaluations have in common.
+    """
+
+    def __init__(self, judges: Sequence[Judge], seed: int, shared: Shared) -> None:
+        self.judges = tuple(judges)
+        self.seed = seed
+        self.shared = shared
+        self.metrics = {type(m).__name__: m for judge in judges for m in judge.metrics}
+
+    def on(self, candidate: Candidate, examples: Examples) -> list[Cell]:
+        """Return a cell for each judge: the values of all examples, or why there are none."""
+        measured = self.measured(candidate, examples)
+        return [self._judged(judge, measured, examples.keys) for judge in self.judges]
+
+    def measured(self, candidate: Candidate, examples: Examples) -> dict[str, Cell]:
+        """Return a cell for each metric."""
+        cells = {name: Cell() for name in self.metrics}
+        with self.shared.sharing():
+            for batch in examples:
+                for name, cell in self._batch(candidate, batch).items():
+                    cells[name].extend(cell)
+        return cells
+
+    def cost(self, candidate: Candidate, examples: Examples) -> int:
+        """Return how many rows a separate evaluation runs."""
+        of_metrics = [self._bound(metric, candidate) for metric in self.metrics.values()]
+        key = _key(candidate)
+        return sum(
+            self.shared.cost(candidate.explainer, key, batch) + sum(metric.cost(batch.inputs) for metric in of_metrics)
+            for batch in examples
+        )
+
+    def _batch(self, candidate: Candidate, batch: Batch) -> dict[str, Cell]:
+        try:
+            raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
+            maps = candidate.postprocessor(raw)
+        except ValueError as refusal:
+            return dict.fromkeys(self.metrics, _refused(batch, refusal))
+        cells = {}
+        for name, metric in self.metrics.items():
+            bound = self._bound(metric, candidate)
+            try:
+                self.shared.separate += bound.cost(batch.inputs)
+                stream = batch.stream(self.seed)
+                found = bound.measure(batch.inputs, batch.targets, maps, seed=stream, shared=self.shared.runs)
+                cells[name] = Cell([float(v) for v in found.values], list(found.reasons))
+            except ValueError as refusal:
+                cells[name] = _refused(batch, refusal)
+        return cells
+
+    @staticmethod
+    def _bound(metric: Metric, candidate: Candidate) -> Metric:
+        return metric.replace(explainer=candidate.explainer, postprocessor=candidate.postprocessor)
+
+    @staticmethod
+    def _judged(judge: Judge, measured: dict[str, Cell], keys: Sequence[str]) -> Cell:
+        if judge.panel is None:
+            return measured[judge.name]
+        found = Cell()
+        for k, key in enumerate(keys):
+            parts, reason = [], None
+            for metric in judge.metrics:
+                name = type(metric).__name__
+                value, why = measured[name].values[k], measured[name].reasons[k]
+                reason = reason or why
+                parts.append(judge.among(name, key, value) if np.isfinite(value) else 0.0)
+            # a map that one metric has no value for is as bad as any there; one that none has a value for has none
+            every = all(not np.isfinite(measured[type(m).__name__].values[k]) for m in judge.metrics)
+            found.values.append(float("nan") if every else float(np.mean(parts)))
+            found.reasons.append(reason if every else None)
+        return found
+
+
+def _key(candidate: Candidate) -> str:
+    explainer = candidate.explainer
+    try:
+        settings = explainer.to_dict()
+    except ArgumentError:  # a setting (a lambda) that cannot be written
+        settings = {"label": candidate.label, "explainer": repr(explainer)}
+    return f"{id(explainer.model)} {settings_key(settings)}"
+
+
+def _refused(batch: Batch, refusal: Exception) -> Cell:
+    return Cell([float("nan")] * len(batch), [str(refusal)] * len(batch))

@@ -1,0 +1,165 @@
+"""What tuning found: the tuned explainer, what it gained on held-out examples, how stable that is, what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pnpxai.errors import ArgumentError
+from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.evaluation import Candidate
+from pnpxai.statistics import Interval
+from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.tuning.shared import RowCount
+
+__all__ = ["Stability", "TuningResult"]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How much the held-out values of the best depend on examples and on draws.
+
+    Attributes:
+        spread: standard deviation of its values over examples.
+        improved: share of the examples on which it is better than the default.
+        over_seeds: its mean value under each of a few other seeds; the same number throughout if nothing is drawn.
+    """
+
+    spread: float
+    improved: float
+    over_seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What tuning found.
+
+    Attributes:
+        best: the tuned candidate, ready to use.
+        default: where the search of its explainer started.
+        metric: the metric's name; of several the first's.
+        value: mean value of the best on the examples that were tuned on.
+        gain: best minus default on held-out examples, oriented so that more is better, with a paired interval.
+        trials: number of trials that ended, of which
+        refused: this many had settings that cannot work, and
+        stopped: this many ended early, being clearly worse.
+        held_out: the mean value of the best on held-out examples, with an interval.
+        stability: how much that depends on examples and draws.
+        rows: what the search cost.
+        front: of several metrics, the candidates that none is better than in all of them, with their mean values.
+        study: the Optuna study (not saved), for its plots: ``optuna.visualization.plot_slice(result.study)``.
+    """
+
+    best: Candidate
+    default: Candidate
+    metric: str
+    value: float
+    gain: Interval
+    trials: int
+    refused: int
+    study: Any = field(default=None, compare=False, repr=False)
+    stopped: int = 0
+    held_out: Interval | None = None
+    stability: Stability | None = None
+    rows: RowCount | None = None
+    front: tuple[tuple[Candidate, dict[str, float]], ...] = ()
+
+    @property
+    def explainer(self) -> Explainer:
+        """The tuned explainer."""
+        return self.best.explainer
+
+    @property
+    def postprocessor(self) -> PostProcessor:
+        """The tuned post-processing."""
+        return self.best.postprocessor
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.best.label}: {self.metric} {self.value:.3f} after {self.trials} trials "
+            f"({self.refused} refused, {self.stopped} ended early)",
+            f"  {self.best.explainer}",
+            f"  {self.best.postprocessor}",
+            f"  on {self.gain.n} held-out examples {self.gain} over the default",
+        ]
+        if self.stability is not None:
+            seeds = ", ".join(f"{value:.3f}" for value in self.stability.over_seeds)
+            lines.append(
+                f"  better than the default on {self.stability.improved:.0%} of them; standard deviation "
+                f"{self.stability.spread:.3f}; mean under other seeds {seeds}"
+            )
+        if self.rows is not None:
+            lines.append(f"  {self.rows}")
+        lines += [
+            f"  front: {candidate.explainer}, {candidate.postprocessor}: "
+            + ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+            for candidate, values in self.front
+        ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return settings and figures, ready for JSON."""
+        found = {"label": self.best.label} | self.best.settings()
+        found |= {"metric": self.metric, "value": self.value, "held_out_gain": asdict(self.gain)}
+        found |= {"trials": self.trials, "refused": self.refused, "stopped": self.stopped}
+        found |= {"default": self.default.settings()}
+        for name in ("held_out", "stability", "rows"):
+            value = getattr(self, name)
+            found[name] = None if value is None else asdict(value)
+        found["front"] = [{"label": c.label, "values": values} | c.settings() for c, values in self.front]
+        return found
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], model: Any) -> TuningResult:
+        """Return what ``to_dict`` gave, without the study. Nothing is executed or imported.
+
+        Args:
+            data: the dictionary.
+            model: the model to bind the explainers to.
+
+        Raises:
+            ArgumentError: it is no tuning result.
+        """
+        try:
+            stability, rows, held_out = data["stability"], data["rows"], data["held_out"]
+            return cls(
+                best=_candidate(data["label"], data, model),
+                default=_candidate(data["label"], data["default"], model),
+                metric=data["metric"],
+                value=data["value"],
+                gain=Interval(**data["held_out_gain"]),
+                trials=data["trials"],
+                refused=data["refused"],
+                stopped=data["stopped"],
+                held_out=None if held_out is None else Interval(**held_out),
+                stability=None
+                if stability is None
+                else Stability(**(stability | {"over_seeds": tuple(stability["over_seeds"])})),
+                rows=None if rows is None else RowCount(**rows),
+                front=tuple((_candidate(e["label"], e, model), e["values"]) for e in data["front"]),
+            )
+        except KeyError as missing:
+            raise ArgumentError(f"data: expected a tuning result, but {missing} is missing") from missing
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``to_dict`` as JSON, complete or not at all."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_text(json.dumps(self.to_dict(), indent=1))
+        return partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any) -> TuningResult:
+        """Read what ``save`` wrote; see ``from_dict``."""
+        return cls.from_dict(json.loads(Path(path).read_text()), model)
+
+
+def _candidate(label: str, settings: Mapping[str, Any], model: Any) -> Candidate:
+    return Candidate(
+        label,
+        Explainer.from_dict(settings["explainer"], model),
+        PostProcessor.from_dict(settings["postprocessor"]),
+    )

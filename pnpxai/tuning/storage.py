@@ -1,0 +1,187 @@
+"""Where trials are kept: in memory, a SQLite file, a journal file, or a database server by URL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import optuna
+from filelock import FileLock
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+
+from pnpxai.errors import ArgumentError, MissingExtraError
+
+__all__ = ["StorageSpec", "Store", "opened"]
+
+StorageSpec: TypeAlias = str | Path | BaseStorage | None
+"""None for memory; a folder (a SQLite file in it) or a ``.db`` file; a ``.log`` or ``.journal`` file; the URL of a
+database (``postgresql://user@host/name``); or an Optuna storage."""
+
+_JOURNALS = (".log", ".journal", ".jsonl")
+_FILES = (".db", ".sqlite", ".sqlite3")
+_LOCK_NUMBER = 5_077_721
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open storage.
+
+    Attributes:
+        storage: Optuna's.
+        place: where it is, for messages; what another process opens it by.
+        exclusive: a context in which no other process plans, claims or gives back trials.
+        common: whether other processes can open it.
+    """
+
+    storage: BaseStorage
+    place: str
+    exclusive: Callable[[], AbstractContextManager[Any]]
+    common: bool = True
+
+
+def opened(spec: StorageSpec) -> Store:
+    """Open a storage, making it where it does not exist.
+
+    Raises:
+        ArgumentError: it cannot be reached, or is none.
+        MissingExtraError: its driver is not installed.
+    """
+    if spec is None:
+        return Store(optuna.storages.InMemoryStorage(), "memory", threading.RLock, common=False)
+    if isinstance(spec, BaseStorage):
+        return Store(spec, type(spec).__name__, threading.RLock, common=False)
+    if not isinstance(spec, (str, Path)):
+        raise ArgumentError(f"storage: expected a folder, a file, a URL or an Optuna storage, got {spec!r}")
+    if "://" in str(spec):
+        url = str(spec)
+        if url.startswith("sqlite:///"):
+            return _sqlite(Path(url.removeprefix("sqlite:///")))
+        return _server(url)
+    path = Path(spec)
+    try:
+        if path.suffix in _JOURNALS:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _journal(path)
+        file = path if path.suffix in _FILES else path / "tuning.db"
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ArgumentError(f"storage: {path} cannot be used: {problem}") from problem
+    return _sqlite(file)
+
+
+def _sqlite(file: Path) -> Store:
+    from sqlalchemy import event
+
+    lock = FileLock(f"{file}.lock")
+    with lock, _reached(str(file)):
+        storage = RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+        # by default a transaction that reads and then writes lets two workers read the same
+        @event.listens_for(storage.engine, "connect")
+        def _plain(connection: Any, _: Any) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(storage.engine, "begin")
+        def _immediate(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        storage.engine.dispose()  # connections made before
+    return Store(storage, str(file), lambda: lock)
+
+
+def _journal(path: Path) -> Store:
+    lock = FileLock(f"{path}.planning.lock")
+    with lock, _reached(str(path)):
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
+    return Store(storage, str(path), lambda: lock)
+
+
+class _JournalLock(BaseJournalFileLock):
+    """A lock that ends with its process, and that cuts off what a killed process wrote of a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = FileLock(f"{path}.lock")
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        if self._path.exists():
+            _cut_torn_line(self._path)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _cut_torn_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end == 0:
+            return
+        file.seek(end - 1)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _server(url: str) -> Store:
+    import sqlalchemy
+
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            url = "postgresql+psycopg://" + url.removeprefix(plain)
+    with _reached(url):
+        address = sqlalchemy.make_url(url)
+        postgres = address.get_backend_name() == "postgresql"
+        given = {"connect_args": {"connect_timeout": 10}} if postgres else {}
+        locking = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool, **given)
+
+        @contextlib.contextmanager
+        def exclusive() -> Iterator[None]:
+            with locking.connect() as connection:  # the lock goes with the connection, also of a killed process
+                if postgres:
+                    connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({_LOCK_NUMBER})"))
+                yield
+
+        with exclusive():
+            storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **given})
+    return Store(storage, url, exclusive)
+
+
+@contextlib.contextmanager
+def _reached(place: str) -> Iterator[None]:
+    """Say what is wrong with a storage in words of its own."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError(
+            f"storage: the driver {missing.name} is not installed: pip install 'pnpxai[postgres]' (for PostgreSQL)"
+        ) from missing
+    except ImportError as missing:
+        raise MissingExtraError(f"storage: a driver is missing: {missing}") from missing
+    except (SQLAlchemyError, OSError, ValueError, RuntimeError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise ArgumentError(f"storage: {_without_password(place)} cannot be opened: {reason}") from problem
+
+
+def _without_password(place: str) -> str:
+    if "://" not in place:
+        return place
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError as NoURL
+
+    try:
+        return make_url(place).render_as_string(hide_password=True)
+    except NoURL:
+        return place.split("://")[0] + "://..."
