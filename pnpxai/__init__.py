@@ -6,11 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnpxai.auto import AutoExplanation, AutoExplanationForImageClassification
+    from pnpxai.auto import (
+        AutoExplanation,
+        AutoExplanationForImageClassification,
+        AutoExplanationForTabularClassification,
+        AutoExplanationForTabularRegression,
+        AutoExplanationForTextClassification,
+        AutoExplanationForTSClassification,
+        AutoExplanationForVisualQuestionAnswering,
+        auto_explain,
+    )
     from pnpxai.detector import detect
     from pnpxai.examples import Examples
     from pnpxai.experiment import Results, compare
     from pnpxai.explainers.explanation import Explanation
+    from pnpxai.pictures import Display
     from pnpxai.recommender import rank, recommend
     from pnpxai.registry import every
     from pnpxai.report import write_report
@@ -21,11 +31,18 @@ __version__ = "0.2.0"
 __all__ = [
     "AutoExplanation",
     "AutoExplanationForImageClassification",
+    "AutoExplanationForTSClassification",
+    "AutoExplanationForTabularClassification",
+    "AutoExplanationForTabularRegression",
+    "AutoExplanationForTextClassification",
+    "AutoExplanationForVisualQuestionAnswering",
+    "Display",
     "Examples",
     "Explanation",
     "Results",
     "Traits",
     "TuningResult",
+    "auto_explain",
     "compare",
     "detect",
     "every",
@@ -38,11 +55,18 @@ __all__ = [
 _HOMES = {
     "AutoExplanation": "auto",
     "AutoExplanationForImageClassification": "auto",
+    "AutoExplanationForTSClassification": "auto",
+    "AutoExplanationForTabularClassification": "auto",
+    "AutoExplanationForTabularRegression": "auto",
+    "AutoExplanationForTextClassification": "auto",
+    "AutoExplanationForVisualQuestionAnswering": "auto",
+    "Display": "pictures",
     "Examples": "examples",
     "Explanation": "explainers.explanation",
     "Results": "experiment",
     "Traits": "traits",
     "TuningResult": "tuning",
+    "auto_explain": "auto",
     "compare": "experiment",
     "detect": "detector",
     "every": "registry",

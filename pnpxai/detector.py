@@ -76,7 +76,7 @@ def detect(model: Any, inputs: Any = None) -> ModelFacts:
 
     Args:
         model: the model.
-        inputs: a batch as explainers take it.
+        inputs: a batch as explainers take it, or its ``Arguments``.
     """
     facts = _declared(model)
     return facts if inputs is None or not facts.is_module else _seen(facts, model, inputs)
@@ -109,7 +109,7 @@ def _named(module: nn.Module) -> set[str]:
 
 
 def _seen(facts: ModelFacts, model: Any, inputs: Any) -> ModelFacts:
-    arguments = Arguments.read(inputs, model=model)
+    arguments = inputs if isinstance(inputs, Arguments) else Arguments.read(inputs, model=model)
     names: set[str] = set()
 
     def note(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

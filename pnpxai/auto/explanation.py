@@ -1,0 +1,236 @@
+"""Model and data in, answers out."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pnpxai.auto.data import Data
+from pnpxai.auto.reading import Reading
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.explanation import Explanation
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
+from pnpxai.modalities import Modality
+from pnpxai.pictures import View
+from pnpxai.recommender import Ranking, Recommendation, rank, recommend
+from pnpxai.statistics import DecisionRule
+from pnpxai.tensors import Tensors
+from pnpxai.traits import Traits
+from pnpxai.tuning import TuningResult, tune
+
+if TYPE_CHECKING:
+    from pnpxai.experiment import Results
+
+__all__ = ["AutoExplanation"]
+
+_log = logging.getLogger("pnpxai")
+
+
+class AutoExplanation:
+    """Explains a model on data: what fits, tuned, compared. ``assumed`` says what was taken for granted.
+
+    Args:
+        model: the model: a tensor, a tuple, a mapping or a transformers output with ``logits`` comes out.
+        data: a DataLoader, a Dataset, a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping
+            or a tuple of these, a tuple (inputs, labels), or an iterable of batches.
+        modality: "image", "text", "table", "series", a ``Modality``, or a tuple with one for each explained input; by
+            default told from the first batch and the model.
+        input_extractor: takes the inputs out of a batch; by default its first member, of a mapping all but the labels.
+        label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
+        target_extractor: says which outputs to explain, from the model's output; by default the largest.
+        target_labels: explain the true classes instead.
+        target: explain this output instead: an index, or a function of the model's output that gives one number for
+            each example (for segmentation, detection, several heads).
+        forward_arg_extractor: takes the explained arguments of the model out of the inputs.
+        additional_forward_arg_extractor: takes the model's further arguments out of the inputs.
+        layer: explain the values there, see ``Explainer``.
+        tokenizer: makes ids of texts, and words of ids; it knows the mask and padding.
+        display: how pictures were scaled: ``Display``, (mean, std), or a transform that has both.
+        class_names: of the model's outputs.
+        feature_names: of columns, or of a series' channels; by default those of a frame.
+        settings: further settings that explainers and metrics share where they have them.
+        seed: fixes all that is drawn at random.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        data: Data,
+        modality: Any = None,
+        input_extractor: Callable[[Any], Any] | None = None,
+        label_extractor: Callable[[Any], Any] | None = None,
+        target_extractor: Callable[[Any], Any] | None = None,
+        target_labels: bool = False,
+        *,
+        target: Any = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        tokenizer: Any = None,
+        display: Any = None,
+        class_names: Sequence[str] = (),
+        feature_names: Sequence[str] = (),
+        settings: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not callable(model):
+            raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
+        self.model = model
+        self.seed = seed
+        self._given = {} if layer is None else {"layer": layer}
+        self._given |= settings or {}
+        self._reading = Reading(
+            model, data, modality, input_extractor, label_extractor, target_extractor, target_labels, target,
+            forward_arg_extractor, additional_forward_arg_extractor,
+            {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)},
+        )  # fmt: skip
+        self._class_names = tuple(class_names)
+
+    @property
+    def modality(self) -> Modality:
+        """What the data is."""
+        return self._reading.modality
+
+    @property
+    def traits(self) -> Traits:
+        """The facts that strategies and explainers go by."""
+        return self.modality.traits
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the outputs: as given, or as a transformers model's configuration has them."""
+        named = getattr(getattr(self.model, "config", None), "id2label", None)
+        if self._class_names or not isinstance(named, Mapping):
+            return self._class_names
+        return tuple(str(named[k]) for k in sorted(named))
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was taken for granted about the data and the model, in words."""
+        shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
+        used = ", ".join(f"{name}={value!r}" for name, value in shared.items())
+        return (*self._reading.assumed, f"explainers and metrics share: {used}")
+
+    def __repr__(self) -> str:
+        name = getattr(self.model, "__name__", type(self.model).__name__)
+        return "\n".join([f"{type(self).__name__} of {name}", *(f"  {line}" for line in self.assumed)])
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """What explainers and metrics share where they have it."""
+        return self.modality.common(self._reading.explained()) | self._reading.extractors | self._given
+
+    @functools.cached_property
+    def recommended(self) -> Recommendation:
+        """Which explainers fit the model and data, and why the others do not; one example is run to see."""
+        return recommend(self.model, self.traits, inputs=self._reading.arguments())
+
+    def examples(self, count: int | None = None) -> Examples:
+        """Return the first examples of the data (all, if no count is given), with targets. Data is read once.
+
+        Raises:
+            ArgumentError: there are none.
+        """
+        return self._reading.examples(count)
+
+    def explain(
+        self, explainer: ExplainerSpec | None = None, *, count: int = 8, numbers: Sequence[int] | None = None
+    ) -> Explanation | dict[str, Explanation]:
+        """Explain examples with one explainer, or with all that fit.
+
+        Args:
+            explainer: a name, class, configured explainer or tuning result; None for all that fit.
+            count: how many examples, from the first.
+            numbers: which examples, instead.
+
+        Returns:
+            an explanation; with several explainers, one for each, by name (one that refuses what its facts allowed is
+            left out, and logged with its reason).
+        """
+        if explainer is None:
+            return dict(self._explain_by_all(count, numbers))
+        return self._explain(explainer, count, numbers)
+
+    def tune(
+        self,
+        explainer: ExplainerSpec,
+        metric: MetricSpec = "AbPC",
+        *,
+        n_trials: int = 20,
+        timeout: float | None = None,
+        sampler: str = "auto",
+        count: int | None = 64,
+        show_progress: bool = True,
+    ) -> TuningResult:
+        """Search an explainer's settings for the best mean value of a metric; see ``pnpxai.tuning.tune``.
+
+        Args:
+            explainer: a name, class or configured explainer.
+            metric: a name, class or configured metric.
+            n_trials: number of trials.
+            timeout: stop after so many seconds.
+            sampler: how settings are chosen.
+            count: how many examples to use (half to search on, half to measure the gain on); None for all.
+            show_progress: show a progress bar.
+        """
+        return tune(
+            as_explainer(explainer, self.model, self.settings),
+            self.examples(count),
+            as_metric(metric, self.model, self.settings),
+            traits=self.traits,
+            n_trials=n_trials,
+            timeout=timeout,
+            sampler=sampler,
+            seed=self.seed,
+            show_progress=show_progress,
+        )
+
+    def rank(
+        self, explainers: Sequence[ExplainerSpec] | None = None, *, count: int | None = 64, **options: Any
+    ) -> Ranking:
+        """Tune each explainer (by default all that fit) and rank them on held-out examples, as ``recommender.rank``."""
+        chosen = list(self.recommended) if explainers is None else explainers
+        given = {"explainers": chosen, "seed": self.seed, "common": self.settings}
+        return rank(self.model, self.examples(count), self.traits, **(given | options))
+
+    def compare(
+        self,
+        explainers: Sequence[ExplainerSpec] | None = None,
+        metrics: Sequence[MetricSpec] | None = None,
+        *,
+        count: int | None = None,
+        rule: DecisionRule | None = None,
+        **options: Any,
+    ) -> Results:
+        """Compare explainers (by default all that fit) on the examples; see ``pnpxai.experiment.compare``."""
+        from pnpxai.experiment import compare
+
+        chosen = list(self.recommended) if explainers is None else explainers
+        given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings}
+        found = compare(self.model, self.examples(count), chosen, metrics, **(given | options))
+        view = self.modality.views(self._reading.explained(len(found.inputs)), self.class_names)[0]
+        return replace(found, facts=found.facts | {"view": view.to_dict()}, rejected=self.recommended.reasons)
+
+    def _explain_by_all(self, count: int, numbers: Sequence[int] | None) -> Iterator[tuple[str, Explanation]]:
+        for cls in self.recommended:
+            try:
+                yield cls.__name__, self._explain(cls, count, numbers)
+            except ArgumentError as refusal:
+                _log.warning("%s is left out: %s", cls.__name__, refusal)
+
+    def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
+        chosen = self.examples(count if numbers is None else max(numbers) + 1)
+        chosen = chosen if numbers is None else chosen.take(numbers)
+        explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
+        found = Explanation.joined(
+            [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
+        )
+        return replace(found, views=self._views(found.inputs))
+
+    def _views(self, inputs: Tensors) -> tuple[View, ...]:
+        return self.modality.views(inputs, self.class_names)

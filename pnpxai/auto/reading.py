@@ -1,0 +1,274 @@
+"""Batches as the model's arguments, with what is to be explained of them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.auto.data import Data, batches, column_names, first_member, label_of
+from pnpxai.engine.arguments import Arguments
+from pnpxai.engine.guard import borrowed, module_of
+from pnpxai.engine.places import argument_names
+from pnpxai.engine.score import select_output
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.modalities import Modality, SeveralModalities, modality_of
+from pnpxai.pictures import Display
+from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
+
+__all__ = ["Reading", "explained_part", "further_part"]
+
+Part = tuple[Any, Any, Tensor | None]  # inputs, targets, labels of a batch
+Extract = Callable[[Any], Any] | None
+
+
+def explained_part(parts: tuple[Any, Any]) -> Any:
+    """Return what is explained of inputs that were taken apart."""
+    return parts[0]
+
+
+def further_part(parts: tuple[Any, Any]) -> Any:
+    """Return the model's further arguments of inputs that were taken apart."""
+    return parts[1]
+
+
+class Reading:
+    """Reads data batch by batch, each once, as far as it is asked for.
+
+    Args:
+        model: the model.
+        data: as for ``AutoExplanation``, like all that follows.
+        modality: what is given of it.
+        of_inputs: takes the inputs out of a batch.
+        of_labels: takes the labels out of a batch.
+        of_output: says which outputs to explain.
+        target_labels: explain the labels.
+        target: explain this.
+        explained: takes the explained arguments out of the inputs.
+        further: takes the further arguments out of the inputs.
+        known: facts for the modality, by the names of its fields.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        data: Data,
+        modality: Any,
+        of_inputs: Extract,
+        of_labels: Extract,
+        of_output: Extract,
+        target_labels: bool,
+        target: Any,
+        explained: Extract,
+        further: Extract,
+        known: Mapping[str, Any],
+    ) -> None:
+        self.model = model
+        self._known = {name: value for name, value in known.items() if value not in (None, ())}
+        names = column_names(data)
+        if names and "feature_names" not in self._known:
+            self._known["feature_names"] = names
+        self._display = Display.of(self._known.get("display", getattr(modality, "display", None)))
+        self._tokenizer = self._known.get("tokenizer", getattr(modality, "tokenizer", None))
+        self._modality = modality
+        self._of_inputs, self._of_labels, self._of_output = of_inputs, of_labels, of_output or _largest
+        self._default_output = of_output is None
+        self._target_labels, self._target = target_labels, target
+        self._explained, self._further = explained, further
+        self._module = module_of(model)
+        parameter = next(self._module.parameters(), None) if self._module is not None else None
+        self._device = None if parameter is None else parameter.device
+        dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
+        source = batches(data, tokenizer=self._tokenizer, display=self._display, dtype=dtype)
+        self._rest: Iterator[Any] = iter(source)
+        self._parts: list[Part] = []
+        self._left_out: dict[str, None] = {}
+
+    @functools.cached_property
+    def extractors(self) -> dict[str, Any]:
+        """The extractors that explainers and metrics need."""
+        taken = isinstance(self._first()[0], _Parts)
+        return (
+            {"forward_arg_extractor": explained_part, "additional_forward_arg_extractor": further_part} if taken else {}
+        )
+
+    @functools.cached_property
+    def modality(self) -> Modality:
+        """What the explained inputs are."""
+        return self._recognised[0]
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was taken for granted, in words."""
+        kind, why = self._recognised
+        names = self.arguments().names
+        shown = f"{', '.join(names)}: " if names else ""
+        kinds = " and ".join(part.name for part in kind.parts) if isinstance(kind, SeveralModalities) else kind.name
+        axis = f", channels on axis {kind.traits.channel_dim}" if kind.traits.channel_dim is not None else ""
+        told = [f"{shown}{kinds} ({why}){axis}", f"explained: {self._said_target()}"]
+        if self._left_out:
+            told.append(f"not given to the model, which does not take them: {', '.join(self._left_out)}")
+        return tuple(told)
+
+    def examples(self, count: int | None) -> Examples:
+        """Return the first examples, or all."""
+        while count is None or sum(len(flat(part[0])[0]) for part in self._parts) < count:
+            try:
+                self._parts.append(self._read(next(self._rest)))
+            except StopIteration:
+                break
+        found = Examples.of(self._parts)
+        return found if count is None else found.first(count)
+
+    def arguments(self) -> Arguments:
+        """Return what the first batch means to the model."""
+        return self._arguments(self._first()[0])
+
+    def explained(self, count: int = 256) -> Tensors:
+        """Return the explained tensors of the first examples."""
+        found = [self._arguments(batch.inputs).explained for batch in self.examples(count)]
+        if len({tuple(x.shape[1:]) for members in found for x in members[:1]}) > 1:  # texts of several lengths
+            return found[0]
+        return tuple(torch.cat(members) for members in zip(*found, strict=True))
+
+    @functools.cached_property
+    def _recognised(self) -> tuple[Modality, str]:
+        kind, why = modality_of(self._modality, self.arguments().explained, self.model)
+        return self._completed(kind), why
+
+    def _completed(self, kind: Modality) -> Modality:
+        """Return the modality with the facts that were given beside it."""
+        if isinstance(kind, SeveralModalities):
+            return SeveralModalities(tuple(self._with(part) for part in kind.parts))
+        unknown = [name for name in self._known if name not in kind.defaults()]
+        if unknown:
+            raise ArgumentError(f"{unknown[0]}: {kind.name} data has none; it was told to be {kind.name}")
+        return self._with(kind)
+
+    def _with(self, kind: Modality) -> Modality:
+        return kind.replace(**{name: value for name, value in self._known.items() if name in kind.defaults()})
+
+    def _first(self) -> Part:
+        if not self._parts:
+            self.examples(1)
+        return self._parts[0]
+
+    def _arguments(self, inputs: Any) -> Arguments:
+        taken = isinstance(inputs, _Parts)
+        return Arguments.read(inputs, *((explained_part, further_part) if taken else (None, None)), model=self.model)
+
+    def _read(self, batch: Any) -> Part:
+        several = len(self._modality) if isinstance(self._modality, (tuple, list)) else 1
+        if isinstance(self._modality, SeveralModalities):
+            several = len(self._modality.parts)
+        given, label = _split(batch, several)
+        inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
+        labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
+        inputs = self._taken_apart(inputs, several)
+        if self._target_labels:
+            if labels is None:
+                raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
+            return inputs, labels, labels
+        return inputs, self._targets(inputs), labels
+
+    def _targets(self, inputs: Any) -> Any:
+        arguments = self._arguments(inputs)
+        size = batch_size(arguments.explained)
+        if self._target is not None:
+            if callable(self._target) and not isinstance(self._target, Tensor):
+                return self._target
+            index = torch.as_tensor(self._target)
+            return index.expand(size, *index.shape) if index.ndim < 2 else index
+        call = arguments.call()
+        with borrowed(self.model, gradients=False):
+            output = self.model(*call.args, **call.kwargs)
+        return self._of_output(output)
+
+    def _taken_apart(self, inputs: Any, several: int) -> Any:
+        """Return inputs in a form that says what is explained of them."""
+        if isinstance(inputs, Mapping):
+            inputs = self._accepted(inputs)
+        if self._explained is not None or self._further is not None:
+            explained = inputs if self._explained is None else self._explained(inputs)
+            return _Parts((explained, () if self._further is None else self._further(inputs)))
+        if not isinstance(inputs, Mapping) or self._alone():
+            return inputs
+        tensors = {
+            name: value for name, value in inputs.items() if isinstance(value, Tensor) and "mask" not in str(name)
+        }
+        order = {name: k for k, name in enumerate(argument_names(self.model))}
+        ids = [name for name in tensors if not tensors[name].is_floating_point()]
+        first = sorted(ids, key=lambda name: order.get(name, len(order)))[:1]
+        chosen = [name for name in tensors if tensors[name].is_floating_point() or name in first]
+        if len(chosen) < 2 or not first or (several > 1 and len(chosen) != several):
+            return inputs
+        rest = {name: value for name, value in inputs.items() if name not in chosen}
+        return _Parts(({name: inputs[name] for name in chosen}, rest))
+
+    def _alone(self) -> bool:
+        return isinstance(self._modality, str) or (
+            isinstance(self._modality, Modality) and not isinstance(self._modality, SeveralModalities)
+        )
+
+    def _accepted(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keyword arguments that the model takes."""
+        names = argument_names(self.model)
+        kept = {name: value for name, value in inputs.items() if not names or name in names or _takes_any(self.model)}
+        self._left_out |= dict.fromkeys(str(name) for name in inputs if name not in kept)
+        if not kept:
+            raise ArgumentError(
+                f"data: the model takes {', '.join(names)}; a batch holds {', '.join(map(str, inputs))}"
+            )
+        return kept
+
+    def _placed(self, part: Any) -> Any:
+        part = torch.as_tensor(part) if type(part).__module__ == "numpy" else part
+        return part if self._device is None else map_tensors(lambda t: t.to(self._device), part)
+
+    def _said_target(self) -> str:
+        if self._target is not None:
+            return f"target {getattr(self._target, '__name__', self._target)}"
+        if self._target_labels:
+            return "the true class"
+        if not self._default_output:
+            return "what target_extractor says"
+        return "the only output" if self._first()[1] is None else "the largest output of each example"
+
+
+class _Parts(tuple):
+    """Inputs that were taken apart: what is explained, and the model's further arguments."""
+
+    __slots__ = ()
+
+
+def _split(batch: Any, several: int) -> tuple[Any, Any]:
+    """Return the inputs and the labels of a batch."""
+    flat_tuple = isinstance(batch, (tuple, list)) and several > 1 and not isinstance(batch[0], (tuple, list, Mapping))
+    if flat_tuple:
+        return tuple(batch[:several]), batch[several] if len(batch) > several else None
+    inputs = first_member(batch)
+    return tuple(inputs) if isinstance(inputs, list) else inputs, label_of(batch)
+
+
+def _takes_any(model: Any) -> bool:
+    """Tell whether a model takes keyword arguments of any name."""
+    forward = getattr(model, "forward", model)
+    try:
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(forward).parameters.values())
+    except (TypeError, ValueError):
+        return True
+
+
+def _largest(output: Any) -> Tensor | None:
+    scores = select_output(output)
+    if scores.ndim > 2:
+        raise ArgumentError(
+            f"target: the model gives {tuple(scores.shape[1:])} numbers for each example; say which to explain: "
+            "target=(3, 5, 5), or target= a function of the output, such as lambda output: output[:, 3].sum((1, 2))"
+        )
+    return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)
