@@ -7,9 +7,10 @@ of every example differs from zero and from the others. No global random state i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,7 +131,7 @@ def calibrated(
     Raises:
         ValueError: among many inputs there are not enough such examples.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _single():
         torch.manual_seed(seed)
         model = build().double().eval()
         _roughen(model)
@@ -145,6 +146,17 @@ def calibrated(
     targets = [k % outputs.shape[1] for k in range(examples)]
     whole = Case(name, model, inputs, targets, outputs.shape[1], traits, layer)
     return whole.with_inputs(lambda tensor: tensor[rows].clone())
+
+
+@contextlib.contextmanager
+def _single() -> Iterator[None]:
+    """Build in float32, whatever the default dtype is at present: another one draws other weights."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _roughen(model: nn.Module) -> None:
