@@ -8,7 +8,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.registry import every
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
 from pnpxai.testing.laws import LAWS, laws_of
-from pnpxai.testing.laws.refusals import REFUSALS, reason_against
+from pnpxai.testing.laws.refusals import REFUSALS, allowed, reason_against
 from pnpxai.testing.matrix import cell
 
 EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
@@ -25,7 +25,8 @@ def _cells():
 @pytest.mark.parametrize(("explainer", "name"), list(_cells()))
 def test_cell(explainer, name):
     found = cell(explainer, ARCHITECTURES[name]())
-    assert found.findings or found.shown
+    assert bool(found.refused) == bool(allowed(explainer, name)), "REFUSALS allows what is not refused"
+    assert found.shown if found.refused else found.findings
 
 
 @pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)

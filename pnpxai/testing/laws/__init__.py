@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.laws import (
     attention,
     cam,
@@ -64,9 +63,9 @@ _IN_A_ROW = frozenset({"cnn", "vgg"})
 _HALF = {"discard_ratio": 0.5}  # a tenth of the weights between so few tokens leaves nothing
 _TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
 _EPSILON = _TINY | {"convolution": "epsilon", "linear": "epsilon"}
-_MAX_POOL = frozenset({"cnn", "resnet18", "vgg"})
-_NO_MAX_POOL = frozenset(ARCHITECTURES) - _MAX_POOL
-_NO_LAYER_NORM = _MAX_POOL | {"mlp", "skip_cnn", "series", "two_inputs", "siamese", "efficientnet"}
+_NO_LAYER_NORM = frozenset(
+    {"mlp", "cnn", "skip_cnn", "series", "two_inputs", "siamese", "resnet18", "vgg", "efficientnet"}
+)
 _ZENNIT = Law("zennit's own hooks, where there are only layers in a row", relevance.hooks_of_zennit, 1e-4, on=_IN_A_ROW)
 
 LAWS: dict[str, tuple[Law, ...]] = {
@@ -82,11 +81,11 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "GuidedBackprop": (Law("autograd with guided ReLUs", gradients.guided),),
     "DeepLift": (
         Law("sums to the gain in score", gradients.complete),
-        Law("autograd times difference of the network with slopes", rescaled.rescaled, on=_NO_MAX_POOL),
+        Law("autograd times difference of the network with slopes", rescaled.rescaled),
     ),
     "DeepLiftShap": (
         Law("sums to the mean gain in score over a background", gradients.complete_over_rows),
-        Law("mean of autograd times difference of the networks with slopes", rescaled.mean_rescaled, on=_NO_MAX_POOL),
+        Law("mean of autograd times difference of the networks with slopes", rescaled.mean_rescaled),
     ),
     "Deconvolution": (Law("autograd with deconvolved ReLUs", gradients.deconvolved),),
     "GradientShap": (

@@ -88,7 +88,7 @@ def complete_over_rows(trial: Trial) -> float:
 def background(trial: Trial) -> tuple[Tensors, Tensors]:
     """Return three rows to compare with, and the maps with this background."""
     draws = torch.Generator().manual_seed(1)
-    rows = tuple(torch.randn(3, *v.shape[1:], generator=draws, dtype=v.dtype) for v in trial.values)
+    rows: Any = tuple(torch.randn(3, *v.shape[1:], generator=draws, dtype=v.dtype) for v in trial.values)
     made = trial.made.replace(background_data=rows if len(rows) > 1 else rows[0])
     return rows, as_tuple(made.attribute(trial.case.inputs, trial.case.targets))
 

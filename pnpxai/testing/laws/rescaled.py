@@ -1,7 +1,7 @@
 """DeepLIFT as a plain gradient, of a network whose operations have their slopes between baseline and input.
 
-A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point; attention, norms and
-recurrent cells are made of these.
+A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point; a maximum's difference
+is shared by its two places in proportion to their own. Attention, norms and recurrent cells are made of these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -61,6 +62,8 @@ class _Slopes(TorchFunctionMode):
                 return WRITTEN_OUT[func](*args, **kwargs)
         if name in ("mul", "matmul", "bmm") and all(isinstance(a, Tensor) for a in args):
             return self._product(func, *args)
+        if name == "max_pool2d":
+            return self._largest(*args, **kwargs)
         if name in ACTIVATIONS or name in ("exp", "square", "rsqrt", "reciprocal"):
             return self._function(func, args, kwargs)
         return func(*args, **kwargs)
@@ -71,6 +74,21 @@ class _Slopes(TorchFunctionMode):
             return value
         means = [(now.detach() + then) / 2 for now, then in zip((left, right), before, strict=True)]
         return _of_value(func(left, means[1]) + func(means[0], right), value)
+
+    def _largest(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        settings = {name: value for name, value in kwargs.items() if name != "return_indices"}
+        value, here = F.max_pool2d(x, *args, **settings, return_indices=True)
+        before = self._before(x, value, here)
+        if before is None:
+            return value
+        # two places of each window: where the maximum is, and where it was
+        picked, was = ([t.flatten(2).gather(2, i.flatten(2)) for i in (here, before[2])] for t in (x, before[0]))
+        runs = [now.detach() - then for now, then in zip(picked, was, strict=True)]
+        total = sum(run.abs() for run in runs) / (1 + (here == before[2]).flatten(2))
+        rise = (value.detach() - before[1]).flatten(2) / torch.where(total == 0, 1.0, total)
+        once = (here != before[2]).flatten(2)
+        result = picked[0] * rise * runs[0].sign() + picked[1] * rise * runs[1].sign() * once
+        return _of_value(result.reshape(value.shape), value)
 
     def _function(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor:
         x = args[0].clone()
