@@ -28,9 +28,9 @@ def content_key(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def numbered(keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the keys with an occurrence number where one comes again."""
-    seen: dict[str, int] = {}
+def numbered(keys: Iterable[str], seen: dict[str, int] | None = None) -> tuple[str, ...]:
+    """Return the keys with an occurrence number where one comes again; ``seen`` goes on counting from call to call."""
+    seen = {} if seen is None else seen
     found = []
     for key in keys:
         seen[key] = seen.get(key, -1) + 1

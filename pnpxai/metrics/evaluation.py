@@ -47,17 +47,29 @@ class Candidate:
 
 @dataclass
 class Cell:
-    """What one metric says of one candidate: a value for each example, or why there is none."""
+    """What one metric says of one candidate: a value for each example, or why there is none.
+
+    Attributes:
+        values: a number for each example.
+        reasons: why it is undefined, or None.
+        seconds: how long judging took.
+        curves: what the numbers come from, by name, a list for each example.
+        error: what was raised, if the batch could not be judged.
+    """
 
     values: list[float] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
     seconds: float = 0.0
+    curves: dict[str, list[list[float]]] = field(default_factory=dict)
+    error: type[Exception] | None = None
 
     def extend(self, other: Cell) -> None:
         """Add the values of further examples."""
         self.values += other.values
         self.reasons += other.reasons
         self.seconds += other.seconds
+        for name, curve in other.curves.items():
+            self.curves.setdefault(name, []).extend(curve)
 
     def array(self) -> np.ndarray:
         """Return the values as an array."""
@@ -65,9 +77,22 @@ class Cell:
 
 
 def judged(
-    candidate: Candidate, metrics: Sequence[Metric], batch: Batch, seed: int, shared: SharedRuns | None = None
+    candidate: Candidate,
+    metrics: Sequence[Metric],
+    batch: Batch,
+    seed: int,
+    shared: SharedRuns | None = None,
+    caught: type[Exception] = ValueError,
 ) -> tuple[Tensor | None, dict[str, Cell], float]:
     """Explain a batch and judge the maps.
+
+    Args:
+        candidate: what explains.
+        metrics: what judges.
+        batch: the examples.
+        seed: fixes all draws.
+        shared: masked runs to share.
+        caught: the errors that become a cell's reason; others are raised.
 
     Returns:
         the maps (of the first explained argument), a cell for each metric, and the seconds that explaining took. Where
@@ -76,7 +101,7 @@ def judged(
     start = time.perf_counter()
     try:
         maps = candidate.maps(batch, seed)
-    except ValueError as refusal:
+    except caught as refusal:
         return None, {type(m).__name__: _refused(batch, refusal) for m in metrics}, time.perf_counter() - start
     seconds = time.perf_counter() - start
     cells = {}
@@ -85,8 +110,9 @@ def judged(
         bound = metric.replace(explainer=candidate.explainer, postprocessor=candidate.postprocessor)
         try:
             found = bound.measure(batch.inputs, batch.targets, maps, seed=batch.stream(seed), shared=shared)
-            cell = Cell([float(v) for v in found.values], list(found.reasons))
-        except ValueError as refusal:
+            curves = {name: curve.detach().cpu().tolist() for name, curve in found.curves.items()}
+            cell = Cell([float(v) for v in found.values], list(found.reasons), curves=curves)
+        except caught as refusal:
             cell = _refused(batch, refusal)
         cell.seconds = time.perf_counter() - start
         cells[type(metric).__name__] = cell
@@ -157,4 +183,6 @@ def evaluate_all(
 
 
 def _refused(batch: Batch, refusal: Exception) -> Cell:
-    return Cell([float("nan")] * len(batch), [str(refusal)] * len(batch))
+    named = isinstance(refusal, ValueError)  # one of ours says what is wrong; others are told by their class too
+    reason = str(refusal) if named else f"{type(refusal).__name__}: {refusal}"
+    return Cell([float("nan")] * len(batch), [reason] * len(batch), error=type(refusal))

@@ -1,0 +1,228 @@
+"""Explainers x metrics x examples, chunk after chunk: what is known is kept, what is missing is computed."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+import pnpxai
+from pnpxai.engine.guard import module_of
+from pnpxai.engine.keys import model_key, settings_key
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.experiment.reading import Reading
+from pnpxai.experiment.results import Results, decided
+from pnpxai.experiment.store import Store, writing
+from pnpxai.experiment.stream import Data, Stream, largest
+from pnpxai.experiment.tables import Tables
+from pnpxai.experiment.work import Job
+from pnpxai.experiment.workers import carried_out
+from pnpxai.explainers.descriptions import described
+from pnpxai.metrics.base import Metric
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metric
+from pnpxai.metrics.evaluation import Candidate
+from pnpxai.recommender import recommend
+from pnpxai.registry import qualified_name
+from pnpxai.settings import encoded
+from pnpxai.statistics import DecisionRule, MeanRank
+from pnpxai.traits import Traits
+from pnpxai.tuning import TuningResult
+
+__all__ = ["DEFAULT_METRICS", "compare"]
+
+DEFAULT_METRICS = ("AbPC", "FaithfulnessCorrelation", "Sensitivity", "Complexity")
+_CPU_CHUNK, _GPU_CHUNK = 32, 128
+
+
+def compare(
+    model: Any,
+    examples: Examples | Stream | Data,
+    explainers: Sequence[ExplainerSpec] | None = None,
+    metrics: Sequence[MetricSpec] | None = None,
+    *,
+    traits: Traits,
+    folder: str | Path | None = None,
+    executor: Executor | None = None,
+    rule: DecisionRule | None = None,
+    seed: int = 0,
+    keep: int | Sequence[int] = 16,
+    controls: bool = True,
+    common: dict[str, Any] | None = None,
+    model_id: str | None = None,
+    target_extractor: Callable[[Any], Any] | None = None,
+    chunk: int | None = None,
+    show_progress: bool = True,
+) -> Results:
+    """Compare explainers on examples.
+
+    Examples are read and done in chunks, so that memory does not grow with their number. With a folder, every chunk is
+    kept there when it is done: the same call goes on after any interruption, and with further explainers, metrics or
+    examples computes only what is new. What an explainer or a metric refuses, or breaks on, is a cell without a value
+    but with a reason. Values do not depend on the executor.
+
+    Args:
+        model: the model.
+        examples: what is explained: examples with their targets, or data; see ``Stream.of``.
+        explainers: names, classes, configured explainers or tuning results; by default all that fit, at their defaults.
+        metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
+        traits: facts about the data.
+        folder: the run folder: ``values.parquet``, ``run.json``, ``maps.safetensors``, and ``store`` with what is done.
+        executor: does the chunks: any ``concurrent.futures.Executor``, such as a process pool or what
+            ``distributed.Client.get_executor()`` returns. By default they are done here, one after another.
+        rule: how it is decided; by default ``MeanRank()``.
+        seed: fixes all draws.
+        keep: how many examples' maps are kept, or the numbers of these examples.
+        controls: add maps that ignore the model, which an explainer must beat.
+        common: settings that all explainers and metrics share (extractors, layer, channel_dim).
+        model_id: names the model, where its state cannot be seen.
+        target_extractor: says from the model's output what is explained, where the examples have no targets; by default
+            the largest output.
+        chunk: how many examples are done at once at most; by default 32 on a CPU, 128 on a GPU. A batch of the data is
+            cut where it is larger; another number may change the last digits.
+        show_progress: show a progress bar.
+
+    Raises:
+        ArgumentError: a name is unknown, nothing is left to compare, another run is writing to the folder, or settings
+            cannot be written to it.
+    """
+    stream = Stream.of(examples)
+    fit = recommend(model, traits)
+    specs = list(fit.explainers) if explainers is None else list(explainers)
+    specs += list(fit.controls) if controls else []
+    candidates = as_candidates(specs, model, traits, common)
+    if not candidates:
+        raise ArgumentError("explainers: expected at least one, got none")
+    judges = _judges(metrics, model, common)
+    place = _device(model)
+    size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
+    settings = {c.label: _settings(c, folder) for c in candidates}
+    facts = {
+        "seed": seed,
+        "model": _model_key(model, model_id, folder),
+        "device": place,
+        "chunk": size,
+        "versions": {"pnpxai": pnpxai.__version__, "python": platform.python_version(), "torch": torch.__version__},
+        "rule": (rule or MeanRank()).to_dict(),
+        "metrics": {type(m).__name__: _settings(m, folder) for m in judges},
+    }
+    extractor = target_extractor or largest
+    of_all = {
+        "model": facts["model"], "seed": seed, "version": pnpxai.__version__, "device": place,
+        "targets": "given" if stream.targets is not None else _named(extractor, folder),
+    }  # fmt: skip
+    keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
+    job = Job(
+        {keys[c.label]: c for c in candidates},
+        {settings_key(facts["metrics"][type(m).__name__]): m for m in judges},
+        seed, model, extractor if stream.targets is None else None, common or {}, torch.get_num_threads(),
+    )  # fmt: skip
+    place_of_run = None if folder is None else Path(folder)
+    with writing(place_of_run):
+        store = Store(None if place_of_run is None else place_of_run / "store")
+        read = Reading(stream, job, store, size, keep)
+        total = len(stream) * len(job.candidates) or None
+        with tqdm(total=total, desc="comparing", unit="map", disable=not show_progress) as bar:
+            read.progress = bar.update
+            for task, done in carried_out(job, read.tasks(), executor):
+                store.add(done)
+                bar.update(task.rows)
+        if not read.identities:
+            raise ArgumentError("data: expected at least one example, got none")
+        store.compact()
+        directions = {type(m).__name__: m.higher_is_better for m in judges}
+        names = {key: type(m).__name__ for key, m in job.metrics.items()}
+        tables = Tables(store.cells(), read.identities, keys, names)
+        table = tables.values(read.keys, read.labels)
+        tuned = tuple(_learned(spec) for spec in specs if isinstance(spec, TuningResult))
+        results = Results(
+            table=table,
+            seconds=tables.seconds(),
+            decision=decided(table, directions, [c.label for c in candidates if c.control], rule),
+            directions=directions,
+            settings={c.label: settings[c.label] | {"control": c.control} for c in candidates},
+            maps=_maps(store, keys, read.kept_identities),
+            inputs=_stacked([given for _, given in read.shown]),
+            facts=facts | {"examples": len(read.identities)},
+            rejected=fit.reasons,
+            tuned=tuned,
+            curves=tables.curves(),
+            kept=tuple(number for number, _ in read.shown),
+        )
+        if place_of_run is not None:
+            results.save(place_of_run)
+    return results
+
+
+def _judges(metrics: Sequence[MetricSpec] | None, model: Any, common: dict[str, Any] | None) -> list[Metric]:
+    judges = [as_metric(m, model, common) for m in (DEFAULT_METRICS if metrics is None else metrics)]
+    names = [type(m).__name__ for m in judges]
+    again = next((name for name in names if names.count(name) > 1), None)
+    if again is not None:
+        raise ArgumentError(f"metrics: {again} is given twice; compare by it in two calls")
+    return judges
+
+
+def _settings(of: Candidate | Metric, folder: str | Path | None) -> dict[str, Any]:
+    """Return settings as JSON has them; where nothing is kept, what it cannot have by a name."""
+    try:
+        return of.settings() if isinstance(of, Candidate) else of.to_dict()
+    except ArgumentError:
+        if folder is not None:
+            raise
+    if isinstance(of, Metric):
+        return {"type": type(of).__name__} | described(of)
+    parts = {"explainer": of.explainer, "postprocessor": of.postprocessor}
+    return {name: {"type": type(part).__name__} | described(part) for name, part in parts.items()}
+
+
+def _model_key(model: Any, model_id: str | None, folder: str | Path | None) -> str:
+    """Return a key of the model; where nothing is kept, of a plain function its name."""
+    unseen = model_id is None and folder is None and module_of(model) is None
+    return qualified_name(model) if unseen else model_key(model, model_id)
+
+
+def _named(extractor: Callable[[Any], Any], folder: str | Path | None) -> Any:
+    return None if folder is None else encoded(extractor, "target_extractor", None)
+
+
+def _device(model: Any) -> str:
+    module = module_of(model)
+    first = next(module.parameters(), None) if module is not None else None
+    return "cpu" if first is None else first.device.type
+
+
+def _learned(result: TuningResult) -> dict[str, Any]:
+    """Return what tuning found, with the value of every trial (None where its settings were refused)."""
+    trials = getattr(result.study, "trials", ())
+    return result.to_dict() | {"curve": [None if t.value is None else float(t.value) for t in trials]}
+
+
+def _maps(store: Store, keys: dict[str, str], examples: Sequence[str]) -> dict[str, Tensor]:
+    """Return each label's maps as one tensor; those that were refused are NaN throughout."""
+    found = {}
+    for label, key in keys.items():
+        maps = [store.map(key, example) for example in examples]
+        like = next((m for m in maps if m is not None), None)
+        if like is not None:
+            found[label] = _stacked([torch.full_like(like, float("nan")) if m is None else m for m in maps])
+    return found
+
+
+def _stacked(members: Sequence[Tensor]) -> Tensor:
+    """Return tensors as one; those that are smaller (shorter texts) are filled up with zeros."""
+    if not members:
+        return torch.empty(0)
+    sizes = [max(sizes) for sizes in zip(*(m.shape for m in members), strict=True)]
+    whole = members[0].new_zeros((len(members), *sizes))
+    for row, member in zip(whole, members, strict=True):
+        row[tuple(slice(0, size) for size in member.shape)] = member
+    return whole

@@ -1,0 +1,151 @@
+"""What a comparison found: a table with every example's value, a verdict, and the maps behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+from pnpxai.experiment.store import complete
+from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
+
+__all__ = ["Curves", "Results", "decided"]
+
+Curves = dict[str, dict[str, dict[str, list[float]]]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What ``compare`` found.
+
+    Attributes:
+        table: one row for each example, explainer and metric: example, key, target, label, explainer, metric, value,
+            reason (why there is no value).
+        seconds: for each explainer the time of explaining and of each metric, and the forward rows of one explanation.
+        decision: the verdict.
+        directions: metric -> whether higher is better.
+        settings: the settings behind each explainer's label.
+        maps: the kept examples' maps, for each explainer (examples, *positions).
+        inputs: those examples' inputs.
+        facts: seed, versions, the model's key.
+        rejected: explainers that do not fit, with the reason.
+        tuned: what tuning found, for the explainers that were tuned.
+        curves: metric -> explainer -> name -> mean curve over examples, where the metric has curves.
+        kept: the numbers of the examples whose maps were kept.
+    """
+
+    table: pd.DataFrame
+    seconds: pd.DataFrame
+    decision: Decision
+    directions: dict[str, bool]
+    settings: dict[str, dict[str, Any]]
+    maps: dict[str, Tensor]
+    inputs: Tensor
+    facts: dict[str, Any]
+    rejected: dict[str, str] = field(default_factory=dict)
+    tuned: tuple[dict[str, Any], ...] = ()
+    curves: Curves = field(default_factory=dict)
+    kept: tuple[int, ...] = ()
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics' names."""
+        return list(self.directions)
+
+    @property
+    def explainers(self) -> list[str]:
+        """The explainers' labels, best mean rank first."""
+        return sorted(self.settings, key=lambda label: self.decision.mean_rank[label].mean)
+
+    def values(self, metric: str, explainer: str) -> np.ndarray:
+        """Return one metric's values of one explainer, example after example."""
+        chosen = (self.table["metric"] == metric) & (self.table["explainer"] == explainer)
+        rows = self.table.loc[chosen]
+        return rows["value"].to_numpy()[rows["example"].to_numpy().argsort(kind="stable")]
+
+    def interval(self, metric: str, explainer: str) -> Interval:
+        """Return the mean over examples with its bootstrap interval."""
+        return bootstrap(self.values(metric, explainer))
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row for each explainer: verdict, mean rank, every metric's mean with interval, seconds."""
+        rows = []
+        for label in self.explainers:
+            verdict = "best" if label == self.decision.best else "ties" if label in self.decision.set else ""
+            row: dict[str, Any] = {"explainer": label, "verdict": verdict or self.decision.dropped.get(label, "")}
+            row["mean rank"] = str(self.decision.mean_rank[label])
+            for metric, higher in self.directions.items():
+                row[f"{metric} {'(+)' if higher else '(-)'}"] = str(self.interval(metric, label))
+            row["seconds"] = round(float(self.seconds.loc[label, "explaining"]), 3)  # type: ignore[arg-type]
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return f"{self.decision.sentence()}\n{self.summary().to_string(index=False, justify='left')}"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the table (parquet), everything else (JSON) and the maps (safetensors), each complete or not at all."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {
+            "facts": self.facts, "settings": self.settings, "rejected": self.rejected, "tuned": list(self.tuned),
+            "directions": self.directions, "seconds": self.seconds.to_dict(orient="index"), "curves": self.curves,
+            "kept": list(self.kept),
+        }  # fmt: skip
+        tensors = {f"map/{label}": values.contiguous() for label, values in self.maps.items()}
+        complete(folder / "values.parquet", self.table.to_parquet)
+        complete(folder / "maps.safetensors", lambda to: save_file(tensors | {"inputs": self.inputs.contiguous()}, to))
+        text = json.dumps(record, indent=1)
+        complete(folder / "run.json", lambda to: to.write_text(text, encoding="utf-8"))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, rule: DecisionRule | None = None) -> Results:
+        """Read what ``save`` wrote; nothing in it is executed. The run's rule (or ``rule``) makes the verdict anew.
+
+        Raises:
+            ArgumentError: the folder holds no complete run, or a damaged one.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        if not (folder / "run.json").is_file():
+            raise ArgumentError(f"folder: {folder} holds no run.json, so no complete run")
+        try:
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            tensors = load_file(folder / "maps.safetensors")
+            table = pd.read_parquet(folder / "values.parquet")
+        except (ValueError, SafetensorError, FileNotFoundError) as problem:
+            raise ArgumentError(f"folder: {folder} holds a damaged run ({problem})") from problem
+        seconds = pd.DataFrame.from_dict(record["seconds"], orient="index")
+        maps = {name.removeprefix("map/"): value for name, value in tensors.items() if name.startswith("map/")}
+        controls = [label for label, s in record["settings"].items() if s["control"]]
+        saved = record["facts"].get("rule")
+        rule = rule or (DecisionRule.from_dict(saved) if saved else None)
+        decision = decided(table, record["directions"], controls, rule)
+        return cls(
+            table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"],
+            record["facts"], record["rejected"], tuple(record["tuned"]), record["curves"], tuple(record["kept"]),
+        )  # fmt: skip
+
+
+def decided(
+    table: pd.DataFrame, directions: dict[str, bool], controls: Sequence[str], rule: DecisionRule | None
+) -> Decision:
+    """Return the rule's verdict on a table."""
+    ordered = table.sort_values(["example"], kind="stable")
+    values = {
+        metric: {label: group.value.tolist() for label, group in of_metric.groupby("explainer", sort=False)}
+        for metric, of_metric in ordered.groupby("metric", sort=False)
+    }
+    return (rule or MeanRank()).decide(values, directions, controls)  # type: ignore[arg-type]

@@ -1,0 +1,173 @@
+"""Data as people have it, read batch by batch: nothing is held but the batch at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+from pnpxai.engine.keys import content_key, example_keys, numbered
+from pnpxai.engine.score import select_output
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Batch, Examples
+from pnpxai.tensors import flat
+
+__all__ = ["Data", "Stream", "identity", "largest"]
+
+Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
+"""A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches of examples, read anew each time it is gone through.
+
+    Attributes:
+        batches: what each batch is taken out of.
+        inputs: takes the inputs out of a batch.
+        labels: takes the true classes out of a batch; None where there are none.
+        targets: takes what is explained out of a batch; None where the model's output says it.
+        collected: the Dataset and its collate function, where single examples can be read.
+        length: the number of examples, where it is known before all are read.
+        count: read no more than so many.
+    """
+
+    batches: Iterable[Any]
+    inputs: Callable[[Any], Any]
+    labels: Callable[[Any], Any]
+    targets: Callable[[Any], Any] | None = None
+    collected: tuple[Dataset, Callable[..., Any] | None] | None = None
+    length: int | None = None
+    count: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        input_extractor: Callable[[Any], Any] | None = None,
+        label_extractor: Callable[[Any], Any] | None = None,
+        *,
+        target_labels: bool = False,
+        batch_size: int = 32,
+    ) -> Stream:
+        """Return data as a stream.
+
+        Args:
+            data: see ``Data``; ``Examples`` too, which have their targets.
+            input_extractor: takes the inputs out of a batch; by default its first member.
+            label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
+            target_labels: explain the true classes.
+            batch_size: how many examples are read at once, where the data does not say.
+
+        Raises:
+            ArgumentError: the data is none of these.
+        """
+        if isinstance(data, Stream):
+            return data
+        if isinstance(data, Examples):
+            members = (lambda b: b.inputs), (lambda b: b.labels), (lambda b: b.targets)
+            return cls(data.batches, *members, length=len(data))
+        if isinstance(data, tuple) and len(data) == 2:
+            data = TensorDataset(*(torch.as_tensor(part) for part in data))
+        elif isinstance(data, Tensor) or hasattr(data, "__array__"):
+            data = TensorDataset(torch.as_tensor(data))
+        if isinstance(data, (Dataset, IterableDataset)):
+            data = DataLoader(data, batch_size=batch_size)
+        if not isinstance(data, Iterable):
+            raise ArgumentError(
+                f"data: expected a DataLoader, a Dataset, tensors or an iterable of batches, got {type(data).__name__}"
+            )
+        labels = label_extractor or _second
+        mapped = isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset)
+        collected = (data.dataset, data.collate_fn) if mapped else None  # type: ignore[union-attr]
+        length = len(data.dataset) if mapped else None  # type: ignore[union-attr, arg-type]
+        return cls(data, input_extractor or _first, labels, labels if target_labels else None, collected, length)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Go through the batches; those whose targets the model says have none.
+
+        Raises:
+            ArgumentError: a batch holds no tensor, or no label where that is to be explained.
+        """
+        left = float("inf") if self.count is None else self.count
+        for batch in self._all():
+            if left < len(batch):
+                batch = batch.take(range(int(left)))
+            yield batch
+            left -= len(batch)
+            if left <= 0:
+                return
+
+    def _all(self) -> Iterator[Batch]:
+        seen: dict[str, int] = {}
+        for number, batch in enumerate(self.batches):
+            if isinstance(batch, Batch):
+                yield batch
+                continue
+            inputs, labels = _as_tensors(self.inputs(batch)), _as_tensors(self.labels(batch))
+            tensors = flat(inputs)
+            if not tensors or tensors[0].ndim == 0 or not len(tensors[0]):
+                raise ArgumentError(f"data: batch {number} holds no tensor with at least one example")
+            own = tuple(t for t in tensors if t.ndim and t.shape[0] == len(tensors[0]))
+            targets = None if self.targets is None else _as_tensors(self.targets(batch))
+            if self.targets is not None and targets is None:
+                raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
+            yield Batch(inputs, targets, labels, numbered(example_keys(own), seen))
+
+    def __len__(self) -> int:
+        """Return the number of examples, 0 where it is not known before all are read."""
+        known = self.length or 0
+        return known if self.count is None else min(known, self.count) or self.count
+
+    def take(self, numbers: Sequence[int]) -> list[Batch]:
+        """Return the examples with these numbers, in this order, reading no others where single ones can be read.
+
+        Raises:
+            ArgumentError: a number is out of range.
+        """
+        if self.collected is not None and self.length is not None:
+            bad = [n for n in numbers if not 0 <= n < self.length]
+            if bad:
+                raise ArgumentError(f"data_ids: expected numbers from 0 to {self.length - 1}, got {bad[0]}")
+            dataset, collate = self.collected
+            loader = DataLoader(Subset(dataset, list(numbers)), batch_size=len(numbers), collate_fn=collate)
+            return list(Stream(loader, self.inputs, self.labels, self.targets))
+        wanted, found, start = set(numbers), {}, 0
+        for batch in self:
+            found |= {start + row: batch.take([row]) for row in range(len(batch)) if start + row in wanted}
+            start += len(batch)
+            if len(found) == len(wanted):
+                break
+        missing = [n for n in numbers if n not in found]
+        if missing:
+            raise ArgumentError(f"data_ids: expected numbers from 0 to {start - 1}, got {missing[0]}")
+        return [found[n] for n in numbers]
+
+
+def identity(batch: Batch, row: int, given: bool) -> str:
+    """Return what an example is known by: its content, its occurrence, and its target where that was given."""
+    if not given or batch.targets is None:
+        return batch.keys[row]
+    return f"{batch.keys[row]}/{content_key(torch.as_tensor(batch.targets[row]))[:8]}"
+
+
+def largest(output: Any) -> Tensor | None:
+    """Return (examples,) the index of the largest output; None for a model with one output."""
+    scores = select_output(output)
+    return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)
+
+
+def _as_tensors(part: Any) -> Any:
+    return torch.as_tensor(part) if type(part).__module__ == "numpy" else part
+
+
+def _first(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, (tuple, list)) else batch
+
+
+def _second(batch: Any) -> Any:
+    return batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
