@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.attributors.attention import AttentionRollout
 from pnpxai.attributors.attention_maps import attention_pass
 from pnpxai.attributors.cam_layers import last_feature_map
 from pnpxai.engine.arguments import Arguments
@@ -51,6 +52,7 @@ class ModelFacts:
         feature_map: if it ran, the name of the layer with the last map of the input's positions, if there is one.
         grid: the sides of that map; of a transformer the grid of its patches.
         no_feature_map: if it ran, why there is none.
+        no_attention_map: if it ran and attention was seen, why that says nothing of the input's positions, if so.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelFacts:
     feature_map: str | None = None
     grid: Sides | None = None
     no_feature_map: str | None = None
+    no_attention_map: str | None = None
 
     def has(self, part: str) -> bool:
         """Tell whether a kind of layer was found."""
@@ -122,9 +125,12 @@ def _seen(facts: ModelFacts, model: Any, inputs: Any) -> ModelFacts:
         with torch.no_grad(), Operations(note):
             one(first)
         parts = {part for part, operations in _OPERATIONS.items() if not names.isdisjoint(operations)}
+        no_map = None
         if _attention_runs(one, first):
             parts.add("attention")
-        facts = replace(facts, parts=frozenset(parts), rectified=not names.isdisjoint({"relu", "relu_"}), ran=True)
+            no_map = _against_attention(one, first)
+        rectified = not names.isdisjoint({"relu", "relu_"})
+        facts = replace(facts, parts=frozenset(parts), rectified=rectified, ran=True, no_attention_map=no_map)
         try:
             site, layout = last_feature_map(one, first)
         except UnsuitableError as reason:
@@ -138,6 +144,14 @@ def _attention_runs(score: Score, inputs: Tensors) -> bool:
     except UnsuitableError:
         return False
     return True
+
+
+def _against_attention(score: Score, inputs: Tensors) -> str | None:
+    try:
+        AttentionRollout(score.forward, "mean", 0.0, "bilinear").attribute(inputs, _first_output, score.extra)
+    except UnsuitableError as reason:
+        return str(reason)
+    return None
 
 
 def _first_output(output: Any) -> Tensor:

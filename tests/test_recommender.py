@@ -32,10 +32,12 @@ def test_every_explainer_is_recommended_or_has_a_reason() -> None:
     assert {c.__name__ for c in table.controls} >= {"RandomMap", "InputOnly"}
 
 
-def test_ids_are_no_input_for_gradients() -> None:
-    table = recommend(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)), Traits.text())
-    assert "ids" in table.reasons["Gradient"]
-    assert "Occlusion" in {c.__name__ for c in table.explainers}
+def test_ids_are_explained_by_gradients_where_an_embedding_reads_them() -> None:
+    without = recommend(nn.Sequential(nn.Linear(3, 2)), Traits.text())
+    assert "ids" in without.reasons["Gradient"]
+    assert "Occlusion" in {c.__name__ for c in without.explainers}
+    with_embedding = recommend(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)), Traits.text())
+    assert {"Gradient", "Occlusion"} <= {c.__name__ for c in with_embedding.explainers}
 
 
 def test_the_reason_against_grad_cam_is_true() -> None:

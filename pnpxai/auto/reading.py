@@ -109,7 +109,8 @@ class Reading:
         names = self.arguments().names
         shown = f"{', '.join(names)}: " if names else ""
         kinds = " and ".join(part.name for part in kind.parts) if isinstance(kind, SeveralModalities) else kind.name
-        axis = f", channels on axis {kind.traits.channel_dim}" if kind.traits.channel_dim is not None else ""
+        known = kind.traits.channel_dim is not None and not kind.traits.discrete
+        axis = f", channels on axis {kind.traits.channel_dim}" if known else ""
         told = [f"{shown}{kinds} ({why}){axis}", f"explained: {self._said_target()}"]
         if self._left_out:
             told.append(f"not given to the model, which does not take them: {', '.join(self._left_out)}")
@@ -204,7 +205,7 @@ class Reading:
         order = {name: k for k, name in enumerate(argument_names(self.model))}
         ids = [name for name in tensors if not tensors[name].is_floating_point()]
         first = sorted(ids, key=lambda name: order.get(name, len(order)))[:1]
-        chosen = [name for name in tensors if tensors[name].is_floating_point() or name in first]
+        chosen = [name for name in tensors if tensors[name].is_floating_point()] + first
         if len(chosen) < 2 or not first or (several > 1 and len(chosen) != several):
             return inputs
         rest = {name: value for name, value in inputs.items() if name not in chosen}

@@ -10,8 +10,10 @@ from annotated_types import Ge, Gt, Lt
 from pnpxai import attributors
 from pnpxai.attributors.attention import HeadFusion
 from pnpxai.declare import Choice, Range
+from pnpxai.detector import ModelFacts
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
+from pnpxai.traits import Traits
 
 __all__ = ["AttentionRollout", "TransformerAttribution"]
 
@@ -30,6 +32,11 @@ class OfAttention(Explainer, abstract=True):
     needs_module: ClassVar[bool] = True
     needs_gradient: ClassVar[bool] = False
     layer_is_site: ClassVar[bool] = False
+
+    @classmethod
+    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
+        """Refuse attention that says nothing of the input's positions, where that was seen."""
+        return super().reason_against(facts, traits) or facts.no_attention_map
 
     def attributor(self) -> attributors.Attributor:
         """Return the backend; refuse a layer, which would mean nothing."""

@@ -34,6 +34,8 @@ class FullGrad(Explainer):
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
         """Refuse attention, whose tokens are no map of the input."""
         reason = super().reason_against(facts, traits)
+        if reason is None and traits is not None and any(one.discrete for one in traits.each):
+            return "adds up maps of convolutions, which ids do not have"
         if reason is None and facts.has("attention"):
             return f"adds up maps of convolutions; between the patches and the score of {facts.name} lie tokens"
         return reason

@@ -44,6 +44,8 @@ class GuidedGradCam(ClassActivation):
         """Refuse models without a ReLU too."""
         if facts.is_module and not facts.rectified:
             return f"changes what ReLUs pass back; {facts.name} has none"
+        if traits is not None and any(one.discrete for one in traits.each):
+            return "differentiates the inputs themselves, and ids are among them"
         return super().reason_against(facts, traits)
 
     def attributor(self) -> UpsampledGuidedGradCam:
