@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 
 from pnpxai.attributors.kernels import Kernel
-from pnpxai.attributors.rules import Ledger, OfZennit, Rule
+from pnpxai.attributors.rules import Ledger, Rule
+from pnpxai.attributors.rules_of_layers import OfZennit
 from pnpxai.errors import ArgumentError
 
 __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pnpxai.attributors.composites import Composite
 from pnpxai.attributors.propagation import IdentityRule, PropagationRule
 from pnpxai.attributors.ruled import Rules
-from pnpxai.attributors.rules import OfModule, OfZennit, Pass, Rule, tied
+from pnpxai.attributors.rules import Pass, Rule, tied
+from pnpxai.attributors.rules_of_layers import OfModule, OfZennit
 from pnpxai.errors import ConfinedError, RuleError
 
 __all__ = ["canonised", "ruled_modules"]
