@@ -92,6 +92,9 @@ class Search:
             finally:
                 for helper in helpers:
                     helper.join()
+        if store.common:
+            study = _copied(study)
+            store.close()
         return study, objective
 
     def help(self) -> None:
@@ -101,6 +104,7 @@ class Search:
             study, queue = self._study(store)
             with queue.seen():
                 self._loop(study, queue, self._objective(Shared()), [])
+            store.close()
 
     def _work(
         self, study: optuna.Study, queue: Queue, objective: Objective, callbacks: list[Callback], helpers: list[Any]
@@ -201,6 +205,15 @@ class Search:
                 bar.refresh()
 
             yield note
+
+
+def _copied(study: optuna.Study) -> optuna.Study:
+    """Return the study as it is now, in memory: a result needs no connection."""
+    found = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    for name, value in study.user_attrs.items():
+        found.set_user_attr(name, value)
+    found.add_trials(study.get_trials(deepcopy=False))
+    return found
 
 
 def _wants_to_stop(study: optuna.Study, trial: FrozenTrial, callbacks: Sequence[Callback]) -> bool:

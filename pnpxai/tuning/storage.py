@@ -46,6 +46,12 @@ class Store:
     exclusive: Callable[[], AbstractContextManager[Any]]
     common: bool = True
 
+    def close(self) -> None:
+        """End idle connections; what is used later makes its own."""
+        if isinstance(self.storage, RDBStorage) and self.common:
+            self.storage.remove_session()
+            self.storage.engine.dispose()
+
 
 def opened(spec: StorageSpec) -> Store:
     """Open a storage, making it where it does not exist.
