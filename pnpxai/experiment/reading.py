@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pnpxai.experiment.store import Store
-from pnpxai.experiment.stream import Stream, identity
+from pnpxai.experiment.stream import Stream, identities
 from pnpxai.experiment.work import EXPLAINED, Job, Task
 from pnpxai.tensors import flat
 
@@ -54,8 +54,8 @@ class Reading:
             for first in range(0, len(batch), self.size):
                 part = batch.take(range(first, min(first + self.size, len(batch))))
                 start, wanted = len(self.identities), self._wanted(len(part))
-                identities = tuple(identity(part, row, given) for row in range(len(part)))
-                self.identities += identities
+                known_by = identities(part, given, self.store.folder is not None)
+                self.identities += known_by
                 self.keys += part.keys
                 self.labels += (
                     [-1] * len(part)
@@ -65,10 +65,10 @@ class Reading:
                 first_input = flat(part.inputs)[0]
                 self.shown += [(start + row, first_input[row].detach().cpu().clone()) for row in sorted(wanted)]
                 missing = tuple(
-                    tuple(self._missing(key, name, row in wanted) for row, name in enumerate(identities))
+                    tuple(self._missing(key, name, row in wanted) for row, name in enumerate(known_by))
                     for key in self.job.candidates
                 )
-                task = Task(start, part, identities, missing, frozenset(wanted))
+                task = Task(start, part, known_by, missing, frozenset(wanted))
                 self.progress(len(part) * len(missing) - task.rows)
                 if task.rows:
                     yield task

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from pnpxai.engine.keys import content_key, example_keys, numbered
+from pnpxai.engine.keys import content_key, example_keys, numbered, settings_key
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
+from pnpxai.settings import encoded
 from pnpxai.tensors import flat
 
-__all__ = ["Data", "Stream", "identity", "largest"]
+__all__ = ["Data", "Stream", "identities", "largest"]
 
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
@@ -148,11 +149,24 @@ class Stream:
         return [found[n] for n in numbers]
 
 
-def identity(batch: Batch, row: int, given: bool) -> str:
-    """Return what an example is known by: its content, its occurrence, and its target where that was given."""
+def identities(batch: Batch, given: bool, kept: bool) -> tuple[str, ...]:
+    """Return what each example is known by: its content, its occurrence, and its target.
+
+    Args:
+        batch: the examples.
+        given: whether their targets are not the model's own.
+        kept: whether it must hold for longer than this process.
+
+    Raises:
+        ArgumentError: it must, and the target is a function without a name to be found again by.
+    """
     if not given or batch.targets is None:
-        return batch.keys[row]
-    return f"{batch.keys[row]}/{content_key(torch.as_tensor(batch.targets[row]))[:8]}"
+        return batch.keys
+    if callable(batch.targets):
+        name = settings_key({"target": encoded(batch.targets, "targets", None) if kept else repr(batch.targets)})
+        return tuple(f"{key}/{name[:8]}" for key in batch.keys)
+    targets = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
+    return tuple(f"{key}/{target}" for key, target in zip(batch.keys, targets, strict=True))
 
 
 def largest(output: Any) -> Tensor | None:

@@ -135,7 +135,8 @@ class Job:
         n_rows = _cost(candidate, part.take([0])) if task.start == 0 else -1
         why = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
         again = maps is None and any(not issubclass(error, ValueError) for error in errors)
-        targets = [-1] * len(rows) if part.targets is None else part.targets.tolist()
+        single = isinstance(part.targets, Tensor) and part.targets.ndim == 1
+        targets = part.targets.tolist() if single else [-1] * len(rows)  # type: ignore[union-attr]
         for place, row in enumerate(rows):
             example = task.identities[row]
             explained = (float("nan"), why, seconds / len(rows), n_rows, targets[place], again, None)
