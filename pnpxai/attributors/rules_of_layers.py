@@ -32,6 +32,8 @@ class OfZennit:
 
         (operand,) = operands
         hook, inputs, outputs, constants = self.hook, [], [], []
+        # what a layer makes of zeros is the same for all rows
+        batched = operand.ndim > 1 and operand.ndim != getattr(getattr(self.module, "weight", None), "ndim", 0) - 1
         modifiers = zip(hook.input_modifiers, hook.param_modifiers, hook.output_modifiers, strict=True)
         for of_input, of_parameters, of_output in modifiers:
             entry = of_input(operand.detach()).detach().requires_grad_()
@@ -39,7 +41,7 @@ class OfZennit:
                 inputs.append(entry)
                 outputs.append(of_output(self.forward(entry)))
                 with torch.no_grad():
-                    constants.append(self.forward(torch.zeros_like(entry)))
+                    constants.append(self.forward(torch.zeros_like(entry[:1] if batched else entry)))
         mapped = hook.gradient_mapper(relevance, outputs)
         mapped = list(mapped) if isinstance(mapped, (tuple, list)) else [mapped]
         gradients = torch.autograd.grad(outputs, inputs, mapped)

@@ -240,3 +240,20 @@ def test_a_zennit_composite_still_goes_by_modules(net):
     x = torch.randn(2, 2, 4, 4)
     plus = EpsilonPlus(layer_map=[(nn.BatchNorm2d, Epsilon(1e-9))])
     assert LRP(net, plus).relevance(x, 1).gap.abs().max() < 1e-9
+
+
+def test_a_picture_without_a_batch_axis_inside_the_model():
+    class Squeezed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 2)
+
+        def forward(self, x):
+            return torch.stack([self.conv(one).mean((1, 2)) for one in x])
+
+    net, x = Squeezed(), torch.randn(3, 2, 4, 4)
+    plain = nn.Sequential(net.conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    composite = Composite(made("gamma"), made("epsilon"))
+    found, expected = (LRP(m, composite, epsilon=0.0).relevance(x, 1) for m in (net, plain))
+    assert torch.allclose(found.attributions, expected.attributions, atol=1e-12)
+    assert torch.allclose(found.bias.sum(), expected.bias.sum(), atol=1e-10)
