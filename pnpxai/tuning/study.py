@@ -62,7 +62,8 @@ def tune(
     Args:
         explainer: where the search starts; settings that are not searched stay as they are. Of several, the explainer
             is searched too.
-        examples: at least two.
+        examples: at least two. A setting wins over the default by its mean gain on those searched on less the gain's
+            standard error, so that with few examples defaults stay.
         metric: what to be good at; it knows its direction. Of several, the front is found: candidates that none is
             better than in all of them; the best is then the one of them that is best in the first metric.
         postprocessor: where the search of the post-processing starts.
@@ -226,21 +227,36 @@ def _mean(of: Any, values: np.ndarray) -> float:
 
 
 def _best(objective: Objective, done: list[FrozenTrial]) -> tuple[Candidate | None, float]:
-    """Return the candidate that is best in the first judge; a start, where nothing is better."""
-    found: list[tuple[float, Candidate]] = []
-    outside = [start for start in objective.space.starts if not objective.space.contains(start)]
-    for start in outside:
-        value = mean_of(objective.judges.on(start, objective.examples)[0].array())
-        if value is not None:
-            found.append((value, start))
-    for trial in done:
-        if STOPPED not in trial.user_attrs:
-            found.append((float(trial.values[0]), _candidate(objective.space, trial)))
+    """Return the candidate that is best in the first judge, and its mean value.
+
+    Of many settings tried on few examples, the one with the highest mean is often there by luck. So each is compared
+    with the best start, example by example, and the one wins whose mean gain less its standard error is the largest: a
+    start, where no gain stands out.
+    """
+    judge = objective.judges.judges[0]
+    sign = 1.0 if judge.higher_is_better else -1.0
+    starts = [(start, objective.judges.on(start, objective.examples)[0].array()) for start in objective.space.starts]
+    means = [(value, start, values) for start, values in starts if (value := mean_of(values)) is not None]
+    complete = [trial for trial in done if STOPPED not in trial.user_attrs]
+    if len(objective.judges.judges) > 1 or not means:  # the values of single examples are not kept, or there are none
+        found = [(sign * value, value, start) for value, start, _ in means]
+        found += [(sign * t.values[0], t.values[0], _candidate(objective.space, t)) for t in complete]
+    else:
+        value, start, reference = max(means, key=lambda mean: sign * mean[0])
+        found = [(0.0, value, start)]
+        for trial in complete:
+            gains = [sign * (v - reference[k]) for k, v in trial.intermediate_values.items()]
+            found.append((_sure(np.array(gains)), float(trial.values[0]), _candidate(objective.space, trial)))
     if not found:
         return None, float("nan")
-    sign = 1.0 if objective.judges.judges[0].higher_is_better else -1.0
-    value, candidate = max(found, key=lambda pair: sign * pair[0])
+    _, value, candidate = max(found, key=lambda one: one[0])
     return candidate, value
+
+
+def _sure(gains: np.ndarray) -> float:
+    """Return the mean gain less its standard error."""
+    gains = gains[np.isfinite(gains)]
+    return float(gains.mean() - gains.std(ddof=1) / len(gains) ** 0.5) if len(gains) > 1 else -np.inf
 
 
 def _front(study: optuna.Study, space: Space, judges: Judges) -> tuple[tuple[Candidate, dict[str, float]], ...]:
