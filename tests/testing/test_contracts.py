@@ -95,8 +95,8 @@ class _EditsMaps(Largest):
 
     def measure(self, inputs, targets, attributions=None, **more):
         found = super().measure(inputs, targets, attributions, **more)
-        if attributions is not None:
-            attributions.mul_(2)
+        for given in () if attributions is None else as_tuple(attributions):
+            given.mul_(2)
         return found
 
 
