@@ -1,5 +1,6 @@
-"""The tutorials run as they stand, and make what they say."""
+"""The tutorials run as they stand, make what they say, and find the evidence that was planted."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.py"))
 
 
+FOUND = re.compile(r"rank accuracy ([\d.]+), of a random map ([\d.]+)")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", TUTORIALS, ids=lambda path: path.stem)
 def test_the_tutorial_runs(script: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error::UserWarning", str(script)]
@@ -17,4 +22,6 @@ def test_the_tutorial_runs(script: Path, tmp_path: Path) -> None:
     made = [Path(name.strip()) for name in ran.stdout.splitlines()[-1].removeprefix("written:").split(",")]
     assert made
     assert all((tmp_path / path).stat().st_size > 1000 for path in made)
-    assert "explains best" in ran.stdout or "ranks first" in ran.stdout
+    figures = [tuple(map(float, pair)) for pair in FOUND.findall(ran.stdout)]
+    assert figures or "explains best" in ran.stdout or "ranks first" in ran.stdout
+    assert all(found > 2 * by_chance and found > 0.6 for found, by_chance in figures)

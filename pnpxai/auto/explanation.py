@@ -130,6 +130,16 @@ class AutoExplanation:
         """Which explainers fit the model and data, and why the others do not; one example is run to see."""
         return recommend(self.model, self.traits, inputs=self._reading.arguments())
 
+    def affordable(self, rows: int) -> list[type[Explainer]]:
+        """Return the explainers that fit and by their declared cost run at most so many rows for each example.
+
+        Args:
+            rows: how many rows an explainer may run through the model to explain one example, with its defaults.
+        """
+        (batch,) = self.examples(1)
+        made = {cls: as_explainer(cls, self.model, self.settings) for cls in self.recommended}
+        return [cls for cls, explainer in made.items() if explainer.cost(batch.inputs) <= rows]
+
     def examples(self, count: int | None = None) -> Examples:
         """Return the first examples of the data (all, if no count is given), with targets. Data is read once.
 

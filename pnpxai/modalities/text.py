@@ -62,11 +62,13 @@ class TextModality(Modality):
         return self.mask_token_id if which == "mask" and self.mask_token_id is not None else found
 
     def _words(self, numbers: Sequence[int], ids: Tensor) -> tuple[tuple[str, int], ...]:
-        """Return the words of a text, and how many tokens each has."""
+        """Return the words of a text, and how many tokens each has; padding has no word."""
+        pad = getattr(self.tokenizer, "pad_token_id", None)
         tokens = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
         words: list[tuple[str, int]] = []
         for k, token in enumerate(tokens):
             part = str(token).lstrip("\u2581\u0120\u010a").removeprefix("##") or "\u2423"
+            part = "" if int(ids[k]) == pad else part
             if k and numbers[k] == numbers[k - 1]:
                 words[-1] = (words[-1][0] + part, words[-1][1] + 1)
             else:

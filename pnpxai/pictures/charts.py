@@ -89,6 +89,8 @@ def waterfall(
     for place, end in zip(places[1:], ends[1:], strict=True):  # from each step to the next above it
         axes.plot([end, end], [place - 1.4, place + 0.4], color="grey", linewidth=0.6)
     _row_labels(axes, labels)
+    reach = float(np.ptp([*ends, start])) or 1.0
+    axes.set_xlim(min(*ends, start) - 0.05 * reach, max(*ends, start) + 0.05 * reach)
     axes.axvline(start, color="grey", linewidth=0.8, linestyle=":")
     axes.axvline(float(ends[0]), color="black", linewidth=0.8)
 

@@ -29,7 +29,8 @@ def merged(values: np.ndarray, counts: Sequence[int]) -> np.ndarray:
 
 def line_count(texts: Sequence[str]) -> int:
     """Return how many lines words take."""
-    return 1 + _placed(texts)[-1][0] if texts else 1
+    shown = [word for word in texts if word]
+    return 1 + _placed(shown)[-1][0] if shown else 1
 
 
 def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> None:
@@ -38,11 +39,12 @@ def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | No
     Args:
         axes: where to.
         totals: (words,) their attributions.
-        texts: the words.
+        texts: the words; empty ones, such as padding, are left out.
         limit: the value of the deepest colour; by default the largest absolute value.
     """
-    line = 0
-    for (line, column), word, colour in zip(_placed(texts), texts, _colours(totals, limit), strict=True):
+    colours = [colour for colour, word in zip(_colours(totals, limit), texts, strict=True) if word]
+    texts, line = [word for word in texts if word], 0
+    for (line, column), word, colour in zip(_placed(texts), texts, colours, strict=True):
         axes.text(
             column, -line, word.replace("$", r"\$"), family="monospace", fontsize=9, va="center",
             color="white" if _is_dark(colour) else "black",
@@ -57,6 +59,8 @@ def words_html(totals: np.ndarray, texts: Sequence[str], limit: float | None = N
     """Return words on the colours of their attributions as HTML; arguments as for ``words``."""
     spans = []
     for word, total, colour in zip(texts, totals, _colours(totals, limit), strict=True):
+        if not word:
+            continue
         ink = "#fff" if _is_dark(colour) else "#000"
         style = f"background:#{bytes(colour[:3]).hex()};color:{ink};padding:0 .2em;border-radius:.2em"
         spans.append(f'<span style="{style}" title="{float(total):.3g}">{html.escape(word)}</span>')
