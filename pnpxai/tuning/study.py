@@ -29,7 +29,7 @@ from pnpxai.tuning.search import Callback, Search, quiet
 from pnpxai.tuning.shared import Shared
 from pnpxai.tuning.storage import StorageSpec
 
-__all__ = ["searched", "tune"]
+__all__ = ["result_of", "searched", "tune"]
 
 
 def tune(
@@ -105,7 +105,7 @@ def tune(
     )  # fmt: skip
     with quiet():
         study, objective = search.run(shared, workers=workers, callbacks=callbacks, show_progress=show_progress)
-        return _result(study, objective, held_out, n_seeds)
+        return result_of(study, objective, held_out, n_seeds)
 
 
 def searched(
@@ -186,7 +186,8 @@ def _model_key(model: Any) -> str:
         return getattr(model, "__qualname__", type(model).__name__)
 
 
-def _result(study: optuna.Study, objective: Objective, held_out: Examples, n_seeds: int) -> TuningResult:
+def result_of(study: optuna.Study, objective: Objective, held_out: Examples, n_seeds: int) -> TuningResult:
+    """Return what a search found; see ``tune`` for what it raises."""
     judges, space = objective.judges, objective.space
     ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     refused = [trial for trial in ended if trial.state == TrialState.PRUNED]

@@ -1,0 +1,138 @@
+"""Tuned explainers in order, with how sure the order is, what tuning gained and what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pnpxai.errors import ArgumentError
+from pnpxai.statistics import Decision, Interval
+from pnpxai.tuning import RowCount, TuningResult
+
+__all__ = ["Ranking"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Tuned explainers, ranked on examples that they were not tuned on.
+
+    Attributes:
+        decision: the verdict.
+        tuned: the tuning results by label.
+        means: metric -> label -> the mean on those examples, with its interval.
+        failed: explainers that could not be tuned, with the reason.
+        dropped: explainers that were given up while tuning, with the reason.
+        rejected: explainers that do not fit, with the reason.
+        rows: what it cost.
+        seconds: how long it took.
+        trials: number of trials.
+    """
+
+    decision: Decision
+    tuned: dict[str, TuningResult]
+    means: dict[str, dict[str, Interval]]
+    failed: dict[str, str]
+    dropped: dict[str, str]
+    rejected: dict[str, str]
+    rows: RowCount
+    seconds: float = field(compare=False)
+    trials: int
+
+    @property
+    def best(self) -> Any:
+        """The best candidate, ready to use.
+
+        Raises:
+            ArgumentError: nothing does better than the controls.
+        """
+        if self.decision.best is None:
+            raise ArgumentError(self.decision.sentence())
+        return self.tuned[self.decision.best].best
+
+    @property
+    def rows_saved(self) -> int:
+        """How many rows sharing saved."""
+        return self.rows.separate - self.rows.used
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each explainer, best first."""
+        rows = []
+        for label, interval in sorted(self.decision.mean_rank.items(), key=lambda item: item[1].mean):
+            result = self.tuned.get(label)
+            place = "best" if label == self.decision.best else "as good" if label in self.decision.set else ""
+            row = {"explainer": label, "mean rank": _short(interval)}
+            row |= {metric: _short(of_label[label]) for metric, of_label in self.means.items()}
+            row["gain by tuning"] = _short(result.gain, signed=True) if result else ""
+            row["verdict"] = place or self.decision.dropped.get(label, "")
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        table = self.table()
+        aligned = pd.DataFrame({name: table[name].str.ljust(table[name].str.len().max()) for name in table})
+        parts = [self.decision.sentence(), "", aligned.to_string(index=False, justify="left")]
+        if self.tuned:
+            metric = next(iter(self.tuned.values())).metric
+            parts.append(f"mean [95 % interval] over {self.decision.n} held-out examples; gain in {metric}")
+        if self.dropped:
+            parts.append(f"Given up while tuning, being clearly worse: {', '.join(self.dropped)}")
+        parts += [f"{label} failed: {reason}" for label, reason in self.failed.items()]
+        if self.rejected:
+            parts.append(f"Do not fit: {', '.join(self.rejected)}")
+        parts.append(f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}")
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        found = asdict(self.decision) | {"set": list(self.decision.set)}
+        return {
+            "decision": found,
+            "tuned": {label: result.to_dict() for label, result in self.tuned.items()},
+            "means": {m: {label: asdict(i) for label, i in of.items()} for m, of in self.means.items()},
+            "failed": self.failed,
+            "dropped": self.dropped,
+            "rejected": self.rejected,
+            "rows": asdict(self.rows),
+            "seconds": self.seconds,
+            "trials": self.trials,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], model: Any) -> Ranking:
+        """Return what ``to_dict`` gave, on a model. Nothing is executed or imported.
+
+        Raises:
+            ArgumentError: it is no ranking.
+        """
+        try:
+            decision = dict(data["decision"])
+            ranks = {label: Interval(**interval) for label, interval in decision["mean_rank"].items()}
+            decision |= {"set": tuple(decision["set"]), "mean_rank": ranks}
+            means = {m: {label: Interval(**i) for label, i in of.items()} for m, of in data["means"].items()}
+            tuned = {label: TuningResult.from_dict(entry, model) for label, entry in data["tuned"].items()}
+            plain = {name: data[name] for name in ("failed", "dropped", "rejected", "seconds", "trials")}
+            return cls(Decision(**decision), tuned, means, rows=RowCount(**data["rows"]), **plain)
+        except (KeyError, TypeError) as problem:
+            raise ArgumentError(f"data: expected a ranking as to_dict gives it: {problem}") from problem
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``to_dict`` as JSON, complete or not at all."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_text(json.dumps(self.to_dict(), indent=1))
+        return partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any) -> Ranking:
+        """Read what ``save`` wrote; see ``from_dict``."""
+        return cls.from_dict(json.loads(Path(path).read_text()), model)
+
+
+def _short(interval: Interval, *, signed: bool = False) -> str:
+    form = "+.2f" if signed else ".2f"
+    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"

@@ -1,0 +1,246 @@
+"""Several explainers tuned under one budget: all get a few trials, the weak are dropped, the others get more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from tqdm.auto import tqdm
+
+from pnpxai.engine.seeds import generator
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.metrics.base import Metric
+from pnpxai.metrics.evaluation import Candidate
+from pnpxai.statistics import bootstrap
+from pnpxai.traits import Traits
+from pnpxai.tuning.budget import Budget
+from pnpxai.tuning.candidates import Space
+from pnpxai.tuning.judging import Judge, Judges
+from pnpxai.tuning.result import TuningResult
+from pnpxai.tuning.search import Search, quiet
+from pnpxai.tuning.shared import Shared
+from pnpxai.tuning.storage import StorageSpec
+from pnpxai.tuning.study import result_of, searched
+
+__all__ = ["Race", "panel", "race"]
+
+_FIRST_ROUND = 4
+_NEVER_FEWER = 5
+
+
+@dataclass
+class Race:
+    """What a race found.
+
+    Attributes:
+        tuned: the tuning results of those that were left in the end, by label.
+        dropped: why others were dropped, by label.
+        failed: why others could not be tuned, by label.
+        trials: number of trials in all.
+    """
+
+    tuned: dict[str, TuningResult] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    trials: int = 0
+
+
+def panel(
+    metrics: Sequence[Metric], fixed: Sequence[tuple[Candidate, int]], examples: Examples, seed: int, shared: Shared
+) -> Judge:
+    """Return a judge that says where a candidate stands among fixed ones, example by example.
+
+    Args:
+        metrics: what stands for quality.
+        fixed: candidates with what is added to the seed (random maps count several times).
+        examples: all that candidates will be judged on.
+        seed: fixes all draws.
+        shared: what evaluations have in common.
+    """
+    names = [type(m).__name__ for m in metrics]
+    judges = [Judge.of(m) for m in metrics]
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for candidate, shift in fixed:
+        measured = Judges(judges, seed + shift, shared).measured(candidate, examples)
+        for name in names:
+            rows[name].append(measured[name].array())
+    values: dict[str, dict[str, np.ndarray]] = {}
+    for name in names:
+        table = np.stack(rows[name], 1)
+        values[name] = {key: np.sort(row[np.isfinite(row)]) for key, row in zip(examples.keys, table, strict=True)}
+    return Judge(f"percentile of {' and '.join(names)}", tuple(metrics), values)
+
+
+def race(
+    candidates: Sequence[Candidate],
+    judge: Judge,
+    examples: Examples,
+    *,
+    budget: Budget,
+    traits: Traits | None,
+    tuning_fraction: float,
+    seed: int,
+    shared: Shared,
+    storage: StorageSpec = None,
+    show_progress: bool = True,
+) -> Race:
+    """Tune candidates in rounds of 4, 8, 16, ... trials each until the budget is spent.
+
+    After a round, those of the worse half are dropped whose best is surely worse than the leader's (a paired bootstrap
+    interval over examples, corrected for their number); at least five are left.
+
+    Args:
+        candidates: where the searches start.
+        judge: what they are tuned for.
+        examples: split into those that are searched on and those that gains are measured on.
+        budget: for all together.
+        traits: facts about the data.
+        tuning_fraction: share of the examples to search on.
+        seed: fixes the split, the samplers and all draws.
+        shared: what evaluations have in common.
+        storage: where trials are kept.
+        show_progress: show a bar.
+    """
+    part, held_out = examples.split(tuning_fraction, seed)
+    found, spent = Race(), _Spent(budget, shared)
+    with quiet(), tqdm(desc="tuning", unit="trial", disable=not show_progress) as bar:
+        runners = {}
+        for candidate in candidates:
+            try:
+                runners[candidate.label] = _Runner.of(candidate, judge, part, traits, seed, storage)
+            except ArgumentError as refusal:
+                found.failed[candidate.label] = str(refusal)
+        wanted = _FIRST_ROUND
+        while runners and not spent.all:
+            before = sum(runner.ended for runner in runners.values())
+            for label in _shuffled(list(runners), seed, wanted):
+                bar.set_postfix_str(label)
+                try:
+                    runners[label].go_on(wanted, spent, shared, bar)
+                except ArgumentError as refusal:
+                    found.failed[label] = str(refusal)
+                    found.trials += runners.pop(label).ended
+            after = sum(runner.ended for runner in runners.values())
+            for label, reason in _weak(runners, judge, seed).items():
+                found.dropped[label] = f"{reason} after {runners[label].ended} trials"
+                found.trials += runners.pop(label).ended
+            wanted *= 2
+            if after == before and not any(runner.more(wanted) for runner in runners.values()):
+                break
+        for label, runner in runners.items():
+            found.trials += runner.ended
+            try:
+                found.tuned[label] = result_of(runner.study, runner.objective, held_out, n_seeds=0)
+            except ArgumentError as refusal:
+                found.failed[label] = str(refusal)
+    return found
+
+
+class _Spent:
+    """How much of a budget is left."""
+
+    def __init__(self, budget: Budget, shared: Shared) -> None:
+        self._budget = budget
+        self._shared = shared
+        self._start = time.monotonic()
+        self._rows = shared.count.used
+        self.trials = 0
+
+    @property
+    def left(self) -> float:
+        kind = self._budget.kind
+        used = {
+            "seconds": time.monotonic() - self._start,
+            "rows": self._shared.count.used - self._rows,
+            "trials": self.trials,
+        }[kind]
+        return self._budget.amount - used
+
+    @property
+    def all(self) -> bool:
+        return self.left <= 0
+
+    def note(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.trials += 1
+        if self.all:
+            study.stop()
+
+
+@dataclass
+class _Runner:
+    search: Search
+    study: Any = None
+    objective: Any = None
+    ended: int = 0
+
+    @classmethod
+    def of(
+        cls, candidate: Candidate, judge: Judge, part: Examples, traits: Traits | None, seed: int, storage: StorageSpec
+    ) -> _Runner:
+        name = f"{candidate.label}, {judge.name}"
+        place = optuna.storages.InMemoryStorage() if storage is None else storage
+        search = searched(
+            Space((candidate,), traits), (judge,), part, sampler="tpe", n_trials=_FIRST_ROUND, timeout=None, seed=seed,
+            storage=place, name=name,
+        )  # fmt: skip
+        return cls(search)
+
+    def more(self, wanted: int) -> bool:
+        """Tell whether there is more to try."""
+        return self.ended < min(wanted, self.search.space.size())
+
+    def go_on(self, wanted: int, spent: _Spent, shared: Shared, bar: tqdm) -> None:
+        """Bring the search to so many trials, or until the budget is spent."""
+        if spent.all and self.study is not None or not self.more(wanted):
+            return
+        n_trials = int(min(wanted, self.search.space.size()))
+
+        def note(study: optuna.Study, trial: FrozenTrial) -> None:
+            bar.update()
+            spent.note(study, trial)
+
+        self.search = replace(self.search, n_trials=n_trials)
+        self.study, self.objective = self.search.run(shared, callbacks=[note], show_progress=False)
+        ended = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self.ended = len(ended)
+        if not any(trial.state == TrialState.COMPLETE for trial in ended) and self.ended >= _FIRST_ROUND:
+            reasons = sorted({str(trial.user_attrs.get("reason")) for trial in ended})
+            raise ArgumentError(f"none of its first {self.ended} settings worked: {'; '.join(reasons)}")
+
+    def values(self) -> dict[int, float]:
+        """Return the values of the best trial, by example."""
+        try:
+            return dict(self.study.best_trial.intermediate_values)
+        except ValueError:
+            return {}
+
+
+def _weak(runners: dict[str, _Runner], judge: Judge, seed: int) -> dict[str, str]:
+    values = {label: runner.values() for label, runner in runners.items() if runner.study is not None}
+    sign = 1.0 if judge.higher_is_better else -1.0
+    means = {label: sign * float(np.mean(list(own.values()))) if own else -np.inf for label, own in values.items()}
+    order = sorted(means, key=lambda label: -means[label])
+    if len(order) <= _NEVER_FEWER:
+        return {}
+    leader, half = order[0], max(_NEVER_FEWER, len(order) // 2)
+    level = 1 - 0.05 / len(order)
+    found = {}
+    for label in order[half:]:
+        both = sorted(values[leader].keys() & values[label].keys())
+        lost = sign * np.array([values[leader][k] - values[label][k] for k in both])
+        gap = bootstrap(lost, level=level, seed=seed)
+        if not both or gap.low > 0:
+            found[label] = f"{gap} worse than {leader}"
+    return found
+
+
+def _shuffled(labels: list[str], seed: int, number: int) -> list[str]:
+    """Return the labels in an order of this round's, so that a budget that runs out favours none."""
+    return [labels[k] for k in torch.randperm(len(labels), generator=generator(seed, "round", number)).tolist()]
