@@ -59,9 +59,10 @@ class Finding:
 _CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e-6)
 _FORMULA = "its formula on hooked activations"
 _LINEAR = "without stabiliser, autograd times input of the linearised network"
+_TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
+_RULES = Law(f"{_LINEAR}, convolutions' rules written out", linearised.rules_at_convolutions, 1e-6, _TINY)
 _IN_A_ROW = frozenset({"cnn", "vgg"})
 _HALF = {"discard_ratio": 0.5}  # a tenth of the weights between so few tokens leaves nothing
-_TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
 _EPSILON = _TINY | {"convolution": "epsilon", "linear": "epsilon"}
 _NO_LAYER_NORM = frozenset(
     {"mlp", "cnn", "skip_cnn", "series", "two_inputs", "siamese", "resnet18", "vgg", "efficientnet"}
@@ -113,9 +114,9 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "LRPUniformEpsilon": (_CONSERVED, Law(_LINEAR, linearised.linear_attention, 1e-6, _TINY)),
     "AttnLRP": (_CONSERVED, Law(_LINEAR, linearised.taylor_attention, 1e-6, _TINY)),
     "LRP": (_CONSERVED, Law(_LINEAR, linearised.taylor_attention, 1e-6, _EPSILON)),
-    "LRPEpsilonPlus": (_CONSERVED, _ZENNIT),
-    "LRPEpsilonGammaBox": (_CONSERVED, _ZENNIT),
-    "LRPEpsilonAlpha2Beta1": (_CONSERVED, _ZENNIT),
+    "LRPEpsilonPlus": (_CONSERVED, _RULES, _ZENNIT),
+    "LRPEpsilonGammaBox": (_CONSERVED, _RULES, _ZENNIT),
+    "LRPEpsilonAlpha2Beta1": (_CONSERVED, _RULES, _ZENNIT),
     "AttentionRollout": (Law("product of weights from caught queries and keys", attention.rolled_out, 1e-8, _HALF),),
     "TransformerAttribution": (
         Law("product of relevance times autograd at caught weights", attention.relevance_rolled_out, 1e-6, _HALF),

@@ -7,18 +7,24 @@ scales of norms are constants, and the gradient of a product is halved (Achtibat
 from __future__ import annotations
 
 import contextlib
+import copy
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.guard import borrowed
+from pnpxai.tensors import Tensors
+from pnpxai.testing.laws.convolutions import Conv, alpha2_beta1, box, gamma, ruled, z_plus
 from pnpxai.testing.laws.trial import Trial, deviation
 from pnpxai.testing.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
 
-__all__ = ["linear_attention", "taylor_attention"]
+__all__ = ["linear_attention", "rules_at_convolutions", "taylor_attention"]
 
 
 def linear_attention(trial: Trial) -> float:
@@ -31,8 +37,47 @@ def taylor_attention(trial: Trial) -> float:
     return _compared(trial, constant_attention=False)
 
 
-def _compared(trial: Trial, *, constant_attention: bool) -> float:
-    values, maps = trial.values, trial.maps
+def rules_at_convolutions(trial: Trial) -> float:
+    """The map is gradient times input of the linearised network, with the composite's rules at convolutions."""
+    first, others = {
+        "LRPEpsilonPlus": (z_plus, z_plus),
+        "LRPEpsilonAlpha2Beta1": (alpha2_beta1, alpha2_beta1),
+        "LRPEpsilonGammaBox": (box, gamma),
+    }[trial.explainer.__name__]
+
+    def convolve(func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:
+        of_inputs = any(type(x.grad_fn).__name__ == "CloneBackward0" and x.shape == v.shape for v in trial.values)
+        none = torch.zeros(weight.shape[0], dtype=weight.dtype) if bias is None else bias
+        conv = Conv(lambda x, w, b: func(x, w, b, *settings), x, weight, none)
+        return ruled(conv, first if of_inputs else others, trial.made)
+
+    merged = Trial(trial.explainer, replace(trial.case, model=_merged(trial.case.model)), trial.changes)
+    return _compared(merged, maps=trial.maps, constant_attention=True, convolve=convolve)
+
+
+def _merged(model: nn.Module) -> nn.Module:
+    """Return a copy with each batch normalisation merged into the convolution before it."""
+    copied, last = copy.deepcopy(model), None
+    for name, module in list(copied.named_modules()):
+        if isinstance(module, nn.modules.conv._ConvNd):
+            last = module
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and last is not None:
+            of: Any = module
+            last.weight, last.bias = fuse_conv_bn_weights(
+                last.weight, last.bias, of.running_mean, of.running_var, of.eps, of.weight, of.bias
+            )
+            copied.set_submodule(name, nn.Identity())
+    return copied
+
+
+def _compared(
+    trial: Trial,
+    *,
+    constant_attention: bool,
+    maps: Tensors | None = None,
+    convolve: Callable[..., Tensor] | None = None,
+) -> float:
+    values, maps = trial.values, trial.maps if maps is None else maps
     # GPT-2's activation is written out in the model
     activations = [m for m in trial.case.model.modules() if type(m).__name__ == "NewGELUActivation"]
     with contextlib.ExitStack() as stack:
@@ -40,7 +85,7 @@ def _compared(trial: Trial, *, constant_attention: bool) -> float:
         stack.enter_context(unrolled(trial.case.model, torch.detach))
         for module in activations:
             stack.callback(module.register_forward_hook(_activation).remove)
-        stack.enter_context(_Linearised(constant_attention))
+        stack.enter_context(_Linearised(constant_attention, convolve))
         gradients = trial.gradient()
     return deviation(maps, tuple(g * v for g, v in zip(gradients, values, strict=True)))
 
@@ -60,9 +105,10 @@ def _halved(x: Tensor) -> Tensor:
 
 
 class _Linearised(TorchFunctionMode):
-    def __init__(self, constant_attention: bool) -> None:
+    def __init__(self, constant_attention: bool, convolve: Callable[..., Tensor] | None) -> None:
         super().__init__()
         self.constant_attention = constant_attention
+        self.convolve = convolve
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -71,6 +117,8 @@ class _Linearised(TorchFunctionMode):
         if func is F.softmax:
             weights = func(*args, **kwargs)
             return weights.detach() if self.constant_attention else weights
+        if self.convolve is not None and name in ("conv1d", "conv2d"):
+            return self.convolve(func, *args, **kwargs)
         if func in WRITTEN_OUT:
             with self:
                 return WRITTEN_OUT[func](*args, **kwargs)
