@@ -1,7 +1,8 @@
 """Explainers x metrics x examples: values, a verdict and maps; resumable, on one machine or many."""
 
 from pnpxai.experiment.compare import DEFAULT_METRICS, compare
+from pnpxai.experiment.experiment import Experiment
 from pnpxai.experiment.results import Results
 from pnpxai.experiment.stream import Stream
 
-__all__ = ["DEFAULT_METRICS", "Results", "Stream", "compare"]
+__all__ = ["DEFAULT_METRICS", "Experiment", "Results", "Stream", "compare"]

@@ -1,0 +1,226 @@
+"""Explainers, post-processors and metrics on data, one combination at a time or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.score import select_output
+from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.examples import Batch, Examples
+from pnpxai.experiment.compare import DEFAULT_METRICS, compare
+from pnpxai.experiment.results import Results
+from pnpxai.experiment.stream import Data, Stream, largest
+from pnpxai.experiment.work import Job
+from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.base import Metric
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
+from pnpxai.metrics.evaluation import Candidate
+from pnpxai.recommender import recommend
+from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.traits import Traits
+from pnpxai.tuning import TuningResult, tune
+
+__all__ = ["Experiment"]
+
+T = TypeVar("T")
+Id = int | str
+"""An explainer, post-processor or metric: its place in the list, or its class's name."""
+
+
+class Experiment:
+    """Explainers, post-processors and metrics on data. Each is chosen by its place in its list, or by name.
+
+    Args:
+        model: the model.
+        data: a DataLoader, a Dataset, a tensor of inputs, a tuple (inputs, labels), or an iterable of batches.
+        modality: facts about the explained inputs (``Traits``, or what has such ``traits``).
+        explainers: names, classes or configured explainers; by default all that fit.
+        postprocessors: what makes maps of attributions; by default the one that suits the data.
+        metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
+        input_extractor: takes the inputs out of a batch; by default its first member.
+        label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
+        target_extractor: says from the model's output what is explained; by default the largest.
+        target_labels: explain the true classes instead.
+        settings: what all explainers and metrics share where they have it (extractors, layer, channel_dim).
+        folder: a run folder, in which ``compare`` keeps what it computed.
+        seed: fixes all draws.
+
+    Raises:
+        ArgumentError: a name is unknown, or the data is none of these.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        data: Data,
+        modality: Any,
+        explainers: Sequence[ExplainerSpec] | None = None,
+        postprocessors: Sequence[PostProcessor] | None = None,
+        metrics: Sequence[MetricSpec] | None = None,
+        input_extractor: Callable[[Any], Any] | None = None,
+        label_extractor: Callable[[Any], Any] | None = None,
+        target_extractor: Callable[[Any], Any] | None = None,
+        target_labels: bool = False,
+        *,
+        settings: dict[str, Any] | None = None,
+        folder: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        traits = modality if isinstance(modality, Traits) else getattr(modality, "traits", None)
+        if not isinstance(traits, Traits):
+            raise ArgumentError(f"modality: expected facts such as Traits.image(), got {modality!r}")
+        self.model, self.traits, self.seed, self.folder = model, traits, seed, folder
+        self.stream = Stream.of(data, input_extractor, label_extractor, target_labels=target_labels)
+        self._common = {"channel_dim": traits.channel_dim} | (settings or {})
+        specs = recommend(model, traits).explainers if explainers is None else explainers
+        self.explainers: tuple[Explainer, ...] = tuple(as_explainer(spec, model, self._common) for spec in specs)
+        self.postprocessors: tuple[PostProcessor, ...] = tuple(postprocessors or (PostProcessor.on(traits),))
+        names = DEFAULT_METRICS if metrics is None else metrics
+        self.metrics: tuple[Metric, ...] = tuple(as_metric(spec, model, self._common) for spec in names)
+        self._targets = target_extractor
+        predicted = None if self.stream.targets is not None else target_extractor or largest
+        self._job = Job({}, {}, seed, model, predicted, self._common, torch.get_num_threads())
+
+    def predict_batch(self, data_ids: Sequence[int] | None = None) -> Any:
+        """Return the model's outputs for some examples (their numbers; by default all)."""
+        return _joined([select_output(self._job.output(batch)) for batch in self._batches(data_ids)])
+
+    def explain_batch(self, data_ids: Sequence[int] | None, explainer_id: Id) -> Any:
+        """Return an explainer's attributions of some examples."""
+        explainer = _chosen(self.explainers, explainer_id, "explainer_id")
+        return _joined([self._attributions(batch, explainer) for batch in self._batches(data_ids)])
+
+    def postprocess_batch(self, data_ids: Sequence[int] | None, explainer_id: Id, postprocessor_id: Id = 0) -> Any:
+        """Return the maps that a post-processor makes of an explainer's attributions."""
+        return _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")(
+            self.explain_batch(data_ids, explainer_id)
+        )
+
+    def evaluate_batch(
+        self, data_ids: Sequence[int] | None, explainer_id: Id, postprocessor_id: Id = 0, metric_id: Id = 0
+    ) -> Tensor:
+        """Return (examples,) what a metric says of an explainer's maps."""
+        return self.run_batch(explainer_id, postprocessor_id, metric_id, data_ids)["evaluation"]
+
+    def run_batch(
+        self, explainer_id: Id, postprocessor_id: Id = 0, metric_id: Id = 0, data_ids: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """Explain examples, make maps and judge them.
+
+        Args:
+            explainer_id: place or name of an explainer.
+            postprocessor_id: place or name of a post-processor.
+            metric_id: place or name of a metric.
+            data_ids: the examples' numbers; by default all.
+
+        Returns:
+            inputs, labels, outputs, targets, explainer, explanation, postprocessor, postprocessed, metric, evaluation.
+        """
+        explainer = _chosen(self.explainers, explainer_id, "explainer_id")
+        postprocessor = _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")
+        metric = _chosen(self.metrics, metric_id, "metric_id")
+        bound = metric.replace(explainer=explainer, postprocessor=postprocessor)
+        found: dict[str, list[Any]] = {}
+        for batch in self._batches(data_ids):
+            raw = self._attributions(batch, explainer)
+            maps = postprocessor(raw)
+            judged = bound.measure(batch.inputs, batch.targets, maps, seed=batch.stream(self.seed))
+            parts = {
+                "inputs": batch.inputs, "labels": batch.labels, "outputs": select_output(self._job.output(batch)),
+                "targets": batch.targets, "explanation": raw, "postprocessed": maps, "evaluation": judged.values,
+            }  # fmt: skip
+            for name, part in parts.items():
+                found.setdefault(name, []).append(part)
+        used = {"explainer": explainer, "postprocessor": postprocessor, "metric": metric}
+        return used | {name: _joined(parts) for name, parts in found.items()}
+
+    def optimize(
+        self,
+        data_ids: Sequence[int] | None,
+        explainer_id: Id,
+        metric_id: Id = 0,
+        direction: str | None = None,
+        sampler: str = "auto",
+        n_trials: int = 50,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> TuningResult:
+        """Search an explainer's settings for the best mean value of a metric; see ``pnpxai.tuning.tune``.
+
+        Args:
+            data_ids: the examples' numbers; by default all.
+            explainer_id: place or name of an explainer.
+            metric_id: place or name of a metric.
+            direction: not needed, as a metric knows its own; another than that is refused.
+            sampler: how settings are chosen.
+            n_trials: number of trials.
+            timeout: stop after so many seconds.
+            options: further arguments of ``tune``.
+        """
+        metric = _chosen(self.metrics, metric_id, "metric_id")
+        own = "maximize" if metric.higher_is_better else "minimize"
+        if direction not in (None, own):
+            raise ArgumentError(f"direction: {type(metric).__name__} is to {own}, got {direction!r}")
+        given = {"postprocessor": self.postprocessors[0], "traits": self.traits, "seed": self.seed} | options
+        explainer = _chosen(self.explainers, explainer_id, "explainer_id")
+        examples = Examples(tuple(self._batches(data_ids)))
+        return tune(explainer, examples, metric, sampler=sampler, n_trials=n_trials, timeout=timeout, **given)
+
+    def compare(self, **options: Any) -> Results:
+        """Compare all explainers, each with each post-processor, by all metrics; see ``pnpxai.experiment.compare``."""
+        several = len(self.postprocessors) > 1
+        candidates = [
+            Candidate(_label(explainer, self.explainers) + (f" / {_short(post)}" if several else ""), explainer, post)
+            for explainer in self.explainers
+            for post in self.postprocessors
+        ]
+        given = {
+            "traits": self.traits, "seed": self.seed, "folder": self.folder, "common": self._common,
+            "target_extractor": self._targets,
+        }  # fmt: skip
+        return compare(self.model, self.stream, candidates, self.metrics, **(given | options))
+
+    def _batches(self, data_ids: Sequence[int] | None) -> list[Batch]:
+        found = list(self.stream) if data_ids is None else self.stream.take(data_ids)
+        return [self._job.placed(batch) for batch in found]
+
+    def _attributions(self, batch: Batch, explainer: Explainer) -> Any:
+        return explainer.attribute(batch.inputs, batch.targets, seed=batch.stream(self.seed))
+
+
+def _chosen(members: Sequence[T], chosen: Id, name: str) -> T:
+    """Return the member with this place or name."""
+    if isinstance(chosen, str):
+        named = [m for m in members if type(m).__name__ == chosen]
+        if not named:
+            raise ArgumentError(f"{name}: no {chosen!r}{did_you_mean(chosen, (type(m).__name__ for m in members))}")
+        return named[0]
+    if isinstance(chosen, bool) or not isinstance(chosen, int) or not 0 <= chosen < len(members):
+        raise ArgumentError(f"{name}: expected a name, or a number from 0 to {len(members) - 1}, got {chosen!r}")
+    return members[chosen]
+
+
+def _label(explainer: Explainer, among: Sequence[Explainer]) -> str:
+    alone = sum(type(other) is type(explainer) for other in among) == 1
+    return type(explainer).__name__ if alone else repr(explainer)
+
+
+def _short(postprocessor: PostProcessor) -> str:
+    parts = (postprocessor.pooling_fn, postprocessor.normalization_fn)
+    return ", ".join(part.name for part in parts)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return what batches gave as one, where it can be one; else as they gave it."""
+    first = parts[0]
+    if len(parts) == 1 or first is None:
+        return first
+    if isinstance(first, tuple):
+        return tuple(_joined(members) for members in zip(*parts, strict=True))
+    same = isinstance(first, Tensor) and all(p.shape[1:] == first.shape[1:] for p in parts)
+    return torch.cat(list(parts)) if same else list(parts)
