@@ -1,6 +1,6 @@
 """The page of explainers against architectures: ``python docs/matrix.py`` measures, MkDocs fills in what was measured.
 
-Measuring takes about two minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
+Measuring takes a few minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
 """
 
 from __future__ import annotations
