@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from pnpxai.errors import ArgumentError
+from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
+from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.experiment.store import complete
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
@@ -83,9 +84,58 @@ class Results:
             row["mean rank"] = str(self.decision.mean_rank[label])
             for metric, higher in self.directions.items():
                 row[f"{metric} {'(+)' if higher else '(-)'}"] = str(self.interval(metric, label))
-            row["seconds"] = round(float(self.seconds.loc[label, "explaining"]), 3)  # type: ignore[arg-type]
+            row["seconds"] = round(self._seconds(label), 3)
             rows.append(row)
         return pd.DataFrame(rows)
+
+    def statistics(self) -> pd.DataFrame:
+        """Return for each explainer and metric: mean, median, interval of the mean, defined and undefined values."""
+        rows = []
+        for label in self.explainers:
+            for metric in self.metrics:
+                values, of = self.values(metric, label), self.interval(metric, label)
+                median = float(np.median(values[np.isfinite(values)])) if of.n else float("nan")
+                rows.append((label, metric, of.mean, median, of.low, of.high, of.n, len(values) - of.n))
+        columns = ["explainer", "metric", "mean", "median", "low", "high", "defined", "undefined"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def by_class(self, metric: str) -> pd.DataFrame:
+        """Return a metric's mean for each explainer (rows) and explained output (columns)."""
+        of = self.table[self.table["metric"] == metric]
+        means = of.pivot_table(index="explainer", columns="target", values="value", aggfunc="mean", dropna=False)
+        return means.reindex(self.explainers)
+
+    def pairs(self, metric: str) -> list[Pair]:
+        """Return all pairs of explainers compared by a metric, p-values corrected for their number (Holm)."""
+        return pairwise(self._of_each(metric), higher_is_better=self.directions[metric])
+
+    def critical_difference(self, metric: str, level: float = 0.95) -> CriticalDifference:
+        """Return the explainers' mean ranks by a metric, and how far two must lie apart to be told from each other."""
+        return critical_difference(self._of_each(metric), higher_is_better=self.directions[metric], level=level)
+
+    def pareto(self, metrics: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the explainers (no controls) that none beats in a metric or in time without losing elsewhere."""
+        chosen = self.metrics if metrics is None else list(metrics)
+        labels = [label for label in self.explainers if not self.settings[label]["control"]]
+        means = {
+            label: {m: self.interval(m, label).mean for m in chosen} | {"seconds": self._seconds(label)}
+            for label in labels
+        }
+        return pareto(means, {m: self.directions[m] for m in chosen} | {"seconds": False})
+
+    def agreement(self) -> pd.DataFrame:
+        """Return how alike two explainers order positions: Spearman's correlation, mean over the kept maps."""
+        labels = [label for label in self.explainers if label in self.maps]
+        found = agreement({label: self.maps[label].double().numpy() for label in labels})
+        return pd.DataFrame(found, index=labels, columns=labels)
+
+    def _of_each(self, metric: str) -> dict[str, list[float]]:
+        if metric not in self.directions:
+            raise ArgumentError(f"metric: no {metric!r} in this run{did_you_mean(metric, self.directions)}")
+        return {label: self.values(metric, label).tolist() for label in self.explainers}
+
+    def _seconds(self, label: str) -> float:
+        return float(self.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return f"{self.decision.sentence()}\n{self.summary().to_string(index=False, justify='left')}"

@@ -1,0 +1,188 @@
+"""Explainers set against each other over examples: pairwise tests, critical difference, Pareto front, agreement."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pnpxai.errors import ArgumentError
+from pnpxai.statistics import ranks
+
+__all__ = ["CriticalDifference", "Pair", "agreement", "critical_difference", "holm", "pairwise", "pareto"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two explainers compared example by example.
+
+    Attributes:
+        first: a label.
+        second: another.
+        difference: mean of first minus second; positive where the first is better.
+        p: two-sided p-value of Wilcoxon's signed-rank test; 1 where all values are equal.
+        adjusted: the same after Holm's correction for the number of pairs.
+        n: number of examples on which both have a value.
+    """
+
+    first: str
+    second: str
+    difference: float
+    p: float
+    adjusted: float
+    n: int
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Return p-values adjusted for their number, which keeps the chance of any false alarm. Holm, 1979."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
+
+
+def pairwise(values: Mapping[str, Sequence[float]], *, higher_is_better: bool) -> list[Pair]:
+    """Return every pair of explainers, compared by Wilcoxon's signed-rank test, smallest p-value first.
+
+    Args:
+        values: label -> one value per example, the same examples in the same order; undefined ones are NaN.
+        higher_is_better: the metric's direction.
+
+    Raises:
+        ArgumentError: the explainers have different numbers of values.
+    """
+    from scipy.stats import wilcoxon
+
+    table = _table(values)
+    sign = 1.0 if higher_is_better else -1.0
+    found = []
+    for (a, first), (b, second) in itertools.combinations(zip(values, table, strict=True), 2):
+        difference = sign * (first - second)
+        difference = difference[np.isfinite(difference)]
+        p = float(wilcoxon(difference)[1]) if np.any(difference) else 1.0  # type: ignore[arg-type, index]
+        found.append((a, b, float(difference.mean()) if difference.size else math.nan, p, int(difference.size)))
+    adjusted = holm([p for *_, p, _ in found])
+    pairs = [Pair(a, b, mean, p, float(q), n) for (a, b, mean, p, n), q in zip(found, adjusted, strict=True)]
+    return sorted(pairs, key=lambda pair: pair.p)
+
+
+@dataclass(frozen=True)
+class CriticalDifference:
+    """Mean ranks, and how far two of them must lie apart to be told from each other. Demsar, 2006.
+
+    Attributes:
+        mean_ranks: label -> mean rank, best first.
+        difference: the critical difference (Nemenyi's test at ``level``).
+        p: p-value of Friedman's test that all are equally good.
+        groups: the largest groups of labels within one critical difference, best first.
+    """
+
+    mean_ranks: dict[str, float]
+    difference: float
+    p: float
+    groups: tuple[tuple[str, ...], ...]
+
+
+def critical_difference(
+    values: Mapping[str, Sequence[float]], *, higher_is_better: bool, level: float = 0.95
+) -> CriticalDifference:
+    """Return mean ranks with the critical difference between two of them.
+
+    Args:
+        values: label -> one value per example; an undefined one (NaN) ranks last.
+        higher_is_better: the metric's direction.
+        level: confidence.
+
+    Raises:
+        ArgumentError: there are fewer than two explainers or examples, or the numbers of values differ.
+    """
+    from scipy.stats import chi2, studentized_range
+
+    table = _table(values).T
+    n, k = table.shape
+    if n < 2 or k < 2:
+        raise ArgumentError(f"values: expected at least two explainers on two examples, got {k} on {n}")
+    rank = ranks(table, higher_is_better=higher_is_better)
+    mean = rank.mean(0)
+    spread = rank.var(ddof=0, axis=1).sum() * k / (k - 1)  # with ties it is less than n k (k + 1) / 12
+    statistic = n**2 * ((mean - (k + 1) / 2) ** 2).sum() / spread if spread else 0.0
+    q = float(studentized_range.ppf(level, k, np.inf)) / math.sqrt(2)
+    difference = q * math.sqrt(k * (k + 1) / (6 * n))
+    ordered = sorted(zip(values, mean.tolist(), strict=True), key=lambda pair: pair[1])
+    spans: list[tuple[int, int]] = []
+    for start in range(k):
+        end = max(place for place in range(start, k) if ordered[place][1] - ordered[start][1] <= difference)
+        if not spans or end > spans[-1][1]:
+            spans.append((start, end))
+    groups = tuple(tuple(label for label, _ in ordered[start : end + 1]) for start, end in spans)
+    return CriticalDifference(dict(ordered), difference, float(chi2.sf(statistic, k - 1)), groups)
+
+
+def pareto(means: Mapping[str, Mapping[str, float]], directions: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return the labels that no other beats in one respect without being worse in another.
+
+    Args:
+        means: label -> respect (a metric, seconds) -> value; one that is undefined is worse than any number.
+        directions: respect -> whether higher is better.
+    """
+    points = {
+        label: [
+            -math.inf if math.isnan(of[name]) else (of[name] if higher else -of[name])
+            for name, higher in directions.items()
+        ]
+        for label, of in means.items()
+    }
+
+    def beaten(label: str) -> bool:
+        own = points[label]
+        return any(
+            all(a >= b for a, b in zip(other, own, strict=True)) and other != own
+            for name, other in points.items()
+            if name != label
+        )
+
+    return tuple(label for label in points if not beaten(label))
+
+
+def agreement(maps: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return (labels, labels) how alike two explainers order positions: Spearman's correlation, mean over examples.
+
+    Args:
+        maps: label -> (examples, *positions); examples whose map is constant or not finite on either side are left
+            out, and a pair that has none left is NaN.
+
+    Raises:
+        ArgumentError: the maps have different shapes.
+    """
+    from scipy.stats import rankdata
+
+    shapes = {np.shape(m) for m in maps.values()}
+    if len(shapes) > 1:
+        raise ArgumentError(f"maps: expected one shape, got {sorted(shapes)}")
+    standard = []
+    for values in maps.values():
+        rows = np.asarray(values, float).reshape(len(values), -1)
+        rank = rankdata(np.nan_to_num(rows), axis=1)
+        rank -= rank.mean(1, keepdims=True)
+        norm = np.linalg.norm(rank, axis=1, keepdims=True)
+        usable = np.isfinite(rows).all(1, keepdims=True) & (norm > 0)
+        standard.append(np.where(usable, rank / np.where(norm > 0, norm, 1), np.nan))
+    size = len(standard)
+    found = np.full((size, size), np.nan)
+    for i, j in itertools.combinations_with_replacement(range(size), 2):
+        each = (standard[i] * standard[j]).sum(1)
+        each = each[np.isfinite(each)]
+        if each.size:
+            found[i, j] = found[j, i] = each.mean()
+    return found
+
+
+def _table(values: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """Return (labels, examples)."""
+    if len({len(v) for v in values.values()}) > 1:
+        raise ArgumentError(f"values: expected as many for each, got { ({k: len(v) for k, v in values.items()}) }")
+    return np.array([np.asarray(v, float) for v in values.values()])

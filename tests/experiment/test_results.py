@@ -1,0 +1,48 @@
+"""Views of results whose numbers are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pnpxai.errors import ArgumentError
+from tests.report.made import made
+
+
+def test_statistics_are_of_the_defined_values() -> None:
+    results = made(undefined={("SmoothGrad", "AbPC"): "why not"})
+    rows: Any = results.statistics().set_index(["explainer", "metric"])
+    values = results.values("AbPC", "SmoothGrad")
+    assert np.isnan(values).sum() == 1
+    row = rows.loc[("SmoothGrad", "AbPC")]
+    assert (row["defined"], row["undefined"]) == (7, 1)
+    assert row["mean"] == pytest.approx(np.nanmean(values))
+    assert row["median"] == pytest.approx(np.nanmedian(values))
+    assert row["low"] < row["mean"] < row["high"]
+    assert len(rows) == 4 * 4
+
+
+def test_a_class_has_its_own_means() -> None:
+    results = made()
+    found: Any = results.by_class("AbPC")
+    assert list(found.index) == results.explainers
+    assert list(found.columns) == [0, 1, 2]
+    assert found.loc["GradCam", 1] == pytest.approx(results.values("AbPC", "GradCam")[[1, 4, 7]].mean())
+
+
+def test_pairs_differences_and_fronts_come_from_the_table() -> None:
+    results = made()
+    pairs = {(p.first, p.second): p for p in results.pairs("Sensitivity")}
+    first, last = results.explainers[0], results.explainers[-1]
+    expected = results.values("Sensitivity", last) - results.values("Sensitivity", first)
+    assert pairs[first, last].difference == pytest.approx(expected.mean())
+    assert pairs[first, last].p == pytest.approx(2 / 2**8)  # all eight differences have one sign
+    assert list(results.critical_difference("AbPC").mean_ranks) == results.explainers
+    assert results.pareto() == ("Occlusion",)  # the best is the fastest here
+    agreement: Any = results.agreement()
+    assert np.allclose(np.diag(agreement), 1)
+    assert abs(agreement.loc["Occlusion", "GradCam"]) < 0.3
+    with pytest.raises(ArgumentError, match="metric: no 'Abpc' in this run; did you mean 'AbPC'"):
+        results.pairs("Abpc")
