@@ -17,18 +17,23 @@ __all__ = ["in_fast_layout"]
 _Result = TypeVar("_Result")
 _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Models that ask for a view which only the plain layout has."""
+_LARGE_PICTURE, _LARGE_KERNEL = 160 * 160, 2**20  # positions and weights, where the one begins to outweigh the other
 
 
 def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors) -> _Result:
     """Return ``run(rows)`` of a function that runs the model, the channels of pictures side by side if that is faster.
 
-    On a CPU convolutions are faster so, with and without gradients, pooling even more. Sums come in another order,
-    which changes the last digits, so only single precision is laid out so. The rows may come back in that layout.
+    On a CPU convolutions are faster so, with and without gradients, pooling even more; but not where large kernels
+    meet small pictures, of which little is left in the last layers. Sums come in another order, which changes the last
+    digits, so only single precision is laid out so. The rows may come back in that layout.
     """
     module = module_of(getattr(model, "forward", model))
-    if module is None or module in _PLAIN or not any(_is_picture(x) for x in rows):
+    pictures = [x for x in rows if _is_picture(x)]
+    if module is None or module in _PLAIN or not pictures:
         return run(rows)
-    if not any(isinstance(m, nn.Conv2d) for m in module.modules()):
+    kernels = [m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv2d)]
+    small = any(x.shape[2] * x.shape[3] < _LARGE_PICTURE for x in pictures)
+    if not kernels or (small and max(kernels) > _LARGE_KERNEL):
         return run(rows)
     try:
         return run(tuple(_side_by_side(x) if _is_picture(x) else x for x in rows))

@@ -83,3 +83,17 @@ def test_one_channel_is_laid_out_so_that_layers_go_on_in_that_layout():
         found = perturbed_scores(Score.of(model, (picture,), 0), lambda block, p=picture: (p,), 1, (picture,))
         assert torch.allclose(found[:, 0], expected, rtol=1e-5)
         assert seen.pop().is_contiguous(memory_format=torch.channels_last)
+
+
+def test_large_kernels_on_small_pictures_stay_as_they_are():
+    x = torch.zeros(1, 300, 8, 8)
+
+    class Wide(_Pictures):
+        def __init__(self):
+            super().__init__(lambda x: x.flatten(1))
+            self.conv = nn.Conv2d(300, 400, 3, padding=1)
+
+    model = Wide()
+    in_fast_layout(model, lambda rows: model(*rows), (x,))
+    in_fast_layout(model, lambda rows: model(*rows), (torch.zeros(1, 300, 160, 160),))
+    assert model.seen == [False, True]
