@@ -100,7 +100,7 @@ class Reading:
     @functools.cached_property
     def modality(self) -> Modality:
         """What the explained inputs are."""
-        return self._recognised[0]
+        return self._completed(self._modality) if isinstance(self._modality, Modality) else self._recognised[0]
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -171,6 +171,8 @@ class Reading:
         inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
         labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
         inputs = self._taken_apart(inputs, several)
+        if self._of_labels is None and isinstance(labels, Tensor) and labels.ndim != 1:
+            labels = None  # not one for each example: some other member of the batch
         if self._target_labels:
             if labels is None:
                 raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
@@ -192,12 +194,13 @@ class Reading:
 
     def _taken_apart(self, inputs: Any, several: int) -> Any:
         """Return inputs in a form that says what is explained of them."""
-        if isinstance(inputs, Mapping):
-            inputs = self._accepted(inputs)
         if self._explained is not None or self._further is not None:
             explained = inputs if self._explained is None else self._explained(inputs)
             return _Parts((explained, () if self._further is None else self._further(inputs)))
-        if not isinstance(inputs, Mapping) or self._alone():
+        if not isinstance(inputs, Mapping):
+            return inputs
+        inputs = self._accepted(inputs)
+        if self._alone():
             return inputs
         tensors = {
             name: value for name, value in inputs.items() if isinstance(value, Tensor) and "mask" not in str(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -46,8 +47,18 @@ class Recommendation:
         )
 
     def __str__(self) -> str:
+        table = self.table()
+        aligned = pd.DataFrame({name: table[name].str.ljust(table[name].str.len().max()) for name in table})
+        lines = aligned.to_string(index=False, justify="left").splitlines()
+        return "\n".join([self._made_of, *(line.rstrip() for line in lines)])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._made_of)}</p>{self.table().to_html(index=False, justify='left')}"
+
+    @property
+    def _made_of(self) -> str:
         parts = ", ".join(sorted(self.facts.parts)) or "nothing that is known"
-        return f"{self.facts.name} is made of {parts}\n{self.table().to_string(index=False, justify='left')}"
+        return f"{self.facts.name} is made of {parts}"
 
 
 def recommend(

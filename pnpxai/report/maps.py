@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from torch import Tensor
 
 from pnpxai.experiment import Results
-from pnpxai.pictures import LEVELS, coloured, inline_png, palette, pictured, shrunk
+from pnpxai.pictures import LEVELS, View, coloured, inline_png, merged, palette, pictured, shrunk, words_html
+from pnpxai.pictures.view import as_array
 
 __all__ = ["Gallery", "Shown", "Tile", "gallery"]
 
@@ -29,12 +32,14 @@ class Tile:
         alt: what it shows, in words.
         value: the metric that stands beneath it.
         reason: why there is no value.
+        words: the words of a text on their colours, instead of a picture, where they are known.
     """
 
     picture: str | None
     alt: str
     value: float
     reason: str
+    words: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Shown:
         target: which output was explained; None where there is but one.
         label: its true class; None where it is not known.
         picture: its input's address; None for ids, which are no picture.
-        text: the ids.
+        text: the words, or the ids.
+        class_name: of the target, where it is known.
         tiles: one for each explainer, best first.
     """
 
@@ -56,6 +62,7 @@ class Shown:
     picture: str | None
     text: str
     tiles: list[Tile]
+    class_name: str = ""
 
     @property
     def differs(self) -> bool:
@@ -72,7 +79,7 @@ class Gallery:
         shown: the examples.
         ratio: width of a tile by its height.
         crisp: whether pixels are to be seen.
-        bars: whether maps have one axis.
+        bars: whether maps are bars: they have one axis, and their words are not known.
         reduced: (from, to) the longest side, where maps are drawn smaller than they are.
         targets: each explained output with the number of examples.
         ramp: colours from against the target to for it, for the legend.
@@ -106,9 +113,10 @@ def gallery(results: Results) -> Gallery | None:
     shown = [_example(results, k, axes, side, measured.get(k, {})) for k in range(len(inputs))]
     height, width = (1, 2) if axes == 1 else _oriented(results, 0, axes).shape[-2:]
     counts = Counter(s.target for s in shown if s.target is not None)
+    bars = axes == 1 and not _view(results).words
     return Gallery(
-        metric, shown, round(min(max(width / height, 0.4), 4), 3), longest <= 64 or axes == 1, axes == 1,
-        (longest, side) if longest > side else None, sorted(counts.items()), _ramp(axes == 1),
+        metric, shown, round(min(max(width / height, 0.4), 4), 3), longest <= 64 or axes == 1, bars,
+        (longest, side) if longest > side else None, sorted(counts.items()), _ramp(bars),
         4 * int(min(max(1170 / (len(labels) + 1) - 12, 72), 160 if axes == 1 else 128) / 4),
     )  # fmt: skip
 
@@ -122,15 +130,32 @@ def _oriented(results: Results, k: int, axes: int) -> Tensor:
     return given.movedim(-1, 0) if given.ndim == 3 and given.shape[:2] == places != given.shape[1:] else given
 
 
+def _view(results: Results) -> View:
+    given = results.facts.get("view")
+    return View() if given is None else View.from_dict(given)
+
+
 def _example(results: Results, k: int, axes: int, side: int, rows: dict[str, dict[str, Any]]) -> Shown:
-    given = _oriented(results, k, axes)
+    given, view = _oriented(results, k, axes), _view(results)
     ids = given.ndim == 1 and not given.is_floating_point()
-    picture = None if ids else inline_png(pictured(shrunk(given, side, min(given.ndim, axes))))
+    picture = None if ids else _picture(given, view, side, axes)
     rest = " \N{HORIZONTAL ELLIPSIS}" if len(given) > _MOST_IDS else ""
     text = " ".join(map(str, given[:_MOST_IDS].tolist())) + rest if ids else ""
+    if k < len(view.words):
+        text = " ".join(word for word, _ in view.words[k] if word)
     first = next(iter(rows.values()), {})
-    tiles = [_tile(results, label, k, axes, side, rows.get(label)) for label in results.explainers]
-    return Shown(k, _known(first, "target"), _known(first, "label"), picture, text, tiles)
+    tiles = [_tile(results, view, label, k, axes, side, rows.get(label)) for label in results.explainers]
+    target = _known(first, "target")
+    named = view.classes[target] if target is not None and target < len(view.classes) else ""
+    return Shown(k, target, _known(first, "label"), picture, text, tiles, named)
+
+
+def _picture(given: Tensor, view: View, side: int, axes: int) -> str:
+    if axes == 1 and given.ndim == 2 and view.channel_dim in (2, -1):
+        given = given.T
+    if view.display is None or axes == 1:
+        return inline_png(pictured(shrunk(given, side, min(given.ndim, axes))))
+    return inline_png(pictured(shrunk(view.display.undo(as_array(given)), side), (0.0, 1.0)))
 
 
 def _known(row: dict[str, Any], column: str) -> int | None:
@@ -138,7 +163,7 @@ def _known(row: dict[str, Any], column: str) -> int | None:
     return int(row[column]) if row.get(column, -1) >= 0 else None
 
 
-def _tile(results: Results, label: str, k: int, axes: int, side: int, row: dict[str, Any] | None) -> Tile:
+def _tile(results: Results, view: View, label: str, k: int, axes: int, side: int, row: dict[str, Any] | None) -> Tile:
     value, reason = (float("nan"), "it was not measured") if row is None else (float(row["value"]), row["reason"])
     reason = reason if isinstance(reason, str) else "no reason was given"
     maps = results.maps.get(label)
@@ -146,10 +171,15 @@ def _tile(results: Results, label: str, k: int, axes: int, side: int, row: dict[
     small = None if maps is None or len(maps) != len(results.inputs) else shrunk(maps[k], side, axes)
     if small is None or not np.isfinite(small).any():
         return Tile(None, f"{label}, example {k}: no map", value, reason)
-    return Tile(inline_png(coloured(small)), f"{label}, example {k}: {_peak(small, axes)}", value, reason)
+    names = view.names if view.kind == "table" else ()
+    alt = f"{label}, example {k}: {_peak(small, axes, names)}"
+    if maps is not None and k < len(view.words) and sum(n for _, n in view.words[k]) == maps.shape[1]:
+        words, counts = zip(*view.words[k], strict=True)
+        return Tile(None, alt, value, reason, Markup(words_html(merged(as_array(maps[k]), counts), words)))
+    return Tile(inline_png(coloured(small)), alt, value, reason)
 
 
-def _peak(array: np.ndarray, axes: int) -> str:
+def _peak(array: np.ndarray, axes: int, names: Sequence[str] = ()) -> str:
     """Return where a map is largest, in percent of its width and height, or by position."""
     array = np.nan_to_num(array, posinf=0, neginf=0)
     array = array.sum(tuple(range(array.ndim - axes)))
@@ -157,6 +187,8 @@ def _peak(array: np.ndarray, axes: int) -> str:
         return "zero everywhere"
     place = np.unravel_index(np.abs(array).argmax(), array.shape)
     side = "for" if array[place] > 0 else "against"
+    if len(names) == len(array) and axes == 1:
+        return f"strongest {side} the target: {names[int(place[0])]}"
     if axes == 1:
         return f"strongest {side} the target {_share(place[0], len(array))} from the left"
     down, across = (_share(p, n) for p, n in zip(place, array.shape, strict=True))

@@ -1,0 +1,157 @@
+"""Words, series, waterfalls and overlays: each at its place, on a scale that is right."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from pnpxai.errors import ArgumentError
+from pnpxai.explainers.explanation import Explanation
+from pnpxai.pictures import (
+    LEVELS,
+    Display,
+    View,
+    colour_of,
+    coloured,
+    figure,
+    largest,
+    merged,
+    overlaid,
+    palette,
+    panel,
+    pictured,
+    waterfall,
+    words_html,
+)
+
+
+def explanation(maps, inputs, *views, targets=None, scores=None):
+    scores = torch.zeros(len(inputs)) if scores is None else scores
+    return Explanation("A", {}, (maps,), (inputs,), targets, scores, None, 0.1, views=views)
+
+
+def drawn_words(axes):
+    return {t.get_text(): np.round(np.array(t.get_bbox_patch().get_facecolor()) * 255) for t in axes.texts}
+
+
+def test_pieces_of_a_word_are_added_up():
+    values = np.array([[1.0, 1.0], [2.0, -1.0], [-1.0, 0.0]])
+    assert merged(values, [1, 2]).tolist() == [2.0, 0.0]
+    view = View("tokens", words=((("un", 1), ("believable", 2)), (("so", 1), ("so", 1), ("", 1))))
+    maps, ids = torch.tensor([[2.0, 1.0, -3.0], [1.0, 0.0, 5.0]]), torch.ones(2, 3).long()
+    first, second = explanation(maps, ids, view).plot().axes
+    shown = drawn_words(first)
+    assert list(shown) == ["un", "believable"]
+    assert (shown["un"] == palette()[-1]).all()
+    assert (shown["believable"] == palette()[0]).all()
+    assert [t.get_text() for t in second.texts] == ["so", "so"]  # padding has no word
+    assert [t.get_text() for t in explanation(maps, ids, view)[1].plot().axes[0].texts] == ["so", "so"]
+
+
+def test_words_in_html_are_escaped_and_coloured():
+    page = words_html(np.array([1.0, -1.0, 0.0]), ["<b>", "a&b", "c"])
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+    assert re.findall(r"background:#(\w{6})", page) == [bytes(colour_of(s)[:3]).hex() for s in (1, -1, 0)]
+
+
+def test_one_scale_makes_examples_comparable():
+    maps, rows = torch.tensor([[1.0, -0.5], [0.1, 0.05]]), torch.ones(2, 2)
+    apart = [a.get_xlim() for a in explanation(maps, rows).plot().axes]
+    together = [a.get_xlim() for a in explanation(maps, rows).plot(shared=True).axes]
+    assert apart[0] != apart[1]
+    assert together[0] == together[1]
+    assert together[0][0] == -together[0][1]
+    pictures = torch.rand(2, 1, 1, 2)
+    _, first, _, second = explanation(maps[:, None, None], pictures).plot(shared=True).axes
+    assert (first.images[0].get_array() == coloured(maps[0][None], 1.0)).all()
+    assert (second.images[0].get_array() == coloured(maps[1][None], 1.0)).all()
+    assert largest([maps[0], 3 * maps[1]], 1) == 1.0
+
+
+def test_a_waterfall_ends_at_the_score():
+    axes = Figure().subplots()
+    waterfall(axes, np.array([0.5, -2.0, 1.0]), np.array([7.0, 8.0, 9.0]), ["a", "b", "c"], score=3.0)
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b = 8", "c = 9", "a = 7"]
+    # from 3.5, what nothing explains: a to 4, c to 5, b to the score
+    assert np.allclose(spans, [(5.0, 3.0), (4.0, 5.0), (3.5, 4.0)])
+    low, high = axes.get_xlim()
+    assert low < 3.0
+    assert high > 5.0
+
+
+def test_a_waterfall_of_many_columns_adds_up_the_small_ones():
+    axes = Figure().subplots()
+    values = np.arange(1.0, 31.0)
+    waterfall(axes, values, values)
+    bars = [bar.get_width() for bar in axes.patches]
+    assert bars[0] == 30
+    assert bars[-1] == pytest.approx(values[:14].sum())
+    assert axes.get_yticklabels()[-1].get_text() == "14 other columns"
+    assert axes.patches[0].get_x() + bars[0] == pytest.approx(values.sum())
+
+
+def test_series_with_time_first_are_turned():
+    x = torch.zeros(1, 5, 2)
+    maps = torch.zeros(1, 5, 2)
+    maps[0, 3, 1] = 1
+    (axes,) = explanation(maps, x, View("series", 2, names=("a", "b"))).plot().axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    colours = axes.images[0].get_array()
+    assert colours.shape == (2, 5, 4)
+    assert (colours[1, 3] == palette()[-1]).all()
+
+
+def test_pictures_are_shown_as_they_were_before_scaling():
+    natural = np.array([[[0.0, 1.0]], [[0.5, 0.25]], [[1.0, 0.0]]])
+    display = Display((0.5, 0.4, 0.3), (0.2, 0.1, 0.5))
+    scaled = display.apply(torch.tensor(natural)[None])
+    shown = explanation(torch.zeros(1, 3, 1, 2), scaled, View("image", display=display)).plot().axes[0]
+    assert (shown.images[0].get_array()[..., :3] == np.round(255 * natural).transpose(1, 2, 0)).all()
+    assert (pictured(scaled[0]) != shown.images[0].get_array()).any()
+
+
+def test_over_a_picture_what_says_nothing_stays_grey():
+    values = torch.tensor([[0.0, 1.0, -1.0, float("nan")]])
+    mixed = overlaid(values, pictured(torch.tensor([[0.0, 1.0, 1.0, 1.0]])))
+    assert np.ptp(mixed[0, 0, :3].astype(int)) == 0
+    assert (mixed[0, 1, :3] == palette()[-1, :3]).all()
+    assert (mixed[0, 2, :3] == palette()[0, :3]).all()
+    assert np.ptp(mixed[0, 3, :3].astype(int)) == 0
+    maps, x = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    over = explanation(maps, x).plot(style="over").axes[1].images[0].get_array()
+    assert (over == overlaid(maps[0], pictured(x[0]))).all()
+
+
+def test_neutral_is_in_the_middle():
+    assert (colour_of(0) == palette()[LEVELS // 2]).all()
+    assert (colour_of(7) == palette()[-1]).all()
+
+
+def test_notebooks_show_facts_and_pictures():
+    page = explanation(torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4), targets=[0, 1])._repr_html_()
+    assert page.startswith("<pre>A()")
+    assert page.count('src="data:image/png;base64,') == 1
+    names = View("tokens", classes=("no", "yes"))
+    text = explanation(torch.rand(2, 3), torch.ones(2, 3).long(), names, targets=[0, 1])._repr_html_()
+    assert "#1  yes" in text
+    assert text.count("<span") == 6
+
+
+def test_views_survive_joining_and_files(tmp_path):
+    view = View("tokens", words=((("a", 1), ("b", 1)),), classes=("x",))
+    one = explanation(torch.rand(1, 2), torch.ones(1, 2).long(), view, targets=torch.tensor([0]))
+    both = Explanation.joined([one, one])
+    assert len(both.views[0].words) == 2
+    assert Explanation.load(both.save(tmp_path)) == both
+
+
+def test_unknown_styles_are_refused():
+    with pytest.raises(ArgumentError, match="style: expected 'beside', 'over', 'bars' or 'waterfall', got 'pie'"):
+        figure(torch.rand(1, 2), torch.rand(1, 2), ["a"], View(), style="pie")  # type: ignore[arg-type]
+    assert len(panel([torch.rand(2, 2)], ["a"], limit=3.0).axes) == 1
