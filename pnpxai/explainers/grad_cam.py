@@ -42,11 +42,13 @@ class GuidedGradCam(ClassActivation):
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
         """Refuse models without a ReLU too."""
-        if facts.is_module and not facts.rectified:
+        if reason := super().reason_against(facts, traits):
+            return reason
+        if not facts.rectified:
             return f"changes what ReLUs pass back; {facts.name} has none"
         if traits is not None and any(one.discrete for one in traits.each):
             return "differentiates the inputs themselves, and ids are among them"
-        return super().reason_against(facts, traits)
+        return None
 
     def attributor(self) -> UpsampledGuidedGradCam:
         """Return ``UpsampledGuidedGradCam`` at the layer."""
