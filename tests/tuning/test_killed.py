@@ -45,9 +45,11 @@ def server() -> Iterator[str]:
         as_user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(folder, "postgres")
     data, options = folder / "data", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    subprocess.run([*as_user, home / "initdb", "-D", data, "-A", "trust", "-U", "tuner"], check=True, cwd=folder, capture_output=True)  # fmt: skip
+    start = [*as_user, home / "initdb", "-D", data, "-A", "trust", "-U", "tuner"]
+    subprocess.run(start, check=True, cwd=folder, capture_output=True)
     control = [*as_user, home / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-l", folder / "log", "-o", options, "start"], check=True, cwd=folder, stdout=subprocess.DEVNULL)  # fmt: skip
+    served = [*control, "-l", folder / "log", "-o", options, "start"]
+    subprocess.run(served, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         yield f"postgresql://tuner@127.0.0.1:{port}"
     finally:
