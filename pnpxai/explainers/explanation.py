@@ -209,17 +209,29 @@ def _same(one: Any, other: Any) -> bool:
     return one == other
 
 
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    """Return batches as one; shorter ones (texts) get zeros at their ends."""
+    longest = [max(sides) for sides in zip(*(part.shape[1:] for part in parts), strict=True)]
+    gaps = [
+        [gap for side, own in zip(longest[::-1], part.shape[:0:-1], strict=True) for gap in (0, side - own)]
+        for part in parts
+    ]
+    return torch.cat(
+        [torch.nn.functional.pad(part, gap) if any(gap) else part for part, gap in zip(parts, gaps, strict=True)]
+    )
+
+
 def _joined(values: Sequence[Any]) -> Any:
     """Return the values of several batches as those of one."""
     first = values[0]
     if isinstance(first, Tensor):
-        return torch.cat(list(values))
+        return _cat(values)
     if isinstance(first, list):
         return [member for value in values for member in value]
     if isinstance(first, dict):
-        return {key: torch.cat([value[key] for value in values]) for key in first}
+        return {key: _cat([value[key] for value in values]) for key in first}
     if isinstance(first, tuple) and all(isinstance(member, Tensor) for member in first):
-        return tuple(map(torch.cat, zip(*values, strict=True)))
+        return tuple(map(_cat, zip(*values, strict=True)))
     if any(value != first for value in values):
         raise ArgumentError(f"targets: expected the same for all batches, or one for each example, got {list(values)}")
     return first

@@ -141,6 +141,8 @@ def told_words(k: int, x: np.ndarray, view: View, given: Any = None) -> tuple[li
         counts = [1] * len(texts)
     elif k < len(view.words):
         texts, counts = [word for word, _ in view.words[k]], [count for _, count in view.words[k]]
+        if sum(counts) < len(x):  # the batch that it came from was shorter
+            texts, counts = [*texts, ""], [*counts, len(x) - sum(counts)]
     else:
         texts, counts = [str(int(token)) for token in x], [1] * len(x)
     if sum(counts) != len(x):
