@@ -94,6 +94,22 @@ def test_texts_become_ids_masks_and_words():
         pnpxai.auto_explain(Reader(), ["abc"])
 
 
+def test_batches_of_texts_may_have_several_lengths():
+    read = Words()
+    data = [read(texts, "pt", True, True) for texts in (["abc", "de"], ["abcde", "f"])]
+    auto = pnpxai.auto_explain(Reader(), data, tokenizer=read)
+    explanation = auto.explain("Occlusion", count=4)
+    assert explanation.attributions[0].shape == (4, 5)
+    assert not explanation.attributions[0][:2, 3:].any()
+    alone = auto.explain("Occlusion", count=2)
+    assert torch.equal(explanation.attributions[0][:2, :3], alone.attributions[0])
+    drawn = [[t.get_text() for t in axes.texts] for axes in explanation.plot().axes]
+    assert drawn == [["a", "b", "c"], ["d", "e"], ["a", "b", "c", "d", "e"], ["f"]]
+    shown = gallery(auto.compare(["Occlusion"], ["AbPC"], show_progress=False))
+    assert [one.text for one in shown.shown] == ["a b c", "d e", "a b c d e", "f"]
+    assert [one.tiles[0].words.count("<span") for one in shown.shown] == [3, 2, 5, 1]
+
+
 def test_mappings_are_keyword_arguments_without_labels_and_what_is_unknown():
     whole = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS), "labels": torch.tensor([0, 1, 2]), "idx": IDS}
 

@@ -222,9 +222,12 @@ class AutoExplanation:
 
         chosen = list(self.recommended) if explainers is None else explainers
         given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings}
-        found = compare(self.model, self.examples(count), chosen, metrics, **(given | options))
-        view = self.modality.views(self._reading.explained(len(found.inputs)), self.class_names)[0]
-        return replace(found, facts=found.facts | {"view": view.to_dict()}, rejected=self.recommended.reasons)
+        found = compare(self.model, self._reading.stream(count), chosen, metrics, **(given | options))
+        view = View.joined([self._views(inputs)[0] for inputs in self._reading.each(len(found.inputs))])
+        found = replace(found, facts=found.facts | {"view": view.to_dict()}, rejected=self.recommended.reasons)
+        if options.get("folder") is not None:
+            found.save(options["folder"])
+        return found
 
     def _explain_by_all(self, count: int, numbers: Sequence[int] | None) -> Iterator[tuple[str, Explanation]]:
         for cls in self.recommended:

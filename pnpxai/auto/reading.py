@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from pnpxai.examples import Examples
 from pnpxai.modalities import Modality, SeveralModalities, modality_of
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
+
+if TYPE_CHECKING:
+    from pnpxai.experiment import Stream
 
 __all__ = ["Reading", "explained_part", "further_part"]
 
@@ -85,6 +89,7 @@ class Reading:
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
         source = batches(data, tokenizer=self._tokenizer, display=self._display, dtype=dtype)
+        self._source = source
         self._rest: Iterator[Any] = iter(source)
         self._parts: list[Part] = []
         self._left_out: dict[str, None] = {}
@@ -126,16 +131,30 @@ class Reading:
         found = Examples.of(self._parts)
         return found if count is None else found.first(count)
 
+    def stream(self, count: int | None) -> Examples | Stream:
+        """Return the first examples, or all, read anew and not kept, where the data can be read again."""
+        if isinstance(self._source, Iterator) or not hasattr(self._source, "__iter__"):
+            return self.examples(count)
+        from pnpxai.experiment import Stream
+
+        parts = map(self._read, self._source)
+        targets = None if self._first()[1] is None else itemgetter(1)  # there is but one output
+        return Stream(parts, inputs=itemgetter(0), targets=targets, labels=itemgetter(2), count=count)
+
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
         return self._arguments(self._first()[0])
 
     def explained(self, count: int = 256) -> Tensors:
         """Return the explained tensors of the first examples."""
-        found = [self._arguments(batch.inputs).explained for batch in self.examples(count)]
+        found = self.each(count)
         if len({tuple(x.shape[1:]) for members in found for x in members[:1]}) > 1:  # texts of several lengths
             return found[0]
         return tuple(torch.cat(members) for members in zip(*found, strict=True))
+
+    def each(self, count: int) -> list[Tensors]:
+        """Return the explained tensors of the first examples, batch by batch."""
+        return [self._arguments(batch.inputs).explained for batch in self.examples(count)]
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
