@@ -44,7 +44,7 @@ def bootstrap(values: Any, *, level: float = 0.95, n_draws: int = 2000, seed: in
     kept = given[np.isfinite(given)]
     if kept.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    means = np.sort(kept[_resampled(kept.size, n_draws, seed)].mean(1))
+    means = np.sort(_resampled(kept, n_draws, seed))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(kept.mean()), float(low), float(high), int(kept.size))
 
@@ -149,14 +149,13 @@ class MeanRank(DecisionRule):
             for m in deciding
         ]
         rank = np.mean(per_metric, axis=0)  # examples x labels
-        draws = _resampled(len(rank), self.n_draws, self.seed)
         column = {label: rank[:, k] for k, label in enumerate(labels)}
         intervals = {
             label: bootstrap(column[label], level=self.level, n_draws=self.n_draws, seed=self.seed) for label in labels
         }
         dropped = {}
         for label in labels:
-            lost = [c for c in controls if c in column and self._upper(column[label] - column[c], draws) >= 0]
+            lost = [c for c in controls if c in column and self._upper(column[label] - column[c]) >= 0]
             if label in controls:
                 dropped[label] = "a control"
             elif lost:
@@ -165,16 +164,20 @@ class MeanRank(DecisionRule):
         if not kept:
             return Decision(None, (), intervals, dropped, len(rank))
         best = kept[0]
-        alike = [k for k in kept if k == best or self._upper(column[best] - column[k], draws) >= 0]
+        alike = [k for k in kept if k == best or self._upper(column[best] - column[k]) >= 0]
         return Decision(best, tuple(alike), intervals, dropped, len(rank))
 
-    def _upper(self, difference: np.ndarray, draws: np.ndarray) -> float:
+    def _upper(self, difference: np.ndarray) -> float:
         """Return the upper end of the interval of a mean difference of ranks; below zero, the first is better."""
-        return float(np.quantile(difference[draws].mean(1), (1 + self.level) / 2))
+        return float(np.quantile(_resampled(difference, self.n_draws, self.seed), (1 + self.level) / 2))
 
 
-def _resampled(size: int, n_draws: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, size, (n_draws, size))
+def _resampled(values: np.ndarray, n_draws: int, seed: int) -> np.ndarray:
+    """Return (n_draws,) means of examples drawn with replacement, the same examples for one seed and size."""
+    rng, size = np.random.default_rng(seed), len(values)
+    block = max(1, 2**18 // size)  # so that memory does not grow with examples times draws
+    blocks = [min(block, n_draws - start) for start in range(0, n_draws, block)]
+    return np.concatenate([values[rng.integers(0, size, (count, size))].mean(1) for count in blocks])
 
 
 def _listed(names: Sequence[str]) -> str:

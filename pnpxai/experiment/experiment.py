@@ -12,7 +12,7 @@ from torch import Tensor
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import Batch, Examples
-from pnpxai.experiment.compare import DEFAULT_METRICS, compare
+from pnpxai.experiment.comparing import DEFAULT_METRICS, compare
 from pnpxai.experiment.results import Results
 from pnpxai.experiment.stream import Data, Stream, largest
 from pnpxai.experiment.work import Job

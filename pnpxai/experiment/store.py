@@ -165,7 +165,8 @@ def writing(folder: Path | None) -> Iterator[None]:
 
 def _read(path: Path) -> Any:
     try:
-        return pq.read_table(path, schema=_SCHEMA)
+        with pq.ParquetFile(path) as file:  # in one thread, as each keeps memory of its own
+            return file.read(use_threads=False).cast(_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
         raise ArgumentError(
             f"folder: {path} is damaged; without it, what it held is computed again ({problem})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def compare(
     model_id: str | None = None,
     target_extractor: Callable[[Any], Any] | None = None,
     chunk: int | None = None,
+    facts: Mapping[str, Any] | None = None,
     show_progress: bool = True,
 ) -> Results:
     """Compare explainers on examples.
@@ -86,6 +87,7 @@ def compare(
             the largest output.
         chunk: how many examples are done at once at most; by default 32 on a CPU, 128 on a GPU. A batch of the data is
             cut where it is larger; another number may change the last digits.
+        facts: what else the run is to remember, ready for JSON.
         show_progress: show a progress bar.
 
     Raises:
@@ -105,7 +107,7 @@ def compare(
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
     settings = {c.label: _settings(c, folder) for c in candidates}
-    facts = {
+    known: dict[str, Any] = {
         "seed": seed,
         "model": _model_key(model, model_id, folder),
         "device": place,
@@ -116,13 +118,13 @@ def compare(
     }
     extractor = target_extractor or largest
     of_all = {
-        "model": facts["model"], "seed": seed, "version": pnpxai.__version__, "device": place,
+        "model": known["model"], "seed": seed, "version": pnpxai.__version__, "device": place,
         "targets": "given" if stream.targets is not None else _named(extractor, folder),
     }  # fmt: skip
     keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
     job = Job(
         {keys[c.label]: c for c in candidates},
-        {settings_key(facts["metrics"][type(m).__name__]): m for m in judges},
+        {settings_key(known["metrics"][type(m).__name__]): m for m in judges},
         seed, model, extractor if stream.targets is None else None, common or {}, torch.get_num_threads(),
     )  # fmt: skip
     place_of_run = None if folder is None else Path(folder)
@@ -151,7 +153,7 @@ def compare(
             settings={c.label: settings[c.label] | {"control": c.control} for c in candidates},
             maps=_maps(store, keys, read.kept_identities),
             inputs=_stacked([given for _, given in read.shown]),
-            facts=facts | {"examples": len(read.identities)},
+            facts=known | {"examples": len(read.identities)} | dict(facts or {}),
             rejected=fit.reasons,
             tuned=tuned,
             curves=tables.curves(),
