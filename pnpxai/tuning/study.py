@@ -150,6 +150,8 @@ def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits 
         if not isinstance(one, (Explainer, Candidate)):
             raise ArgumentError(f"explainer: expected a configured explainer such as SmoothGrad(model), got {one!r}")
         found.append(one if isinstance(one, Candidate) else Candidate(type(one).__name__, one, post))
+    if not found:
+        raise ArgumentError("explainer: expected at least one, got none")
     return tuple(found)
 
 

@@ -1,0 +1,110 @@
+"""What trials share changes no value, and the rows that are reported are the rows that ran."""
+
+import numpy as np
+import pytest
+import torch
+from optuna.trial import FixedTrial
+
+from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.metrics.correlation import FaithfulnessCorrelation
+from pnpxai.metrics.evaluation import Candidate, evaluate
+from pnpxai.metrics.flipping import AbPC
+from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.traits import Traits
+from pnpxai.tuning import RowCount, Shared, tune
+from pnpxai.tuning.candidates import Space
+from tests.small import Bright, examples
+
+IMAGE = Traits.image()
+
+
+def _double() -> tuple[Bright, object]:
+    net = Bright().double()
+    data = examples(Bright(), 8)
+    batch = data.batches[0]
+    return net, type(data).of([(batch.inputs.double(), batch.targets, None)])
+
+
+@pytest.mark.parametrize("kind", [SmoothGrad, IntegratedGradients])
+@pytest.mark.parametrize("metric", [AbPC, FaithfulnessCorrelation])
+def test_values_are_those_of_separate_evaluations_and_rows_are_counted_exactly(kind: type, metric: type) -> None:
+    net, data = _double()
+    rows, after = [], []
+    handle = net.register_forward_hook(lambda module, args, output: rows.append(len(output)))
+    start = kind(net)
+    result = tune(
+        start, data, metric(net), traits=IMAGE, n_trials=25, sampler="random", prune=False, n_seeds=0, seed=1,
+        callbacks=[lambda study, trial: after.append(sum(rows))], show_progress=False,
+    )  # fmt: skip
+    handle.remove()
+    assert result.rows is not None
+    assert result.rows.used == after[-1]
+    space = Space((Candidate("", start, PostProcessor.on(IMAGE)),), IMAGE)
+    part, _ = data.split(0.5, 1)  # type: ignore[attr-defined]
+    separate = 0
+    for trial in result.study.trials:
+        candidate = space.suggest(FixedTrial(trial.params))  # type: ignore[arg-type]
+        separate += sum(candidate.explainer.cost(b.inputs) + metric(net).cost(b.inputs) for b in part)
+        alone = evaluate(candidate, metric(net), part, 1).array()
+        known = trial.intermediate_values
+        np.testing.assert_allclose([known[k] for k in sorted(known)], alone[np.isfinite(alone)], atol=1e-9)
+        assert (trial.state.name == "PRUNED") == (not known)
+    assert result.rows.separate == separate
+    assert result.rows.used < separate
+
+
+@pytest.mark.slow
+def test_half_the_rows_of_smooth_grad_are_saved() -> None:
+    net, data = _double()
+    counts = [
+        tune(
+            SmoothGrad(net), data, AbPC(net), traits=IMAGE, n_trials=50, sampler="random", prune=False, n_seeds=0,
+            seed=seed, show_progress=False,
+        ).rows
+        for seed in range(5)
+    ]  # fmt: skip
+    assert sum(c.used for c in counts if c) <= 0.65 * sum(c.separate for c in counts if c)
+
+
+def test_searches_share_masked_runs() -> None:
+    net, shared = Bright(), Shared()
+    used = [
+        tune(
+            kind(net), examples(net), FaithfulnessCorrelation(net), traits=IMAGE, n_trials=5, shared=shared, n_seeds=0,
+            show_progress=False,
+        ).rows
+        for kind in (Gradient, SmoothGrad, Gradient)
+    ]  # fmt: skip
+    assert used[0] is not None
+    assert used[2] is not None
+    assert used[0].used >= 8 * 101
+    assert used[2].used == 0
+    assert used[2].separate == 5 * 8 * 102
+
+
+def test_post_processing_makes_no_map_again() -> None:
+    net, shared = Bright(), Shared()
+    batch = examples(net).batches[0]
+    calls: list[int] = []
+    net.register_forward_hook(lambda module, args, output: calls.append(len(output)))
+    first = shared.maps(Gradient(net), "gradient", batch, 0)
+    part = shared.maps(Gradient(net), "gradient", batch.take([5, 2]), 0)
+    assert sum(calls) == len(batch)
+    assert torch.equal(part, first[[5, 2]])
+    more = shared.maps(Gradient(net), "another", batch.take([5, 2]), 0)
+    assert sum(calls) == len(batch) + 2
+    assert torch.allclose(more, part)
+
+
+def test_other_targets_are_other_maps() -> None:
+    net, shared = Bright(), Shared()
+    batch = examples(net).batches[0]
+    turned = type(batch)(batch.inputs, 1 - batch.targets, None, batch.keys)
+    one, other = (shared.maps(Gradient(net), "gradient", b, 0) for b in (batch, turned))
+    assert torch.allclose(one, -other, atol=1e-6)
+
+
+def test_a_count_reads_well() -> None:
+    assert str(RowCount(650, 1000)) == "650 rows instead of 1000 (65%)"
