@@ -134,7 +134,9 @@ def _arrays(path: Path, label: str | None) -> Any:
         raise ArgumentError(f"data: {path} holds no plain arrays ({problem})") from problem
     if isinstance(held, np.ndarray):
         return held
-    names = list(held)
+    with held:
+        arrays = {name: held[name] for name in held}
+    names = list(arrays)
     if label is not None and label not in names:
         raise ArgumentError(f"label: {path} holds no {label!r}{did_you_mean(label, names)}")
     found = label or next((name for name in ("y", "labels", "label") if name in names), None)
@@ -143,7 +145,7 @@ def _arrays(path: Path, label: str | None) -> Any:
         raise ArgumentError(
             f"data: {path} holds the arrays {', '.join(names)}; expected one of inputs, and one of labels"
         )
-    return held[inputs[0]] if found is None else (held[inputs[0]], held[found])
+    return arrays[inputs[0]] if found is None else (arrays[inputs[0]], arrays[found])
 
 
 def _frame(path: Path, label: str | None) -> Any:
