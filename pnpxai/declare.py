@@ -146,8 +146,10 @@ class Declared:
                 if choice.options:
                     found[name] = (list, {"choices": list(choice.options)})
                 else:
-                    # what cannot be made without data (a background, a vocabulary) is not searched
-                    ready = [c for c in every(field.type) if not any(f.required for f in c._fields.values())]
+                    # what cannot be made without data (a background, a vocabulary) is not searched, unless it was made
+                    made = {type(strategy) for strategy in getattr(traits, "ready", ())}
+                    kinds = every(field.type)
+                    ready = [c for c in kinds if c in made or not any(f.required for f in c._fields.values())]
                     suitable = [c for c in ready if traits is None or cls.takes(c, traits)]
                     found[name] = (field.type, {"choices": [c.name for c in suitable]})
         return found

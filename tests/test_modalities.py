@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from optuna.trial import FixedTrial
 from torch import nn
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.lime import Lime
 from pnpxai.modalities import (
     ImageModality,
     Modality,
@@ -21,6 +23,7 @@ from pnpxai.strategies.baselines import EachBaseline, Invert, Zeros
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.token_baselines import Pad, Token
 from pnpxai.traits import Traits
+from pnpxai.tuning.space import suggest
 
 IDS = torch.tensor([[5, 6, 7, 0], [6, 3, 3, 3]])
 
@@ -165,3 +168,15 @@ def test_a_view_goes_through_json():
     assert View.from_dict(json.loads(json.dumps(words.to_dict()))) == words
     assert words.take([1]).words == words.words[1:]
     assert View.joined([words.take([0]), words.take([1])]) == words
+
+
+def test_tuning_searches_what_was_made_for_the_data():
+    known = TextModality(tokenizer=Pieces()).traits
+    assert "words" in Lime.get_tunables(known)["feature_mask_fn"][1]["choices"]
+    assert "words" not in Lime.get_tunables(TextModality().traits)["feature_mask_fn"][1]["choices"]
+    trial = FixedTrial({
+        "explainer.n_samples": 10, "explainer.baseline_fn.method": "pad", "explainer.feature_mask_fn.method": "words",
+    })  # fmt: skip
+    found = suggest(trial, Lime(lambda ids: ids.float(), baseline_fn=Token(token_id=2)), "explainer", known)  # type: ignore[arg-type]
+    assert found.baseline_fn == Pad(token_id=0)
+    assert found.feature_mask_fn(IDS).tolist() == [[0, 1, 1, 2], [0, 1, 2, 3]]
