@@ -42,7 +42,7 @@ REFUSALS = {}
 RECTIFIED = ("GuidedGradCam", "TransformerAttribution")
 """Whose maps are zero, by definition, of examples in which nothing speaks for the output."""
 FULL = ("skip_cnn", "two_inputs", "tokens")
-"""Every check is run on these; on the others only the quick ones, the rest with ``-m slow``."""
+"""Every check is run on these; on the others only the quick ones, the rest with ``-m slow``; on large ones no rest."""
 QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
 LARGE = ("resnet18",)
 
@@ -63,7 +63,7 @@ def heard(subject, case):
 def _laws():
     for explainer in EXPLAINERS:
         for name in fitting_cases(explainer):
-            for check in EXPLAINER_CHECKS:
+            for check in QUICK if name in LARGE else EXPLAINER_CHECKS:
                 quick = name in FULL or (check in QUICK and name not in LARGE)
                 yield pytest.param(
                     explainer,
