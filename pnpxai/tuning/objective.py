@@ -143,8 +143,10 @@ class Objective:
         trial.set_user_attr(_SAME, same.number)
         if same.state == TrialState.PRUNED:
             raise self._invalid(trial, str(same.user_attrs.get(_REASON)))
+        reported = _frozen(trial).intermediate_values
         for step, value in same.intermediate_values.items():
-            trial.report(value, step)
+            if step not in reported:
+                trial.report(value, step)
         for name in (_UNDEFINED, STOPPED, _SETTINGS):
             if name in same.user_attrs:
                 trial.set_user_attr(name, same.user_attrs[name])

@@ -239,6 +239,8 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             # what is refused is of value to the other samplers
             warnings.filterwarnings("ignore", "Constraints have been set, but")
+            # a trial that is taken up again had got so far
+            warnings.filterwarnings("ignore", "The constraint value is ignored because")
             yield
     finally:
         optuna.logging.set_verbosity(level)
