@@ -1,0 +1,89 @@
+"""A ranking says how sure it is, what it cost and what was left out; it is saved and comes back equal."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pnpxai.errors import ArgumentError
+from pnpxai.recommender import Ranking, rank
+from pnpxai.traits import Traits
+from tests.small import Bright, examples
+
+
+@cache
+def _ranked() -> tuple[Bright, Ranking]:
+    net = Bright()
+    names = ["Gradient", "GradientXInput", "Occlusion", "VarGrad", "SmoothGrad"]
+    found = rank(net, examples(net, 32), Traits.image(), explainers=names, budget="40 trials", show_progress=False)
+    return net, found
+
+
+def test_the_verdict_is_made_where_nothing_was_tuned() -> None:
+    _, ranking = _ranked()
+    assert ranking.decision.n == 16
+    assert ranking.trials >= 40
+    assert ranking.best.label in ("GradientXInput", "Occlusion")
+    for name in ("RandomMap", "InputOnly"):
+        assert ranking.decision.dropped[name] == "a control"
+    assert set(ranking.means) == {"AbPC", "FaithfulnessCorrelation"}
+    assert all(result.gain.n == 16 for result in ranking.tuned.values())
+    assert ranking.rows_saved == ranking.rows.separate - ranking.rows.used > 0
+
+
+def test_it_prints_as_a_table_that_a_person_can_read() -> None:
+    _, ranking = _ranked()
+    lines = str(ranking).splitlines()
+    assert lines[0] == ranking.decision.sentence()
+    header = lines[2]
+    assert [header.index(name) for name in ("explainer", "mean rank", "AbPC", "gain by tuning", "verdict")]
+    rows = {line.split()[0]: line for line in lines[3:10]}
+    assert rows[ranking.decision.best or ""].rstrip().endswith("best")
+    assert {row[header.index("mean rank") - 1] for row in rows.values()} == {" "}, "columns are aligned"
+    assert "trials in" in lines[-1]
+    assert "rows instead of" in lines[-1]
+    assert max(map(len, lines[2:10])) < 160
+
+
+def test_it_is_saved_and_comes_back_equal(tmp_path: Path) -> None:
+    net, ranking = _ranked()
+    path = ranking.save(tmp_path / "ranking.json")
+    again = Ranking.load(path, net)
+    assert again == ranking
+    assert str(again) == str(ranking)
+    assert again.best.explainer.model is net
+    assert [p.name for p in tmp_path.iterdir()] == ["ranking.json"]
+
+
+def test_loading_executes_nothing(tmp_path: Path) -> None:
+    net, ranking = _ranked()
+    data = json.loads(ranking.save(tmp_path / "ranking.json").read_text())
+    label = next(iter(data["tuned"]))
+    data["tuned"][label]["explainer"]["type"] = "os:system"
+    with pytest.raises(ArgumentError, match="no class 'os:system' is loaded"):
+        Ranking.from_dict(data, net)
+    with pytest.raises(ArgumentError, match="expected a ranking"):
+        Ranking.from_dict({}, net)
+
+
+def test_the_same_seed_gives_the_same_ranking() -> None:
+    def ranked() -> Ranking:
+        return rank(
+            Bright(), examples(Bright(), 16), Traits.image(), explainers=["SmoothGrad", "Occlusion"],
+            budget="10 trials", seed=2, show_progress=False,
+        )  # fmt: skip
+
+    assert ranked() == ranked()
+
+
+def test_what_cannot_be_ranked_is_refused() -> None:
+    net = Bright()
+    for options, message in (
+        ({"budget": "soon"}, "budget: expected a time"),
+        ({"explainers": []}, "explainers: none fits"),
+        ({"deciding": ()}, "deciding: expected at least one metric"),
+        ({"deciding": ("AbCP",)}, "did you mean 'AbPC'"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            rank(net, examples(net), Traits.image(), show_progress=False, **options)  # type: ignore[arg-type]
