@@ -107,7 +107,7 @@ def _rectifies(module: nn.Module) -> bool:
 
 def _named(module: nn.Module) -> set[str]:
     """Return the names that a module's forward method mentions."""
-    code = getattr(type(module).forward, "__code__", None)
+    code = getattr(getattr(type(module), "forward", None), "__code__", None)  # a scripted one's class has none
     return set(code.co_names) if code else set()
 
 

@@ -79,6 +79,16 @@ def test_a_picture_is_scaled_as_the_model_wants_it():
         pnpxai.auto_explain(Bright(), [colours, Image.new("RGB", (9, 9))])
 
 
+def test_arrays_of_bytes_are_pictures_and_whole_numbers_rows_of_a_table():
+    array = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), dtype=np.uint8)
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    shown = pnpxai.auto_explain(model, (array, np.arange(3))).explain("Gradient")
+    assert torch.equal(shown.inputs[0], torch.tensor(array).movedim(-1, 1) / 255)
+    whole = pnpxai.auto_explain(nn.Linear(3, 2), np.arange(12).reshape(4, 3))
+    assert whole.explain("Gradient").inputs[0].dtype == torch.float32
+    assert not pnpxai.auto_explain(Reader(), IDS.numpy()).examples().batches[0].inputs.is_floating_point()
+
+
 def test_texts_become_ids_masks_and_words():
     auto = pnpxai.auto_explain(Reader(), (["abc", "de"], torch.tensor([0, 1])), tokenizer=Words())
     explanation = auto.explain("Occlusion")

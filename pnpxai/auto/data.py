@@ -18,7 +18,8 @@ __all__ = ["LABELS", "Data", "batches", "column_names", "first_member", "label_o
 
 Data = Any
 """A DataLoader, a Dataset, an iterable of batches; or all at once: a tensor, a numpy array, a pandas frame, a picture
-or several, texts, a mapping or a tuple of these, or a tuple (inputs, labels)."""
+or several, texts, a mapping or a tuple of these, or a tuple (inputs, labels). Numbers of numpy and pandas get the
+model's type; four dimensions of bytes are pictures, scaled to 0 ... 1."""
 
 LABELS = ("labels", "label", "targets", "target")
 """Names under which mappings hold true classes, which the model is not given."""
@@ -31,6 +32,7 @@ def batches(
     tokenizer: Callable[..., Any] | None = None,
     display: Display | None = None,
     dtype: torch.dtype = torch.float32,
+    ids: bool = True,
 ) -> Iterable[Any]:
     """Return an iterable of batches.
 
@@ -38,7 +40,8 @@ def batches(
         data: what the user has.
         tokenizer: turns texts into a mapping of ids and masks.
         display: how pictures are scaled for the model.
-        dtype: of floating point numbers that come from numpy or pandas.
+        dtype: of numbers that come from numpy or pandas.
+        ids: whether the model reads ids, so that rows of whole numbers stay what they are.
 
     Raises:
         ArgumentError: the data has another form, or columns that are no numbers.
@@ -48,7 +51,7 @@ def batches(
     if isinstance(data, Dataset) or _is_indexed(data):
         return DataLoader(data, batch_size=_SIZE)
     if isinstance(data, tuple) or _is_whole(data):
-        return _slices(_tensors(data, tokenizer, display, dtype))
+        return _slices(_tensors(data, tokenizer, display, dtype, ids))
     if not isinstance(data, Iterable):
         raise ArgumentError(
             "data: expected a DataLoader, a Dataset, tensors, arrays, a frame, pictures, texts or an iterable of "
@@ -77,7 +80,9 @@ def label_of(batch: Any) -> Any:
     return batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
 
 
-def _tensors(given: Any, tokenizer: Callable[..., Any] | None, display: Display | None, dtype: torch.dtype) -> Any:
+def _tensors(
+    given: Any, tokenizer: Callable[..., Any] | None, display: Display | None, dtype: torch.dtype, ids: bool
+) -> Any:
     """Return values with tensors in the place of arrays, frames, pictures and texts."""
     if isinstance(given, Tensor) or given is None:
         return given
@@ -88,14 +93,17 @@ def _tensors(given: Any, tokenizer: Callable[..., Any] | None, display: Display 
     if isinstance(given, str) or (_is_list(given) and all(isinstance(text, str) for text in given)):
         return _of_texts([given] if isinstance(given, str) else list(given), tokenizer)
     if isinstance(given, Mapping):
-        return {name: _tensors(value, tokenizer, display, dtype) for name, value in given.items()}
+        return {name: _tensors(value, tokenizer, display, dtype, ids) for name, value in given.items()}
     if isinstance(given, tuple):
-        return tuple(_tensors(value, tokenizer, display, dtype) for value in given)
+        return tuple(_tensors(value, tokenizer, display, dtype, ids) for value in given)
     try:
         tensor = torch.as_tensor(np.asarray(given))
     except (TypeError, ValueError) as problem:
         raise ArgumentError(f"data: expected numbers, got {type(given).__name__} ({problem})") from problem
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    if tensor.dtype == torch.uint8 and tensor.ndim == 4:
+        return _scaled(tensor, display, dtype)
+    rows = tensor.ndim == 2 and not ids
+    return tensor.to(dtype) if tensor.is_floating_point() or rows else tensor
 
 
 def _of_frame(frame: Any, dtype: torch.dtype) -> Tensor:
@@ -116,8 +124,13 @@ def _of_pictures(pictures: Sequence[Any], display: Display | None, dtype: torch.
         raise ArgumentError(
             f"data: expected pictures of one size, got {sorted({p.size for p in pictures})}; resize them"
         )
-    values = torch.as_tensor(np.stack(arrays)).to(dtype) / 255
-    values = values[:, None] if values.ndim == 3 else values.movedim(-1, 1)
+    return _scaled(torch.as_tensor(np.stack([a if a.ndim == 3 else a[..., None] for a in arrays])), display, dtype)
+
+
+def _scaled(pictures: Tensor, display: Display | None, dtype: torch.dtype) -> Tensor:
+    """Return bytes as numbers from 0 to 1, or as ``display`` has them; colours that stand last come first."""
+    last = pictures.shape[-1] in (1, 3, 4) and pictures.shape[1] not in (1, 3, 4)
+    values = (pictures.movedim(-1, 1) if last else pictures).to(dtype) / 255
     return values if display is None else display.apply(values)
 
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnpxai.auto.data import Data, batches, column_names, first_member, label_of
 from pnpxai.engine.arguments import Arguments
@@ -88,7 +88,10 @@ class Reading:
         parameter = next(self._module.parameters(), None) if self._module is not None else None
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
-        source = batches(data, tokenizer=self._tokenizer, display=self._display, dtype=dtype)
+        ids = self._module is None or any(
+            isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in self._module.modules()
+        )
+        source = batches(data, tokenizer=self._tokenizer, display=self._display, dtype=dtype, ids=ids)
         self._source = source
         self._rest: Iterator[Any] = iter(source)
         self._parts: list[Part] = []
