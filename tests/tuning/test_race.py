@@ -67,9 +67,7 @@ def _raced(names: list, n: int = 32, **options: object) -> Race:
     net = Bright()
     given = {"budget": Budget.of("60 trials"), "shared": Shared(), "traits": IMAGE, "show_progress": False}
     given |= {"tuning_fraction": 0.5, "seed": 0} | options
-    candidates = [
-        c for name in names for c in ([name] if isinstance(name, Candidate) else as_candidates([name], net, IMAGE))
-    ]
+    candidates = as_candidates(names, net, IMAGE)
     return race(candidates, Judge.of(AbPC(net)), examples(net, n), **given)  # type: ignore[arg-type]
 
 
