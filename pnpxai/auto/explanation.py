@@ -223,7 +223,8 @@ class AutoExplanation:
         chosen = list(self.recommended) if explainers is None else explainers
         given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings}
         found = compare(self.model, self._reading.stream(count), chosen, metrics, **(given | options))
-        view = View.joined([self._views(inputs)[0] for inputs in self._reading.each(len(found.inputs))])
+        kept = found.kept or range(len(found.inputs))
+        view = View.joined([self._views(inputs)[0] for inputs in self._reading.each(max(kept) + 1, kept)])
         found = replace(found, facts=found.facts | {"view": view.to_dict()}, rejected=self.recommended.reasons)
         if options.get("folder") is not None:
             found.save(options["folder"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -155,9 +155,11 @@ class Reading:
             return found[0]
         return tuple(torch.cat(members) for members in zip(*found, strict=True))
 
-    def each(self, count: int) -> list[Tensors]:
-        """Return the explained tensors of the first examples, batch by batch."""
-        return [self._arguments(batch.inputs).explained for batch in self.examples(count)]
+    def each(self, count: int, numbers: Sequence[int] | None = None) -> list[Tensors]:
+        """Return the explained tensors of the first examples, or of some of these, batch by batch."""
+        found = self.examples(count)
+        chosen = found if numbers is None else found.take(numbers)
+        return [self._arguments(batch.inputs).explained for batch in chosen]
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
