@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
+from pnpxai.report.curves import families, searches
+from pnpxai.report.differences import agreement, by_class, front, pairs
 from pnpxai.report.maps import gallery
 from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
 from pnpxai.report.strips import distributions, interval
@@ -29,7 +31,7 @@ def write_report(
         results: what ``compare`` returned, or ``Results.load`` read.
         path: where to; folders that are missing are made.
         title: the page's heading.
-        command: the command that makes the report again, shown at its end.
+        command: the command that makes the report again, shown at its end; by default the one that the run remembers.
 
     Returns:
         the path.
@@ -60,9 +62,19 @@ def _page(results: Results, title: str, command: str | None) -> str:
     )
     environment.filters |= {"number": number, "humps": humps, "counted": counted}
     script = files("pnpxai.report").joinpath("script.js").read_text(encoding="utf-8")
+    metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
+    classes, class_means = by_class(results, metric)
     return environment.get_template("template.html").render(
         title=title,
-        command=command,
+        command=command or results.facts.get("command"),
+        families=families(results),
+        searches=searches(results),
+        tested=pairs(results),
+        agreement=agreement(results),
+        front=front(results),
+        classes=classes,
+        class_means=class_means,
+        class_metric=metric,
         results=results,
         compared=compared(results),
         ranking=ranking(results),

@@ -106,11 +106,12 @@ def gallery(results: Results) -> Gallery | None:
     side = max(32, min(256, math.isqrt(_PIXELS // (len(inputs) * (len(labels) + 3)))))
     longest = max(max(m.shape[-axes:]) for m in results.maps.values())
     metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
+    numbers = results.kept or tuple(range(len(inputs)))
     measured: dict[int, dict[str, dict[str, Any]]] = {}
     for row in results.table.to_dict("records"):
-        if row["metric"] == metric and row["example"] < len(inputs):
+        if row["metric"] == metric and row["example"] in numbers:
             measured.setdefault(row["example"], {})[row["explainer"]] = row
-    shown = [_example(results, k, axes, side, measured.get(k, {})) for k in range(len(inputs))]
+    shown = [_example(results, k, n, axes, side, measured.get(n, {})) for k, n in enumerate(numbers)]
     height, width = (1, 2) if axes == 1 else _oriented(results, 0, axes).shape[-2:]
     counts = Counter(s.target for s in shown if s.target is not None)
     bars = axes == 1 and not _view(results).words
@@ -135,7 +136,7 @@ def _view(results: Results) -> View:
     return View() if given is None else View.from_dict(given)
 
 
-def _example(results: Results, k: int, axes: int, side: int, rows: dict[str, dict[str, Any]]) -> Shown:
+def _example(results: Results, k: int, number: int, axes: int, side: int, rows: dict[str, dict[str, Any]]) -> Shown:
     given, view = _oriented(results, k, axes), _view(results)
     ids = given.ndim == 1 and not given.is_floating_point()
     picture = None if ids else _picture(given, view, side, axes)
@@ -144,10 +145,13 @@ def _example(results: Results, k: int, axes: int, side: int, rows: dict[str, dic
     if k < len(view.words):
         text = " ".join(word for word, _ in view.words[k] if word)
     first = next(iter(rows.values()), {})
-    tiles = [_tile(results, view, label, k, axes, side, rows.get(label)) for label in results.explainers]
+    tiles = [
+        _tile(results, view, label, k, f"{label}, example {number}", axes, side, rows.get(label))
+        for label in results.explainers
+    ]
     target = _known(first, "target")
     named = view.classes[target] if target is not None and target < len(view.classes) else ""
-    return Shown(k, target, _known(first, "label"), picture, text, tiles, named)
+    return Shown(number, target, _known(first, "label"), picture, text, tiles, named)
 
 
 def _picture(given: Tensor, view: View, side: int, axes: int) -> str:
@@ -163,16 +167,18 @@ def _known(row: dict[str, Any], column: str) -> int | None:
     return int(row[column]) if row.get(column, -1) >= 0 else None
 
 
-def _tile(results: Results, view: View, label: str, k: int, axes: int, side: int, row: dict[str, Any] | None) -> Tile:
+def _tile(
+    results: Results, view: View, label: str, k: int, what: str, axes: int, side: int, row: dict[str, Any] | None
+) -> Tile:
     value, reason = (float("nan"), "it was not measured") if row is None else (float(row["value"]), row["reason"])
     reason = reason if isinstance(reason, str) else "no reason was given"
     maps = results.maps.get(label)
     # with fewer maps than inputs, whose they are is not known
     small = None if maps is None or len(maps) != len(results.inputs) else shrunk(maps[k], side, axes)
     if small is None or not np.isfinite(small).any():
-        return Tile(None, f"{label}, example {k}: no map", value, reason)
+        return Tile(None, f"{what}: no map", value, reason)
     names = view.names if view.kind == "table" else ()
-    alt = f"{label}, example {k}: {_peak(small, axes, names)}"
+    alt = f"{what}: {_peak(small, axes, names)}"
     if maps is not None and k < len(view.words):
         words, counts = zip(*view.words[k], strict=True)
         own = as_array(maps[k])[: sum(counts)]  # texts of other batches may be longer

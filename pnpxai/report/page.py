@@ -33,6 +33,7 @@ class Ranked:
         span: where the mean rank lies on the scale of all ranks.
         means: every metric's mean.
         seconds: time to explain all examples.
+        rows: forward rows that one explanation takes; None where that is not known.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Ranked:
     span: Span | None
     means: dict[str, Interval]
     seconds: float
+    rows: int | None
 
 
 def ranking(results: Results) -> list[Ranked]:
@@ -60,7 +62,10 @@ def ranking(results: Results) -> list[Ranked]:
         rank = decision.mean_rank[label]
         means = {metric: results.interval(metric, label) for metric in results.directions}
         seconds = float(results.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
-        rows.append(Ranked(label, place, _PLACES.index(place), why, rank, interval(rank, scale), means, seconds))
+        cost = float(results.seconds.loc[label].get("rows", -1))
+        span = interval(rank, scale)
+        n_rows = None if cost < 0 else int(cost)
+        rows.append(Ranked(label, place, _PLACES.index(place), why, rank, span, means, seconds, n_rows))
     return rows
 
 
@@ -77,7 +82,7 @@ def compared(results: Results) -> list[tuple[str, str]]:
         ("Seed", str(facts.get("seed", "not recorded"))),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
     ]
-    known = {"model", "examples", "seed", "versions", "metrics", "view"}
+    known = {"model", "examples", "seed", "versions", "metrics", "view", "command"}
     return pairs + [(name.replace("_", " ").capitalize(), said(v)) for name, v in facts.items() if name not in known]
 
 

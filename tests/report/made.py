@@ -59,7 +59,15 @@ def made(
     }
     fields: dict[str, Any] = {
         "table": table,
-        "seconds": pd.DataFrame({label: {"explaining": 0.5 * (k + 1)} for k, label in enumerate(labels)}).T,
+        "seconds": pd.DataFrame(
+            {label: {"explaining": 0.5 * (k + 1), "rows": 21 * k} for k, label in enumerate(labels)}
+        ).T,
+        "curves": {
+            "AbPC": {
+                label: {"morf": [0.9, 0.2 + k / 10, 0.1], "lerf": [0.9, 0.8 - k / 10, 0.1]}
+                for k, label in enumerate(labels)
+            }
+        },
         "decision": MeanRank().decide(values, DIRECTIONS, list(controls)),
         "directions": DIRECTIONS,
         "settings": {
@@ -84,6 +92,7 @@ def made(
             {
                 "label": explainers[0], "metric": "AbPC", "value": 0.75, "trials": 12,
                 "explainer": {"type": explainers[0], "n_iter": 40}, "postprocessor": POSTPROCESSOR,
+                "curve": [0.5, None, 0.7, 0.6, 0.75],
                 "held_out_gain": {"mean": 0.05, "low": 0.01, "high": 0.09, "n": 4},
             },
         ),

@@ -16,7 +16,7 @@ from pnpxai.report import write_report
 from tests.report.conftest import SCRIPT
 from tests.report.made import made
 
-VOID = {"meta", "link", "input", "img", "wbr", "br", "circle", "line"}
+VOID = {"polygon", "polyline", "meta", "link", "input", "img", "wbr", "br", "circle", "line"}
 
 
 class Page(HTMLParser):
