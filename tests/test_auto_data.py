@@ -17,6 +17,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.metrics.localisation import RelevanceRankAccuracy
 from pnpxai.pictures import inline_png, pictured
 from pnpxai.report.maps import gallery
+from pnpxai.tensors import flat
 from pnpxai.testing.planted import TASKS
 from tests.small import Bright, pictures
 
@@ -36,6 +37,15 @@ class Reader(nn.Module):
         seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         tokens = self.embedding(input_ids) * seen[..., None]
         return {"loss": torch.zeros(()), "logits": self.head(tokens.sum(1) / seen.sum(1, keepdim=True))}
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(x)
 
 
 class Words:
@@ -118,6 +128,27 @@ def test_batches_of_texts_may_have_several_lengths():
     shown = gallery(auto.compare(["Occlusion"], ["AbPC"], show_progress=False))
     assert [one.text for one in shown.shown] == ["a b c", "d e", "a b c d e", "f"]
     assert [one.tiles[0].words.count("<span") for one in shown.shown] == [3, 2, 5, 1]
+
+
+def test_batches_hold_what_data_holds():
+    rows = TABLE.to_numpy()
+    named = {"x": rows, "name": ["a", "b", "c"]}
+    for batch in ((rows, np.arange(3)), [rows, np.arange(3)], (TABLE, TABLE["b"]), named):
+        auto = pnpxai.auto_explain(Named(), [batch, batch])
+        (found,) = flat(auto.examples().batches[1].inputs)
+        assert torch.equal(found, torch.tensor(rows).float())
+
+    class Texts(Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, k):
+            return ["abc", "de", "f", "ab"][k], k
+
+    auto = pnpxai.auto_explain(Reader(), DataLoader(Texts(), batch_size=2), tokenizer=Words())
+    ids = [batch.inputs["input_ids"].tolist() for batch in auto.examples()]
+    assert ids == [[[1, 2, 3], [4, 5, 0]], [[6, 0], [1, 2]]]
+    assert torch.cat([batch.labels for batch in auto.examples()]).tolist() == [0, 1, 2, 3]
 
 
 def test_mappings_are_keyword_arguments_without_labels_and_what_is_unknown():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.auto.conversion import AsTensors
 from pnpxai.auto.data import Data, batches, column_names, first_member, label_of
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
@@ -91,9 +92,9 @@ class Reading:
         ids = self._module is None or any(
             isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in self._module.modules()
         )
-        source = batches(data, tokenizer=self._tokenizer, display=self._display, dtype=dtype, ids=ids)
-        self._source = source
-        self._rest: Iterator[Any] = iter(source)
+        self._as_tensors = AsTensors(self._tokenizer, self._display, dtype, ids)
+        self._source = batches(data, self._as_tensors)
+        self._rest: Iterator[Any] = iter(self._source)
         self._parts: list[Part] = []
         self._left_out: dict[str, None] = {}
 
@@ -255,7 +256,7 @@ class Reading:
         return kept
 
     def _placed(self, part: Any) -> Any:
-        part = torch.as_tensor(part) if type(part).__module__ == "numpy" else part
+        part = self._as_tensors(part)
         return part if self._device is None else map_tensors(lambda t: t.to(self._device), part)
 
     def _said_target(self) -> str:
@@ -279,8 +280,7 @@ def _split(batch: Any, several: int) -> tuple[Any, Any]:
     flat_tuple = isinstance(batch, (tuple, list)) and several > 1 and not isinstance(batch[0], (tuple, list, Mapping))
     if flat_tuple:
         return tuple(batch[:several]), batch[several] if len(batch) > several else None
-    inputs = first_member(batch)
-    return tuple(inputs) if isinstance(inputs, list) else inputs, label_of(batch)
+    return first_member(batch), label_of(batch)
 
 
 def _takes_any(model: Any) -> bool:

@@ -1,0 +1,122 @@
+"""Arrays, frames, pictures and texts as tensors that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+from pnpxai.pictures import Display
+
+__all__ = ["AsTensors", "is_column", "is_frame", "is_list", "is_picture"]
+
+
+@dataclass(frozen=True)
+class AsTensors:
+    """Puts tensors in the place of what is none.
+
+    Attributes:
+        tokenizer: turns texts into a mapping of ids and masks.
+        display: how pictures are scaled for the model.
+        dtype: of numbers that come from numpy, pandas or pictures.
+        ids: whether the model reads ids, so that rows of whole numbers stay what they are.
+    """
+
+    tokenizer: Callable[..., Any] | None = None
+    display: Display | None = None
+    dtype: torch.dtype = torch.float32
+    ids: bool = True
+
+    def __call__(self, given: Any) -> Any:
+        """Return tensors, in the structure that was given; texts within a mapping stay what they are.
+
+        Raises:
+            ArgumentError: columns are no numbers, pictures differ in size, or texts have no tokenizer.
+        """
+        if isinstance(given, Tensor) or given is None:
+            return given
+        if is_frame(given) or is_column(given):
+            return _of_frame(given, self.dtype)
+        if is_picture(given) or (is_list(given) and all(map(is_picture, given))):
+            return _of_pictures([given] if is_picture(given) else given, self.display, self.dtype)
+        if _is_text(given):
+            return _of_texts([given] if isinstance(given, str) else list(given), self.tokenizer)
+        if isinstance(given, Mapping):
+            return {name: value if _is_text(value) else self(value) for name, value in given.items()}
+        if isinstance(given, tuple) or (is_list(given) and any(isinstance(one, Tensor) for one in given)):
+            return tuple(map(self, given))
+        return self._numbers(given)
+
+    def _numbers(self, given: Any) -> Tensor:
+        try:
+            tensor = torch.as_tensor(np.asarray(given))
+        except (TypeError, ValueError) as problem:
+            raise ArgumentError(f"data: expected numbers, got {type(given).__name__} ({problem})") from problem
+        if tensor.dtype == torch.uint8 and tensor.ndim == 4:
+            return _scaled(tensor, self.display, self.dtype)
+        rows = tensor.ndim == 2 and not self.ids
+        return tensor.to(self.dtype) if tensor.is_floating_point() or rows else tensor
+
+
+def _of_frame(frame: Any, dtype: torch.dtype) -> Tensor:
+    wrong = [str(c) for c in getattr(frame, "columns", ()) if frame[c].dtype.kind not in "biuf"]
+    if wrong or (is_column(frame) and frame.dtype.kind not in "biuf"):
+        raise ArgumentError(
+            f"data: expected columns of numbers, got others: {', '.join(wrong) or frame.name}; encode them as the "
+            "model was trained on them"
+        )
+    values = torch.as_tensor(frame.to_numpy().copy())
+    floating = values.is_floating_point() or is_frame(frame)
+    return values.to(dtype) if floating else values
+
+
+def _of_pictures(pictures: Sequence[Any], display: Display | None, dtype: torch.dtype) -> Tensor:
+    arrays = [np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")) for picture in pictures]
+    if len({array.shape for array in arrays}) > 1:
+        raise ArgumentError(
+            f"data: expected pictures of one size, got {sorted({p.size for p in pictures})}; resize them"
+        )
+    return _scaled(torch.as_tensor(np.stack([a if a.ndim == 3 else a[..., None] for a in arrays])), display, dtype)
+
+
+def _scaled(pictures: Tensor, display: Display | None, dtype: torch.dtype) -> Tensor:
+    """Return bytes as numbers from 0 to 1, or as ``display`` has them; colours that stand last come first."""
+    last = pictures.shape[-1] in (1, 3, 4) and pictures.shape[1] not in (1, 3, 4)
+    values = (pictures.movedim(-1, 1) if last else pictures).to(dtype) / 255
+    return values if display is None else display.apply(values)
+
+
+def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[str, Tensor]:
+    if tokenizer is None:
+        raise ArgumentError("data: texts need a tokenizer; give tokenizer=, that of the model")
+    return dict(tokenizer(texts, return_tensors="pt", padding=True, truncation=True))
+
+
+def _is_text(given: Any) -> bool:
+    several = isinstance(given, (list, tuple)) and len(given) > 0
+    return isinstance(given, str) or (several and all(isinstance(one, str) for one in given))
+
+
+def is_list(given: Any) -> bool:
+    """Tell a list with something in it."""
+    return isinstance(given, list) and len(given) > 0
+
+
+def is_frame(given: Any) -> bool:
+    """Tell a frame of pandas, or one like it, by what it can do."""
+    return hasattr(given, "columns") and hasattr(given, "to_numpy")
+
+
+def is_column(given: Any) -> bool:
+    """Tell a column of such a frame."""
+    return hasattr(given, "to_numpy") and hasattr(given, "dtype") and not hasattr(given, "columns")
+
+
+def is_picture(given: Any) -> bool:
+    """Tell a picture of PIL."""
+    return hasattr(given, "convert") and hasattr(given, "getbands")
