@@ -18,10 +18,13 @@ from pnpxai.metrics.evaluation import Candidate, Cell, judged
 from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.tensors import map_tensors
 
-__all__ = ["EXPLAINED", "Done", "Job", "Task"]
+__all__ = ["CURVES", "EXPLAINED", "Done", "Job", "Task"]
 
 EXPLAINED = ""
 """Stands where a metric's key stands, for the explanation itself: its time and cost."""
+
+CURVES = ("morf", "lerf", "insertion", "deletion")
+"""The curves that are kept: what becomes of the output while features are removed or put back."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ class Job:
 def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:
     """Return a cell's part of a record. What was refused will be refused again; other errors are worth another try."""
     retry = cell.error is not None and not issubclass(cell.error, ValueError)
-    curves = json.dumps({name: curve[place] for name, curve in cell.curves.items()}) if cell.curves else None
+    drawn = {name: curve[place] for name, curve in cell.curves.items() if name in CURVES}
+    curves = json.dumps(drawn) if drawn else None
     share = cell.seconds / len(cell.values)
     return cell.values[place], cell.reasons[place], share, -1, target, retry, curves
 

@@ -98,9 +98,10 @@ class Search:
 
 
 def families(results: Results) -> list[Family]:
-    """Return every metric's mean curves, where it has some."""
+    """Return every metric's mean curves, where it removes or puts back features one after another."""
     found = []
-    for metric, of in results.curves.items():
+    for metric, all_of in results.curves.items():
+        of = {label: {n: c for n, c in curves.items() if n in _NAMES} for label, curves in all_of.items()}
         labels = [label for label in results.explainers if of.get(label)]
         values = [v for label in labels for curve in of[label].values() for v in curve if math.isfinite(v)]
         if not values:
@@ -114,10 +115,10 @@ def families(results: Results) -> list[Family]:
 
 def _panel(results: Results, label: str, curves: dict[str, list[float]], low: float, high: float) -> Panel:
     order = sorted(curves, key=lambda name: (name not in ("morf", "deletion"), name))
-    lines = [Line(_NAMES.get(name, name), _points(curves[name], low, high)) for name in order]
+    lines = [Line(_NAMES[name], _points(curves[name], low, high)) for name in order]
     between = f"{lines[0].points} {' '.join(reversed(lines[1].points.split()))}" if len(lines) == 2 else ""
     parts = [
-        f"{_NAMES.get(n, n)}: from {number(curves[n][0])} over {number(curves[n][len(curves[n]) // 2])} "
+        f"{_NAMES[n]}: from {number(curves[n][0])} over {number(curves[n][len(curves[n]) // 2])} "
         f"to {number(curves[n][-1])}"
         for n in order
     ]

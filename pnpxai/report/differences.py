@@ -15,6 +15,7 @@ from pnpxai.report.words import number
 __all__ = ["Shade", "Tested", "agreement", "by_class", "front", "pairs"]
 
 _MOST_CLASSES = 20
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,14 @@ class Shade:
     """A number in a table, and how deep its ground is.
 
     Attributes:
-        text: the number.
+        text: the number, or the p-value.
         depth: from 0 to 100.
-        told: whether it is more than chance.
+        told: "better" or "worse", where it is more than chance.
     """
 
     text: str
     depth: int
-    told: bool = False
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ def pairs(results: Results) -> list[Tested]:
                     cells.append(None)
                     continue
                 ahead = pair.difference if pair.first == row else -pair.difference
-                told = pair.adjusted < 0.05
-                sign = "" if not told else ("better, " if ahead > 0 else "worse, ")
-                cells.append(Shade(sign + _chance(pair.adjusted), 22 if told and ahead > 0 else 0, told))
+                told = "" if pair.adjusted >= _LEVEL else "better" if ahead > 0 else "worse"
+                cells.append(Shade(_chance(pair.adjusted), 22 if told == "better" else 0, told))
             rows.append((row, cells))
         critical = results.critical_difference(metric)
         groups = [", ".join(group) for group in critical.groups if len(group) > 1]

@@ -24,6 +24,7 @@ def test_curves_share_one_scale_and_hold_what_lies_between() -> None:
     assert "most relevant removed first: from 0.900 over 0.200 to 0.100" in first.text
     assert [panel.control for panel in family.panels] == [False, False, False, True]
     assert families(made(curves={})) == []
+    assert families(made(curves={"Sensitivity": {"GradCam": {"changes": [0.1, 0.2]}}})) == []
     assert families(made(curves={"AbPC": {"GradCam": {"morf": [float("nan")]}}})) == []
 
 
@@ -45,11 +46,10 @@ def test_tests_say_who_is_better() -> None:
     rows = dict(of["AbPC"].rows)
     told = rows[best][-1]
     assert told is not None
-    assert told.told
-    assert told.text.startswith("better, < 0.001")
+    assert (told.told, told.text) == ("better", "< 0.001")
     other = rows[worst][0]
     assert other is not None
-    assert other.text.startswith("worse, ")
+    assert other.told == "worse"
     assert rows[best][0] is None
     assert of["Sensitivity"].rows[0][0] == best
     assert pairs(made(("Occlusion",), ())) == []
