@@ -92,7 +92,9 @@ class Objective:
                 if missing:
                     undefined |= missing
                     trial.set_user_attr(_UNDEFINED, undefined)
-            if end < len(order) and self._checked and self._worse(trial):
+            # a trial that is taken up again passed a check if it has gone on from there
+            passed = any(k in known or str(k) in undefined for k in order[end:])
+            if end < len(order) and self._checked and not passed and self._worse(trial):
                 trial.set_user_attr(STOPPED, end)
                 return self._estimate(trial, known)
         if 2 * len(known) < len(order):
