@@ -93,7 +93,7 @@ def agreement(results: Results) -> list[tuple[str, list[Shade]]]:
 def _shade(value: float) -> Shade:
     if math.isnan(value):
         return Shade("undefined", 0)
-    return Shade(number(value, 2), round(30 * max(value, 0)))
+    return Shade(number(round(value, 2), 2), round(30 * max(value, 0)))
 
 
 def by_class(results: Results, metric: str) -> tuple[list[int], list[tuple[str, list[Shade]]]]:

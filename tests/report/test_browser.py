@@ -14,7 +14,10 @@ from tests.report.made import made
 
 CONTRAST = """
 () => {
-  const read = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+  const read = (text) => {  // "rgb(r, g, b, a)", and "color(srgb r g b / a)" with parts from 0 to 1
+    const [r, g, b, a = 1] = text.match(/[\\d.]+(e-\\d+)?/g).map(Number), k = text.startsWith("color") ? 255 : 1;
+    return [k * r, k * g, k * b, a];
+  };
   const over = (top, under) => top.slice(0, 3).map((c, k) => c * top[3] + under[k] * (1 - top[3]));
   const linear = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const light = (c) => { const [r, g, b] = c.map((v) => linear(v / 255)); return .2126 * r + .7152 * g + .0722 * b; };
@@ -181,8 +184,8 @@ def test_the_page_does_not_scroll_sideways(opened, request, name, width):
     long = [f"IntegratedGradients(n_steps={k}, baseline_fn=GaussianBlur(kernel_size=5))" for k in range(9)]
     results = {"long": lambda: made(long), "table": lambda: made(positions=(40,), inputs=(40,))}
     with opened(results.get(name, lambda: request.getfixturevalue(name))(), width) as page:
-        for details in page.locator("summary").all():
-            details.click()
+        while page.locator("details:not([open])").count():
+            page.locator("details:not([open]) > summary").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if width == 390:
             boxes = "all => all.map(e => [e.scrollWidth > e.clientWidth, e.classList.contains('more')])"
@@ -197,8 +200,8 @@ def test_the_page_does_not_scroll_sideways(opened, request, name, width):
 @pytest.mark.parametrize("name", ["plain", "awkward"])
 def test_every_text_stands_out_from_its_ground(opened, request, name, scheme):
     with opened(request.getfixturevalue(name), color_scheme=scheme) as page:
-        for details in page.locator("summary").all():
-            details.click()
+        while page.locator("details:not([open])").count():
+            page.locator("details:not([open]) > summary").first.click()
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(22, 22, 20)") == (scheme == "dark")
         seen, poor = page.evaluate(CONTRAST)
@@ -235,6 +238,23 @@ def test_without_scripts_all_is_shown_and_no_dead_control(opened, plain):
         assert page.locator("table.maps tbody tr").count() == 6
         assert page.locator("form.controls").is_visible() is False
         assert page.locator("table.maps img").first.is_visible()
+
+
+def test_curves_and_pairs_can_be_read_and_opened_by_keyboard(opened, plain):
+    with opened(plain, width=390) as page:
+        curves = page.locator("#curves svg[role=img]")
+        assert curves.count() == 4
+        assert "most relevant removed first: from 0.900" in curves.first.get_attribute("aria-label")
+        assert curves.first.locator("polyline").count() == 2
+        assert curves.first.bounding_box()["height"] > 50
+        assert page.get_by_role("img", name="best of 5 trials 0.750").is_visible()
+        agreement = page.locator("#differences summary", has_text="Agreement of maps")
+        table = page.get_by_role("region", name="Agreement of maps")
+        assert not table.is_visible()
+        agreement.focus()
+        page.keyboard.press("Enter")
+        assert table.is_visible()
+        assert page.locator("#differences table").first.locator("td.clear").count() > 0
 
 
 def test_undefined_values_and_missing_maps_are_said(opened, awkward):
