@@ -130,6 +130,14 @@ def test_batches_of_texts_may_have_several_lengths():
     assert [one.tiles[0].words.count("<span") for one in shown.shown] == [3, 2, 5, 1]
 
 
+def test_a_list_of_examples_is_a_dataset():
+    x = pictures(3)
+    auto = pnpxai.auto_explain(Bright(), [(x[k], k % 2) for k in range(3)])
+    (batch,) = auto.examples().batches
+    assert torch.equal(batch.inputs, x)
+    assert batch.labels.tolist() == [0, 1, 0]
+
+
 def test_batches_hold_what_data_holds():
     rows = TABLE.to_numpy()
     named = {"x": rows, "name": ["a", "b", "c"]}

@@ -36,7 +36,7 @@ def batches(data: Data, as_tensors: Callable[[Any], Any]) -> Iterable[Any]:
     """
     if isinstance(data, (DataLoader, Iterator)):
         return data
-    if isinstance(data, Dataset) or _is_indexed(data):
+    if isinstance(data, Dataset) or _is_indexed(data) or _are_samples(data):
         return DataLoader(data, batch_size=_SIZE)
     if isinstance(data, tuple) or _is_whole(data):
         return _slices(as_tensors(data))
@@ -86,6 +86,11 @@ def _is_whole(data: Any) -> bool:
     if hasattr(data, "__array__") or isinstance(data, (str, Mapping)) or is_frame(data) or is_picture(data):
         return True
     return is_list(data) and len(data) > 0 and all(isinstance(one, str) or is_picture(one) for one in data)
+
+
+def _are_samples(data: Any) -> bool:
+    """Tell a list of (example, class) from one of batches: of a single example there is a single number."""
+    return is_list(data) and all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[1], int) for one in data)
 
 
 def _is_indexed(data: Any) -> bool:
