@@ -50,7 +50,8 @@ class TuningResult:
         stability: how much that depends on examples and draws.
         rows: what the search cost.
         front: of several metrics, the candidates that none is better than in all of them, with their mean values.
-        study: the Optuna study (not saved), for its plots: ``optuna.visualization.plot_slice(result.study)``.
+        study: the Optuna study (not saved), for its plots:
+            ``optuna.visualization.matplotlib.plot_slice(result.study)``.
     """
 
     best: Candidate

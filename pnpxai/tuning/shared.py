@@ -88,6 +88,7 @@ class Shared:
             for k, rows in zip(missing, zip(*(m.unbind(0) for m in found), strict=True), strict=True):
                 self._keep(names[k], rows)
             if len(missing) == len(batch):
+                self._trim()
                 return found[0] if len(found) == 1 else found
         self._saved += cost * (len(batch) - len(missing)) // len(batch)
         rows = [self._maps[name] for name in names]
@@ -112,6 +113,6 @@ class Shared:
         self._held += sum(row.nbytes for row in rows)
 
     def _trim(self) -> None:
-        while self._held > self._limit and len(self._maps) > 1:
+        while self._held > self._limit and self._maps:
             _, rows = self._maps.popitem(last=False)
             self._held -= sum(row.nbytes for row in rows)

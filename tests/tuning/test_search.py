@@ -182,3 +182,17 @@ def test_a_space_without_choices_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(PostProcessor, "get_tunables", classmethod(lambda cls, traits=None: {}))
     with pytest.raises(ArgumentError, match="Gradient has no settings to search"):
         _tuned(Gradient(Bright()))
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_plots_of_optuna_take_the_study() -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+    from optuna.visualization import matplotlib as plots
+
+    study = _tuned(SmoothGrad(Bright()), n_trials=10).study
+    for plot in (plots.plot_optimization_history, plots.plot_slice, plots.plot_param_importances):
+        assert plot(study) is not None
+    plt.close("all")

@@ -98,6 +98,16 @@ def test_post_processing_makes_no_map_again() -> None:
     assert torch.allclose(more, part)
 
 
+def test_what_is_kept_has_a_limit() -> None:
+    net, shared = Bright(), Shared(limit_bytes=10 * 64 * 4)
+    batch = examples(net).batches[0]
+    expected = Gradient(net).attribute(batch.inputs, batch.targets)
+    for key in "aab":
+        assert torch.allclose(shared.maps(Gradient(net), key, batch, 0), expected)
+    assert len(shared._maps) == 10
+    assert torch.allclose(shared.maps(Gradient(net), "a", batch, 0), expected)
+
+
 def test_other_targets_are_other_maps() -> None:
     net, shared = Bright(), Shared()
     batch = examples(net).batches[0]
