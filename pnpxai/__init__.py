@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from pnpxai.detector import detect
     from pnpxai.examples import Examples
-    from pnpxai.experiment import Results, compare
+    from pnpxai.experiment import Experiment, Results, compare
     from pnpxai.explainers.explanation import Explanation
     from pnpxai.pictures import Display
     from pnpxai.recommender import rank, recommend
@@ -38,6 +38,7 @@ __all__ = [
     "AutoExplanationForVisualQuestionAnswering",
     "Display",
     "Examples",
+    "Experiment",
     "Explanation",
     "Results",
     "Traits",
@@ -62,6 +63,7 @@ _HOMES = {
     "AutoExplanationForVisualQuestionAnswering": "auto",
     "Display": "pictures",
     "Examples": "examples",
+    "Experiment": "experiment",
     "Explanation": "explainers.explanation",
     "Results": "experiment",
     "Traits": "traits",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,11 @@ def compare(
     candidates = as_candidates(specs, model, traits, common)
     if not candidates:
         raise ArgumentError("explainers: expected at least one, got none")
-    judges = _judges(metrics, model, common)
     place = _device(model)
     size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
-    settings = {c.label: _settings(c, folder) for c in candidates}
+    judges = _judges(metrics, model, common)
     known: dict[str, Any] = {
         "seed": seed,
         "model": _model_key(model, model_id, folder),
@@ -116,52 +116,97 @@ def compare(
         "rule": (rule or MeanRank()).to_dict(),
         "metrics": {type(m).__name__: _settings(m, folder) for m in judges},
     }
-    extractor = target_extractor or largest
-    of_all = {
-        "model": known["model"], "seed": seed, "version": pnpxai.__version__, "device": place,
-        "targets": "given" if stream.targets is not None else _named(extractor, folder),
-    }  # fmt: skip
-    keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
-    job = Job(
-        {keys[c.label]: c for c in candidates},
-        {settings_key(known["metrics"][type(m).__name__]): m for m in judges},
-        seed, model, extractor if stream.targets is None else None, common or {}, torch.get_num_threads(),
-    )  # fmt: skip
-    place_of_run = None if folder is None else Path(folder)
-    with writing(place_of_run):
-        store = Store(None if place_of_run is None else place_of_run / "store")
+    extractor = None if stream.targets is not None else target_extractor or largest
+    plan = _Plan.of(candidates, judges, known, extractor, folder)
+    job = Job(plan.by_key, plan.metrics, seed, model, extractor, common or {}, torch.get_num_threads())
+    folder = None if folder is None else Path(folder)
+    with writing(folder):
+        store = Store(None if folder is None else folder / "store")
         read = Reading(stream, job, store, size, keep)
-        total = len(stream) * len(job.candidates) or None
-        with tqdm(total=total, desc="comparing", unit="map", disable=not show_progress) as bar:
-            read.progress = bar.update
-            for task, done in carried_out(job, read.tasks(), executor):
-                store.add(done)
-                bar.update(task.rows)
-        if not read.identities:
-            raise ArgumentError("data: expected at least one example, got none")
-        store.compact()
-        directions = {type(m).__name__: m.higher_is_better for m in judges}
-        names = {key: type(m).__name__ for key, m in job.metrics.items()}
-        tables = Tables(store.cells(), read.identities, keys, names)
-        table = tables.values(read.keys, read.labels)
+        _run(job, read, store, executor, show_progress)
         tuned = tuple(_learned(spec) for spec in specs if isinstance(spec, TuningResult))
-        results = Results(
+        results = plan.results(read, store, rule, dict(facts or {}), rejected=fit.reasons, tuned=tuned)
+        if folder is not None:
+            results.save(folder)
+    return results
+
+
+def _run(job: Job, read: Reading, store: Store, executor: Executor | None, show_progress: bool) -> None:
+    """Do what is missing, chunk after chunk."""
+    total = len(read.stream) * len(job.candidates) or None
+    with tqdm(total=total, desc="comparing", unit="map", disable=not show_progress) as bar:
+        read.progress = bar.update
+        for task, done in carried_out(job, read.tasks(), executor):
+            store.add(done)
+            bar.update(task.rows)
+    if not read.identities:
+        raise ArgumentError("data: expected at least one example, got none")
+    store.compact()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is compared, and what each is known by in a store.
+
+    Attributes:
+        candidates: what explains.
+        settings: its settings, by label.
+        keys: its key, by label; equal keys mean equal results.
+        metrics: what judges, by key.
+        known: facts about the run.
+    """
+
+    candidates: list[Candidate]
+    settings: dict[str, dict[str, Any]]
+    keys: dict[str, str]
+    metrics: dict[str, Metric]
+    known: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        candidates: list[Candidate],
+        judges: Sequence[Metric],
+        known: dict[str, Any],
+        extractor: Callable[[Any], Any] | None,
+        folder: str | Path | None,
+    ) -> _Plan:
+        """Return the plan; ``extractor`` says what is explained where examples have no targets."""
+        settings = {c.label: _settings(c, folder) for c in candidates}
+        of_all = {name: known[name] for name in ("model", "seed", "device")} | {
+            "version": pnpxai.__version__,
+            "targets": "given" if extractor is None else _named(extractor, folder),
+        }
+        keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
+        metrics = {settings_key(known["metrics"][type(m).__name__]): m for m in judges}
+        return cls(candidates, settings, keys, metrics, known)
+
+    @property
+    def by_key(self) -> dict[str, Candidate]:
+        """The candidates by key: what has the same settings is done once."""
+        return {self.keys[c.label]: c for c in self.candidates}
+
+    def results(
+        self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **further: Any
+    ) -> Results:
+        """Return what the store holds of it."""
+        directions = {type(m).__name__: m.higher_is_better for m in self.metrics.values()}
+        names = {key: type(m).__name__ for key, m in self.metrics.items()}
+        tables = Tables(store.cells(), read.identities, self.keys, names)
+        table = tables.values(read.keys, read.labels)
+        return Results(
             table=table,
             seconds=tables.seconds(),
-            decision=decided(table, directions, [c.label for c in candidates if c.control], rule),
+            decision=decided(table, directions, [c.label for c in self.candidates if c.control], rule),
             directions=directions,
-            settings={c.label: settings[c.label] | {"control": c.control} for c in candidates},
-            maps=_maps(store, keys, read.kept_identities),
+            settings={c.label: self.settings[c.label] | {"control": c.control} for c in self.candidates},
+            maps=_maps(store, self.keys, read.kept_identities),
             inputs=_stacked([given for _, given in read.shown]),
-            facts=known | {"examples": len(read.identities)} | dict(facts or {}),
-            rejected=fit.reasons,
-            tuned=tuned,
+            facts=self.known | {"examples": len(read.identities)} | facts,
             curves=tables.curves(),
             kept=tuple(number for number, _ in read.shown),
+            **further,
         )
-        if place_of_run is not None:
-            results.save(place_of_run)
-    return results
 
 
 def _judges(metrics: Sequence[MetricSpec] | None, model: Any, common: dict[str, Any] | None) -> list[Metric]:
