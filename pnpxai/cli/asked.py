@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,6 @@ from pnpxai.cli.loading import load_data, load_model
 from pnpxai.cli.options import Named, Options, read_options
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import as_explainer, as_metric
 from pnpxai.recommender import Recommendation, recommend
@@ -105,8 +105,6 @@ class Asked:
 
     def tuned(self) -> list[TuningResult]:
         """Tune each explainer; with a file to write to, write what was found."""
-        import json
-
         auto, of = self.auto(), self.options
         explainers = self.explainers(auto)
         if not explainers:
@@ -133,18 +131,32 @@ class Asked:
             "facts": {"command": command},
         }  # fmt: skip
         explainers, metrics = self.explainers(auto), self.metrics(auto)
+        if of.tuned is not None:
+            explainers = [
+                *(auto.recommended if explainers is None else explainers),
+                *_found(Path(of.tuned), auto.model),
+            ]
         if of.workers == 1:
             return auto.compare(explainers, metrics, **given)
         with ProcessPoolExecutor(of.workers, get_context("spawn")) as executor:
             return auto.compare(explainers, metrics, executor=executor, **given)
 
-    def explainers(self, auto: AutoExplanation) -> list[Explainer] | None:
+    def explainers(self, auto: AutoExplanation) -> list[Any] | None:
         """Return the explainers that were named; None for all that fit."""
         return _all(as_explainer, self.options.explainers, auto, "explainers")
 
     def metrics(self, auto: AutoExplanation) -> list[Metric] | None:
         """Return the metrics that were named; None for the default ones."""
         return _all(as_metric, self.options.metrics, auto, "metrics")
+
+
+def _found(path: Path, model: Any) -> list[TuningResult]:
+    """Return what was tuned, from a file."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return [TuningResult.from_dict(one, model) for one in written]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ArgumentError(f"tuned: {path} holds nothing that pnpxai tune wrote ({problem})") from problem
 
 
 def _all(make: Any, named: list[Named] | None, auto: AutoExplanation, option: str) -> list[Any] | None:

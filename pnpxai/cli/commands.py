@@ -178,6 +178,7 @@ def compare(
     count: Count = None,
     seed: Seed = None,
     keep: Annotated[int | None, typer.Option(min=0, help="How many examples' maps are kept.")] = None,
+    tuned: Annotated[str | None, typer.Option(help="A file that tune wrote: compare what it found too.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="How many processes do the work.")] = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -188,7 +189,8 @@ def compare(
 
         asked = Asked.of(
             options, model=model, data=data, explainers=explainer, metrics=metric, modality=modality, label=label,
-            size=size, target=target, count=count, seed=seed, keep=keep, workers=workers, out=out,
+            size=size, target=target, count=count, seed=seed, keep=keep, tuned=tuned, workers=workers,
+            out=out,
         )  # fmt: skip
         folder = asked.folder("pnpxai-run")
         results = asked.compared(folder, sys.argv[1:])

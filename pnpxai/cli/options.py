@@ -37,6 +37,8 @@ class Options(pydantic.BaseModel):
     """Explain this output; by default the largest of each example."""
     explainers: list[Named] | None = None
     """Names, or names with settings; by default all that fit."""
+    tuned: str | None = None
+    """A file that ``pnpxai tune`` wrote: compare what it found too."""
     metrics: list[Named] | None = None
     """Names, or names with settings."""
     count: Annotated[int, Field(ge=1)] | None = None

@@ -56,6 +56,15 @@ def test_tune_prints_and_writes_what_it_found(run: Run, model: str) -> None:
     assert ran.stdout.startswith("SmoothGrad: AbPC")
     (found,) = json.loads(Path("tuned.json").read_text())
     assert (found["label"], found["trials"]) == ("SmoothGrad", 2)
+    ran = run("compare", model, "x.npy", "-e", "Gradient", "-m", "AbPC", "--tuned", "tuned.json", "--out", "run")
+    assert ran.exit_code == 0, ran.stderr
+    results = Results.load("run")
+    assert results.settings["SmoothGrad (tuned)"]["explainer"] == found["explainer"]
+    assert results.tuned[0]["held_out_gain"] == found["held_out_gain"]
+    Path("tuned.json").write_text('[{"label": 3}]')
+    ran = run("compare", model, "x.npy", "--tuned", "tuned.json", "--out", "run")
+    assert ran.exit_code == 2
+    assert "tuned: tuned.json holds nothing that pnpxai tune wrote" in ran.stderr
 
 
 def test_compare_keeps_a_run_and_reports_it(run: Run, model: str) -> None:
