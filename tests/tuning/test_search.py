@@ -73,9 +73,10 @@ def test_configurations_are_numbered_without_gaps() -> None:
     space = Space((start, gradient), Traits.series())
     count = int(space.size(3))
     assert not math.isinf(count)
-    found = {str(sorted(space.configuration(k, 3).items())) for k in range(count)}
-    assert len(found) == count
-    for k in range(0, count, 97):
+    numbers = [*range(0, count, 61), count - 1]
+    found = {str(sorted(space.configuration(k, 3).items())) for k in numbers}
+    assert len(found) == len(numbers)
+    for k in numbers:
         parameters = space.configuration(k, 3)
         candidate = space.suggest(FixedTrial(parameters))  # type: ignore[arg-type]
         assert space.contains(candidate)
