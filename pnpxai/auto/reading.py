@@ -143,7 +143,11 @@ class Reading:
 
         parts = map(self._read, self._source)
         targets = None if self._first()[1] is None else itemgetter(1)  # there is but one output
-        return Stream(parts, inputs=itemgetter(0), targets=targets, labels=itemgetter(2), count=count)
+        whole = getattr(self._source, "dataset", None)
+        length = len(whole) if hasattr(whole, "__len__") else None  # type: ignore[arg-type]
+        if isinstance(self._source, list):
+            length = sum(len(tensors[0]) for tensors in map(flat, self._source) if tensors)
+        return Stream(parts, inputs=itemgetter(0), targets=targets, labels=itemgetter(2), length=length, count=count)
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
