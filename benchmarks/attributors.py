@@ -17,20 +17,17 @@ import json
 import resource
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import captum.attr
 import torch
 import torchvision
+from measuring import Run, timed
 from torch import Tensor
 
 import pnpxai.attributors
-
-Run = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -135,21 +132,6 @@ def works(device: torch.device, quick: bool) -> list[Work]:
 
 def _at(run: Any, **more: Any) -> Run:
     return lambda: run(**more)
-
-
-def timed(run: Run, device: torch.device) -> tuple[float, Any]:
-    """Return the seconds a run takes, and its result."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            result = run()
-            torch.cuda.synchronize()
-            return time.perf_counter() - start, result
-        start = time.process_time()
-        result = run()
-        return time.process_time() - start, result
 
 
 def peak(run: Run, device: torch.device) -> float:

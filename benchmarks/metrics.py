@@ -12,9 +12,6 @@ packages of one name cannot be loaded together.
 from __future__ import annotations
 
 import argparse
-import time
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +20,7 @@ import numpy as np
 import quantus
 import torch
 import torchvision
+from measuring import Run, timed
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -32,8 +30,6 @@ from pnpxai.metrics.correlation import FaithfulnessCorrelation, MuFidelity
 from pnpxai.metrics.flipping import AbPC, MoRF
 from pnpxai.metrics.robustness import Sensitivity
 from pnpxai.metrics.sharing import SharedRuns
-
-Run = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -232,21 +228,6 @@ def works(device: torch.device, quick: bool) -> list[Work]:
         mu_fidelity(large),
         mu_fidelity_rows(large),
     ]
-
-
-def timed(run: Run, device: torch.device) -> tuple[float, Any]:
-    """Return the seconds a run takes, and its result."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            result = run()
-            torch.cuda.synchronize()
-            return time.perf_counter() - start, result
-        start = time.process_time()
-        result = run()
-        return time.process_time() - start, result
 
 
 def table(result: Any) -> np.ndarray:

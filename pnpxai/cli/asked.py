@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pnpxai.cli.loading import load_data, load_model
 from pnpxai.cli.options import Named, Options, read_options
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
+from pnpxai.files import complete
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import as_explainer, as_metric
 from pnpxai.recommender import Recommendation, recommend
@@ -95,9 +97,7 @@ class Asked:
         for name, explanation in found.items():
             at = explanation.save(folder / name)
             figure = explanation.plot()
-            partial = at / ".picture.part"
-            figure.savefig(partial, format="png", bbox_inches="tight")
-            partial.replace(at / "picture.png")
+            complete(at / "picture.png", partial(figure.savefig, format="png", bbox_inches="tight"))
             targets = explanation.targets
             targets = targets.tolist() if hasattr(targets, "tolist") else targets
             written[name] = {"folder": str(at), "targets": targets, "scores": explanation.scores.tolist()}
@@ -117,9 +117,8 @@ class Asked:
             path.parent.mkdir(parents=True, exist_ok=True)
         found = [auto.tune(e, metric, n_trials=of.n_trials, count=of.count or 64) for e in explainers]
         if path is not None:
-            partial = path.with_name(f".{path.name}.part")
-            partial.write_text(json.dumps([result.to_dict() for result in found], indent=1), encoding="utf-8")
-            partial.replace(path)
+            text = json.dumps([result.to_dict() for result in found], indent=1)
+            complete(path, lambda file: file.write_text(text, encoding="utf-8"))
         return found
 
     def compared(self, folder: Path, arguments: Sequence[str]) -> Results:

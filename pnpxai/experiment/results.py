@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.experiment.store import complete
+from pnpxai.files import complete
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
 __all__ = ["Curves", "Results", "decided"]

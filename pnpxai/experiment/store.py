@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.work import EXPLAINED, Done
+from pnpxai.files import complete
 
 __all__ = ["Store", "complete", "writing"]
 
@@ -25,16 +26,6 @@ _SCHEMA = pa.schema([
     ("seconds", pa.float64()), ("rows", pa.int64()), ("target", pa.int64()), ("retry", pa.bool_()),
     ("curves", pa.string()),
 ])  # fmt: skip
-
-
-def complete(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write a file that is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        write(partial)
-        return partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class Store:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.files import complete
 from pnpxai.registry import qualified_name
 
 __all__ = ["read", "write"]
@@ -39,8 +40,8 @@ def write(folder: Path, parts: Mapping[str, Any]) -> Path:
     facts = {name: plain(name, value) for name, value in parts.items()}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(facts, indent=1)
-    _replace(folder / _TENSORS, lambda path: save_file(tensors, path))
-    _replace(folder / _FACTS, lambda path: path.write_text(text, encoding="utf-8"))
+    complete(folder / _TENSORS, lambda path: save_file(tensors, path))
+    complete(folder / _FACTS, lambda path: path.write_text(text, encoding="utf-8"))
     return folder
 
 
@@ -81,9 +82,3 @@ def read(folder: Path) -> dict[str, Any]:
         raise ArgumentError(
             f"folder: {folder} holds another explanation.json than save writes ({problem!r})"
         ) from problem
-
-
-def _replace(path: Path, make: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    make(partial)
-    partial.replace(path)

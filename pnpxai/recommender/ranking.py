@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pnpxai.errors import ArgumentError
+from pnpxai.files import complete
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
 
@@ -122,15 +123,14 @@ class Ranking:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_text(json.dumps(self.to_dict(), indent=1))
-        return partial.replace(path)
+        return complete(
+            Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        )
 
     @classmethod
     def load(cls, path: str | Path, model: Any) -> Ranking:
         """Read what ``save`` wrote; see ``from_dict``."""
-        return cls.from_dict(json.loads(Path(path).read_text()), model)
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
 
 
 def _short(interval: Interval, *, signed: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
+from pnpxai.files import complete
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -147,15 +148,14 @@ class TuningResult:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_text(json.dumps(self.to_dict(), indent=1))
-        return partial.replace(path)
+        return complete(
+            Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        )
 
     @classmethod
     def load(cls, path: str | Path, model: Any) -> TuningResult:
         """Read what ``save`` wrote; see ``from_dict``."""
-        return cls.from_dict(json.loads(Path(path).read_text()), model)
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
 
 
 def _candidate(label: str, settings: Mapping[str, Any], model: Any) -> Candidate:
