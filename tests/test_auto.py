@@ -75,6 +75,19 @@ def test_five_lines_give_an_answer(tmp_path) -> None:  # noqa: ANN001
     assert results.decision.sentence() in report.read_text()
 
 
+def test_several_explainers_are_searched_and_go_on_where_a_storage_holds_them(tmp_path) -> None:  # noqa: ANN001
+    auto = Auto(Bright(), (X, Y))
+    asked = {"count": 6, "storage": tmp_path / "study.db", "show_progress": False}
+    found = auto.tune(["SmoothGrad", "Gradient"], "AbPC", n_trials=3, **asked)
+    again = auto.tune(["SmoothGrad", "Gradient"], "AbPC", n_trials=3, **asked)
+    assert found.trials == again.trials == 3
+    assert again.value == found.value
+    assert found.best.label in ("SmoothGrad", "Gradient")
+    front = auto.tune("SmoothGrad", ["AbPC", "Complexity"], n_trials=3, count=6, show_progress=False).front
+    assert all(len(values) == 2 for _, values in front)
+    assert front
+
+
 def test_explaining_by_name_and_all_at_once() -> None:
     auto = Auto(Bright(), (X, Y))
     one = auto.explain("IntegratedGradients", count=3)

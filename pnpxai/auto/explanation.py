@@ -168,36 +168,29 @@ class AutoExplanation:
 
     def tune(
         self,
-        explainer: ExplainerSpec,
-        metric: MetricSpec = "AbPC",
+        explainer: ExplainerSpec | list[ExplainerSpec],
+        metric: MetricSpec | list[MetricSpec] = "AbPC",
         *,
-        n_trials: int = 20,
-        timeout: float | None = None,
-        sampler: str = "auto",
         count: int | None = 64,
-        show_progress: bool = True,
+        **options: Any,
     ) -> TuningResult:
-        """Search an explainer's settings for the best mean value of a metric; see ``pnpxai.tuning.tune``.
+        """Search an explainer's settings for the best mean value of a metric.
 
         Args:
-            explainer: a name, class or configured explainer.
-            metric: a name, class or configured metric.
-            n_trials: number of trials.
-            timeout: stop after so many seconds.
-            sampler: how settings are chosen.
+            explainer: a name, class or configured explainer; of a list, the explainer is searched too.
+            metric: a name, class or configured metric; of a list, the front of the best is found.
             count: how many examples to use (half to search on, half to measure the gain on); None for all.
-            show_progress: show a progress bar.
+            **options: ``n_trials``, ``timeout``, ``sampler``, ``storage``, ``workers`` and what else
+                ``pnpxai.tuning.tune`` takes.
         """
+        explainers = [as_explainer(e, self.model, self.settings) for e in _listed(explainer)]
+        metrics = [as_metric(m, self.model, self.settings) for m in _listed(metric)]
+        given = {"traits": self.traits, "seed": self.seed} | options
         return tune(
-            as_explainer(explainer, self.model, self.settings),
+            explainers if isinstance(explainer, list) else explainers[0],
             self.examples(count),
-            as_metric(metric, self.model, self.settings),
-            traits=self.traits,
-            n_trials=n_trials,
-            timeout=timeout,
-            sampler=sampler,
-            seed=self.seed,
-            show_progress=show_progress,
+            metrics if isinstance(metric, list) else metrics[0],
+            **given,
         )
 
     def rank(
@@ -248,3 +241,7 @@ class AutoExplanation:
 
     def _views(self, inputs: Tensors) -> tuple[View, ...]:
         return self.modality.views(inputs, self.class_names)
+
+
+def _listed(one_or_several: Any) -> list[Any]:
+    return one_or_several if isinstance(one_or_several, list) else [one_or_several]
