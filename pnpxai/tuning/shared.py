@@ -81,10 +81,12 @@ class Shared:
         names = [(key, f"{name} {target}", seed) for name, target in zip(batch.keys, targets, strict=True)]
         missing = [k for k, name in enumerate(names) if name not in self._maps]
         cost = self.cost(explainer, key, batch)
-        self.separate += cost
+        found: tuple[Tensor, ...] = ()
         if missing:
             part = batch if len(missing) == len(batch) else batch.take(missing)
             found = as_tuple(explainer.attribute(part.inputs, part.targets, seed=part.stream(seed)))
+        self.separate += cost  # what is refused runs nothing, here as anywhere
+        if missing:
             for k, rows in zip(missing, zip(*(m.unbind(0) for m in found), strict=True), strict=True):
                 self._keep(names[k], rows)
             if len(missing) == len(batch):

@@ -11,6 +11,7 @@ from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.metrics.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.evaluation import Candidate, evaluate
 from pnpxai.metrics.flipping import AbPC
+from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import RowCount, Shared, tune
@@ -118,3 +119,12 @@ def test_other_targets_are_other_maps() -> None:
 
 def test_a_count_reads_well() -> None:
     assert str(RowCount(650, 1000)) == "650 rows instead of 1000 (65%)"
+
+
+def test_what_is_refused_runs_nothing() -> None:
+    net, shared = Bright(), Shared()
+    batch = examples(net).batches[0]
+    wide = IntegratedGradients(net, baseline_fn=Background(torch.zeros(1, 1, 3, 3)))
+    with pytest.raises(ValueError, match="expected"):
+        shared.maps(wide, "wide", batch, 0)
+    assert shared.count == RowCount(0, 0)
