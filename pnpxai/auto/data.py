@@ -12,7 +12,7 @@ from pnpxai.auto.conversion import is_frame, is_list, is_picture
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["LABELS", "Data", "batches", "column_names", "first_member", "label_of"]
+__all__ = ["LABELS", "Data", "batches", "column_names", "inputs_and_label"]
 
 Data = Any
 """A DataLoader, a Dataset, an iterable of batches; or all at once: a tensor, a numpy array, a pandas frame, a picture
@@ -54,18 +54,23 @@ def column_names(data: Data) -> tuple[str, ...]:
     return tuple(map(str, frame.columns)) if is_frame(frame) else ()
 
 
-def first_member(batch: Any) -> Any:
-    """Return a batch's inputs: of a mapping all but the labels, else its first member."""
-    if isinstance(batch, Mapping):
-        return {name: value for name, value in batch.items() if name not in LABELS}
-    return batch[0] if isinstance(batch, (tuple, list)) else batch
+def inputs_and_label(batch: Any, several: int) -> tuple[Any, Any]:
+    """Return a batch's inputs and its true classes, None where it has none.
 
+    Of a mapping the classes are what stands under their name, and the inputs all else; of a tuple, inputs come first.
 
-def label_of(batch: Any) -> Any:
-    """Return a batch's true classes: of a mapping those under their name, else its second member, if it has one."""
+    Args:
+        batch: one batch.
+        several: how many inputs the model takes.
+    """
     if isinstance(batch, Mapping):
-        return next((batch[name] for name in LABELS if name in batch), None)
-    return batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+        label = next((batch[name] for name in LABELS if name in batch), None)
+        return {name: value for name, value in batch.items() if name not in LABELS}, label
+    if not isinstance(batch, (tuple, list)):
+        return batch, None
+    if several > 1 and not isinstance(batch[0], (tuple, list, Mapping)):
+        return tuple(batch[:several]), batch[several] if len(batch) > several else None
+    return batch[0], batch[1] if len(batch) > 1 else None
 
 
 def _slices(whole: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.auto.conversion import AsTensors
-from pnpxai.auto.data import Data, batches, column_names, first_member, label_of
+from pnpxai.auto.data import Data, batches, column_names, inputs_and_label
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.places import argument_names
@@ -196,7 +196,7 @@ class Reading:
         several = len(self._modality) if isinstance(self._modality, (tuple, list)) else 1
         if isinstance(self._modality, SeveralModalities):
             several = len(self._modality.parts)
-        given, label = _split(batch, several)
+        given, label = inputs_and_label(batch, several)
         inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
         labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
         inputs = self._taken_apart(inputs, several)
@@ -277,14 +277,6 @@ class _Parts(tuple):
     """Inputs that were taken apart: what is explained, and the model's further arguments."""
 
     __slots__ = ()
-
-
-def _split(batch: Any, several: int) -> tuple[Any, Any]:
-    """Return the inputs and the labels of a batch."""
-    flat_tuple = isinstance(batch, (tuple, list)) and several > 1 and not isinstance(batch[0], (tuple, list, Mapping))
-    if flat_tuple:
-        return tuple(batch[:several]), batch[several] if len(batch) > several else None
-    return first_member(batch), label_of(batch)
 
 
 def _takes_any(model: Any) -> bool:
