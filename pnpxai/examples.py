@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor
 from pnpxai.engine.keys import example_keys, numbered
 from pnpxai.engine.seeds import Stream, generator
 from pnpxai.errors import ArgumentError
-from pnpxai.tensors import flat, take_rows
+from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["Batch", "Examples"]
+__all__ = ["Batch", "Examples", "masks_of", "no_more_masks"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Batch:
         targets: (examples,) which output is explained; None for a model with one output.
         labels: (examples,) the true classes, where they are known.
         keys: a key for each example, unique within its ``Examples``.
+        masks: (examples, *positions) what is known to matter, as ``Metric.measure`` takes it, where it is known.
     """
 
     inputs: Any
     targets: Tensor | None
     labels: Tensor | None
     keys: tuple[str, ...]
+    masks: Any = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -40,10 +43,17 @@ class Batch:
     def take(self, rows: Sequence[int]) -> Batch:
         """Return some of the examples."""
         index = torch.tensor(list(rows), dtype=torch.long)
-        inputs, targets, labels = (
-            take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels)
+        inputs, targets, labels, masks = (
+            take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels, self.masks)
         )
-        return Batch(inputs, targets, labels, tuple(self.keys[row] for row in rows))
+        return Batch(inputs, targets, labels, tuple(self.keys[row] for row in rows), masks)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the examples on a device."""
+        inputs, targets, labels, masks = (
+            map_tensors(lambda t: t.to(device), part) for part in (self.inputs, self.targets, self.labels, self.masks)
+        )
+        return Batch(inputs, targets, labels, self.keys, masks)
 
     def stream(self, seed: int) -> Stream:
         """Return random numbers that depend on the seed and each example, not on the batch."""
@@ -85,6 +95,25 @@ class Examples:
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.batches)
 
+    def with_masks(self, masks: Any) -> Examples:
+        """Return the examples with what is known to matter in each.
+
+        Args:
+            masks: see ``masks_of``; for all examples, in their order.
+
+        Raises:
+            ArgumentError: there are not as many as examples.
+        """
+        ends = itertools.accumulate(map(len, self.batches))
+        given = Examples(
+            tuple(
+                replace(batch, masks=masks_of(masks, end - len(batch), end))
+                for batch, end in zip(self.batches, ends, strict=True)
+            )
+        )
+        no_more_masks(masks, len(self))
+        return given
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The key of every example, in order."""
@@ -121,6 +150,67 @@ class Examples:
         cut = min(max(1, round(fraction * len(self))), len(self) - 1)
         return self.take(order[:cut]), self.take(order[cut:])
 
+    def with_masks(self, masks: Any) -> Examples:
+        """Return the examples with what is known to matter of each.
+
+        Args:
+            masks: (examples, *positions) truth values; a tuple with one (or None) for each input where there are several.
+
+        Raises:
+            ArgumentError: these are no tensors, or not one for each example.
+        """
+        given = tuple(masks) if isinstance(masks, (tuple, list)) else masks
+        for member in given if isinstance(given, tuple) else (given,):
+            if member is not None and not isinstance(member, Tensor):
+                raise ArgumentError(f"masks: expected a tensor of truth values, got {type(member).__name__}")
+            if member is not None and member.shape[:1] != (len(self),):
+                raise ArgumentError(f"masks: expected one for each of {len(self)} examples, got {tuple(member.shape)}")
+        ends = itertools.accumulate(map(len, self.batches))
+        return Examples(
+            tuple(
+                replace(batch, masks=map_tensors(functools.partial(_part, start=end - len(batch), end=end), given))
+                for batch, end in zip(self.batches, ends, strict=True)
+            )
+        )
+
     def first(self, count: int) -> Examples:
         """Return the first examples, all if there are fewer."""
         return self.take(range(min(count, len(self))))
+
+
+def _part(tensor: Tensor, start: int, end: int) -> Tensor:
+    return tensor[start:end]
+
+
+def masks_of(masks: Any, start: int, stop: int) -> Any:
+    """Return what is known to matter in some of the examples.
+
+    Args:
+        masks: (examples, *positions) truth values for all examples: a tensor, an array, or a sequence with one for each
+            example; a tuple with such (or None) for each input where there are several.
+        start: the first example's number.
+        stop: the number after the last one's.
+
+    Raises:
+        ArgumentError: there are not as many as examples.
+    """
+    if masks is None or isinstance(masks, tuple):
+        return None if masks is None else tuple(masks_of(member, start, stop) for member in masks)
+    if not hasattr(masks, "__getitem__") or not hasattr(masks, "__len__"):
+        raise ArgumentError(f"masks: expected a tensor, or a sequence with one for each example, got {masks!r}")
+    if len(masks) < stop:
+        raise ArgumentError(f"masks: expected one for each example, got {len(masks)} for at least {stop}")
+    if isinstance(masks, Tensor) or hasattr(masks, "__array__"):
+        return torch.as_tensor(masks[start:stop])
+    return torch.stack([torch.as_tensor(masks[number]) for number in range(start, stop)])
+
+
+def no_more_masks(masks: Any, count: int) -> None:
+    """Refuse masks of more examples than there are.
+
+    Raises:
+        ArgumentError: there are more.
+    """
+    for member in masks if isinstance(masks, tuple) else (masks,):
+        if member is not None and len(member) != count:
+            raise ArgumentError(f"masks: expected one for each of {count} examples, got {len(member)}")

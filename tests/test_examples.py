@@ -62,3 +62,22 @@ def test_a_models_key_follows_its_weights() -> None:
 def test_settings_keys_ignore_order() -> None:
     assert settings_key({"a": 1, "b": [2]}) == settings_key({"b": [2], "a": 1})
     assert settings_key({"a": 1}) != settings_key({"a": 2})
+
+
+def test_masks_go_with_their_examples() -> None:
+    x, truth = torch.rand(5, 1, 2, 2), torch.arange(5 * 4).reshape(5, 2, 2) % 3 == 0
+    given = Examples.of([(x[:3], None, None), (x[3:], None, None)])
+    for masks in (truth, truth.numpy(), list(truth)):
+        found = given.with_masks(masks)
+        assert torch.equal(torch.cat([b.masks for b in found]), truth)
+        (part,) = found.take([4])
+        assert torch.equal(part.masks, truth[4:])
+    (first, _) = given.with_masks((None, truth))
+    assert first.masks[0] is None
+    assert torch.equal(first.masks[1], truth[:3])
+    assert [b.masks for b in given.with_masks(None)] == [None, None]
+    for bad, words in {4: "got 4 for at least 5", 6: "each of 5 examples, got 6"}.items():
+        with pytest.raises(ArgumentError, match=words):
+            given.with_masks(torch.zeros(bad, 2, 2))
+    with pytest.raises(ArgumentError, match="a sequence with one for each example"):
+        given.with_masks(3)
