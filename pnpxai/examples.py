@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -150,36 +149,9 @@ class Examples:
         cut = min(max(1, round(fraction * len(self))), len(self) - 1)
         return self.take(order[:cut]), self.take(order[cut:])
 
-    def with_masks(self, masks: Any) -> Examples:
-        """Return the examples with what is known to matter of each.
-
-        Args:
-            masks: (examples, *positions) truth values; a tuple with one (or None) for each input where there are several.
-
-        Raises:
-            ArgumentError: these are no tensors, or not one for each example.
-        """
-        given = tuple(masks) if isinstance(masks, (tuple, list)) else masks
-        for member in given if isinstance(given, tuple) else (given,):
-            if member is not None and not isinstance(member, Tensor):
-                raise ArgumentError(f"masks: expected a tensor of truth values, got {type(member).__name__}")
-            if member is not None and member.shape[:1] != (len(self),):
-                raise ArgumentError(f"masks: expected one for each of {len(self)} examples, got {tuple(member.shape)}")
-        ends = itertools.accumulate(map(len, self.batches))
-        return Examples(
-            tuple(
-                replace(batch, masks=map_tensors(functools.partial(_part, start=end - len(batch), end=end), given))
-                for batch, end in zip(self.batches, ends, strict=True)
-            )
-        )
-
     def first(self, count: int) -> Examples:
         """Return the first examples, all if there are fewer."""
         return self.take(range(min(count, len(self))))
-
-
-def _part(tensor: Tensor, start: int, end: int) -> Tensor:
-    return tensor[start:end]
 
 
 def masks_of(masks: Any, start: int, stop: int) -> Any:
