@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from pnpxai.errors import ArgumentError
 from pnpxai.registry import qualified_name
 
-__all__ = ["comparable", "decoded", "encoded", "shown"]
+__all__ = ["comparable", "decoded", "encoded", "labels", "shown", "unlabelled"]
 
 
 def comparable(value: Any, owner: Any) -> Any:
@@ -41,6 +41,24 @@ def shown(value: Any, owner: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
     return getattr(value, "__qualname__", None) or repr(value)
+
+
+def labels(members: Sequence[Any]) -> list[str]:
+    """Return a name for each: that of its class; where this comes again, with the settings in which they differ."""
+    names = [type(member).__name__ for member in members]
+    found = []
+    for member, name in zip(members, names, strict=True):
+        settings = [m.settings() for m, other in zip(members, names, strict=True) if other == name]
+        plain = [{n: comparable(value, member) for n, value in of.items()} for of in settings]
+        differing = [n for n in member.settings() if any(n not in of or of[n] != plain[0].get(n) for of in plain)]
+        told = ", ".join(f"{n}={shown(member.settings()[n], member)}" for n in differing)
+        found.append(f"{name} ({told})" if told else name)
+    return found
+
+
+def unlabelled(label: str) -> str:
+    """Return the name of the class that a label is of."""
+    return label.partition(" (")[0]
 
 
 def encoded(value: Any, name: str, owner: Any) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError
+from pnpxai.settings import unlabelled
 
 __all__ = ["Decision", "DecisionRule", "Interval", "MeanRank", "bootstrap", "pearson", "ranks"]
 
@@ -123,7 +124,7 @@ class MeanRank(DecisionRule):
     """
 
     metrics: tuple[str, ...] = ("AbPC", "FaithfulnessCorrelation")
-    """The metrics that decide (those that were measured)."""
+    """The metrics that decide (those that were measured), by label; by a class's name, all of that class."""
     level: Annotated[float, Gt(0), Lt(1)] = 0.95
     """Confidence of the intervals."""
     n_draws: Annotated[int, Ge(100)] = 2000
@@ -138,7 +139,8 @@ class MeanRank(DecisionRule):
         controls: Sequence[str] = (),
     ) -> Decision:
         """Return the decision; see ``DecisionRule``."""
-        deciding = [name for name in self.metrics if name in values] or list(values)
+        named = (label for name in self.metrics for label in values if name in (label, unlabelled(label)))
+        deciding = list(dict.fromkeys(named)) or list(values)
         if not deciding:
             raise ArgumentError("metrics: expected at least one that was measured, got none")
         labels = list(values[deciding[0]])

@@ -10,6 +10,7 @@ import torch
 
 from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError, SignatureError
+from pnpxai.settings import labels, unlabelled
 from pnpxai.strategies.baselines import Baseline, GaussianBlur
 from tests.declared_toys import Spread, Toy, at_top_level, network
 
@@ -83,3 +84,13 @@ def test_reading_imports_nothing():
     with pytest.raises(ArgumentError):
         Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": "this:s"}}, MODEL)
     assert "this" not in sys.modules
+
+
+def test_labels_are_names_with_what_differs():
+    assert labels([Spread(), Spread(width=5), GaussianBlur()]) == [
+        "Spread (width=3)",
+        "Spread (width=5)",
+        "GaussianBlur",
+    ]
+    assert labels([Spread(), Spread()]) == ["Spread", "Spread"]
+    assert [unlabelled(label) for label in labels([Spread(), Spread(width=5)])] == ["Spread", "Spread"]

@@ -27,7 +27,7 @@ from pnpxai.experiment.work import Job
 from pnpxai.experiment.workers import carried_out
 from pnpxai.explainers.descriptions import described
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metric
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metrics
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
 from pnpxai.registry import qualified_name
@@ -106,7 +106,7 @@ def compare(
     size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
-    judges = _judges(metrics, model, common)
+    judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
     known: dict[str, Any] = {
         "seed": seed,
         "model": _model_key(model, model_id, folder),
@@ -114,11 +114,11 @@ def compare(
         "chunk": size,
         "versions": {"pnpxai": pnpxai.__version__, "python": platform.python_version(), "torch": torch.__version__},
         "rule": (rule or MeanRank()).to_dict(),
-        "metrics": {type(m).__name__: _settings(m, folder) for m in judges},
+        "metrics": {label: _settings(m, folder) for label, m in judges.items()},
     }
     extractor = None if stream.targets is not None else target_extractor or largest
     plan = _Plan.of(candidates, judges, known, extractor, folder)
-    job = Job(plan.by_key, plan.metrics, seed, model, extractor, common or {}, torch.get_num_threads())
+    job = Job(plan.by_key, plan.metrics_by_key, seed, model, extractor, common or {}, torch.get_num_threads())
     folder = None if folder is None else Path(folder)
     with writing(folder):
         store = Store(None if folder is None else folder / "store")
@@ -152,7 +152,7 @@ class _Plan:
         candidates: what explains.
         settings: its settings, by label.
         keys: its key, by label; equal keys mean equal results.
-        metrics: what judges, by key.
+        metrics: what judges, by label.
         known: facts about the run.
     """
 
@@ -166,7 +166,7 @@ class _Plan:
     def of(
         cls,
         candidates: list[Candidate],
-        judges: Sequence[Metric],
+        judges: dict[str, Metric],
         known: dict[str, Any],
         extractor: Callable[[Any], Any] | None,
         folder: str | Path | None,
@@ -178,20 +178,24 @@ class _Plan:
             "targets": "given" if extractor is None else _named(extractor, folder),
         }
         keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
-        metrics = {settings_key(known["metrics"][type(m).__name__]): m for m in judges}
-        return cls(candidates, settings, keys, metrics, known)
+        return cls(candidates, settings, keys, judges, known)
 
     @property
     def by_key(self) -> dict[str, Candidate]:
         """The candidates by key: what has the same settings is done once."""
         return {self.keys[c.label]: c for c in self.candidates}
 
+    @property
+    def metrics_by_key(self) -> dict[str, Metric]:
+        """The metrics by key."""
+        return {settings_key(self.known["metrics"][label]): metric for label, metric in self.metrics.items()}
+
     def results(
         self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **further: Any
     ) -> Results:
         """Return what the store holds of it."""
-        directions = {type(m).__name__: m.higher_is_better for m in self.metrics.values()}
-        names = {key: type(m).__name__ for key, m in self.metrics.items()}
+        directions = {label: m.higher_is_better for label, m in self.metrics.items()}
+        names = dict(zip(self.metrics_by_key, self.metrics, strict=True))
         tables = Tables(store.cells(), read.identities, self.keys, names)
         table = tables.values(read.keys, read.labels)
         return Results(
@@ -207,15 +211,6 @@ class _Plan:
             kept=tuple(number for number, _ in read.shown),
             **further,
         )
-
-
-def _judges(metrics: Sequence[MetricSpec] | None, model: Any, common: dict[str, Any] | None) -> list[Metric]:
-    judges = [as_metric(m, model, common) for m in (DEFAULT_METRICS if metrics is None else metrics)]
-    names = [type(m).__name__ for m in judges]
-    again = next((name for name in names if names.count(name) > 1), None)
-    if again is not None:
-        raise ArgumentError(f"metrics: {again} is given twice; compare by it in two calls")
-    return judges
 
 
 def _settings(of: Candidate | Metric, folder: str | Path | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
+from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
@@ -29,7 +30,7 @@ __all__ = ["Experiment"]
 
 T = TypeVar("T")
 Id = int | str
-"""An explainer, post-processor or metric: its place in the list, or its class's name."""
+"""An explainer, post-processor or metric: its place in the list, its class's name, or its label."""
 
 
 class Experiment:
@@ -175,8 +176,8 @@ class Experiment:
         """Compare all explainers, each with each post-processor, by all metrics; see ``pnpxai.experiment.compare``."""
         several = len(self.postprocessors) > 1
         candidates = [
-            Candidate(_label(explainer, self.explainers) + (f" / {_short(post)}" if several else ""), explainer, post)
-            for explainer in self.explainers
+            Candidate(label + (f" / {_short(post)}" if several else ""), explainer, post)
+            for label, explainer in zip(labels(self.explainers), self.explainers, strict=True)
             for post in self.postprocessors
         ]
         given = {
@@ -196,18 +197,14 @@ class Experiment:
 def _chosen(members: Sequence[T], chosen: Id, name: str) -> T:
     """Return the member with this place or name."""
     if isinstance(chosen, str):
-        named = [m for m in members if type(m).__name__ == chosen]
+        names = labels(members)
+        named = [m for m, label in zip(members, names, strict=True) if chosen in (label, type(m).__name__)]
         if not named:
-            raise ArgumentError(f"{name}: no {chosen!r}{did_you_mean(chosen, (type(m).__name__ for m in members))}")
+            raise ArgumentError(f"{name}: no {chosen!r}{did_you_mean(chosen, names)}")
         return named[0]
     if isinstance(chosen, bool) or not isinstance(chosen, int) or not 0 <= chosen < len(members):
         raise ArgumentError(f"{name}: expected a name, or a number from 0 to {len(members) - 1}, got {chosen!r}")
     return members[chosen]
-
-
-def _label(explainer: Explainer, among: Sequence[Explainer]) -> str:
-    alone = sum(type(other) is type(explainer) for other in among) == 1
-    return type(explainer).__name__ if alone else repr(explainer)
 
 
 def _short(postprocessor: PostProcessor) -> str:

@@ -17,9 +17,22 @@ from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.files import complete
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
-__all__ = ["Curves", "Results", "decided"]
+__all__ = ["Curves", "Kept", "Results", "decided"]
 
 Curves = dict[str, dict[str, dict[str, list[float]]]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One of the model's inputs, for the examples that were kept.
+
+    Attributes:
+        inputs: (examples, ...) what was explained.
+        maps: for each explainer that maps this input (examples, *positions).
+    """
+
+    inputs: Tensor
+    maps: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,13 +46,14 @@ class Results:
         decision: the verdict.
         directions: metric -> whether higher is better.
         settings: the settings behind each explainer's label.
-        maps: the kept examples' maps, for each explainer (examples, *positions).
-        inputs: those examples' inputs.
+        maps: the kept examples' maps of the first input, for each explainer (examples, *positions).
+        inputs: those examples' first input.
         facts: seed, versions, the model's key.
         rejected: explainers that do not fit, with the reason.
         tuned: what tuning found, for the explainers that were tuned.
         curves: metric -> explainer -> name -> mean curve over examples, where the metric has curves.
         kept: the numbers of the examples whose maps were kept.
+        further: the other explained inputs, where the model has several.
     """
 
     table: pd.DataFrame
@@ -54,6 +68,12 @@ class Results:
     tuned: tuple[dict[str, Any], ...] = ()
     curves: Curves = field(default_factory=dict)
     kept: tuple[int, ...] = ()
+    further: tuple[Kept, ...] = ()
+
+    @property
+    def of_inputs(self) -> tuple[Kept, ...]:
+        """What was kept of every explained input."""
+        return (Kept(self.inputs, self.maps), *self.further)
 
     @property
     def metrics(self) -> list[str]:
@@ -124,10 +144,19 @@ class Results:
         return pareto(means, {m: self.directions[m] for m in chosen} | {"seconds": False})
 
     def agreement(self) -> pd.DataFrame:
-        """Return how alike two explainers order positions: Spearman's correlation, mean over the kept maps."""
-        labels = [label for label in self.explainers if label in self.maps]
-        found = agreement({label: self.maps[label].double().numpy() for label in labels})
-        return pd.DataFrame(found, index=labels, columns=labels)
+        """Return how alike two explainers order positions: Spearman's correlation, mean over the kept maps.
+
+        Of several inputs, the mean over those that both explainers map. Maps of another shape than most are left out.
+        """
+        each = [_of_one_shape(kept.maps) for kept in self.of_inputs]
+        labels = [label for label in self.explainers if any(label in kept.maps for kept in self.of_inputs)]
+        found = np.full((len(each), len(labels), len(labels)), np.nan)
+        for of_input, maps in zip(found, each, strict=True):
+            places = np.array([labels.index(label) for label in maps], int)
+            of_input[np.ix_(places, places)] = agreement({n: m.double().numpy() for n, m in maps.items()})
+        known = np.isfinite(found)
+        mean = np.where(known, found, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+        return pd.DataFrame(mean, index=labels, columns=labels)
 
     def _of_each(self, metric: str) -> dict[str, list[float]]:
         if metric not in self.directions:
@@ -151,9 +180,12 @@ class Results:
             "directions": self.directions, "seconds": self.seconds.to_dict(orient="index"), "curves": self.curves,
             "kept": list(self.kept),
         }  # fmt: skip
-        tensors = {f"map/{label}": values.contiguous() for label, values in self.maps.items()}
+        tensors = {}
+        for k, kept in enumerate(self.of_inputs):
+            tensors |= {f"{k}/map/{label}": values.contiguous() for label, values in kept.maps.items()}
+            tensors[f"{k}/input"] = kept.inputs.contiguous()
         complete(folder / "values.parquet", self.table.to_parquet)
-        complete(folder / "maps.safetensors", lambda to: save_file(tensors | {"inputs": self.inputs.contiguous()}, to))
+        complete(folder / "maps.safetensors", lambda to: save_file(tensors, to))
         text = json.dumps(record, indent=1)
         complete(folder / "run.json", lambda to: to.write_text(text, encoding="utf-8"))
         return folder
@@ -178,15 +210,34 @@ class Results:
         except (ValueError, SafetensorError, FileNotFoundError) as problem:
             raise ArgumentError(f"folder: {folder} holds a damaged run ({problem})") from problem
         seconds = pd.DataFrame.from_dict(record["seconds"], orient="index")
-        maps = {name.removeprefix("map/"): value for name, value in tensors.items() if name.startswith("map/")}
+        first, *further = _read_kept(tensors)
         controls = [label for label, s in record["settings"].items() if s["control"]]
         saved = record["facts"].get("rule")
         rule = rule or (DecisionRule.from_dict(saved) if saved else None)
         decision = decided(table, record["directions"], controls, rule)
         return cls(
-            table, seconds, decision, record["directions"], record["settings"], maps, tensors["inputs"],
+            table, seconds, decision, record["directions"], record["settings"], first.maps, first.inputs,
             record["facts"], record["rejected"], tuple(record["tuned"]), record["curves"], tuple(record["kept"]),
+            tuple(further),
         )  # fmt: skip
+
+
+def _of_one_shape(maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the maps that have the shape of most."""
+    shapes = [tuple(m.shape) for m in maps.values()]
+    return {label: m for label, m in maps.items() if tuple(m.shape) == max(shapes, key=shapes.count)}
+
+
+def _read_kept(tensors: dict[str, Tensor]) -> list[Kept]:
+    """Return what was kept of every input."""
+    count = sum(name.endswith("/input") and name[:-6].isdigit() for name in tensors)
+    return [
+        Kept(
+            tensors[f"{k}/input"],
+            {n.removeprefix(f"{k}/map/"): m for n, m in tensors.items() if n.startswith(f"{k}/map/")},
+        )
+        for k in range(count)
+    ]
 
 
 def decided(

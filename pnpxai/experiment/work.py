@@ -129,7 +129,7 @@ class Job:
         shared: SharedRuns,
     ) -> None:
         part = batch.take(rows)
-        maps, cells, seconds = judged(candidate, list(metrics.values()), part, self.seed, shared, Exception)
+        maps, cells, seconds = judged(candidate, metrics, part, self.seed, shared, Exception)
         errors = [cell.error for cell in cells.values() if cell.error is not None]
         if len(rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
             for row in rows:  # one example may have spoiled it for the others
@@ -144,11 +144,11 @@ class Job:
             example = task.identities[row]
             explained = (float("nan"), why, seconds / len(rows), n_rows, targets[place], again, None)
             done.records.append((example, key, EXPLAINED, *explained))
-            for name, metric in metrics.items():
-                told = _told(cells[type(metric).__name__], place, targets[place])
+            for name in metrics:
+                told = _told(cells[name], place, targets[place])
                 done.records.append((example, key, name, *told))
             if maps is not None and row in task.kept:
-                done.maps[key, example] = maps[place].detach().cpu().clone()
+                done.maps[key, example] = maps[0][place].detach().cpu().clone()
 
 
 def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:

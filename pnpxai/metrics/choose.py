@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from pnpxai.errors import ArgumentError
@@ -10,10 +11,11 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.registry import by_name
+from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 
-__all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_metric"]
+__all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_metric", "as_metrics"]
 
 ExplainerSpec: TypeAlias = str | type[Explainer] | Explainer | Candidate | Any
 """A name, a class, a configured explainer, a candidate, or anything with a candidate as ``best`` (a tuning result)."""
@@ -39,6 +41,16 @@ def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None
     return _built(Metric, spec, model, common)
 
 
+def as_metrics(specs: Sequence[MetricSpec], model: Any, common: dict[str, Any] | None = None) -> dict[str, Metric]:
+    """Return metrics by labels: the class's name, with the settings that differ where it comes again.
+
+    Raises:
+        ArgumentError: a spec names nothing, or the same metric is given twice.
+    """
+    metrics = [as_metric(spec, model, common) for spec in specs]
+    return dict(zip(_unique(labels(metrics), "metrics"), metrics, strict=True))
+
+
 def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) -> D:
     if isinstance(spec, base):
         return spec
@@ -52,23 +64,23 @@ def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) 
 def as_candidates(
     specs: Sequence[ExplainerSpec], model: Any, traits: Traits, common: dict[str, Any] | None = None
 ) -> list[Candidate]:
-    """Return candidates with unique labels: the class's name, and the changed settings where it occurs again.
+    """Return candidates with unique labels: the class's name, with the settings that differ where it comes again.
 
     Raises:
         ArgumentError: a spec names nothing, or the same explainer is given twice.
     """
     found = [_candidate(spec, model, traits, common) for spec in specs]
-    counts: dict[str, int] = {}
-    for candidate in found:
-        counts[candidate.label] = counts.get(candidate.label, 0) + 1
-    labelled = [
-        c if counts[c.label] == 1 else Candidate(repr(c.explainer), c.explainer, c.postprocessor) for c in found
-    ]
-    labels = [c.label for c in labelled]
-    again = next((label for label in labels if labels.count(label) > 1), None)
+    own = [candidate.label for candidate in found]
+    told = labels([candidate.explainer for candidate in found])
+    unique = _unique([t if own.count(o) > 1 else o for o, t in zip(own, told, strict=True)], "explainers")
+    return [replace(candidate, label=label) for candidate, label in zip(found, unique, strict=True)]
+
+
+def _unique(names: list[str], what: str) -> list[str]:
+    again = next((name for name in names if names.count(name) > 1), None)
     if again is not None:
-        raise ArgumentError(f"explainers: {again} is given twice with the same settings")
-    return labelled
+        raise ArgumentError(f"{what}: {again} is given twice with the same settings")
+    return names
 
 
 def _candidate(spec: ExplainerSpec, model: Any, traits: Traits, common: dict[str, Any] | None) -> Candidate:

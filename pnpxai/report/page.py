@@ -13,6 +13,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.registry import by_name
 from pnpxai.report.strips import Scale, Span, interval
 from pnpxai.report.words import counted, definition, said
+from pnpxai.settings import unlabelled
 from pnpxai.statistics import Interval
 
 __all__ = ["Ranked", "compared", "descriptions", "learned", "ranking", "settings", "undefined", "unfit"]
@@ -136,7 +137,7 @@ def descriptions(results: Results) -> list[dict[str, Any]]:
     found = []
     for name, higher in results.directions.items():
         try:
-            prose = definition(by_name(Metric, name, "metric"))
+            prose = definition(by_name(Metric, unlabelled(name), "metric"))
         except ArgumentError:  # made where this page is not
             prose = ()
         found.append({"name": name, "higher": higher, "prose": prose})

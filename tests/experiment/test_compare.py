@@ -1,6 +1,7 @@
 """A table with every value, a verdict, and a folder to come back to."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.smooth_grad import SmoothGrad
 from pnpxai.metrics.flipping import AbPC
+from pnpxai.report import write_report
 from pnpxai.statistics import MeanRank
 from pnpxai.traits import Traits
 from pnpxai.tuning import tune
@@ -84,10 +86,34 @@ def test_explainers_come_by_name_class_object_or_tuning(net: Bright) -> None:
         ["AbPC"], traits=IMAGE, controls=False, show_progress=False,
     )  # fmt: skip
     assert set(found.settings) == {
-        "Gradient", "GradientXInput", "SmoothGrad(noise_level=0.1, n_iter=10)",
-        "SmoothGrad(noise_level=0.1, n_iter=20)", "SmoothGrad (tuned)",
+        "Gradient", "GradientXInput", "SmoothGrad (n_iter=10)", "SmoothGrad (n_iter=20)", "SmoothGrad (tuned)",
     }  # fmt: skip
     assert found.tuned[0]["label"] == "SmoothGrad"
+
+
+def test_a_metric_may_be_given_with_several_settings(net: Bright, tmp_path: Path) -> None:
+    both = [AbPC(net, n_steps=5), AbPC(net, n_steps=16), "Complexity"]
+    found = compare(net, examples(net), ["Gradient"], both, traits=IMAGE, folder=tmp_path, show_progress=False)
+    assert found.metrics == ["AbPC (n_steps=5)", "AbPC (n_steps=16)", "Complexity"]
+    for n_steps in (5, 16):
+        alone = compare(
+            net, examples(net), ["Gradient"], [AbPC(net, n_steps=n_steps)], traits=IMAGE, show_progress=False
+        )
+        label = f"AbPC (n_steps={n_steps})"
+        assert found.values(label, "Gradient").tolist() == alone.values("AbPC", "Gradient").tolist()
+        assert found.curves[label] == alone.curves["AbPC"]
+    assert len(found.statistics()) == 3 * len(found.settings)
+    assert (
+        found.decision
+        == compare(  # Complexity takes no part: AbPC is named by the rule, whatever its settings
+            net, examples(net), ["Gradient"], both[:2], traits=IMAGE, show_progress=False
+        ).decision
+    )
+    assert Results.load(tmp_path).table.equals(found.table)
+    text = write_report(found, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "AbPC (n_steps=16)" in text
+    with pytest.raises(ArgumentError, match="metrics: AbPC is given twice with the same settings"):
+        compare(net, examples(net), ["Gradient"], ["AbPC", AbPC(net)], traits=IMAGE)
 
 
 def test_one_failing_explainer_is_recorded_not_fatal(net: Bright) -> None:
