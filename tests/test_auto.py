@@ -70,6 +70,7 @@ def test_five_lines_give_an_answer(tmp_path) -> None:  # noqa: ANN001
     auto = Auto(Bright(), (X, Y))
     assert "GradientXInput" in str(auto.recommended)
     tuned = auto.tune("SmoothGrad", n_trials=2, show_progress=False)
+    assert auto.explain(tuned, count=2).postprocessor == tuned.postprocessor
     results = auto.compare([tuned, "GradientXInput"], show_progress=False)
     report = pnpxai.write_report(results, tmp_path / "report.html")
     assert results.decision.sentence() in report.read_text()

@@ -237,7 +237,7 @@ class AutoExplanation:
         found = Explanation.joined(
             [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
         )
-        return replace(found, views=self._views(found.inputs))
+        return replace(found, views=self._views(found.inputs), postprocessor=getattr(spec, "postprocessor", None))
 
     def _views(self, inputs: Tensors) -> tuple[View, ...]:
         return self.modality.views(inputs, self.class_names)

@@ -23,7 +23,7 @@ from pnpxai.engine.score import Target, select_output
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.descriptions import described, plain_target
+from pnpxai.explainers.descriptions import described, of_gap, plain_target
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.explainers.starts import baselines_by, embedded, of_ids
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
@@ -67,6 +67,8 @@ class Explainer(Declared, abstract=True):
     """Whether its maps depend on which output is explained."""
     repeated: ClassVar[bool] = False
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
+    narrows_gap: ClassVar[str | None] = None
+    """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
     layer_is_site: ClassVar[bool] = True
     """Whether ``layer`` means: explain the values there. Otherwise the backend knows what it does with it."""
 
@@ -148,9 +150,14 @@ class Explainer(Declared, abstract=True):
             scores=scores,
             gap=gap,
             seconds=seconds,
-            warnings=tuple(str(warning.message) for warning in caught),
+            warnings=(*(str(warning.message) for warning in caught), *self._told_of(gap, as_tuple(attributions))),
             sinks=sinks,
         )
+
+    def _told_of(self, gap: Tensor | None, attributions: Tensors) -> tuple[str, ...]:
+        name = self.narrows_gap
+        remedy = f"; a larger {name} (here {getattr(self, name)}) narrows it" if name else ""
+        return () if gap is None else of_gap(gap, attributions, remedy)
 
     def cost(self, inputs: Any) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model.

@@ -11,9 +11,13 @@ from torch import Tensor
 from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.settings import encoded, shown
-from pnpxai.tensors import own
+from pnpxai.tensors import Tensors, own
 
-__all__ = ["described", "largest", "of_target", "plain_target", "short", "written"]
+__all__ = ["described", "largest", "missed", "of_gap", "of_target", "plain_target", "short", "written"]
+
+
+_GAP = 0.1
+"""From this share on, a gap is warned of."""
 
 
 def described(explainer: Declared) -> dict[str, Any]:
@@ -46,6 +50,21 @@ def plain_target(target: Any) -> Any:
 def largest(values: Tensor) -> str:
     """Return the largest absolute value."""
     return f"{float(values.abs().max()):.2g}"
+
+
+def missed(gap: Tensor, attributions: Tensors) -> Tensor:
+    """Return (examples,) the gap as a share of what attributions should add up to; 0 where it is mere rounding."""
+    parts = [a.reshape(len(gap), -1) for a in attributions]
+    total, size = sum(a.sum(1) for a in parts), sum(a.abs().sum(1) for a in parts)
+    due = torch.maximum(torch.as_tensor(total).abs(), (total - gap).abs())
+    return torch.where(gap.abs() > 1e-3 * size, gap.abs() / due, torch.zeros_like(gap))
+
+
+def of_gap(gap: Tensor, attributions: Tensors, remedy: str) -> tuple[str, ...]:
+    """Return what to warn of: attributions that cannot be read as shares of a score, and how to mend it."""
+    if not bool((missed(gap, attributions) > _GAP).any()):
+        return ()
+    return (f"gap: some examples' attributions miss what they should add up to by more than {_GAP:.0%}{remedy}",)
 
 
 def of_target(targets: Any, classes: Sequence[str] = ()) -> str:

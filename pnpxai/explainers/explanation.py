@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.descriptions import largest, of_target, short, written
+from pnpxai.explainers.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.files import read, write
 from pnpxai.pictures import Kind, View, figure, html
+from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
 
 __all__ = ["Explanation"]
@@ -37,6 +38,8 @@ class Explanation:
         warnings: what was warned of meanwhile.
         sinks: (examples,) relevance that went elsewhere than to the inputs, by what took it.
         views: how each explained argument is drawn, where that is known.
+        postprocessor: what pictures show instead of the sum over channels, such as what was tuned; attributions are as
+            the method gave them.
     """
 
     explainer: str
@@ -50,6 +53,7 @@ class Explanation:
     warnings: tuple[str, ...] = ()
     sinks: dict[str, Tensor] = field(default_factory=dict)
     views: tuple[View, ...] = ()
+    postprocessor: PostProcessor | None = None
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
@@ -79,7 +83,9 @@ class Explanation:
             f"  scores        {short(self.scores)}",
         ]
         if self.gap is not None:
-            lines.append(f"  gap           at most {largest(self.gap)}")
+            share = float(missed(self.gap, self.attributions).max())
+            of_sum = f", {share:.2g} of the sum" if share else ""
+            lines.append(f"  gap           at most {largest(self.gap)}{of_sum}")
         if self.sinks:
             lines.append(f"  sinks         {', '.join(f'{n} at most {largest(s)}' for n, s in self.sinks.items())}")
         lines.append(f"  time          {self.seconds:.3g} s")
@@ -119,24 +125,22 @@ class Explanation:
         Raises:
             ArgumentError: there is no such member, or not as many names as are needed.
         """
-        inputs, titles, view = self._shown(limit, member, kind)
+        maps, inputs, titles, view = self._shown(limit, member, kind)
         tokens = (view.kind or ("table" if inputs.is_floating_point() else "tokens")) == "tokens"
         view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
         return figure(
-            self.attributions[member], inputs, titles, view,
+            maps, inputs, titles, view,
             given_words=names if tokens else None, style=style, shared=shared, scores=self._scores(),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the facts, and the first examples of every explained argument."""
         parts = [f"<pre>{escape(repr(self))}</pre>"]
-        for member, maps in enumerate(self.attributions):
-            inputs, titles, view = self._shown(6, member, None)
-            parts.append(html(maps, inputs, titles, view))
+        parts += [html(*self._shown(6, member, None)) for member in range(len(self.attributions))]
         return "".join(parts)
 
-    def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, list[str], View]:
-        """Return what the maps of a member are drawn with: inputs, titles, the view."""
+    def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, Tensor, list[str], View]:
+        """Return what is drawn of a member: maps, inputs, titles, the view."""
         if not 0 <= member < len(self.attributions):
             raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member}")
         # several layers may explain one input
@@ -147,7 +151,10 @@ class Explanation:
             f"#{k}  {of_target(self[k].targets, view.classes)}score {float(scores[k]):.3g}"
             for k in range(min(limit, len(self)))
         ]
-        return self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
+        maps = self.attributions[member]
+        if self.postprocessor is not None:
+            maps = self.postprocessor.of(own)(maps)
+        return maps, self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
 
     def _scores(self) -> Tensor:
         return self.scores.expand(len(self)) if len(self.scores) == 1 else self.scores
@@ -173,7 +180,8 @@ class Explanation:
         A target that is a function is written by its name alone.
         """
         parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return write(Path(folder), parts | {"views": [view.to_dict() for view in self.views]})
+        made = None if self.postprocessor is None else self.postprocessor.to_dict()
+        return write(Path(folder), parts | {"views": [view.to_dict() for view in self.views], "postprocessor": made})
 
     @classmethod
     def load(cls, folder: str | Path) -> Explanation:
@@ -186,6 +194,8 @@ class Explanation:
         if parts.keys() != {f.name for f in fields(cls)}:
             raise ArgumentError(f"folder: {folder} holds other parts than an explanation has: {sorted(parts)}")
         parts["views"] = tuple(map(View.from_dict, parts["views"]))
+        made = parts["postprocessor"]
+        parts["postprocessor"] = None if made is None else PostProcessor.from_dict(made)
         return cls(**parts)
 
     def _rows(self, value: Any, rows: Tensor) -> Any:
@@ -194,7 +204,7 @@ class Explanation:
         return map_tensors(lambda t: t[rows.to(t.device)] if t.shape[:1] == (len(self),) else t, value)
 
 
-_OF_ALL = ("explainer", "settings", "seconds", "warnings", "views")
+_OF_ALL = ("explainer", "settings", "seconds", "warnings", "views", "postprocessor")
 
 
 def _same(one: Any, other: Any) -> bool:

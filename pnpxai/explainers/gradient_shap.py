@@ -35,6 +35,7 @@ class GradientShap(Explainer):
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
+    narrows_gap: ClassVar[str] = "n_samples"
     aliases: ClassVar[tuple[str, ...]] = ("ExpectedGradients",)
 
     def attributor(self) -> Configured:

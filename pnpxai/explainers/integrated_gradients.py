@@ -27,6 +27,7 @@ class IntegratedGradients(Explainer):
     """Where the path starts."""
 
     repeated: ClassVar[bool] = True
+    narrows_gap: ClassVar[str] = "n_steps"
 
     def attributor(self) -> Configured:
         """Return ``IntegratedGradients`` from the baseline."""

@@ -42,6 +42,11 @@ class PostProcessor(Declared):
             raise ArgumentError(f"PostProcessor: channel_dim: expected {len(members)}, one for each map, got {axes}")
         return like(attributions, [self._one(a, axis) for a, axis in zip(members, axes, strict=True)])
 
+    def of(self, member: int) -> PostProcessor:
+        """Return that of one of several inputs."""
+        axes = self.channel_dim
+        return self.replace(channel_dim=axes[member]) if isinstance(axes, tuple) else self
+
     def _one(self, attributions: Tensor, channel_dim: int | None) -> Tensor:
         axis = channel_axis(attributions, channel_dim)
         return self.normalization_fn(attributions if axis is None else self.pooling_fn(attributions, axis))

@@ -34,7 +34,7 @@ def test_it_holds_what_attribute_gives_and_what_belongs_to_it(explained):
     assert explained.explainer == "IntegratedGradients"
     assert explained.settings["n_steps"] == 6
     assert len(explained) == 3
-    assert explained.warnings == ()
+    assert len(explained.warnings) == 1  # of the gap, which with 6 steps is large
     assert explained.seconds > 0
 
 
@@ -44,6 +44,21 @@ def test_the_gap_is_what_completeness_misses(explained):
         difference = (CASE.model(CASE.inputs) - CASE.model(blank))[range(3), CASE.targets]
     assert torch.allclose(explained.gap, explained.attributions[0].sum(1) - difference, atol=1e-10)
     assert Gradient(CASE.model).explain(CASE.inputs, 1).gap is None
+
+
+def test_a_gap_that_matters_is_warned_of_with_what_narrows_it():
+    def steep(x):
+        return torch.sigmoid(40 * (x.sum(1) - 0.1))
+
+    inputs = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    rough = IntegratedGradients(steep, n_steps=2).explain(inputs)
+    (told,) = rough.warnings
+    assert "more than 10%" in told
+    assert "n_steps (here 2)" in told
+    share = float((rough.gap / (steep(inputs) - steep(0 * inputs))).abs().max())
+    assert f"{share:.2g} of the sum" in str(rough)
+    assert IntegratedGradients(steep, n_steps=200).explain(inputs).warnings == ()
+    assert Explanation.joined([rough, rough]).warnings == rough.warnings
 
 
 def test_without_targets_the_predictions_are_explained():

@@ -11,6 +11,7 @@ import torch
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.explanation import Explanation
 from pnpxai.explainers.gradient import Gradient
+from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.testing.zoo import CASES
 
 
@@ -37,6 +38,21 @@ def test_words_are_coloured_by_what_they_say():
     assert is_blue(colours[2])
     assert not is_red(colours[1])
     assert not is_blue(colours[1])
+
+
+def test_what_was_tuned_is_what_is_drawn(tmp_path):
+    """The signs of a gradient say nothing of a map whose channels' largest sizes were tuned."""
+    inputs, maps = torch.rand(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    maps[0, :, 1, 1] = torch.tensor([-3.0, 1.0])
+    made = replace(explanation(inputs, maps), postprocessor=PostProcessor("maxnorm", "minmax"))
+    for shown in (made, Explanation.load(made.save(tmp_path)), made[0]):
+        (summed, drawn) = (one.plot().axes[1].images[0].get_array() for one in (explanation(inputs, maps), shown))
+        assert is_blue(summed[1, 1])
+        assert is_red(drawn[1, 1])
+    beside = replace(made, attributions=(maps, maps), inputs=(inputs, inputs))
+    both = replace(beside, postprocessor=PostProcessor("maxnorm", "minmax", channel_dim=(1, 1)))
+    assert is_red(both.plot(member=1).axes[1].images[0].get_array()[1, 1])
+    assert both._repr_html_().count("<img") == 2
 
 
 def test_long_texts_go_on_in_the_next_line_and_dollars_are_no_mathematics(tmp_path):
