@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.guard import module_of
 from pnpxai.tensors import Tensors
 
-__all__ = ["in_fast_layout"]
+__all__ = ["KeptKernels", "in_fast_layout"]
 
 _Result = TypeVar("_Result")
 _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
@@ -42,6 +43,41 @@ def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors)
             raise
         _PLAIN.add(module)
     return run(rows)
+
+
+class KeptKernels(TorchFunctionMode):
+    """In a ``with`` block, kernels that meet pictures in the fast layout are laid out once, not at every pass.
+
+    The copies are forgotten with this object. Kernels that are differentiated are left alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}  # the kernel too, so that its id stays its
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function; of a convolution, with its kernel in the layout of its input."""
+        if func is torch.conv2d and len(args) > 1 and self._laid_out(args[0], args[1]):
+            args = (args[0], self._of(args[1]), *args[2:])
+        return func(*args, **(kwargs or {}))
+
+    @staticmethod
+    def _laid_out(x: torch.Tensor, kernel: torch.Tensor) -> bool:
+        side_by_side = torch.channels_last
+        return (
+            isinstance(kernel, nn.Parameter)  # others may be made anew for every pass
+            and not (kernel.is_inference() or (kernel.requires_grad and torch.is_grad_enabled()))
+            and _is_picture(x)
+            and x.is_contiguous(memory_format=side_by_side)
+            and not kernel.is_contiguous(memory_format=side_by_side)
+        )
+
+    def _of(self, kernel: torch.Tensor) -> torch.Tensor:
+        version, _, copy = self._kept.get(id(kernel), (-1, None, kernel))
+        if version != kernel._version:
+            copy = kernel.detach().contiguous(memory_format=torch.channels_last)
+            self._kept[id(kernel)] = kernel._version, kernel, copy
+        return copy
 
 
 def _is_picture(x: torch.Tensor) -> bool:

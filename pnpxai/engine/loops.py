@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
-from pnpxai.engine.layout import in_fast_layout
+from pnpxai.engine.layout import KeptKernels, in_fast_layout
 from pnpxai.engine.memory import remembered
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
@@ -42,12 +42,13 @@ def gradient_sum(
             stepwise = part.reshape(*shape, *part.shape[1:])
             total[block.examples.start : block.examples.stop] += torch.tensordot(scale, stepwise, dims=1)
 
-    try:
-        in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
-    except WholeBatchOutput:
-        for total in totals:
-            total.zero_()
-        in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
+    with KeptKernels():
+        try:
+            in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
+        except WholeBatchOutput:
+            for total in totals:
+                total.zero_()
+            in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
     return totals
 
 
@@ -98,7 +99,7 @@ def perturbed_scores(
             raise _whole_batch()
         write(score(points(block)), range(1), block.steps, 1)
 
-    with torch.no_grad():
+    with torch.no_grad(), KeptKernels():
         try:
             in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
         except WholeBatchOutput:

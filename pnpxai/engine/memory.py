@@ -88,8 +88,8 @@ _ACTIVE: ContextVar[RowMemory | None] = ContextVar("rows", default=None)
 
 
 @contextlib.contextmanager
-def remembering(memory: RowMemory) -> Iterator[None]:
-    """Let the loops that run rows remember them, inside a ``with`` block."""
+def remembering(memory: RowMemory | None) -> Iterator[None]:
+    """Let the loops that run rows remember them (with None, run each), inside a ``with`` block."""
     token = _ACTIVE.set(memory)
     try:
         yield
