@@ -40,6 +40,9 @@ def shown(value: Any, owner: Any) -> str:
         return repr(_layer_name(value, owner) or type(value).__name__)
     if isinstance(value, tuple):
         return f"({', '.join(shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
+    if isinstance(value, torch.Tensor) and value.numel() > 3:
+        first, *_, last = value.flatten().tolist()
+        return f"tensor {tuple(value.shape)} of {first:.3g}, ..., {last:.3g}"
     return getattr(value, "__qualname__", None) or repr(value)
 
 
@@ -76,8 +79,8 @@ def encoded(value: Any, name: str, owner: Any) -> Any:
         if found is None:
             raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
         return {"layer": found}
-    where = qualified_name(value)
-    if callable(value) and _imported(where) is value:
+    where = _public_name(value)
+    if callable(value) and _named(where) is value:
         return {"callable": where}
     raise ArgumentError(
         f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
@@ -99,16 +102,39 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
         if value["layer"] not in layers:
             raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
         return layers[value["layer"]]
-    found = _imported(value.get("callable", ""))
+    found = _named(value.get("callable", ""))
     if found is None:
-        raise ArgumentError(f"from_dict: {name}: {value.get('callable')!r} is not loaded; import its module first")
+        raise ArgumentError(
+            f"from_dict: {name}: {value.get('callable')!r} names no function that is loaded; import its module first"
+        )
     return found
 
 
-def _imported(where: str) -> Callable[..., Any] | None:
-    """Return what a ``module:qualname`` names, without importing anything."""
+def _named(where: str) -> Callable[..., Any] | None:
+    """Return the function that bears this name where it was defined, if that is loaded: nothing is imported.
+
+    None of Python's own library is named so: what JSON names is called later, and nobody's setting is ``os.system``.
+    """
     module, _, path = where.partition(":")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return None
     try:
-        return functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
+        found = functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
     except (KeyError, AttributeError):
         return None
+    return found if callable(found) and _public_name(found) == where else None
+
+
+_TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torch.fft")
+"""Where functions that are built into torch have public names."""
+
+
+def _public_name(value: Any) -> str:
+    full = getattr(value, "__name__", "")
+    names = (full, full.partition("_")[2])  # torch.special.expit calls itself special_expit
+    found = (f"{where}:{name}" for where in _TORCH for name in names if _member(where, name) is value)
+    return next(found, qualified_name(value))
+
+
+def _member(module: str, name: str) -> Any:
+    return vars(sys.modules[module]).get(name, _TORCH) if module in sys.modules else _TORCH

@@ -43,6 +43,40 @@ def test_a_layer_is_that_of_the_new_model():
     assert _through_json(Toy(MODEL, layer=MODEL[0]), other).layer is other[0]
 
 
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (torch.sigmoid, "torch:sigmoid"),
+        (torch.nn.functional.gelu, "torch.nn.functional:gelu"),
+        (torch.nn.functional.relu, "torch.nn.functional:relu"),
+        (torch.special.expit, "torch.special:expit"),
+    ],
+)
+def test_functions_built_into_torch_have_their_public_names(function, name):
+    toy = Toy(MODEL, function=function)
+    assert toy.to_dict()["function"] == {"callable": name}
+    assert _through_json(toy, MODEL).function is function
+
+
+@pytest.mark.parametrize("where", ["os:system", "posix:system", "builtins:eval", "subprocess:run", "sys:modules"])
+def test_json_names_nothing_of_python_itself(where):
+    with pytest.raises(ArgumentError, match="names no function that is loaded"):
+        Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": where}}, MODEL)
+
+
+@pytest.mark.parametrize(
+    "where", ["pnpxai.settings:sys.exit", "pnpxai.settings:functools.reduce", "pnpxai:__version__"]
+)
+def test_json_names_functions_by_where_they_are_defined(where):
+    with pytest.raises(ArgumentError, match="names no function that is loaded"):
+        Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": where}}, MODEL)
+
+
+def test_long_tensors_are_shown_by_their_shape():
+    shown = repr(Toy(MODEL, center=torch.arange(50.0).reshape(5, 10)))
+    assert "center=tensor (5, 10) of 0, ..., 49" in shown
+
+
 def test_functions_without_a_name_are_refused():
     with pytest.raises(ArgumentError, match="to_dict: function: .*use a function defined at the top of a module"):
         Toy(MODEL, function=lambda value: value).to_dict()
@@ -57,7 +91,10 @@ def test_layers_of_another_model_are_refused():
     ("data", "message"),
     [
         ({"type": "tests.declared_toys:Toy", "layer": {"layer": "9"}}, "from_dict: layer: the model has no layer '9'"),
-        ({"type": "tests.declared_toys:Toy", "function": {"callable": "os:no"}}, "'os:no' is not loaded"),
+        (
+            {"type": "tests.declared_toys:Toy", "function": {"callable": "os:no"}},
+            "'os:no' names no function that is loaded",
+        ),
         ({"type": "tests.declared_toys:Toy", "function": {"callable": "unheard:of"}}, "import its module first"),
         ({"type": "tests.declared_toys:Toys"}, "expected settings of Toy, got those of 'tests.declared_toys:Toys'"),
     ],

@@ -96,6 +96,8 @@ def written(value: Any) -> str:
             f"{name}={written(member)}" for name, member in value.items() if name != "type" and member is not None
         )
         return f"{value['type'].split(':')[-1]}({given})"
+    if isinstance(value, dict) and "tensor" in value:
+        return shown(torch.tensor(value["tensor"]), None)
     if isinstance(value, dict):
         return repr(next(iter(value.values()), ""))
     return f"[{', '.join(map(written, value))}]" if isinstance(value, list) else repr(value)
