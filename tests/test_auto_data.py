@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import pnpxai
 from pnpxai.errors import ArgumentError
@@ -170,3 +170,25 @@ def test_positional_arguments_are_taken_apart_and_comparisons_can_be_written(tmp
     results = auto.compare(["Occlusion", "GradientXInput"], ["AbPC"], show_progress=False)
     assert results.table["value"].notna().all()
     results.save(tmp_path)
+
+
+def test_what_a_model_must_be_given_comes_first_in_a_tuple():
+    """A DataLoader of pictures, questions and answers needs no word on which is which; masks are not explained."""
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(9, 4)
+
+        def forward(self, picture, question, mask):
+            read = (self.words(question) * mask[..., None]).sum((1, 2))
+            return torch.stack([picture.sum((1, 2, 3)), read], 1)
+
+    x, mask = pictures(4), torch.ones(4, 4, dtype=torch.long)
+    data = TensorDataset(x, IDS[:1].repeat(4, 1), mask[:, : IDS.shape[1]], torch.tensor([1, 0, 1, 0]))
+    auto = pnpxai.auto_explain(Both(), DataLoader(data, 2))
+    assert auto.assumed[0].startswith("picture, question: image and text")
+    batch = auto.examples(2).batches[0]
+    assert torch.equal(batch.labels, torch.tensor([1, 0]))
+    explanation = auto.explain("Gradient", count=4)
+    assert [len(a) for a in explanation.attributions] == [4, 4]

@@ -34,6 +34,7 @@ def test_regression_has_one_output_or_a_target(model, facts, message):
         with pytest.raises(ArgumentError, match=message):
             auto.explain("Gradient")
         return
+    assert "target_extractor" not in str(auto)
     weight = next(model.parameters()).detach()
     row = weight.sum(0) if callable(facts.get("target")) else weight[facts.get("target", 0)]
     assert torch.allclose(auto.explain("Gradient").attributions[0], row.expand(3, 3), atol=1e-6)

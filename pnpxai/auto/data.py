@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pnpxai.auto.conversion import is_frame, is_list, is_picture
@@ -54,14 +55,15 @@ def column_names(data: Data) -> tuple[str, ...]:
     return tuple(map(str, frame.columns)) if is_frame(frame) else ()
 
 
-def inputs_and_label(batch: Any, several: int) -> tuple[Any, Any]:
+def inputs_and_label(batch: Any, several: int, needed: Sequence[str] = ()) -> tuple[Any, Any]:
     """Return a batch's inputs and its true classes, None where it has none.
 
     Of a mapping the classes are what stands under their name, and the inputs all else; of a tuple, inputs come first.
 
     Args:
         batch: one batch.
-        several: how many inputs the model takes.
+        several: how many inputs are explained, 1 if that was not said.
+        needed: the arguments that the model must be given: if several, they come first in a tuple.
     """
     if isinstance(batch, Mapping):
         label = next((batch[name] for name in LABELS if name in batch), None)
@@ -70,6 +72,8 @@ def inputs_and_label(batch: Any, several: int) -> tuple[Any, Any]:
         return batch, None
     if several > 1 and not isinstance(batch[0], (tuple, list, Mapping)):
         return tuple(batch[:several]), batch[several] if len(batch) > several else None
+    if 1 < len(needed) <= len(batch) and all(isinstance(member, Tensor) for member in batch[: len(needed)]):
+        return dict(zip(needed, batch, strict=False)), batch[len(needed)] if len(batch) > len(needed) else None
     return batch[0], batch[1] if len(batch) > 1 else None
 
 

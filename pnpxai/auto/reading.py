@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from pnpxai.auto.conversion import AsTensors
 from pnpxai.auto.data import Data, batches, column_names, inputs_and_label
+from pnpxai.auto.signatures import required, takes_any
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.places import argument_names
@@ -196,7 +196,7 @@ class Reading:
         several = len(self._modality) if isinstance(self._modality, (tuple, list)) else 1
         if isinstance(self._modality, SeveralModalities):
             several = len(self._modality.parts)
-        given, label = inputs_and_label(batch, several)
+        given, label = inputs_and_label(batch, several, required(self.model))
         inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
         labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
         inputs = self._taken_apart(inputs, several)
@@ -251,7 +251,7 @@ class Reading:
     def _accepted(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments that the model takes."""
         names = argument_names(self.model)
-        kept = {name: value for name, value in inputs.items() if not names or name in names or _takes_any(self.model)}
+        kept = {name: value for name, value in inputs.items() if not names or name in names or takes_any(self.model)}
         self._left_out |= dict.fromkeys(str(name) for name in inputs if name not in kept)
         if not kept:
             raise ArgumentError(
@@ -268,24 +268,15 @@ class Reading:
             return f"target {getattr(self._target, '__name__', self._target)}"
         if self._target_labels:
             return "the true class"
-        if not self._default_output:
-            return "what target_extractor says"
-        return "the only output" if self._first()[1] is None else "the largest output of each example"
+        if self._first()[1] is None:
+            return "the only output"
+        return "the largest output of each example" if self._default_output else "what target_extractor says"
 
 
 class _Parts(tuple):
     """Inputs that were taken apart: what is explained, and the model's further arguments."""
 
     __slots__ = ()
-
-
-def _takes_any(model: Any) -> bool:
-    """Tell whether a model takes keyword arguments of any name."""
-    forward = getattr(model, "forward", model)
-    try:
-        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(forward).parameters.values())
-    except (TypeError, ValueError):
-        return True
 
 
 def _largest(output: Any) -> Tensor | None:
