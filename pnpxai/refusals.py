@@ -19,7 +19,8 @@ def translated(cls: type, fields: Mapping[str, Any], invalid: pydantic.Validatio
     """Return the error that says what was found wrong first with the fields (name -> annotation) of a class."""
     problem = min(invalid.errors(), key=lambda e: e["type"] not in _CALL_PROBLEMS)
     where = problem["loc"][0] if problem["loc"] else ""
-    name = list(fields)[where] if isinstance(where, int) and where < len(fields) else str(where)
+    in_order = list(inspect.signature(cls).parameters)  # not that of the fields: some can be given by name alone
+    name = in_order[where] if isinstance(where, int) and where < len(in_order) else str(where)
     if say := _CALL_PROBLEMS.get(problem["type"]):
         return SignatureError(f"{cls.__name__}: {say.format(name)}{_hint(cls, fields, problem['type'], name)}")
     raised = problem.get("ctx", {}).get("error")

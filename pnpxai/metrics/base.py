@@ -126,7 +126,11 @@ class Metric(Declared, abstract=True, keyword_only=True):
             score = arguments.score(self.model, targets, self.followed())
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
-            undefined = ["attributions hold NaN or infinity" if bad else None for bad in _not_finite(maps, score.size)]
+            counted, nothing = _something(self._counted(attention_mask, arguments), score.size)
+            undefined = [
+                "attributions hold NaN or infinity" if bad else "no position counts" if none else None
+                for bad, none in zip(_not_finite(maps, score.size), nothing, strict=True)
+            ]
             sample = Sample(
                 arguments,
                 score,
@@ -134,7 +138,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
                 Stream.of(seed),
                 SharedRuns() if shared is None else shared,
                 self.channel_dim,
-                self._counted(attention_mask, arguments),
+                counted,
                 None if masks is None else position_masks(masks, arguments.explained, self.channel_dim, "masks"),
             )
             found = self.judge(sample)
@@ -193,6 +197,15 @@ class Metric(Declared, abstract=True, keyword_only=True):
             fits = isinstance(found, Tensor) and shapes == [found.shape]
             attention_mask = found if fits else (None,) * len(tensors)
         return position_masks(attention_mask, tensors, self.channel_dim, "attention_mask")
+
+
+def _something(counted: Masks, size: int) -> tuple[Masks, list[bool]]:
+    """Return masks in which every example has positions that count, and which examples had none."""
+    given = [c for c in counted if c is not None]
+    if len(given) < len(counted):
+        return counted, [False] * size
+    none = ~torch.stack([c.flatten(1).any(1) for c in given]).any(0)
+    return tuple(c | none.reshape(-1, *[1] * (c.ndim - 1)) for c in given), none.tolist()
 
 
 def _not_finite(maps: Sequence[Tensor], size: int) -> list[bool]:

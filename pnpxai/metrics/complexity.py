@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 
-__all__ = ["Complexity", "Sparseness"]
+__all__ = ["Complexity", "Sparseness", "entropy"]
 
 _ZERO = "the map is zero everywhere"
 
@@ -30,7 +30,7 @@ class Complexity(Metric):
     def judge(self, sample: Sample) -> Measurement:
         """Return the entropies; undefined for a map of zeros."""
         masses = [m.abs() for m in sample.of_each(sample.maps)]
-        values = torch.stack([torch.special.entr(m / _or_one(m.sum())).sum() for m in masses])
+        values = torch.stack([entropy(m) for m in masses])
         return Measurement.where([bool(m.any()) for m in masses], values, _ZERO)
 
     def cost(self, inputs: Any) -> int:
@@ -56,6 +56,11 @@ class Sparseness(Metric):
     def cost(self, inputs: Any) -> int:
         """Return 0: only the map is looked at."""
         return 0
+
+
+def entropy(mass: Tensor) -> Tensor:
+    """Return the entropy of the shares that (features,) masses have of their sum, in nats; of no mass, zero."""
+    return torch.special.entr(mass / _or_one(mass.sum())).sum()
 
 
 def _gini(mass: Tensor) -> Tensor:

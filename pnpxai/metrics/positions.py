@@ -75,7 +75,8 @@ def _mask(given: Any, tensor: Tensor, channel_dim: int | None, name: str) -> Ten
     if given is None:
         return None
     if not isinstance(given, Tensor):
-        raise ArgumentError(f"{name}: expected a tensor of truth values, got {type(given).__name__}")
+        mend = "; torch.from_numpy makes a tensor of it" if type(given).__module__ == "numpy" else ""
+        raise ArgumentError(f"{name}: expected a tensor of truth values, got {type(given).__name__}{mend}")
     axis, wanted = channel_axis(tensor, channel_dim), position_shape(tensor, channel_dim)
     mask = own(given).to(tensor.device)
     if axis is not None and mask.ndim == tensor.ndim and mask.shape[axis] == 1:

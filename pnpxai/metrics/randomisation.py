@@ -12,6 +12,7 @@ from torch import Tensor
 from pnpxai.engine.score import select_output
 from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
+from pnpxai.metrics.complexity import entropy
 from pnpxai.metrics.randomised import RandomisedCopy
 from pnpxai.metrics.ranking import spearman
 from pnpxai.tensors import as_tuple
@@ -74,29 +75,34 @@ class MPRT(Randomisation):
 class EfficientMPRT(Randomisation):
     """Relative gain of a map's entropy when all parameters are randomised. Hedström et al., 2023 (arXiv:2401.06465).
 
-    The entropy is that of a histogram of the map's absolute values. Asks whether the map loses structure with what the
-    model has learned: positive if it does, higher is better, 0 for a map that ignores the model. Needs many more
-    features than bins, and says nothing of maps that are noise for the trained model too.
+    Asks whether the map loses structure with what the model has learned: positive if it does, higher is better, 0 for a
+    map that ignores the model. The entropy is that of the map's mass, as in ``Complexity``; with ``n_bins`` it is the
+    paper's, of a histogram, which needs many more features than bins and gives a constant map none. Says nothing of
+    maps that are noise for the trained model too.
     """
 
-    n_bins: Annotated[int, Ge(2)] = 100
-    """Number of bins, from zero to each map's largest absolute value."""
+    n_bins: Annotated[int, Ge(2)] | None = None
+    """Number of bins of a histogram of absolute values, from zero to each map's largest (the paper has 100); None for
+    the entropy of the mass."""
 
     higher_is_better: ClassVar[bool] = True
 
     def judge(self, sample: Sample) -> Measurement:
-        """Return (H(random) - H(map)) / H(map); undefined where all values fall into one bin."""
+        """Return (H(random) - H(map)) / H(map); undefined where H(map) is zero."""
         before = self._entropies(sample)
         (after,) = map(self._entropies, self.maps_of_random(sample, 1))
-        gain = (after - before) / torch.where(before > 0, before, torch.ones_like(before))
-        return Measurement.where(before > 0, gain, "all values of the map fall into one bin")
+        some = before > 1e-9  # of a single feature it is zero but for rounding
+        gain = (after - before) / torch.where(some, before, torch.ones_like(before))
+        reason = "the map has no entropy: its mass is in one feature, its values in one bin, or all are zero"
+        return Measurement.where(some, gain, reason)
 
     def cost(self, inputs: Any) -> int:
         """Return what the explainer costs."""
         return self.explaining().cost(inputs)
 
     def _entropies(self, sample: Sample) -> Tensor:
-        return torch.stack([_histogram_entropy(values, self.n_bins) for values in _absolute(sample)])
+        masses = _absolute(sample)
+        return torch.stack([entropy(m if self.n_bins is None else _histogram(m, self.n_bins)) for m in masses])
 
 
 class RandomLogit(Randomisation):
@@ -146,10 +152,8 @@ def _rank_correlations(own: list[Tensor], others: list[Tensor]) -> tuple[Tensor,
     return torch.cat([value for value, _ in pairs]), [defined for _, (defined,) in pairs]
 
 
-def _histogram_entropy(values: Tensor, n_bins: int) -> Tensor:
+def _histogram(values: Tensor, n_bins: int) -> Tensor:
+    """Return (bins,) how many values lie in each, of those that are not negative."""
     top = values.max()
-    if top <= 0:
-        return torch.zeros_like(top)
-    bins = (values / top * n_bins).long().clamp(max=n_bins - 1)
-    share = torch.bincount(bins, minlength=n_bins).to(values.dtype) / len(values)
-    return torch.special.entr(share).sum()
+    bins = (values / torch.where(top > 0, top, torch.ones_like(top)) * n_bins).long().clamp(max=n_bins - 1)
+    return torch.bincount(bins, minlength=n_bins).to(values.dtype)

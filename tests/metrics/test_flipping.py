@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.explainers.gradient import Gradient
 from pnpxai.metrics.flipping import AbPC, LeRF, MoRF
 from pnpxai.strategies.feature_masks import Patches
 
@@ -117,6 +118,8 @@ def test_wrong_maps_and_missing_maps_are_refused(pixels: torch.Tensor) -> None:
         AbPC(Share()).measure(pixels, None)
     with pytest.raises(ArgumentError, match="n_steps: expected a whole number >= 2, got 1"):
         AbPC(Share(), n_steps=1)
+    with pytest.raises(ArgumentError, match="explainer: expected Explainer or None, got <class"):
+        AbPC(Share(), Gradient)  # type: ignore[arg-type]
 
 
 def test_tables_and_token_ids_are_flipped_by_column_and_token() -> None:

@@ -109,3 +109,5 @@ def test_what_does_not_fit_is_refused(metric: type) -> None:
         judge.measure(X, None, X, masks=0.5 * torch.ones(1, 2, 3))
     with pytest.raises(ArgumentError, match="masks: expected a tensor of truth values, got list"):
         judge.measure(X, None, X, masks=([[1]],))
+    with pytest.raises(ArgumentError, match="got ndarray; torch.from_numpy makes a tensor of it"):
+        judge.measure(X, None, X, masks=MASK.numpy())

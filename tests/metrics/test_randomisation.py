@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import entropy, spearmanr
 from torch import Tensor, nn
 
 from pnpxai.errors import UnsuitableError
@@ -93,17 +93,24 @@ def test_mprt_is_the_mean_rank_correlation_over_stages(bent: nn.Sequential) -> N
     assert torch.allclose(found.values, found.curves["similarity"].mean(1))
 
 
-def test_efficient_mprt_is_the_gain_of_entropy(bent: nn.Sequential) -> None:
-    found = EfficientMPRT(bent, Gradient(bent), n_bins=5).evaluate(X, TARGETS)
+def _random_gradient(bent: nn.Sequential) -> Tensor:
     made = RandomisedCopy(bent, seed=0)
     with made.random(4):
-        after = _gradient(_bound(made, bent), TARGETS).abs().flatten(1)
-    for k in range(3):
-        h = []
-        for values in (_gradient(bent, TARGETS).abs().flatten(1)[k], after[k]):
-            counts, _ = np.histogram(values, bins=5, range=(0, float(values.max())))
-            share = counts[counts > 0] / 16
-            h.append(-(share * np.log(share)).sum())
+        return _gradient(_bound(made, bent), TARGETS).abs().flatten(1)
+
+
+def test_efficient_mprt_is_the_gain_of_entropy(bent: nn.Sequential) -> None:
+    found = EfficientMPRT(bent, Gradient(bent)).evaluate(X, TARGETS)
+    before, after = (
+        entropy(g.numpy(), axis=1) for g in (_gradient(bent, TARGETS).abs().flatten(1), _random_gradient(bent))
+    )
+    assert found.tolist() == pytest.approx(((after - before) / before).tolist())
+
+
+def test_with_bins_it_is_the_papers_entropy_of_a_histogram(bent: nn.Sequential) -> None:
+    found = EfficientMPRT(bent, Gradient(bent), n_bins=5).evaluate(X, TARGETS)
+    for k, pair in enumerate(zip(_gradient(bent, TARGETS).abs().flatten(1), _random_gradient(bent), strict=True)):
+        h = [entropy(np.histogram(v, bins=5, range=(0, float(v.max())))[0]) for v in pair]
         assert found[k].item() == pytest.approx((h[1] - h[0]) / h[0])
 
 
@@ -174,8 +181,13 @@ def test_what_cannot_be_randomised_or_asked_is_refused(bent: nn.Sequential) -> N
         RandomLogit(single, Gradient(single)).measure(X, None)
 
 
-def test_a_constant_map_has_no_ranks(bent: nn.Sequential) -> None:
+def test_a_constant_map_has_no_ranks_and_the_most_entropy(bent: nn.Sequential) -> None:
     found = MPRT(bent, Gradient(bent)).measure(X, 1, torch.ones_like(X))
     assert found.values.isnan().all()
     assert "constant" in str(found.reasons[0])
-    assert "one bin" in str(EfficientMPRT(bent, Gradient(bent)).measure(X, 1, torch.ones_like(X)).reasons[0])
+    efficient = EfficientMPRT(bent, Gradient(bent))
+    assert (efficient.evaluate(X, 1, torch.ones_like(X)) < 0).all()  # nothing has more entropy
+    binned = EfficientMPRT(bent, Gradient(bent), n_bins=5).measure(X, 1, torch.ones_like(X))
+    single = efficient.measure(X, 1, torch.nn.functional.one_hot(torch.tensor([3] * 3), 16).double().reshape_as(X))
+    for found in (binned, single, efficient.measure(X, 1, 0 * X)):
+        assert "the map has no entropy" in str(found.reasons[0])
