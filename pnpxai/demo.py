@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from pnpxai.auto import AutoExplanationForImageClassification
 from pnpxai.engine.seeds import generator
 from pnpxai.experiment import Results
+from pnpxai.files import complete
 from pnpxai.report import write_report
 from pnpxai.tuning import TuningResult
 
@@ -57,7 +58,15 @@ def train(pictures: Tensor, classes: Tensor, seed: int, n_epochs: int = 8, show_
     return model.eval()
 
 
-def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, show_progress: bool = True) -> Results:
+def run(
+    out: Path,
+    *,
+    seed: int = 0,
+    n_trials: int = 15,
+    n_images: int = 64,
+    show_progress: bool = True,
+    console: Console | None = None,
+) -> Results:
     """Run the demonstration and write ``report.html``, ``tuned.json`` and the run's values into ``out``.
 
     Args:
@@ -66,8 +75,9 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
         n_trials: trials for each tuned explainer.
         n_images: held-out digits to compare on; as many others to tune on.
         show_progress: show progress bars.
+        console: where to say what was found; by default the terminal.
     """
-    console = Console()
+    console = Console() if console is None else console
     out.mkdir(parents=True, exist_ok=True)
     training, (pictures, classes) = digits(seed)
     model = train(*training, seed, show_progress=show_progress)
@@ -88,7 +98,8 @@ def run(out: Path, *, seed: int = 0, n_trials: int = 15, n_images: int = 64, sho
     console.print(_ranking(compared))
     console.print(f"[bold]{compared.decision.sentence()}[/bold]")
 
-    (out / "tuned.json").write_text(json.dumps([result.to_dict() for result in results], indent=1))
+    written = json.dumps([result.to_dict() for result in results], indent=1)
+    complete(out / "tuned.json", lambda file: file.write_text(written, encoding="utf-8"))
     compared.save(out / "run")
     report = write_report(compared, out / "report.html", command=f"pnpxai demo --seed {seed} --n-trials {n_trials}")
     console.print(f"\nReport: {report}\nTuned settings: {out / 'tuned.json'}", soft_wrap=True, highlight=False)

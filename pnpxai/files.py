@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["complete"]
+__all__ = ["complete", "complete_folder"]
 
 
 def complete(path: Path, write: Callable[[Path], object]) -> Path:
@@ -16,3 +17,18 @@ def complete(path: Path, write: Callable[[Path], object]) -> Path:
         return partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def complete_folder(folder: Path, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` fill a folder beside ``folder``, and put its files there when all are done; return ``folder``."""
+    partial = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        write(partial)
+        folder.mkdir(exist_ok=True)
+        for file in partial.iterdir():
+            file.replace(folder / file.name)
+        return folder
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

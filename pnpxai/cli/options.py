@@ -1,91 +1,229 @@
-"""All options in a file: YAML or JSON, checked as a whole; an error names the file, the line and the key."""
+"""What can be asked for: each option declared once, for the commands that take it and for the file that holds them."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
+import typer
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from typer.models import ArgumentInfo, ParameterInfo
 
-from pnpxai.errors import ArgumentError, did_you_mean
-
-__all__ = ["Options", "read_options"]
-
-Named = str | dict[str, dict[str, Any]]
-"""A class's name, or the name with settings: ``{SmoothGrad: {n_iter: 50}}``."""
+__all__ = ["Named", "Options", "OptionsFile", "first_wrong", "spelled"]
 
 
 class Options(pydantic.BaseModel):
-    """What the commands take; those of another command are left alone."""
+    """Options: a field is one, the docstring below it is its help, ``typer.Option`` says how it is spelled."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    model_config = pydantic.ConfigDict(
+        extra="forbid", strict=True, frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
-    model: str | None = None
-    """``module:attribute``, or a Python file that defines a model."""
-    data: str | None = None
-    """A folder of pictures, a .npy, .npz, .csv or .parquet file, or ``module:attribute``."""
-    modality: Literal["image", "text", "table", "series"] | None = None
-    """What the data is; by default told from it."""
-    label: str | None = None
-    """The column or array that holds true classes."""
-    size: Annotated[int, Field(ge=1)] | None = None
-    """Scale pictures to this height and width."""
-    target: int | None = None
+
+def first_wrong(invalid: pydantic.ValidationError) -> tuple[str, str, bool]:
+    """Return the first wrong option, what was expected in words, and whether there is no such option."""
+    errors = invalid.errors()
+    name = errors[0]["loc"][0]
+    said = [e["msg"][0].lower() + e["msg"][1:] for e in errors if e["loc"][0] == name]
+    others = [words.removeprefix("input should be ") for words in said[1:]]
+    return str(name), " or ".join(dict.fromkeys([said[0], *others])), errors[0]["type"] == "extra_forbidden"
+
+
+def spelled(kind: type[Options], name: str) -> str:
+    """Return how the command line spells an option."""
+    marks = [mark for mark in kind.model_fields[name].metadata if isinstance(mark, ParameterInfo)]
+    if marks and isinstance(marks[0], ArgumentInfo):
+        return name
+    own = [mark.default for mark in marks if isinstance(mark.default, str)]
+    return own[0] if own else f"--{name.replace('_', '-')}"
+
+
+def _named(value: Any) -> Any:
+    """Return a name with its settings, of ``{SmoothGrad: {n_iter: 50}}`` on the command line."""
+    return yaml.safe_load(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
+
+
+def _numbers(separator: str, kind: type) -> BeforeValidator:
+    """Return what makes numbers of ``0.4,0.5`` or ``224x320``."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            numbers = [kind(part) for part in value.split(separator)]
+        except ValueError:
+            return value
+        return numbers[0] if len(numbers) == 1 else numbers
+
+    return BeforeValidator(read)
+
+
+Named: TypeAlias = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_named)]
+"""A class's name, or the name with settings: ``{SmoothGrad: {n_iter: 50}}``."""
+Level: TypeAlias = Literal["imagenet"] | float | list[float]
+Side: TypeAlias = Annotated[int, Field(ge=1)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class Subject(Options):
+    """Model and data."""
+
+    model: Annotated[str | None, typer.Argument()] = None
+    """``module:attribute``, or a Python file that defines a model (``file.py``, ``file.py:attribute``)."""
+    data: Annotated[str | None, typer.Argument()] = None
+    """A folder of pictures, a .npy, .npz, .csv, .parquet or .txt file, or ``module:attribute``."""
+    weights: Annotated[str | None, typer.Option(metavar="FILE")] = None
+    """The model's weights: a state dict as .safetensors, .pt or .pth (read without running code)."""
+    device: str | None = None
+    """Where the model runs, such as cuda; by default where it is."""
+    modality: Annotated[Literal["image", "text", "table", "series"] | None, typer.Option(metavar="KIND")] = None
+    """image, text, table or series; by default told from the data."""
+    label: Annotated[str | None, typer.Option(metavar="NAME")] = None
+    """The column or array that holds true classes; of a .npz by default y, labels or label."""
+    inputs: Annotated[list[str] | None, typer.Option("--input", metavar="NAME")] = None
+    """The columns or arrays that the model takes, in its order; by default all others."""
+    class_names: Annotated[str | list[str] | None, typer.Option(metavar="FILE")] = None
+    """The model's classes in the order of its outputs: a file with one on each line."""
+    feature_names: Annotated[str | list[str] | None, typer.Option(metavar="FILE")] = None
+    """Names of columns or channels, one on each line; by default a table's own."""
+    tokenizer: Annotated[str | None, typer.Option(metavar="WHERE")] = None
+    """``module:attribute`` of what makes ids of texts."""
+    layer: Annotated[str | None, typer.Option(metavar="NAME")] = None
+    """Explain the values at this layer of the model."""
+    target: Annotated[int | None, typer.Option(metavar="N")] = None
     """Explain this output; by default the largest of each example."""
-    explainers: list[Named] | None = None
-    """Names, or names with settings; by default all that fit."""
-    tuned: str | None = None
-    """A file that ``pnpxai tune`` wrote: compare what it found too."""
-    metrics: list[Named] | None = None
-    """Names, or names with settings."""
-    count: Annotated[int, Field(ge=1)] | None = None
+    target_labels: Annotated[bool, typer.Option("--target-labels")] = False
+    """Explain the true classes instead."""
+
+
+class Scaling(Options):
+    """Pictures in a folder."""
+
+    resize: Side | None = None
+    """Scale them so that the shorter side has so many pixels."""
+    size: Annotated[Side | list[Side] | None, _numbers("x", int), typer.Option(metavar="N|HxW")] = None
+    """Scale them to this height and width; after ``--resize``, cut it out of the middle."""
+    mean: Annotated[Level | None, _numbers(",", float), typer.Option(metavar="X,...")] = None
+    """Subtracted from values of 0 to 1, one number or one for each channel; imagenet for its usual mean and std."""
+    std: Annotated[Level | None, _numbers(",", float), typer.Option(metavar="X,...")] = None
+    """What is then divided by."""
+    transform: Annotated[str | None, typer.Option(metavar="WHERE")] = None
+    """``module:attribute`` of what makes a tensor of a PIL picture, in place of all these."""
+
+
+class Sample(Options):
+    """What takes part."""
+
+    count: Count | None = None
     """How many examples, from the first; by default all (8 to explain, 64 to tune on)."""
     seed: int = 0
     """Fixes all that is drawn at random."""
-    out: str | None = None
-    """Where to write."""
+
+
+class Explainers(Options):
+    """What takes part."""
+
+    explainers: Annotated[list[Named] | None, typer.Option("--explainer", "-e", metavar="NAME")] = None
+    """A name, file.py:Class, or '{SmoothGrad: {n_iter: 50}}'; several times for several; by default all that fit."""
+
+
+class Metrics(Options):
+    """What takes part."""
+
+    metrics: Annotated[list[Named] | None, typer.Option("--metric", "-m", metavar="NAME")] = None
+    """A name, file.py:Class, or a name with settings; several times for several."""
+
+
+class Search(Options):
+    """Search."""
+
+    n_trials: Count | None = None
+    """How many settings are tried (for each explainer); by default 20 to tune, 10 to rank."""
+    budget: Annotated[str | int | None, typer.Option(metavar="AMOUNT")] = None
+    """What it may cost: 90s, 5min, '300 trials'; to rank also '20000 rows' through the model."""
+    storage: Annotated[str | None, typer.Option(metavar="PLACE")] = None
+    """Where trials are kept, so that the same command goes on, and several share the work: a folder, a .db or .journal
+    file, or the URL of a database."""
+
+
+class Tuning(Options):
+    """Search."""
+
+    sampler: Annotated[str, typer.Option(metavar="NAME")] = "auto"
+    """tpe, random, grid, brute_force, gp, cma-es, qmc, or auto."""
+    together: Annotated[bool, typer.Option("--together")] = False
+    """Search which explainer, too: one search over all that are named, or that fit."""
+
+
+class Workers(Options):
+    """Work and results."""
+
+    workers: Count = 1
+    """How many processes do the work; to tune, they need ``--storage``."""
+
+
+class Comparing(Options):
+    """Work and results."""
+
+    tuned: Annotated[str | None, typer.Option(metavar="FILE")] = None
+    """A file that tune or rank wrote: compare what was found, too."""
     keep: Annotated[int, Field(ge=0)] = 16
     """How many examples' maps are kept."""
-    controls: bool = True
-    """Compare with maps that ignore the model."""
-    workers: Annotated[int, Field(ge=1)] = 1
-    """How many processes do the work."""
-    n_trials: Annotated[int, Field(ge=1)] = 20
-    """How many settings are tried."""
+    controls: Annotated[bool, typer.Option(" /--no-controls")] = True
+    """Leave out the maps that ignore the model."""
 
 
-def read_options(path: Path) -> dict[str, Any]:
-    """Return the options that a file holds.
+class Output(Options):
+    """Work and results."""
 
-    Raises:
-        ArgumentError: it cannot be read, or an option is unknown or wrong.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-        tree = yaml.compose(text, yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ArgumentError(f"options: {path} cannot be read ({problem})") from problem
-    except (ValueError, yaml.YAMLError) as problem:
-        raise ArgumentError(f"options: {path} is no YAML or JSON ({problem})") from problem
-    if not isinstance(values, dict):
-        raise ArgumentError(f"options: {path}: expected options by name, got {type(values).__name__}")
-    try:
-        Options.model_validate(values)
-    except pydantic.ValidationError as invalid:
-        first = invalid.errors()[0]
-        key = str(first["loc"][0])
-        said = first["msg"][0].lower() + first["msg"][1:]
-        if first["type"] == "extra_forbidden":
-            said = f"there is no such option{did_you_mean(key, Options.model_fields)}"
-        else:
-            said += f", got {values[key]!r}"
-        raise ArgumentError(f"options: {path}, line {_line(tree, key)}, {key}: {said}") from None
-    return values
+    out: Annotated[str | None, typer.Option(metavar="PATH")] = None
+    """Where to write: a folder (explain, compare), or a .json file (tune, rank)."""
 
 
-def _line(tree: Any, key: str) -> int:
-    return next((name.start_mark.line + 1 for name, _ in tree.value if str(name.value) == key), 1)
+class Run(Options):
+    """Report."""
+
+    folder: Annotated[str, typer.Argument()]
+    """A run folder, which compare wrote."""
+    title: str | None = None
+    """The page's heading."""
+    out: Annotated[str | None, typer.Option(metavar="FILE")] = None
+    """The file; by default report.html in the folder."""
+
+
+class Demo(Options):
+    """Demo."""
+
+    n_trials: Count = 15
+    """Trials for each tuned explainer."""
+    n_images: Annotated[int, Field(ge=32, le=240)] = 64
+    """Held-out digits to compare on, 32 to 240."""
+    seed: int = 0
+    """Fixes everything; another seed gives another run."""
+    out: Annotated[str, typer.Option(metavar="FOLDER")] = "pnpxai-demo"
+    """Where to write."""
+
+
+class OnData(Subject, Scaling):
+    """What all commands on a model and data take."""
+
+
+class Explain(OnData, Sample, Explainers, Output):
+    """What explain takes."""
+
+
+class Tune(OnData, Sample, Explainers, Metrics, Search, Tuning, Workers, Output):
+    """What tune takes."""
+
+
+class Rank(OnData, Sample, Explainers, Metrics, Search, Output):
+    """What rank takes."""
+
+
+class Compare(OnData, Sample, Explainers, Metrics, Comparing, Workers, Output):
+    """What compare takes."""
+
+
+class OptionsFile(Tune, Compare):
+    """What a file of options may hold: what any command that takes one does."""

@@ -64,7 +64,7 @@ def test_tune_prints_and_writes_what_it_found(run: Run, model: str) -> None:
     Path("tuned.json").write_text('[{"label": 3}]')
     ran = run("compare", model, "x.npy", "--tuned", "tuned.json", "--out", "run")
     assert ran.exit_code == 2
-    assert "tuned: tuned.json holds nothing that pnpxai tune wrote" in ran.stderr
+    assert "tuned: tuned.json holds nothing that tune or rank wrote" in ran.stderr
 
 
 def test_compare_keeps_a_run_and_reports_it(run: Run, model: str) -> None:
@@ -77,7 +77,7 @@ def test_compare_keeps_a_run_and_reports_it(run: Run, model: str) -> None:
     results = Results.load("run")
     assert results.decision.n == 5
     assert results.settings["SmoothGrad"]["explainer"]["n_iter"] == 10
-    assert results.facts["view"]
+    assert results.facts["views"]
     assert results.facts["command"].startswith("pnpxai ")
     assert set(results.table.label) == {0, 1}
     page = Path("run/report.html").read_text()

@@ -39,22 +39,25 @@ def test_a_wrong_model(run: Run, model: str, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["doctor", "explain", "tune", "compare"])
 def test_wrong_data(run: Run, model: str, command: str) -> None:
-    Path("notes.txt").write_text("no data")
+    Path("notes.md").write_text("no data")
     Path("bad.npy").write_text("no data")
     np.savez("three.npz", a=np.zeros(3), b=np.zeros(3), c=np.zeros(3))
     for given, words in {
         "empty": "no pictures (.png, .jpg, .jpeg ...) in the folder empty",
         "missing.csv": "data: no file missing.csv",
         "missing": "data: missing is nothing; expected a folder of pictures",
-        "notes.txt": "data: notes.txt is a file of another kind",
+        "notes.md": "data: notes.md is a file of another kind",
         "bad.npy": "bad.npy holds no plain arrays",
-        "three.npz": "holds the arrays a, b, c",
+        "three.npz": "a batch holds a, b, c",
         f"{model}:dta": "has no 'dta'",
     }.items():
         _refused(
             run(command, model, given, "-e", "Gradient") if command != "doctor" else run(command, model, given), words
         )
-    _refused(run(command, f"{model}:Table", "rows.csv", "--label", "sik"), "no column 'sik'; did you mean 'sick'?")
+    _refused(
+        run(command, f"{model}:Table", "rows.csv", "--label", "sik"),
+        "label: rows.csv has no 'sik'; did you mean 'sick'?",
+    )
 
 
 def test_pictures_that_are_none_or_differ(run: Run, model: str) -> None:
@@ -117,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to(run: Run, model: str, monkeypatch: p
     monkeypatch.setattr(Path, "write_bytes", denied)
     for command in ("explain", "compare"):
         _refused(run(command, model, "x.npy", "-e", "Gradient", "--out", "run"), "Permission denied", 1)
-        assert not list(Path("run").iterdir())
+        assert not Path("run").exists()
 
 
 def test_a_full_disk_leaves_no_half_files_and_the_run_goes_on(

@@ -1,0 +1,137 @@
+"""A function of options as a command: its arguments and help are the options', its answer goes to stdout."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union
+
+import typer
+from pydantic.fields import FieldInfo
+from typer.core import TyperGroup
+from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
+
+from pnpxai.cli.options import Options, OptionsFile
+
+__all__ = ["Answer", "Group", "offer"]
+
+_METAVARS = {int: "N", float: "X", str: "NAME"}
+_EPILOG = (
+    "Results go to stdout, progress to stderr. Exit codes: 0 done, 1 it could not be done, 2 it was asked wrongly, "
+    "130 interrupted."
+)
+
+
+class Group(TyperGroup):
+    """The commands; what is asked wrongly is said in one line."""
+
+    def main(self, *given: Any, **options: Any) -> Any:
+        """Run a command and leave with its exit code."""
+        try:
+            code = super().main(*given, **options | {"standalone_mode": False})
+        except Exception as wrong:
+            if not hasattr(wrong, "format_message"):  # none of click's, which typer has under a name of its own
+                raise
+            typer.echo(f"pnpxai: {' '.join(wrong.format_message().split())} (--help shows more)", err=True)  # type: ignore[attr-defined]
+            code = 2
+        sys.exit(code or 0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found.
+
+    Attributes:
+        text: for people.
+        data: for programs: what JSON can hold.
+    """
+
+    text: str
+    data: Any
+
+
+def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
+    """Add a command: a function of options that returns an answer.
+
+    Args:
+        app: where to add it.
+        command: its name and docstring are the command's; its argument's type says which options it takes.
+    """
+    kind: type[Options] = typing.get_type_hints(command)["asked"]
+    of_file = set(kind.model_fields) <= set(OptionsFile.model_fields) and "model" in kind.model_fields
+
+    def called(**given: Any) -> None:
+        from pnpxai.cli.running import run
+
+        run(command, kind, given)
+
+    parameters = sorted(_parameters(kind), key=lambda p: not isinstance(_info(p), ArgumentInfo))
+    called.__signature__ = inspect.Signature([*parameters, *_of_all(of_file)])  # type: ignore[attr-defined]
+    app.command(name=command.__name__, help=inspect.getdoc(command), epilog=_EPILOG)(called)
+
+
+def _parameters(kind: type[Options]) -> Iterator[inspect.Parameter]:
+    """Yield the options in the order of their groups, as typer reads them."""
+    for group in kind.__mro__:
+        if issubclass(group, Options):
+            for name in group.__dict__.get("__annotations__", {}):
+                if name in kind.model_fields:
+                    yield _parameter(name, kind.model_fields[name], inspect.getdoc(group) or "")
+
+
+def _parameter(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
+    info = next((mark for mark in field.metadata if isinstance(mark, ParameterInfo)), None) or typer.Option()
+    plain = _plain(field.annotation)
+    required = field.is_required()
+    shown = None if isinstance(info, ArgumentInfo) or plain in (bool, list[bool]) else _METAVARS.get(plain)
+    fresh = copy(info)
+    fresh.metavar = info.metavar or shown
+    fresh.help = _help(field)
+    if isinstance(fresh, OptionInfo):
+        fresh.rich_help_panel = group.partition(".")[0]
+    annotation = Annotated[plain if required else plain | None, fresh]
+    default = inspect.Parameter.empty if required else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _help(field: FieldInfo) -> str:
+    words = " ".join((field.description or "").replace("``", "").split())
+    default = field.default
+    if isinstance(default, (int, str)) and not isinstance(default, bool):
+        words += f" [default: {default}]"
+    return words.replace("[", r"\[")
+
+
+def _plain(annotation: Any) -> Any:
+    """Return the type that the command line reads; all else is made of text when the options are checked."""
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, UnionType) else (annotation,)
+    members = tuple(typing.get_args(m)[0] if typing.get_origin(m) is Annotated else m for m in members)
+    kinds = [m for m in members if m is not type(None)]
+    if len(kinds) == 1 and typing.get_origin(kinds[0]) is list:
+        return list[str]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in (int, float, bool) else str
+
+
+def _of_all(of_file: bool) -> Iterator[inspect.Parameter]:
+    """Yield the options that are about the command line itself."""
+    here: dict[str, tuple[Any, OptionInfo]] = {
+        "as_json": (bool, typer.Option("--json", help="Print one JSON document.")),
+        "traceback": (bool, typer.Option("--traceback", help="Show where in the code an error came from.")),
+    }
+    if of_file:
+        says = "A YAML or JSON file that holds any of these options by name (explainers and metrics as lists); what is "
+        here = {"file": (str, typer.Option("--options", metavar="FILE", help=f"{says}given here goes first."))} | here
+    for name, (kind, option) in here.items():
+        yield inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind | None if kind is str else kind, option],
+            default=None if kind is str else False,
+        )  # fmt: skip
+
+
+def _info(parameter: inspect.Parameter) -> Any:
+    return parameter.annotation.__metadata__[0]

@@ -1,0 +1,47 @@
+"""All options in a file: YAML or JSON, checked as a whole; an error names the file, the line and the key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from pnpxai.cli.options import OptionsFile, first_wrong
+from pnpxai.errors import ArgumentError, did_you_mean
+
+__all__ = ["read_options"]
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options that a file holds.
+
+    Raises:
+        ArgumentError: it cannot be read, or an option is unknown or wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        tree = yaml.compose(text, yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ArgumentError(f"options: {path} cannot be read ({problem})") from problem
+    except (ValueError, yaml.YAMLError) as problem:
+        raise ArgumentError(f"options: {path} is no YAML or JSON ({problem})") from problem
+    if not isinstance(values, dict):
+        raise ArgumentError(f"options: {path}: expected options by name, got {type(values).__name__}")
+    try:
+        OptionsFile.model_validate(values)
+    except pydantic.ValidationError as invalid:
+        key, said, unknown = first_wrong(invalid)
+        if unknown:
+            said = f"there is no such option{did_you_mean(key, OptionsFile.model_fields)}"
+        else:
+            said += f", got {values[key]!r}"
+        raise ArgumentError(f"options: {path}, line {_line(tree, key)}, {key}: {said}") from None
+    return values
+
+
+def _line(tree: Any, key: str) -> int:
+    return next((name.start_mark.line + 1 for name, _ in tree.value if str(name.value) == key), 1)

@@ -1,0 +1,46 @@
+"""Processes that an interruption ends without a word of theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+
+__all__ = ["deaf", "pool"]
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[None]:
+    """Start processes here: they do not hear Ctrl-C, of which whoever started them makes an end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # they inherit it
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def pool(workers: int) -> Iterator[Executor]:
+    """Lend spawned processes; where the work is given up, they end at once.
+
+    Args:
+        workers: how many.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as executor:
+        with deaf():
+            for _ in range(workers):  # each starts one
+                executor.submit(int)
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
