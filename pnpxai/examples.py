@@ -106,7 +106,7 @@ class Examples:
         ends = itertools.accumulate(map(len, self.batches))
         given = Examples(
             tuple(
-                replace(batch, masks=masks_of(masks, end - len(batch), end))
+                replace(batch, masks=masks_of(masks, range(end - len(batch), end)))
                 for batch, end in zip(self.batches, ends, strict=True)
             )
         )
@@ -154,27 +154,26 @@ class Examples:
         return self.take(range(min(count, len(self))))
 
 
-def masks_of(masks: Any, start: int, stop: int) -> Any:
+def masks_of(masks: Any, numbers: Sequence[int]) -> Any:
     """Return what is known to matter in some of the examples.
 
     Args:
         masks: (examples, *positions) truth values for all examples: a tensor, an array, or a sequence with one for each
             example; a tuple with such (or None) for each input where there are several.
-        start: the first example's number.
-        stop: the number after the last one's.
+        numbers: the examples' numbers.
 
     Raises:
         ArgumentError: there are not as many as examples.
     """
     if masks is None or isinstance(masks, tuple):
-        return None if masks is None else tuple(masks_of(member, start, stop) for member in masks)
+        return None if masks is None else tuple(masks_of(member, numbers) for member in masks)
     if not hasattr(masks, "__getitem__") or not hasattr(masks, "__len__"):
         raise ArgumentError(f"masks: expected a tensor, or a sequence with one for each example, got {masks!r}")
-    if len(masks) < stop:
-        raise ArgumentError(f"masks: expected one for each example, got {len(masks)} for at least {stop}")
+    if len(masks) <= max(numbers):
+        raise ArgumentError(f"masks: expected one for each example, got {len(masks)} for at least {max(numbers) + 1}")
     if isinstance(masks, Tensor) or hasattr(masks, "__array__"):
-        return torch.as_tensor(masks[start:stop])
-    return torch.stack([torch.as_tensor(masks[number]) for number in range(start, stop)])
+        return torch.as_tensor(masks[list(numbers)])
+    return torch.stack([torch.as_tensor(masks[number]) for number in numbers])
 
 
 def no_more_masks(masks: Any, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ def compare(
     rule: DecisionRule | None = None,
     seed: int = 0,
     keep: int | Sequence[int] = 16,
+    map_bytes: int | None = 2**30,
+    masks: Any = None,
     controls: bool = True,
     common: dict[str, Any] | None = None,
     model_id: str | None = None,
@@ -80,7 +82,11 @@ def compare(
             ``distributed.Client.get_executor()`` returns. By default they are done here, one after another.
         rule: how it is decided; by default ``MeanRank()``.
         seed: fixes all draws.
-        keep: how many examples' maps are kept, or the numbers of these examples.
+        keep: how many examples' maps are shown, or the numbers of these examples.
+        map_bytes: the folder keeps all examples' maps until they take so much room (1 GiB; None for any), so that a
+            further metric does not explain them again.
+        masks: what is known to matter in each example, for metrics that ask for it: (examples, *positions) truth
+            values, or a sequence with one for each example; a tuple with one for each input where there are several.
         controls: add maps that ignore the model, which an explainer must beat.
         common: settings that all explainers and metrics share (extractors, layer, channel_dim).
         model_id: names the model, where its state cannot be seen.
@@ -96,6 +102,7 @@ def compare(
             cannot be written to it.
     """
     stream = Stream.of(examples)
+    stream = stream if masks is None else replace(stream, beside=masks)
     fit = recommend(model, traits)
     specs = list(fit.explainers) if explainers is None else list(explainers)
     specs += list(fit.controls) if controls else []
@@ -121,7 +128,7 @@ def compare(
     job = Job(plan.by_key, plan.metrics_by_key, seed, model, extractor, common or {}, torch.get_num_threads())
     folder = None if folder is None else Path(folder)
     with writing(folder):
-        store = Store(None if folder is None else folder / "store")
+        store = Store(None if folder is None else folder / "store", map_bytes)
         read = Reading(stream, job, store, size, keep)
         _run(job, read, store, executor, show_progress)
         tuned = tuple(_learned(spec) for spec in specs if isinstance(spec, TuningResult))
@@ -196,7 +203,8 @@ class _Plan:
         """Return what the store holds of it."""
         directions = {label: m.higher_is_better for label, m in self.metrics.items()}
         names = dict(zip(self.metrics_by_key, self.metrics, strict=True))
-        tables = Tables(store.cells(), read.identities, self.keys, names)
+        need_masks = [key for key, metric in self.metrics_by_key.items() if metric.needs_masks]
+        tables = Tables(store.cells(), read.identities, read.with_masks, self.keys, names, need_masks)
         table = tables.values(read.keys, read.labels)
         return Results(
             table=table,
@@ -252,7 +260,8 @@ def _maps(store: Store, keys: dict[str, str], examples: Sequence[str]) -> dict[s
     """Return each label's maps as one tensor; those that were refused are NaN throughout."""
     found = {}
     for label, key in keys.items():
-        maps = [store.map(key, example) for example in examples]
+        found_maps = [store.maps.one(key, example) for example in examples]
+        maps = [None if of is None else of[0] for of in found_maps]
         like = next((m for m in maps if m is not None), None)
         if like is not None:
             found[label] = _stacked([torch.full_like(like, float("nan")) if m is None else m for m in maps])

@@ -47,6 +47,7 @@ class Experiment:
         label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
         target_extractor: says from the model's output what is explained; by default the largest.
         target_labels: explain the true classes instead.
+        mask_extractor: takes what is known to matter out of a batch, for metrics that ask for it.
         settings: what all explainers and metrics share where they have it (extractors, layer, channel_dim).
         folder: a run folder, in which ``compare`` keeps what it computed.
         seed: fixes all draws.
@@ -68,6 +69,7 @@ class Experiment:
         target_extractor: Callable[[Any], Any] | None = None,
         target_labels: bool = False,
         *,
+        mask_extractor: Callable[[Any], Any] | None = None,
         settings: dict[str, Any] | None = None,
         folder: str | Path | None = None,
         seed: int = 0,
@@ -76,7 +78,9 @@ class Experiment:
         if not isinstance(traits, Traits):
             raise ArgumentError(f"modality: expected facts such as Traits.image(), got {modality!r}")
         self.model, self.traits, self.seed, self.folder = model, traits, seed, folder
-        self.stream = Stream.of(data, input_extractor, label_extractor, target_labels=target_labels)
+        self.stream = Stream.of(
+            data, input_extractor, label_extractor, target_labels=target_labels, mask_extractor=mask_extractor
+        )
         self._common = {"channel_dim": traits.channel_dim} | (settings or {})
         specs = recommend(model, traits).explainers if explainers is None else explainers
         self.explainers: tuple[Explainer, ...] = tuple(as_explainer(spec, model, self._common) for spec in specs)
@@ -130,7 +134,8 @@ class Experiment:
         for batch in self._batches(data_ids):
             raw = self._attributions(batch, explainer)
             maps = postprocessor(raw)
-            judged = bound.measure(batch.inputs, batch.targets, maps, seed=batch.stream(self.seed))
+            masks = batch.masks if metric.needs_masks else None
+            judged = bound.measure(batch.inputs, batch.targets, maps, masks=masks, seed=batch.stream(self.seed))
             parts = {
                 "inputs": batch.inputs, "labels": batch.labels, "outputs": select_output(self._job.output(batch)),
                 "targets": batch.targets, "explanation": raw, "postprocessed": maps, "evaluation": judged.values,

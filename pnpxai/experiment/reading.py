@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pnpxai.experiment.store import Store
-from pnpxai.experiment.stream import Stream, identities
-from pnpxai.experiment.work import EXPLAINED, Job, Task
+from pnpxai.experiment.stream import Stream, identities, masked
+from pnpxai.experiment.work import EXPLAINED, Job, Piece, Task
 from pnpxai.tensors import flat
 
 __all__ = ["Reading"]
@@ -26,6 +26,7 @@ class Reading:
         size: examples in a chunk.
         keep: which examples' maps are kept.
         identities: what each example is known by.
+        with_masks: what each is known by where what is known to matter counts.
         keys: each example's key.
         labels: its true class, -1 where it is not known.
         shown: number and first input of the examples whose maps are kept.
@@ -38,6 +39,7 @@ class Reading:
     keep: int | Sequence[int]
     progress: Callable[[int], object] = int
     identities: list[str] = field(default_factory=list)
+    with_masks: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     shown: list[tuple[int, Tensor]] = field(default_factory=list)
@@ -55,7 +57,9 @@ class Reading:
                 part = batch.take(range(first, min(first + self.size, len(batch))))
                 start, wanted = len(self.identities), self._wanted(len(part))
                 known_by = identities(part, given, self.store.folder is not None)
+                with_masks = masked(part, known_by)
                 self.identities += known_by
+                self.with_masks += with_masks
                 self.keys += part.keys
                 self.labels += (
                     [-1] * len(part)
@@ -64,12 +68,12 @@ class Reading:
                 )
                 first_input = flat(part.inputs)[0]
                 self.shown += [(start + row, first_input[row].detach().cpu().clone()) for row in sorted(wanted)]
-                missing = tuple(
-                    tuple(self._missing(key, name, row in wanted) for row, name in enumerate(known_by))
-                    for key in self.job.candidates
+                pieces = tuple(
+                    p for key in self.job.candidates for p in self._pieces(key, known_by, with_masks, wanted)
                 )
-                task = Task(start, part, known_by, missing, frozenset(wanted))
-                self.progress(len(part) * len(missing) - task.rows)
+                kept = wanted if self.store.maps.full else range(len(part))
+                task = Task(start, part, known_by, with_masks, pieces, frozenset(kept))
+                self.progress(len(part) * len(self.job.candidates) - task.rows)
                 if task.rows:
                     yield task
 
@@ -80,8 +84,21 @@ class Reading:
             return set(range(max(0, min(size, self.keep - start))))
         return {number - start for number in self.keep if start <= number < start + size}
 
-    def _missing(self, explainer: str, example: str, wanted: bool) -> tuple[int, ...] | None:
-        known = self.store.known(explainer, example)
-        missing = tuple(number for number, key in enumerate(self.job.metrics) if key not in known)
-        no_map = wanted and not self.store.has_map(explainer, example)
-        return missing if missing or no_map or EXPLAINED not in known else None
+    def _pieces(
+        self, explainer: str, known_by: Sequence[str], with_masks: Sequence[str], wanted: set[int]
+    ) -> Iterator[Piece]:
+        """Yield what is missing by an explainer: examples alike in it together, explained again unless all maps are
+        there, as a map may depend in its last digits on what it was explained with."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        explained = [EXPLAINED in self.store.known(explainer, name) for name in known_by]
+        for row, name in enumerate(known_by):
+            plain, masked = (self.store.known(explainer, of) for of in (name, with_masks[row]))
+            metrics = self.job.metrics.items()
+            missing = tuple(key for key, metric in metrics if key not in (masked if metric.needs_masks else plain))
+            no_map = row in wanted and not self.store.has_map(explainer, name)
+            if missing or no_map or not explained[row]:
+                groups.setdefault(missing, []).append(row)
+        for missing, rows in groups.items():
+            known = all(explained[row] for row in rows)
+            maps = self.store.maps.of(explainer, [known_by[row] for row in rows]) if known else None
+            yield Piece(explainer, missing, tuple(rows), maps)

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.experiment.maps import Maps
 from pnpxai.experiment.work import EXPLAINED, Done
 from pnpxai.files import complete
 
@@ -33,24 +33,23 @@ class Store:
 
     Args:
         folder: where to keep them; None for memory.
+        limit: how many bytes of maps to keep of examples whose maps are not shown; None for all.
 
     Raises:
         ArgumentError: another run is writing there, or a file is damaged.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, limit: int | None = 0) -> None:
         self.folder = folder
         self._tables: list[pa.Table] = []
         self._known: dict[str, dict[str, frozenset[str]]] = {}
         self._refused: set[tuple[str, str]] = set()
         self._sets: dict[frozenset[str], frozenset[str]] = {}
-        self._maps: dict[tuple[str, str], Tensor | Path] = {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for path in sorted(folder.glob("*.parquet")):
                 self._note(_read(path))
-            for path in sorted(folder.glob("*.safetensors")):
-                self._maps |= dict.fromkeys(_map_keys(path), path)
+        self.maps = Maps(folder, limit, lambda explainer, example: EXPLAINED in self.known(explainer, example))
 
     def __len__(self) -> int:
         return sum(len(of) for of in self._known.values())
@@ -61,17 +60,7 @@ class Store:
 
     def has_map(self, explainer: str, example: str) -> bool:
         """Tell whether there is a map, or it is known that there is none."""
-        return (explainer, example) in self._maps or (explainer, example) in self._refused
-
-    def map(self, explainer: str, example: str) -> Tensor | None:
-        """Return a map that was kept."""
-        found = self._maps.get((explainer, example))
-        if not isinstance(found, Path):
-            return found
-        from safetensors import safe_open
-
-        with safe_open(found, "pt") as tensors:
-            return tensors.get_tensor(f"{explainer}/{example}")
+        return self.maps.has(explainer, example) or (explainer, example) in self._refused
 
     def add(self, done: Done) -> None:
         """Keep what came of a task: the maps first, as the cells say that it is done."""
@@ -82,16 +71,10 @@ class Store:
             schema=_SCHEMA,
         )  # fmt: skip
         name = uuid.uuid4().hex[:16]
-        maps = {f"{explainer}/{example}": m.contiguous() for (explainer, example), m in done.maps.items()}
+        self.maps.add(name, done.maps)
         if self.folder is None:
             self._tables.append(table)
-            self._maps |= done.maps
         else:
-            if maps:
-                from safetensors.torch import save_file
-
-                path = complete(self.folder / f"{name}.safetensors", lambda to: save_file(maps, to))
-                self._maps |= dict.fromkeys(done.maps, path)
             complete(self.folder / f"{name}.parquet", lambda to: pq.write_table(table, to))
         self._note(table)
 
@@ -159,18 +142,6 @@ def _read(path: Path) -> Any:
         with pq.ParquetFile(path) as file:  # in one thread, as each keeps memory of its own
             return file.read(use_threads=False).cast(_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
-        raise ArgumentError(
-            f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
-        ) from problem
-
-
-def _map_keys(path: Path) -> list[tuple[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as tensors:
-            return [(key.partition("/")[0], key.partition("/")[2]) for key in tensors.keys()]  # noqa: SIM118
-    except SafetensorError as problem:
         raise ArgumentError(
             f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
         ) from problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from pnpxai.engine.keys import content_key, example_keys, numbered, settings_key
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Batch, Examples
+from pnpxai.examples import Batch, Examples, masks_of, no_more_masks
 from pnpxai.settings import encoded
 from pnpxai.tensors import flat
 
-__all__ = ["Data", "Stream", "identities", "largest"]
+__all__ = ["Data", "Stream", "identities", "largest", "masked"]
 
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
@@ -35,6 +35,8 @@ class Stream:
         collected: the Dataset and its collate function, where single examples can be read.
         length: the number of examples, where it is known before all are read.
         count: read no more than so many.
+        masks: takes what is known to matter out of a batch; None where it does not say.
+        beside: what is known to matter in all examples, where it stands beside the data; see ``masks_of``.
     """
 
     batches: Iterable[Any]
@@ -44,6 +46,8 @@ class Stream:
     collected: tuple[Dataset, Callable[..., Any] | None] | None = None
     length: int | None = None
     count: int | None = None
+    masks: Callable[[Any], Any] | None = None
+    beside: Any = None
 
     @classmethod
     def of(
@@ -53,6 +57,7 @@ class Stream:
         label_extractor: Callable[[Any], Any] | None = None,
         *,
         target_labels: bool = False,
+        mask_extractor: Callable[[Any], Any] | None = None,
         batch_size: int = 32,
     ) -> Stream:
         """Return data as a stream.
@@ -62,6 +67,7 @@ class Stream:
             input_extractor: takes the inputs out of a batch; by default its first member.
             label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
             target_labels: explain the true classes.
+            mask_extractor: takes what is known to matter out of a batch, in the form of ``Metric.measure``.
             batch_size: how many examples are read at once, where the data does not say.
 
         Raises:
@@ -86,7 +92,8 @@ class Stream:
         mapped = isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset)
         collected = (data.dataset, data.collate_fn) if mapped else None  # type: ignore[union-attr]
         length = len(data.dataset) if mapped else None  # type: ignore[union-attr, arg-type]
-        return cls(data, input_extractor or _first, labels, labels if target_labels else None, collected, length)
+        targets = labels if target_labels else None
+        return cls(data, input_extractor or _first, labels, targets, collected, length, masks=mask_extractor)
 
     def __iter__(self) -> Iterator[Batch]:
         """Go through the batches; those whose targets the model says have none.
@@ -94,14 +101,16 @@ class Stream:
         Raises:
             ArgumentError: a batch holds no tensor, or no label where that is to be explained.
         """
-        left = float("inf") if self.count is None else self.count
+        start = 0
         for batch in self._all():
-            if left < len(batch):
-                batch = batch.take(range(int(left)))
-            yield batch
-            left -= len(batch)
-            if left <= 0:
+            if self.count is not None and self.count - start < len(batch):
+                batch = batch.take(range(self.count - start))
+            stop = start + len(batch)
+            yield batch if self.beside is None else replace(batch, masks=masks_of(self.beside, range(start, stop)))
+            start = stop
+            if start == self.count:
                 return
+        no_more_masks(self.beside, start)
 
     def _all(self) -> Iterator[Batch]:
         seen: dict[str, int] = {}
@@ -117,7 +126,8 @@ class Stream:
             targets = None if self.targets is None else _as_tensors(self.targets(batch))
             if self.targets is not None and targets is None:
                 raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
-            yield Batch(inputs, targets, labels, numbered(example_keys(own), seen))
+            masks = None if self.masks is None else _as_tensors(self.masks(batch))
+            yield Batch(inputs, targets, labels, numbered(example_keys(own), seen), masks)
 
     def __len__(self) -> int:
         """Return the number of examples, 0 where it is not known before all are read."""
@@ -136,7 +146,8 @@ class Stream:
                 raise ArgumentError(f"data_ids: expected numbers from 0 to {self.length - 1}, got {bad[0]}")
             dataset, collate = self.collected
             loader = DataLoader(Subset(dataset, list(numbers)), batch_size=len(numbers), collate_fn=collate)
-            return list(Stream(loader, self.inputs, self.labels, self.targets))
+            beside = masks_of(self.beside, numbers)
+            return list(Stream(loader, self.inputs, self.labels, self.targets, masks=self.masks, beside=beside))
         wanted, found, start = set(numbers), {}, 0
         for batch in self:
             found |= {start + row: batch.take([row]) for row in range(len(batch)) if start + row in wanted}
@@ -167,6 +178,14 @@ def identities(batch: Batch, given: bool, kept: bool) -> tuple[str, ...]:
         return tuple(f"{key}/{name[:8]}" for key in batch.keys)
     targets = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
     return tuple(f"{key}/{target}" for key, target in zip(batch.keys, targets, strict=True))
+
+
+def masked(batch: Batch, known_by: Sequence[str]) -> tuple[str, ...]:
+    """Return what each example is known by together with what is known to matter in it."""
+    masks = flat(batch.masks)
+    if not masks:
+        return tuple(known_by)
+    return tuple(f"{name}/{key[:8]}" for name, key in zip(known_by, example_keys(masks), strict=True))
 
 
 def largest(output: Any) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,21 +23,30 @@ class Tables:
     Attributes:
         cells: what a store holds, maybe more.
         identities: what each example is known by there.
+        with_masks: the same, together with what is known to matter in it.
         explainers: label -> key in the store.
         metrics: key in the store -> name.
+        need_masks: the keys of those that ask what is known to matter.
     """
 
     cells: pd.DataFrame
     identities: Sequence[str]
+    with_masks: Sequence[str]
     explainers: Mapping[str, str]
     metrics: Mapping[str, str]
+    need_masks: Collection[str]
 
     def values(self, keys: Sequence[str], labels: Sequence[int]) -> pd.DataFrame:
         """Return one row for each explainer, metric and example, given each example's key and true class."""
         names = ["explainer", "metric", "example"]
-        places = pd.MultiIndex.from_product([[*self.explainers.values()], [*self.metrics], [*self.identities]])
-        chosen: Any = self.cells.set_index(names)[["value", "reason", "target"]].reindex(places)
         n_examples, n_metrics, n_explainers = len(self.identities), len(self.metrics), len(self.explainers)
+        known_by = [self.with_masks if key in self.need_masks else self.identities for key in self.metrics]
+        places = pd.MultiIndex.from_arrays([
+            np.repeat(np.array([*self.explainers.values()], dtype=object), n_examples * n_metrics),
+            np.tile(np.repeat(np.array([*self.metrics], dtype=object), n_examples), n_explainers),
+            np.tile(np.array([name for of in known_by for name in of], dtype=object), n_explainers),
+        ])  # fmt: skip
+        chosen: Any = self.cells.set_index(names)[["value", "reason", "target"]].reindex(places)
 
         def each(values: Sequence[Any], dtype: Any) -> np.ndarray:
             return np.tile(np.array(values, dtype=dtype), n_metrics * n_explainers)
@@ -69,6 +78,8 @@ class Tables:
         """Return the mean curves over examples."""
         ours = self._ours()
         drawn = ours[ours["curves"].notna() & ours["reason"].isna()]
+        order = {name: place for names in (self.identities, self.with_masks) for place, name in enumerate(names)}
+        drawn = drawn.sort_values("example", key=lambda names: names.map(order))  # or means would round differently
         means: dict[tuple[str, str], dict[str, list[float]]] = {}
         for group, texts in drawn.groupby(["explainer", "metric"], observed=True)["curves"]:
             curves = [json.loads(text) for text in texts]
@@ -82,4 +93,4 @@ class Tables:
         return found
 
     def _ours(self) -> Any:
-        return self.cells[self.cells["example"].isin([*self.identities])]
+        return self.cells[self.cells["example"].isin([*self.identities, *self.with_masks])]

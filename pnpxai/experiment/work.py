@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.errors import UnsuitableError
 from pnpxai.examples import Batch
+from pnpxai.experiment.maps import Mapped
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell, judged
 from pnpxai.metrics.sharing import SharedRuns
-from pnpxai.tensors import map_tensors
+from pnpxai.tensors import Tensors
 
-__all__ = ["CURVES", "EXPLAINED", "Done", "Job", "Task"]
+__all__ = ["CURVES", "EXPLAINED", "Done", "Job", "Piece", "Task"]
 
 EXPLAINED = ""
 """Stands where a metric's key stands, for the explanation itself: its time and cost."""
 
 CURVES = ("morf", "lerf", "insertion", "deletion")
 """The curves that are kept: what becomes of the output while features are removed or put back."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is missing of some examples of a chunk, by one explainer.
+
+    Attributes:
+        explainer: its key.
+        metrics: the keys of the metrics that are missing.
+        rows: the examples.
+        maps: their maps, where they are known; else they are explained.
+    """
+
+    explainer: str
+    metrics: tuple[str, ...]
+    rows: tuple[int, ...]
+    maps: Tensors | None = None
 
 
 @dataclass(frozen=True)
@@ -35,21 +54,22 @@ class Task:
         start: the first example's number.
         batch: the examples.
         identities: what each is known by.
-        missing: for each candidate, for each example, the numbers of the metrics that are missing; None where even the
-            explanation is not wanted.
+        with_masks: what each is known by where what is known to matter counts.
+        pieces: what is missing.
         kept: rows whose maps are kept.
     """
 
     start: int
     batch: Batch
     identities: tuple[str, ...]
-    missing: tuple[tuple[tuple[int, ...] | None, ...], ...]
+    with_masks: tuple[str, ...]
+    pieces: tuple[Piece, ...]
     kept: frozenset[int] = frozenset()
 
     @property
     def rows(self) -> int:
-        """How many explanations it takes."""
-        return sum(numbers is not None for of in self.missing for numbers in of)
+        """How many maps it takes, known or not."""
+        return sum(len(piece.rows) for piece in self.pieces)
 
 
 @dataclass
@@ -58,11 +78,11 @@ class Done:
 
     Attributes:
         records: (example, explainer, metric, value, reason, seconds, rows, target, retry, curves), one for each cell.
-        maps: for each (explainer, example) the map.
+        maps: those that are kept.
     """
 
     records: list[tuple[Any, ...]] = field(default_factory=list)
-    maps: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    maps: list[Mapped] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,22 +110,14 @@ class Job:
     def do(self, task: Task) -> Done:
         """Return what is missing."""
         batch, done, shared = self.placed(task.batch), Done(), SharedRuns()
-        for (key, candidate), wanted in zip(self.candidates.items(), task.missing, strict=True):
-            for numbers, rows in _alike(wanted):
-                metrics = {k: m for number, (k, m) in enumerate(self.metrics.items()) if number in numbers}
-                self._judge(done, key, candidate, metrics, task, batch, rows, shared)
+        for piece in task.pieces:
+            self._judge(done, piece, task, batch, shared)
         return done
 
     def placed(self, batch: Batch) -> Batch:
         """Return a batch where the model is, with targets."""
-        module = module_of(self.model)
-        first = next(module.parameters(), None) if module is not None else None
-        device = None if first is None else first.device
-        if device is not None:
-            inputs, targets, labels = (
-                map_tensors(lambda t: t.to(device), part) for part in (batch.inputs, batch.targets, batch.labels)
-            )
-            batch = replace(batch, inputs=inputs, targets=targets, labels=labels)
+        device = self._device()
+        batch = batch if device is None else batch.to(device)
         if self.targets is None or batch.targets is not None:
             return batch
         return replace(batch, targets=self.targets(self.output(batch)))
@@ -117,38 +129,59 @@ class Job:
         with borrowed(self.model, gradients=False):
             return self.model(*call.args, **call.kwargs)
 
-    def _judge(
+    def _judge(self, done: Done, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
+        part, device = batch.take(piece.rows), self._device()
+        known = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
+        candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
+        maps, cells, seconds = judged(candidate, metrics, part, self.seed, shared, Exception, known)
+        errors = [cell.error for cell in cells.values() if cell.error is not None]
+        if len(piece.rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
+            for place, row in enumerate(piece.rows):  # one example may have spoiled it for the others
+                own = None if piece.maps is None else tuple(m[place : place + 1] for m in piece.maps)
+                self._judge(done, replace(piece, rows=(row,), maps=own), task, batch, shared)
+            return
+        if piece.maps is None:
+            self._note(done, piece, task, part, maps, cells, seconds)
+        targets = _targets(part)
+        for name, metric in metrics.items():
+            known_by = task.with_masks if metric.needs_masks else task.identities
+            for place, row in enumerate(piece.rows):
+                told = _told(cells[name], place, targets[place])
+                done.records.append((known_by[row], piece.explainer, name, *told))
+
+    def _note(
         self,
         done: Done,
-        key: str,
-        candidate: Candidate,
-        metrics: dict[str, Metric],
+        piece: Piece,
         task: Task,
-        batch: Batch,
-        rows: Sequence[int],
-        shared: SharedRuns,
+        part: Batch,
+        maps: Tensors | None,
+        cells: dict[str, Cell],
+        seconds: float,
     ) -> None:
-        part = batch.take(rows)
-        maps, cells, seconds = judged(candidate, metrics, part, self.seed, shared, Exception)
+        """Note how explaining went, and the maps that are kept."""
         errors = [cell.error for cell in cells.values() if cell.error is not None]
-        if len(rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
-            for row in rows:  # one example may have spoiled it for the others
-                self._judge(done, key, candidate, metrics, task, batch, [row], shared)
-            return
-        n_rows = _cost(candidate, part.take([0])) if task.start == 0 else -1
+        n_rows = _cost(self.candidates[piece.explainer], part.take([0])) if task.start == 0 else -1
         why = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
         again = maps is None and any(not issubclass(error, ValueError) for error in errors)
-        single = isinstance(part.targets, Tensor) and part.targets.ndim == 1
-        targets = part.targets.tolist() if single else [-1] * len(rows)  # type: ignore[union-attr]
-        for place, row in enumerate(rows):
-            example = task.identities[row]
-            explained = (float("nan"), why, seconds / len(rows), n_rows, targets[place], again, None)
-            done.records.append((example, key, EXPLAINED, *explained))
-            for name in metrics:
-                told = _told(cells[name], place, targets[place])
-                done.records.append((example, key, name, *told))
-            if maps is not None and row in task.kept:
-                done.maps[key, example] = maps[0][place].detach().cpu().clone()
+        share = seconds / len(piece.rows)
+        for row, target in zip(piece.rows, _targets(part), strict=True):
+            explained = (float("nan"), why, share, n_rows, target, again, None)
+            done.records.append((task.identities[row], piece.explainer, EXPLAINED, *explained))
+        places = [place for place, row in enumerate(piece.rows) if row in task.kept]
+        if maps is not None and places:
+            examples = tuple(task.identities[piece.rows[place]] for place in places)
+            done.maps.append(Mapped(piece.explainer, examples, tuple(m[places].detach().cpu() for m in maps)))
+
+    def _device(self) -> torch.device | None:
+        module = module_of(self.model)
+        first = next(module.parameters(), None) if module is not None else None
+        return None if first is None else first.device
+
+
+def _targets(part: Batch) -> list[int]:
+    single = isinstance(part.targets, Tensor) and part.targets.ndim == 1
+    return part.targets.tolist() if single else [-1] * len(part)  # type: ignore[union-attr]
 
 
 def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:
@@ -158,15 +191,6 @@ def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:
     curves = json.dumps(drawn) if drawn else None
     share = cell.seconds / len(cell.values)
     return cell.values[place], cell.reasons[place], share, -1, target, retry, curves
-
-
-def _alike(wanted: Sequence[tuple[int, ...] | None]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """Return the examples of which the same metrics are missing."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row, numbers in enumerate(wanted):
-        if numbers is not None:
-            groups.setdefault(numbers, []).append(row)
-    yield from groups.items()
 
 
 def _cost(candidate: Candidate, batch: Batch) -> int:

@@ -69,7 +69,6 @@ def test_what_is_added_is_all_that_runs(tmp_path: Path, net: Bright, rows: list[
     each = {
         "gradient": alone(few, ["Gradient"], ["AbPC"]),
         "both": alone(few, ["GradientXInput"], ["AbPC"]),
-        "metric": alone(few, ["Gradient"], ["Complexity"]),
         "half": alone(few, ["Gradient", "GradientXInput"], ["AbPC", "Complexity"]),
     }
     folder: dict[str, Any] = plain | {"folder": tmp_path}
@@ -79,7 +78,7 @@ def test_what_is_added_is_all_that_runs(tmp_path: Path, net: Bright, rows: list[
     compare(net, few, ["Gradient", "GradientXInput"], ["AbPC"], **folder)
     assert ran(rows) == each["both"]
     compare(net, few, ["Gradient", "GradientXInput"], ["AbPC", "Complexity"], **folder)
-    assert ran(rows) == 2 * each["metric"]  # explained again, as maps are not kept for all; AbPC is not measured again
+    assert ran(rows) == 0  # all maps were kept, and AbPC is not measured again
     whole = compare(net, more, ["Gradient", "GradientXInput"], ["AbPC", "Complexity"], **folder)
     assert ran(rows) == each["half"]
     fresh = compare(net, more, ["Gradient", "GradientXInput"], ["AbPC", "Complexity"], **plain)

@@ -1,0 +1,142 @@
+"""A run's maps: a file a chunk, whole or absent, or in memory; found by explainer and example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pnpxai.errors import ArgumentError
+from pnpxai.files import complete
+from pnpxai.tensors import Tensors
+
+__all__ = ["Mapped", "Maps"]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """An explainer's maps of some examples.
+
+    Attributes:
+        explainer: its key.
+        examples: what each example is known by.
+        tensors: (examples, *positions) for each explained argument.
+    """
+
+    explainer: str
+    examples: tuple[str, ...]
+    tensors: Tensors
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Maps that are read when they are asked for: a file, their place in it and the number of their tensors."""
+
+    explainer: str
+    examples: tuple[str, ...]
+    path: Path
+    place: int
+    count: int
+
+    @property
+    def tensors(self) -> Tensors:
+        from safetensors import safe_open
+
+        with safe_open(self.path, "pt") as file:
+            return tuple(file.get_tensor(f"{self.place}/{k}") for k in range(self.count))
+
+
+class Maps:
+    """Maps of examples. Of those that were added again, the last.
+
+    Args:
+        folder: where they are kept; None for memory.
+        limit: a folder that holds so many bytes of maps is full; None for no limit.
+        known: tells whether an explainer's map of an example is known to be done; a file that holds no such map, as a
+            killed run may leave it, is removed.
+
+    Raises:
+        ArgumentError: a file is damaged.
+    """
+
+    def __init__(self, folder: Path | None, limit: int | None, known: Callable[[str, str], bool]) -> None:
+        self.folder, self.limit, self.bytes = folder, limit, 0
+        self._blocks: list[Mapped | _Block] = []
+        self._of: dict[str, list[int]] = {}
+        for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+            blocks = _read(path)
+            if any(known(block.explainer, example) for block in blocks for example in block.examples):
+                self._note(blocks)
+                self.bytes += path.stat().st_size
+            else:
+                path.unlink()
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for maps that nobody asked for."""
+        return self.folder is None or (self.limit is not None and self.bytes >= self.limit)
+
+    def has(self, explainer: str, example: str) -> bool:
+        """Tell whether there is a map."""
+        return self._block(explainer, example) is not None
+
+    def of(self, explainer: str, examples: Sequence[str]) -> Tensors | None:
+        """Return an explainer's maps of examples, None where one is missing."""
+        places = [self._block(explainer, example) for example in examples]
+        read: dict[int, Tensors] = {}
+        rows: list[Tensors] = []
+        for place, example in zip(places, examples, strict=True):
+            if place is None:
+                return None
+            block = self._blocks[place]
+            if place not in read:
+                read[place] = block.tensors
+            rows.append(tuple(m[block.examples.index(example)] for m in read[place]))
+        if len({tuple(m.shape for m in row) for row in rows}) != 1:
+            return None
+        return tuple(map(torch.stack, zip(*rows, strict=True)))
+
+    def one(self, explainer: str, example: str) -> Tensors | None:
+        """Return an explainer's map of one example, None where there is none."""
+        found = self.of(explainer, [example])
+        return None if found is None else tuple(m[0] for m in found)
+
+    def add(self, name: str, maps: Sequence[Mapped]) -> None:
+        """Keep maps, in a file of this name."""
+        if not maps or self.folder is None:
+            self._note(maps)
+            return
+        from safetensors.torch import save_file
+
+        tensors = {f"{n}/{k}": t.contiguous() for n, of in enumerate(maps) for k, t in enumerate(of.tensors)}
+        facts = json.dumps([(of.explainer, of.examples, len(of.tensors)) for of in maps])
+        path = self.folder / f"{name}.safetensors"
+        complete(path, lambda to: save_file(tensors, to, {"maps": facts}))
+        self.bytes += path.stat().st_size
+        self._note([_Block(of.explainer, of.examples, path, n, len(of.tensors)) for n, of in enumerate(maps)])
+
+    def _note(self, blocks: Sequence[Mapped | _Block]) -> None:
+        for block in blocks:
+            for example in block.examples:
+                self._of.setdefault(example, []).append(len(self._blocks))
+            self._blocks.append(block)
+
+    def _block(self, explainer: str, example: str) -> int | None:
+        places = reversed(self._of.get(example, ()))
+        return next((place for place in places if self._blocks[place].explainer == explainer), None)
+
+
+def _read(path: Path) -> list[_Block]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads(file.metadata()["maps"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as problem:
+        raise ArgumentError(
+            f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
+        ) from problem
+    return [_Block(explainer, tuple(examples), path, n, count) for n, (explainer, examples, count) in enumerate(facts)]
