@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Around, Configured
+from pnpxai.counts import whole_number
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target
 from pnpxai.engine.seeds import Stream
@@ -92,7 +93,7 @@ class AdaptiveSteps(_Adaptive):
         Raises:
             ArgumentError: the tolerance is not positive, or the limit is below the number to begin with.
         """
-        _check(tolerance, n_steps, most, "n_steps")
+        n_steps, most = _checked(tolerance, n_steps, most, "n_steps")
         with borrowed(self.forward_func):
             part = self._parts(inputs, target, arguments)
             results = _Results(batch_size(as_tuple(inputs)))
@@ -149,7 +150,7 @@ class AdaptiveSamples(_Adaptive):
         Raises:
             ArgumentError: the tolerance is not positive, or there are less than two rounds.
         """
-        _check(tolerance, least, most, "least", 2)
+        least, most = _checked(tolerance, least, most, "least", 2)
         stream = Stream.of(seed)
         numbers = self._parameters() | arguments
         each = next((numbers[name] for name in ("nt_samples", "n_samples", "n_masks") if name in numbers), 1)
@@ -221,11 +222,10 @@ class _Results:
             self.squares = [torch.zeros_like(value) for value in self.values]
 
 
-def _check(tolerance: float, first: int, most: int, name: str, least: int = 1) -> None:
+def _checked(tolerance: float, first: int, most: int, name: str, least: int = 1) -> tuple[int, int]:
     if isinstance(tolerance, bool) or not hasattr(tolerance, "__float__") or not 0 < float(tolerance) < math.inf:
         raise ArgumentError(f"tolerance: expected a number > 0, got {tolerance!r}")
-    for label, number in ((name, first), ("most", most)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ArgumentError(f"{label}: expected a whole number >= {least}, got {number!r}")
+    first, most = whole_number(name, first, least), whole_number("most", most, least)
     if most < first:
         raise ArgumentError(f"most: expected at least {name}={first}, got {most}")
+    return first, most

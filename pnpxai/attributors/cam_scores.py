@@ -11,11 +11,11 @@ from torch import Tensor
 from pnpxai.attributors.base import prepared
 from pnpxai.attributors.cam_layers import FeatureMap, feature_maps, pictured
 from pnpxai.attributors.cam_maps import ActivationMap, resized
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import perturbed_scores
 from pnpxai.engine.score import Score, select_output
-from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
 __all__ = ["ScoreCAM"]
@@ -39,11 +39,7 @@ class ScoreCAM(ActivationMap):
         perturbations_per_eval: int | None = None,
     ) -> None:
         super().__init__(forward_func, layer, interpolate_mode)
-        if n_channels is not None and (
-            isinstance(n_channels, bool) or not isinstance(n_channels, int) or n_channels < 1
-        ):
-            raise ArgumentError(f"n_channels: expected a whole number >= 1 or None, got {n_channels!r}")
-        self.n_channels = n_channels
+        self.n_channels = None if n_channels is None else whole_number("n_channels", n_channels)
         self.perturbations_per_eval = perturbations_per_eval
 
     def cost(self, inputs: Any, additional_forward_args: Any = None, **settings: Any) -> int:

@@ -13,6 +13,7 @@ from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, pre
 from pnpxai.attributors.layer_paths import WeightedSum, between, gap
 from pnpxai.attributors.layers import first_rows, packed, places_of
 from pnpxai.attributors.paths import Quadrature, quadrature
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.layers import Slopes, slopes
@@ -198,7 +199,8 @@ def with_ends(method: str, n_steps: int) -> list[float]:
     Raises:
         ArgumentError: the method is unknown, or there are no steps.
     """
-    quadrature("riemann_left", n_steps)  # is it a number of steps?
-    count = n_steps + {"riemann_trapezoid": 1, "riemann_left": 0, "riemann_right": 0}.get(method, -1)
+    count = whole_number("n_steps", n_steps) + {"riemann_trapezoid": 1, "riemann_left": 0, "riemann_right": 0}.get(
+        method, -1
+    )
     nodes, _ = quadrature(method, max(count, 1))
     return [0.0, *(node for node in nodes[:count] if 1e-9 < node < 1 - 1e-9), 1.0]

@@ -13,13 +13,13 @@ from torch import Tensor
 from pnpxai.attributors.base import Baselines, broadcast_baselines, prepared
 from pnpxai.attributors.coalitions import Plans
 from pnpxai.attributors.groups import Groups
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block
 from pnpxai.engine.loops import Points, perturbed_scores
 from pnpxai.engine.score import Score, Target
-from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, like
 
-__all__ = ["Game", "Numeric", "blended", "perturbable", "stand_ins", "upper_bound", "whole_number"]
+__all__ = ["Game", "Numeric", "blended", "perturbable", "stand_ins", "upper_bound"]
 
 Kept: TypeAlias = Callable[[int, Block], Tensor]
 """Gives (steps, 1 or examples, ...) which elements of input k stay in the rows of a block."""
@@ -163,14 +163,3 @@ def upper_bound(perturbations_per_eval: Any) -> int | None:
     """Return at most how many perturbed copies of each example go in one pass; None (for 1) leaves it to the device."""
     count = whole_number("perturbations_per_eval", perturbations_per_eval)
     return None if count == 1 else count
-
-
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return a count.
-
-    Raises:
-        ArgumentError: it is not a whole number, or less than ``least``.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
-        raise ArgumentError(f"{name}: expected a whole number >= {least}, got {value!r}")
-    return int(value)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Around
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
@@ -90,7 +91,7 @@ class NoiseTunnel(Around):
         Raises:
             ArgumentError: a setting is out of range.
         """
-        _check(nt_type, nt_samples)
+        nt_samples = _checked(nt_type, nt_samples)
         stream = Stream.of(seed)
         tensors = as_tuple(inputs)
         with borrowed(self.forward_func):
@@ -171,11 +172,10 @@ class _Moments:
         return map_tensors(lambda _: next(waiting), self.packing)
 
 
-def _check(nt_type: str, nt_samples: int) -> None:
+def _checked(nt_type: str, nt_samples: int) -> int:
     if nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
         raise ArgumentError(f"nt_type: expected 'smoothgrad', 'smoothgrad_sq' or 'vargrad', got {nt_type!r}")
-    if isinstance(nt_samples, bool) or not isinstance(nt_samples, int) or nt_samples < 1:
-        raise ArgumentError(f"nt_samples: expected a whole number >= 1, got {nt_samples!r}")
+    return whole_number("nt_samples", nt_samples)
 
 
 def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:

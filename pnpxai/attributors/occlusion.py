@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Baselines
 from pnpxai.attributors.game import blended, perturbable, stand_ins, upper_bound
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import perturbed_scores
@@ -120,8 +121,8 @@ def _boxes(sizes: tuple[int, ...], window: tuple[int, ...], move: Any) -> list[t
             f"sliding_window_shapes, strides: expected {len(sizes)} numbers for an input of shape {sizes} per example, "
             f"got {window} and {steps}"
         )
-    if not all(hasattr(number, "__index__") for number in (*window, *steps)):
-        raise ArgumentError(f"sliding_window_shapes, strides: expected whole numbers, got {window} and {steps}")
+    for number in (*window, *steps):
+        whole_number("sliding_window_shapes, strides", number, 0)
     axes = []
     for size, width, step in zip(sizes, window, steps, strict=True):
         if not 1 <= width <= size:

@@ -17,6 +17,7 @@ from pnpxai.attributors.base import (
     completeness_gap,
     prepared,
 )
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import gradient_sum, perturbed_scores
@@ -35,8 +36,7 @@ def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:
     Raises:
         ArgumentError: the method is unknown, or there are too few steps for it.
     """
-    if isinstance(n_steps, bool) or not isinstance(n_steps, int) or n_steps < 1:
-        raise ArgumentError(f"n_steps: expected a whole number >= 1, got {n_steps!r}")
+    n_steps = whole_number("n_steps", n_steps)
     if method == "gausslegendre":
         nodes, weights = np.polynomial.legendre.leggauss(n_steps)
         return list(0.5 * (1 + nodes)), list(0.5 * weights)

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Baselines
-from pnpxai.attributors.game import perturbable, stand_ins, upper_bound, whole_number
+from pnpxai.attributors.game import perturbable, stand_ins, upper_bound
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import perturbed_scores

@@ -13,6 +13,7 @@ from pnpxai.attributors.base import Attributor, broadcast_baselines, distributio
 from pnpxai.attributors.layer_paths import by_example
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.attributors.noise import deviations, drawn_rows, noisy_copies
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.layers import Slopes, slopes
@@ -20,7 +21,7 @@ from pnpxai.engine.parts import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.score import Score, Target, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.engine.seeds import Stream
 from pnpxai.engine.site import AtSites, Call
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ShapeError
 from pnpxai.tensors import Tensors, flat, like, take_rows
 
 __all__ = ["Distribution", "OwnBaselines", "Samples"]
@@ -64,8 +65,7 @@ class Samples:
     at: AtSites | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.number, bool) or not isinstance(self.number, int) or self.number < 1:
-            raise ArgumentError(f"n_samples: expected a whole number >= 1, got {self.number!r}")
+        object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
     def mean(self, inputs: Any, baselines: Any, target: Target, extra: Any) -> tuple[Any, Tensor]:
         """Return the mean, and (examples * samples,) deltas."""

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Baselines
 from pnpxai.attributors.coalitions import Plans, every_coalition
-from pnpxai.attributors.game import Game, whole_number
+from pnpxai.attributors.game import Game
 from pnpxai.attributors.groups import Groups
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Target

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pnpxai.attributors.base import Attributor, Baselines
 from pnpxai.attributors.coalitions import Plans
-from pnpxai.attributors.game import Game, whole_number
+from pnpxai.attributors.game import Game
 from pnpxai.attributors.similarity import ExponentialKernel
+from pnpxai.counts import whole_number
 from pnpxai.engine.batching import Block
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.loops import Points

@@ -1,0 +1,21 @@
+"""How many: one check of all counts that are no declared settings."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+from pnpxai.errors import ArgumentError
+
+__all__ = ["whole_number"]
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """Return a count: of Python's or of NumPy's kind, but neither True nor False, as a Python number.
+
+    Raises:
+        ArgumentError: it is not a whole number, or less than ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ArgumentError(f"{name}: expected a whole number >= {least}, got {value!r}")
+    return int(value)
