@@ -107,7 +107,7 @@ def test_cost():
             r"expected 3 numbers for an input of shape \(2, 8, 8\) per example, got \(2, 2\)",
         ),
         ({"sliding_window_shapes": 3}, "sliding_window_shapes: expected a tuple, got 3"),
-        ({"sliding_window_shapes": (2, 2.5, 2)}, r"expected whole numbers, got \(2, 2.5, 2\)"),
+        ({"sliding_window_shapes": (2, 2.5, 2)}, r"expected a whole number >= 0, got 2.5"),
         ({"sliding_window_shapes": ((2, 2, 2), (2,))}, "expected one for each of 1 inputs, got 2 and 1"),
         ({"strides": (2, 3, 2)}, r"strides: expected steps from 1 to the window \(2, 2, 2\) .*, got \(2, 3, 2\)"),
         ({"strides": 0}, r"strides: expected steps from 1 to the window .*got \(0, 0, 0\)"),
