@@ -111,7 +111,7 @@ def test_cost():
         ({"sliding_window_shapes": ((2, 2, 2), (2,))}, "expected one for each of 1 inputs, got 2 and 1"),
         ({"strides": (2, 3, 2)}, r"strides: expected steps from 1 to the window \(2, 2, 2\) .*, got \(2, 3, 2\)"),
         ({"strides": 0}, r"strides: expected steps from 1 to the window .*got \(0, 0, 0\)"),
-        ({"strides": 1.5}, "expected whole numbers"),
+        ({"strides": 1.5}, "expected a whole number"),
         ({"perturbations_per_eval": 0}, "perturbations_per_eval: expected a whole number >= 1, got 0"),
         ({"baselines": torch.zeros(3, 2, 8)}, r"baselines: expected shape \(3, 2, 8, 8\)"),
         ({"target": 4}, "expected an index from 0 to 3"),
