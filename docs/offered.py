@@ -34,7 +34,7 @@ STRATEGIES = """
 """
 FACES = """
     AutoExplanation AutoExplanationForImageClassification AutoExplanationForTextClassification
-    AutoExplanationForVisualQuestionAnswering AutoExplanationForTSClassification
+    AutoExplanationForVisualQuestionAnswering AutoExplanationForTSClassification XaiRecommender
 """
 
 

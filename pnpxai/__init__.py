@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pnpxai.experiment import Experiment, Results, compare
     from pnpxai.explainers.explanation import Explanation
     from pnpxai.pictures import Display
-    from pnpxai.recommender import rank, recommend
+    from pnpxai.recommender import Recommender, XaiRecommender, rank, recommend
     from pnpxai.registry import every
     from pnpxai.report import write_report
     from pnpxai.traits import Traits
@@ -40,9 +40,11 @@ __all__ = [
     "Examples",
     "Experiment",
     "Explanation",
+    "Recommender",
     "Results",
     "Traits",
     "TuningResult",
+    "XaiRecommender",
     "auto_explain",
     "compare",
     "detect",
@@ -65,9 +67,11 @@ _HOMES = {
     "Examples": "examples",
     "Experiment": "experiment",
     "Explanation": "explainers.explanation",
+    "Recommender": "recommender",
     "Results": "experiment",
     "Traits": "traits",
     "TuningResult": "tuning",
+    "XaiRecommender": "recommender",
     "auto_explain": "auto",
     "compare": "experiment",
     "detect": "detector",

@@ -1,7 +1,7 @@
 """Which explainers fit, and which of them, tuned, explains best."""
 
 from pnpxai.recommender.fit import Recommendation, recommend
-from pnpxai.recommender.rank import rank
 from pnpxai.recommender.ranking import Ranking
+from pnpxai.recommender.recommender import Recommender, XaiRecommender, rank
 
-__all__ = ["Ranking", "Recommendation", "rank", "recommend"]
+__all__ = ["Ranking", "Recommendation", "Recommender", "XaiRecommender", "rank", "recommend"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from pnpxai.detector import ModelFacts, detect
+from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer, fitting
-from pnpxai.registry import every
+from pnpxai.metrics.choose import ExplainerSpec
+from pnpxai.modalities import Modality, SeveralModalities
+from pnpxai.registry import by_name, every
 from pnpxai.traits import Traits
 
-__all__ = ["Recommendation", "recommend"]
+__all__ = ["ModalitySpec", "Recommendation", "classes_of", "recommend", "traits_of"]
+
+ModalitySpec: TypeAlias = Traits | Modality | str | tuple[Modality | str, ...] | None
+"""What data is: its facts, a modality or its name, a tuple with one for each input; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,20 @@ class Recommendation:
     controls: tuple[type[Explainer], ...]
     reasons: dict[str, str]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[type[Explainer]]:
         return iter(self.explainers)
 
     def __len__(self) -> int:
         return len(self.explainers)
+
+    @property
+    def detected_architectures(self) -> frozenset[str]:
+        """What the model is made of."""
+        return frozenset(self.facts.parts)
+
+    def print_tabular(self) -> None:
+        """Print what fits, and why the rest does not."""
+        print(self)
 
     def table(self) -> pd.DataFrame:
         """Return one row for each explainer: whether it fits, why not."""
@@ -83,3 +98,44 @@ def recommend(
         tuple(cls for cls in fit if cls.control),
         {cls.__name__: reason for cls, reason in answers.items() if reason is not None},
     )
+
+
+def traits_of(modality: ModalitySpec) -> Traits | None:
+    """Return the facts of what data is.
+
+    Raises:
+        ArgumentError: there is no such modality.
+    """
+    if modality is None or isinstance(modality, Traits):
+        return modality
+    if isinstance(modality, (tuple, list)):
+        return SeveralModalities(tuple(map(_modality, modality))).traits
+    return _modality(modality).traits
+
+
+def _modality(given: Any) -> Modality:
+    if isinstance(given, Modality):
+        return given
+    if isinstance(given, str):
+        return by_name(Modality, given, "modality")()
+    raise ArgumentError(
+        f"modality: expected a modality such as ImageModality(), its name or Traits, got {type(given).__name__}"
+    )
+
+
+def classes_of(explainers: Sequence[ExplainerSpec] | None) -> list[type[Explainer]] | None:
+    """Return the classes of explainers that are given by name, as classes or configured; None for all.
+
+    Raises:
+        ArgumentError: nothing is called so, or it is no explainer.
+    """
+    return None if explainers is None else [_class(spec) for spec in explainers]
+
+
+def _class(spec: ExplainerSpec) -> type[Explainer]:
+    made = getattr(spec, "explainer", spec)  # of a candidate or a tuning result
+    cls = by_name(Explainer, made, "explainer") if isinstance(made, str) else made
+    cls = cls if isinstance(cls, type) else type(cls)
+    if not issubclass(cls, Explainer):
+        raise ArgumentError(f"explainers: expected a name, a class or a configured explainer, got {spec!r}")
+    return cls

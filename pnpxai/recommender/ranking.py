@@ -82,11 +82,20 @@ class Ranking:
             parts.append(f"mean [95 % interval] over {self.decision.n} held-out examples; gain in {metric}")
         if self.dropped:
             parts.append(f"Given up while tuning, being clearly worse: {', '.join(self.dropped)}")
+        for limit, counts in self._ruled_out().items():
+            parts.append(f"{limit} ruled out {', '.join(f'{count} of {label}' for label, count in counts.items())}")
         parts += [f"{label} failed: {reason}" for label, reason in self.failed.items()]
         if self.rejected:
             parts.append(f"Do not fit: {', '.join(self.rejected)}")
         parts.append(f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}")
         return "\n".join(parts)
+
+    def _ruled_out(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for result in self.tuned.values():
+            for check in result.limits:
+                found[check.limit] = found.get(check.limit, {}) | check.ruled_out
+        return {limit: counts for limit, counts in found.items() if counts}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""

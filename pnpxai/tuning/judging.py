@@ -14,7 +14,10 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell
 from pnpxai.tuning.shared import Shared
 
-__all__ = ["Judge", "Judges"]
+__all__ = ["COSTS", "Judge", "Judges"]
+
+COSTS = ("seconds", "rows")
+"""What explaining one example costs, lower is better: run time with nothing shared, rows through the model."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,13 @@ class Judge:
 
     Attributes:
         name: what it is called.
-        metrics: what is measured.
+        metrics: what is measured; none for one of ``COSTS``.
         panel: for each metric and example the sorted values of fixed candidates; with it, a value is the mean over
             metrics of its percentile among them (higher is better), which does not move as candidates arrive.
     """
 
     name: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Metric, ...] = ()
     panel: dict[str, dict[str, np.ndarray]] | None = None
 
     @classmethod
@@ -40,7 +43,7 @@ class Judge:
     @property
     def higher_is_better(self) -> bool:
         """The direction."""
-        return self.panel is not None or self.metrics[0].higher_is_better
+        return self.panel is not None or any(metric.higher_is_better for metric in self.metrics)
 
     def among(self, name: str, key: str, value: float) -> float:
         """Return the percentile of a value among the panel's of one example: 0 the worst, 1 the best, ties halfway."""
@@ -66,6 +69,7 @@ class Judges:
         self.seed = seed
         self.shared = shared
         self.metrics = {type(m).__name__: m for judge in judges for m in judge.metrics}
+        self._costs = [name for name in COSTS if any(judge.name == name for judge in judges)]
 
     def on(self, candidate: Candidate, examples: Examples) -> list[Cell]:
         """Return a cell for each judge: the values of all examples, or why there are none."""
@@ -73,8 +77,8 @@ class Judges:
         return [self._judged(judge, measured, examples.keys) for judge in self.judges]
 
     def measured(self, candidate: Candidate, examples: Examples) -> dict[str, Cell]:
-        """Return a cell for each metric."""
-        cells = {name: Cell() for name in self.metrics}
+        """Return a cell for each metric and cost."""
+        cells = {name: Cell() for name in (*self.metrics, *self._costs)}
         with self.shared.sharing():
             for batch in examples:
                 for name, cell in self._batch(candidate, batch).items():
@@ -84,9 +88,10 @@ class Judges:
     def cost(self, candidate: Candidate, examples: Examples) -> int:
         """Return how many rows a separate evaluation runs."""
         of_metrics = [self._bound(metric, candidate) for metric in self.metrics.values()]
-        key = _key(candidate)
+        key, times = _key(candidate), 2 if "seconds" in self._costs else 1
         return sum(
-            self.shared.cost(candidate.explainer, key, batch) + sum(metric.cost(batch.inputs) for metric in of_metrics)
+            times * self.shared.cost(candidate.explainer, key, batch)
+            + sum(metric.cost(batch.inputs) for metric in of_metrics)
             for batch in examples
         )
 
@@ -95,18 +100,25 @@ class Judges:
             raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
             maps = candidate.postprocessor(raw)
         except ValueError as refusal:
-            return dict.fromkeys(self.metrics, _refused(batch, refusal))
-        cells = {}
+            return dict.fromkeys((*self.metrics, *self._costs), _refused(batch, refusal))
+        cells = {name: Cell(*self._spent(name, candidate, batch)) for name in self._costs}
         for name, metric in self.metrics.items():
             bound = self._bound(metric, candidate)
             try:
                 self.shared.separate += bound.cost(batch.inputs)
                 stream = batch.stream(self.seed)
-                found = bound.measure(batch.inputs, batch.targets, maps, seed=stream, shared=self.shared.runs)
+                found = bound.measure(
+                    batch.inputs, batch.targets, maps, masks=batch.masks, seed=stream, shared=self.shared.runs
+                )
                 cells[name] = Cell([float(v) for v in found.values], list(found.reasons))
             except ValueError as refusal:
                 cells[name] = _refused(batch, refusal)
         return cells
+
+    def _spent(self, name: str, candidate: Candidate, batch: Batch) -> tuple[list[float], list[str | None]]:
+        of = self.shared.seconds if name == "seconds" else self.shared.cost
+        each = of(candidate.explainer, _key(candidate), batch) / len(batch)
+        return [each] * len(batch), [None] * len(batch)
 
     @staticmethod
     def _bound(metric: Metric, candidate: Candidate) -> Metric:

@@ -13,16 +13,20 @@ from optuna.trial import FrozenTrial, TrialState
 from pnpxai.engine.seeds import generator
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
-from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.evaluation import Candidate, Cell
+from pnpxai.tuning.asked import Limit
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judges
 from pnpxai.tuning.shared import RowCount
 
-__all__ = ["STOPPED", "Objective", "mean_of", "rows_of"]
+__all__ = ["LIMITED", "STOPPED", "Objective", "mean_of", "rows_of"]
 
 STOPPED = "stopped after"
 """The user attribute of a trial that was not evaluated on all examples: on how many it was."""
+LIMITED = "limited"
+"""The user attribute of a trial that holds its mean values of what is limited."""
 _REASON, _UNDEFINED, _SAME, _SETTINGS, _ROWS = "reason", "undefined", "same as", "settings", "rows"
+_LIMITED_ON = "limited on"
 _FIRST_CHECK = 8
 
 
@@ -30,16 +34,27 @@ class Objective:
     """Builds a candidate from a trial's suggestions and returns its mean values.
 
     Settings that cannot work are pruned with their reason and a constraint, so that the sampler learns of them. What
-    was measured before is not measured again. With one judge, the values of single examples are reported, and a trial
-    that is worse than the best by a Wilcoxon test on the examples that both have seen ends early, with the best value
-    plus the mean difference on those as its own.
+    was measured before is not measured again. With one objective, the values of single examples are reported, and a
+    trial that is worse than the best by a Wilcoxon test on the examples that both have seen ends early, with the best
+    value plus the mean difference on those as its own. Limits are constraints: the best keeps within them.
     """
 
-    def __init__(self, space: Space, judges: Judges, examples: Examples, *, prune: bool = True) -> None:
+    def __init__(
+        self,
+        space: Space,
+        judges: Judges,
+        examples: Examples,
+        *,
+        objectives: int = 1,
+        limits: Sequence[Limit] = (),
+        prune: bool = True,
+    ) -> None:
         self.space = space
         self.judges = judges
         self.examples = examples
-        single = len(judges.judges) == 1
+        self.objectives = judges.judges[:objectives]
+        self.limits = tuple(limits)
+        single = objectives == 1
         self._checked = prune and single and len(examples) > _FIRST_CHECK
         self._reported = single
         self._pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.05, n_startup_steps=6)
@@ -81,7 +96,8 @@ class Objective:
         for end in self._checks():
             part = [k for k in order[:end] if k not in known and str(k) not in undefined]
             if part:
-                (cell,) = self.judges.on(candidate, self.examples.take(part))
+                cell, *_ = cells = self.judges.on(candidate, self.examples.take(part))
+                self._note_limited(trial, sorted(part), cells)
                 missing = {}
                 for number, value, reason in zip(sorted(part), cell.values, cell.reasons, strict=True):
                     if np.isfinite(value):
@@ -96,17 +112,46 @@ class Objective:
             passed = any(k in known or str(k) in undefined for k in order[end:])
             if end < len(order) and self._checked and not passed and self._worse(trial):
                 trial.set_user_attr(STOPPED, end)
+                self._limit(trial)
                 return self._estimate(trial, known)
         if 2 * len(known) < len(order):
             raise self._invalid(trial, next(iter(undefined.values())))
+        self._limit(trial)
         return float(np.mean([known[k] for k in sorted(known)]))
 
     def _several(self, trial: optuna.Trial, candidate: Candidate) -> list[float]:
         cells = self.judges.on(candidate, self.examples)
-        means = [mean_of(cell.array()) for cell in cells]
+        means = [mean_of(cell.array()) for cell in cells[: len(self.objectives)]]
         if any(mean is None for mean in means):
             raise self._invalid(trial, next(reason for cell in cells for reason in cell.reasons if reason))
+        self._note_limited(trial, range(len(self.examples)), cells)
+        self._limit(trial)
         return [mean for mean in means if mean is not None]
+
+    def _note_limited(self, trial: optuna.Trial, numbers: Sequence[int], cells: Sequence[Cell]) -> None:
+        """Note the values of what is limited, before any are reported: a trial that is taken up again needs them."""
+        if not self.limits:
+            return
+        by_name = {judge.name: cell for judge, cell in zip(self.judges.judges, cells, strict=True)}
+        seen: dict[str, dict[str, float | None]] = trial.user_attrs.get(_LIMITED_ON, {})
+        for limit in self.limits:
+            values = by_name[limit.judge.name].values
+            own = {str(k): v if np.isfinite(v) else None for k, v in zip(numbers, values, strict=True)}
+            seen = seen | {limit.judge.name: seen.get(limit.judge.name, {}) | own}
+        trial.set_user_attr(_LIMITED_ON, seen)
+
+    def _limit(self, trial: optuna.Trial) -> None:
+        """Set the constraints, from the examples that were seen."""
+        if not self.limits:
+            return
+        seen = trial.user_attrs[_LIMITED_ON]
+        in_order = {name: [values[k] for k in sorted(values, key=int)] for name, values in seen.items()}
+        self._constrain(trial, {name: mean_of(np.array(own, dtype=float)) for name, own in in_order.items()})
+
+    def _constrain(self, trial: optuna.Trial, means: dict[str, float | None]) -> None:
+        trial.set_user_attr(LIMITED, means)
+        for limit in self.limits:
+            trial.set_constraint(str(limit), limit.excess(means[limit.judge.name]))
 
     def _checks(self) -> list[int]:
         """Return after how many examples a trial may end: 8, 16, 32, ... and all."""
@@ -152,6 +197,8 @@ class Objective:
         for name in (_UNDEFINED, STOPPED, _SETTINGS):
             if name in same.user_attrs:
                 trial.set_user_attr(name, same.user_attrs[name])
+        if self.limits:
+            self._constrain(trial, same.user_attrs[LIMITED])
         trial.set_constraint("valid", 0.0)
         seen = same.user_attrs.get(STOPPED, len(self.examples))
         cost = self.judges.cost(candidate, self.examples)

@@ -20,6 +20,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import bootstrap
 from pnpxai.traits import Traits
+from pnpxai.tuning.asked import Limit
 from pnpxai.tuning.budget import Budget
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judge, Judges
@@ -27,7 +28,8 @@ from pnpxai.tuning.result import TuningResult
 from pnpxai.tuning.search import Search, quiet
 from pnpxai.tuning.shared import Shared
 from pnpxai.tuning.storage import StorageSpec
-from pnpxai.tuning.study import result_of, searched
+from pnpxai.tuning.study import searched
+from pnpxai.tuning.winning import result_of
 
 __all__ = ["Race", "panel", "race"]
 
@@ -90,11 +92,13 @@ def race(
     shared: Shared,
     storage: StorageSpec = None,
     show_progress: bool = True,
+    limits: tuple[Limit, ...] = (),
 ) -> Race:
-    """Tune candidates in rounds of 4, 8, 16, ... trials each until the budget is spent.
+    """Tune candidates in rounds of 1 (the default), 4, 8, 16, ... trials each until the budget is spent.
 
-    After a round, those of the worse half are dropped whose best is surely worse than the leader's (a paired bootstrap
-    interval over examples, corrected for their number); at least five are left.
+    Every default is tried, whatever the budget. After a later round, those of the worse half are dropped whose best is
+    surely worse than the leader's (a paired bootstrap interval over examples, corrected for their number); at least
+    five are left.
 
     Args:
         candidates: where the searches start.
@@ -107,17 +111,25 @@ def race(
         shared: what evaluations have in common.
         storage: where trials are kept.
         show_progress: show a bar.
+        limits: what the best of each must keep within.
+
+    Raises:
+        ArgumentError: the budget has fewer trials than there are candidates.
     """
+    if budget.kind == "trials" and budget.amount < len(candidates):
+        raise ArgumentError(
+            f"budget: expected at least {len(candidates)} trials, one for the default of each explainer, got {budget}"
+        )
     part, held_out = examples.split(tuning_fraction, seed)
     found, spent = Race(), _Spent(budget, shared)
     with quiet(), tqdm(desc="tuning", unit="trial", disable=not show_progress) as bar:
         runners = {}
         for candidate in candidates:
             try:
-                runners[candidate.label] = _Runner.of(candidate, judge, part, traits, seed, storage)
+                runners[candidate.label] = _Runner.of(candidate, judge, part, traits, seed, storage, limits)
             except ArgumentError as refusal:
                 found.failed[candidate.label] = str(refusal)
-        wanted = _FIRST_ROUND
+        wanted = 1
         while runners and not spent.all:
             before = sum(runner.ended for runner in runners.values())
             for label in _shuffled(list(runners), seed, wanted):
@@ -128,10 +140,11 @@ def race(
                     found.failed[label] = str(refusal)
                     found.trials += runners.pop(label).ended
             after = sum(runner.ended for runner in runners.values())
-            for label, reason in _weak(runners, judge, seed).items():
+            weak = _weak(runners, judge, seed) if wanted > 1 else {}
+            for label, reason in weak.items():
                 found.dropped[label] = f"{reason} after {runners[label].ended} trials"
                 found.trials += runners.pop(label).ended
-            wanted *= 2
+            wanted = max(_FIRST_ROUND, 2 * wanted)
             if after == before and not any(runner.more(wanted) for runner in runners.values()):
                 break
         for label, runner in runners.items():
@@ -182,13 +195,20 @@ class _Runner:
 
     @classmethod
     def of(
-        cls, candidate: Candidate, judge: Judge, part: Examples, traits: Traits | None, seed: int, storage: StorageSpec
+        cls,
+        candidate: Candidate,
+        judge: Judge,
+        part: Examples,
+        traits: Traits | None,
+        seed: int,
+        storage: StorageSpec,
+        limits: tuple[Limit, ...],
     ) -> _Runner:
         name = f"{candidate.label}, {judge.name}"
         place = optuna.storages.InMemoryStorage() if storage is None else storage
         search = searched(
             Space((candidate,), traits), (judge,), part, sampler="tpe", n_trials=_FIRST_ROUND, timeout=None, seed=seed,
-            storage=place, name=name,
+            storage=place, name=name, limits=limits,
         )  # fmt: skip
         return cls(search)
 

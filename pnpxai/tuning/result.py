@@ -16,7 +16,7 @@ from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning.shared import RowCount
 
-__all__ = ["Stability", "TuningResult"]
+__all__ = ["LimitCheck", "Stability", "TuningResult"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,33 @@ class Stability:
     spread: float
     improved: float
     over_seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LimitCheck:
+    """What a limit did.
+
+    Attributes:
+        limit: the limit, in words.
+        value: the mean of what it limits, of the best.
+        ruled_out: how many trials did not keep within it, by explainer.
+        nearest: the mean of the trial that is furthest within, or least outside.
+    """
+
+    limit: str
+    value: float | None
+    ruled_out: dict[str, int]
+    nearest: float | None
+
+    def refusal(self) -> str:
+        """Return how the limit was missed."""
+        nearest = "none has a value" if self.nearest is None else f"the nearest had {self.nearest:.4g}"
+        return f"{self.limit} ({nearest}; {sum(self.ruled_out.values())} trials did not)"
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{label} {count}" for label, count in self.ruled_out.items())
+        out = f"ruled out {counts} trials" if counts else "ruled out nothing"
+        return f"{self.limit}: {'no value' if self.value is None else f'{self.value:.4g}'}; {out}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,7 @@ class TuningResult:
         stability: how much that depends on examples and draws.
         rows: what the search cost.
         front: of several metrics, the candidates that none is better than in all of them, with their mean values.
+        limits: what each limit ruled out, and how the best keeps within it.
         study: the Optuna study (not saved), for its plots:
             ``optuna.visualization.matplotlib.plot_slice(result.study)``.
     """
@@ -68,6 +96,7 @@ class TuningResult:
     stability: Stability | None = None
     rows: RowCount | None = None
     front: tuple[tuple[Candidate, dict[str, float]], ...] = ()
+    limits: tuple[LimitCheck, ...] = ()
 
     @property
     def explainer(self) -> Explainer:
@@ -95,6 +124,7 @@ class TuningResult:
             )
         if self.rows is not None:
             lines.append(f"  {self.rows}")
+        lines += [f"  {check}" for check in self.limits]
         lines += [
             f"  front: {candidate.explainer}, {candidate.postprocessor}: "
             + ", ".join(f"{name} {value:.3f}" for name, value in values.items())
@@ -112,7 +142,7 @@ class TuningResult:
             value = getattr(self, name)
             found[name] = None if value is None else asdict(value)
         found["front"] = [{"label": c.label, "values": values} | c.settings() for c, values in self.front]
-        return found
+        return found | {"limits": [asdict(check) for check in self.limits]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: Any) -> TuningResult:
@@ -142,6 +172,7 @@ class TuningResult:
                 else Stability(**(stability | {"over_seeds": tuple(stability["over_seeds"])})),
                 rows=None if rows is None else RowCount(**rows),
                 front=tuple((_candidate(e["label"], e, model), e["values"]) for e in data["front"]),
+                limits=tuple(LimitCheck(**check) for check in data["limits"]),
             )
         except KeyError as missing:
             raise ArgumentError(f"data: expected a tuning result, but {missing} is missing") from missing

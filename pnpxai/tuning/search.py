@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
+from pnpxai.tuning.asked import Limit
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judge, Judges
 from pnpxai.tuning.objective import Objective
@@ -39,7 +40,7 @@ class Search:
 
     Attributes:
         space: what is searched.
-        judges: what candidates are asked.
+        judges: what is searched for.
         examples: on what.
         sampling: how settings are chosen.
         identity: what the search is of, in words; a storage that holds another one of this name is refused.
@@ -50,6 +51,7 @@ class Search:
         name: the study's name.
         prune: whether trials that are clearly worse end early.
         several_workers: whether others take part.
+        limits: what the best must keep within.
     """
 
     space: Space
@@ -64,6 +66,7 @@ class Search:
     name: str
     prune: bool = True
     several_workers: bool = False
+    limits: tuple[Limit, ...] = ()
 
     def run(
         self,
@@ -142,7 +145,11 @@ class Search:
         return self.sampling.sampler(number, several_workers=self.several_workers)
 
     def _objective(self, shared: Shared) -> Objective:
-        return Objective(self.space, Judges(self.judges, self.seed, shared), self.examples, prune=self.prune)
+        names = {judge.name for judge in self.judges}
+        further = [limit.judge for limit in self.limits if limit.judge.name not in names]
+        judges = Judges([*self.judges, *further], self.seed, shared)
+        count = len(self.judges)
+        return Objective(self.space, judges, self.examples, objectives=count, limits=self.limits, prune=self.prune)
 
     def _planned(self) -> list[dict[str, Any]]:
         """Return the trials that are known beforehand: the defaults first, then the sampler's."""

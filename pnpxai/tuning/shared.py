@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ class Shared:
         self._saved = 0
         self._maps: OrderedDict[tuple[str, str, int], tuple[Tensor, ...]] = OrderedDict()
         self._costs: dict[tuple[Any, ...], int] = {}
+        self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._limit = limit_bytes
         self._held = 0
 
@@ -105,6 +107,26 @@ class Shared:
             self._costs[form] = explainer.cost(batch.inputs)
         return self._costs[form]
 
+    def seconds(self, explainer: Explainer, key: str, batch: Batch) -> float:
+        """Return how long an explainer runs for a batch with nothing shared; measured once, after its maps were made.
+
+        Args:
+            explainer: what is timed.
+            key: of its settings.
+            batch: of what.
+        """
+        cost = self.cost(explainer, key, batch)
+        name = (key, batch.keys)
+        if name in self._seconds:
+            self._saved += cost
+        else:
+            with remembering(None):
+                start = _now(flat(batch.inputs))
+                found = explainer.attribute(batch.inputs, batch.targets)
+                self._seconds[name] = _now(as_tuple(found)) - start
+        self.separate += cost
+        return self._seconds[name]
+
     def again(self, rows: int) -> None:
         """Note rows that a separate evaluation of known settings would have run."""
         self.separate += rows
@@ -118,3 +140,10 @@ class Shared:
         while self._held > self._limit and self._maps:
             _, rows = self._maps.popitem(last=False)
             self._held -= sum(row.nbytes for row in rows)
+
+
+def _now(tensors: Sequence[Tensor]) -> float:
+    """Return the time when all that these tensors wait for is done."""
+    for device in {tensor.device for tensor in tensors if tensor.is_cuda}:
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -6,30 +6,26 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import optuna
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
-
-from pnpxai.engine.keys import model_key, settings_key
+from pnpxai.engine.keys import content_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.base import Metric
-from pnpxai.metrics.choose import MetricSpec, as_metric
+from pnpxai.metrics.choose import MetricSpec
 from pnpxai.metrics.evaluation import Candidate
-from pnpxai.statistics import bootstrap
 from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.tensors import flat
 from pnpxai.traits import Traits
+from pnpxai.tuning.asked import Limit, Limits, judges_of, limits_of, with_known
 from pnpxai.tuning.candidates import Space
-from pnpxai.tuning.judging import Judge, Judges
-from pnpxai.tuning.objective import STOPPED, Objective, mean_of, rows_of
-from pnpxai.tuning.result import Stability, TuningResult
+from pnpxai.tuning.judging import Judge
+from pnpxai.tuning.result import TuningResult
 from pnpxai.tuning.samplers import SamplerSpec, Sampling
 from pnpxai.tuning.search import Callback, Search, quiet
 from pnpxai.tuning.shared import Shared
 from pnpxai.tuning.storage import StorageSpec
+from pnpxai.tuning.winning import result_of
 
-__all__ = ["result_of", "searched", "tune"]
+__all__ = ["searched", "tune"]
 
 
 def tune(
@@ -37,6 +33,8 @@ def tune(
     examples: Examples,
     metric: MetricSpec | Sequence[MetricSpec],
     *,
+    limits: Limits | None = None,
+    masks: Any = None,
     postprocessor: PostProcessor | None = None,
     traits: Traits | None = None,
     n_trials: int | None = None,
@@ -65,7 +63,13 @@ def tune(
         examples: at least two. A setting wins over the default by its mean gain on those searched on less the gain's
             standard error, so that with few examples defaults stay.
         metric: what to be good at; it knows its direction. Of several, the front is found: candidates that none is
-            better than in all of them; the best is then the one of them that is best in the first metric.
+            better than in all of them; the best is then the one of them that is best in the first metric. What
+            explaining one example costs counts as a metric: "seconds" (run time, nothing shared) and "rows" (through
+            the model).
+        limits: what the best must keep within, such as ``{"Sensitivity": 0.5, "seconds": 1.0}``: for a metric or a cost
+            the worst mean value that is taken.
+        masks: what is known to matter in each example, for metrics that compare with it: (examples, *positions) truth
+            values; a tuple with one (or None) for each input where there are several.
         postprocessor: where the search of the post-processing starts.
         traits: facts about the data; strategies that do not suit it are not searched.
         n_trials: number of trials, with those that the storage holds already; by default 20, or no limit where there
@@ -87,21 +91,24 @@ def tune(
 
     Raises:
         ArgumentError: a setting is out of range, nothing can be searched, the storage cannot be reached or holds
-            another run, or no settings worked (with the reasons).
+            another run, no settings worked (with the reasons), or none keeps within the limits.
         MissingExtraError: the storage's driver is not installed.
     """
     starts = _starts(explainer, postprocessor, traits)
     model = starts[0].explainer.model
-    metrics = _metrics(metric, model, traits)
+    common = {} if traits is None else {"channel_dim": traits.channel_dim}
+    masked = masks is not None or all(batch.masks is not None for batch in examples)
+    judges = judges_of(metric, model, common, masked=masked)
+    bounds = limits_of(limits, model, common, masked=masked, judges=judges)
+    examples = with_known(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
     n_trials = _checked(n_trials, timeout, workers)
     part, held_out = examples.split(tuning_fraction, seed)
     shared = Shared() if shared is None else shared
     space = Space(starts, traits)
     label = starts[0].label if len(starts) == 1 else f"{len(starts)} explainers"
-    judges = tuple(Judge.of(m) for m in metrics)
     search = searched(
         space, judges, part, sampler=sampler, n_trials=n_trials, timeout=timeout, seed=seed, storage=storage,
-        name=study_name or f"{label}, {', '.join(judge.name for judge in judges)}", prune=prune,
+        name=study_name or f"{label}, {', '.join(judge.name for judge in judges)}", prune=prune, limits=bounds,
     )  # fmt: skip
     with quiet():
         study, objective = search.run(shared, workers=workers, callbacks=callbacks, show_progress=show_progress)
@@ -120,6 +127,7 @@ def searched(
     storage: StorageSpec,
     name: str,
     prune: bool = True,
+    limits: tuple[Limit, ...] = (),
 ) -> Search:
     """Return a search, checked.
 
@@ -134,12 +142,15 @@ def searched(
     identity = {
         "what is searched": space.described(),
         "model": _model_key(model),
-        "examples": settings_key({"keys": list(examples.keys), "targets": [str(b.targets) for b in examples]}),
+        "examples": _examples_key(examples),
         "metric": {j.name: [repr(m) for m in j.metrics] for j in judges},
+        "limits": {str(limit): [repr(m) for m in limit.judge.metrics] for limit in limits},
         "seed": seed,
     }
     deadline = None if timeout is None else time.time() + timeout
-    return Search(space, judges, examples, sampling, identity, n_trials, deadline, seed, storage, name, prune)
+    return Search(
+        space, judges, examples, sampling, identity, n_trials, deadline, seed, storage, name, prune, limits=limits
+    )
 
 
 def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits | None) -> tuple[Candidate, ...]:
@@ -155,23 +166,6 @@ def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits 
     return tuple(found)
 
 
-def _metrics(metric: Any, model: Any, traits: Traits | None) -> list[Metric]:
-    given = list(metric) if isinstance(metric, (list, tuple)) else [metric]
-    common = {} if traits is None else {"channel_dim": traits.channel_dim}
-    found = [as_metric(one, model, common) for one in given]
-    names = [type(one).__name__ for one in found]
-    if not found:
-        raise ArgumentError("metric: expected at least one, got none")
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"metric: expected different ones, got {', '.join(names)}")
-    for one in found:
-        if one.needs_masks:
-            raise ArgumentError(
-                f"metric: {type(one).__name__} compares with what is known to matter, which a search does not know"
-            )
-    return found
-
-
 def _checked(n_trials: int | None, timeout: float | None, workers: int) -> int | None:
     for name, value in (("n_trials", n_trials), ("workers", workers)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -181,97 +175,14 @@ def _checked(n_trials: int | None, timeout: float | None, workers: int) -> int |
     return 20 if n_trials is None and timeout is None else n_trials
 
 
+def _examples_key(examples: Examples) -> str:
+    masks = [mask for batch in examples for mask in flat(batch.masks)]
+    known = {"masks": [content_key(mask) for mask in masks]} if masks else {}
+    return settings_key({"keys": list(examples.keys), "targets": [str(b.targets) for b in examples]} | known)
+
+
 def _model_key(model: Any) -> str:
     try:
         return model_key(model)
     except ArgumentError:  # a function, whose state cannot be seen
         return getattr(model, "__qualname__", type(model).__name__)
-
-
-def result_of(study: optuna.Study, objective: Objective, held_out: Examples, n_seeds: int) -> TuningResult:
-    """Return what a search found; see ``tune`` for what it raises."""
-    judges, space = objective.judges, objective.space
-    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-    refused = [trial for trial in ended if trial.state == TrialState.PRUNED]
-    best, value = _best(objective, [trial for trial in ended if trial.state == TrialState.COMPLETE])
-    if best is None:
-        reasons = sorted({trial.user_attrs.get("reason", "unknown") for trial in refused})
-        labels = ", ".join(start.label for start in space.starts)
-        raise ArgumentError(f"tune: none of {len(ended)} settings of {labels} worked: {'; '.join(reasons)}")
-    start = space.start(best.label)
-    judge = judges.judges[0]
-    sign = 1.0 if judge.higher_is_better else -1.0
-    after, before = (judges.on(candidate, held_out)[0].array() for candidate in (best, start))
-    others = [Judges([judge], judges.seed + 1 + k, judges.shared) for k in range(n_seeds)]
-    difference = sign * (after - before)
-    return TuningResult(
-        best=best,
-        default=start,
-        metric=judge.name,
-        value=value,
-        gain=bootstrap(difference, seed=judges.seed),
-        trials=len(ended),
-        refused=len(refused),
-        study=study,
-        stopped=sum(STOPPED in trial.user_attrs for trial in ended),
-        held_out=bootstrap(after, seed=judges.seed),
-        stability=Stability(
-            spread=_mean(np.nanstd, after),
-            improved=_mean(np.mean, (difference > 0)[np.isfinite(difference)]),
-            over_seeds=tuple(_mean(np.nanmean, other.on(best, held_out)[0].array()) for other in others),
-        ),
-        rows=rows_of(ended),
-        front=_front(study, space, judges),
-    )
-
-
-def _mean(of: Any, values: np.ndarray) -> float:
-    return float(of(values)) if np.isfinite(values).any() else float("nan")
-
-
-def _best(objective: Objective, done: list[FrozenTrial]) -> tuple[Candidate | None, float]:
-    """Return the candidate that is best in the first judge, and its mean value.
-
-    Of many settings tried on few examples, the one with the highest mean is often there by luck. So each is compared
-    with the best start, example by example, and the one wins whose mean gain less its standard error is the largest: a
-    start, where no gain stands out.
-    """
-    judge = objective.judges.judges[0]
-    sign = 1.0 if judge.higher_is_better else -1.0
-    starts = [(start, objective.judges.on(start, objective.examples)[0].array()) for start in objective.space.starts]
-    means = [(value, start, values) for start, values in starts if (value := mean_of(values)) is not None]
-    complete = [trial for trial in done if STOPPED not in trial.user_attrs]
-    if len(objective.judges.judges) > 1 or not means:  # the values of single examples are not kept, or there are none
-        found = [(sign * value, value, start) for value, start, _ in means]
-        found += [(sign * t.values[0], t.values[0], _candidate(objective.space, t)) for t in complete]
-    else:
-        value, start, reference = max(means, key=lambda mean: sign * mean[0])
-        found = [(0.0, value, start)]
-        for trial in complete:
-            gains = [sign * (v - reference[k]) for k, v in trial.intermediate_values.items()]
-            found.append((_sure(np.array(gains)), float(trial.values[0]), _candidate(objective.space, trial)))
-    if not found:
-        return None, float("nan")
-    _, value, candidate = max(found, key=lambda one: one[0])
-    return candidate, value
-
-
-def _sure(gains: np.ndarray) -> float:
-    """Return the mean gain less its standard error."""
-    gains = gains[np.isfinite(gains)]
-    return float(gains.mean() - gains.std(ddof=1) / len(gains) ** 0.5) if len(gains) > 1 else -np.inf
-
-
-def _front(study: optuna.Study, space: Space, judges: Judges) -> tuple[tuple[Candidate, dict[str, float]], ...]:
-    if len(judges.judges) == 1:
-        return ()
-    names = [judge.name for judge in judges.judges]
-    found: dict[str, tuple[Candidate, dict[str, float]]] = {}
-    for trial in study.best_trials:
-        candidate = _candidate(space, trial)
-        found.setdefault(repr(sorted(trial.params.items())), (candidate, dict(zip(names, trial.values, strict=True))))
-    return tuple(found.values())
-
-
-def _candidate(space: Space, trial: FrozenTrial) -> Candidate:
-    return space.suggest(FixedTrial(trial.params))  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def test_equal_settings_are_reported_again_without_a_run() -> None:
 
 
 def test_a_lucky_mean_does_not_win() -> None:
-    from pnpxai.tuning.study import _sure
+    from pnpxai.tuning.winning import _sure
 
     luck = np.array([1.0, -0.9, 1.1, -0.9, 0.9, -1.0, 1.0, -1.0])
     assert luck.mean() > 0 > _sure(luck)
@@ -168,8 +168,8 @@ def test_what_cannot_be_searched_is_refused() -> None:
         ([Gradient(net), Gradient(net)], "AbPC", {}, "Gradient is given twice"),
         ("SmoothGrad", "AbPC", {}, "expected a configured explainer such as"),
         (Gradient(net), "AbCP", {}, "no metric 'AbCP'; did you mean 'AbPC'"),
-        (Gradient(net), [], {}, "metric: expected at least one"),
-        (Gradient(net), "PointingGame", {}, "compares with what is known to matter"),
+        (Gradient(net), [], {}, "metric: expected at least one metric"),
+        (Gradient(net), "PointingGame", {}, "compares with what is known to matter in each example: give masks="),
         (SmoothGrad(net), ["AbPC", "Complexity"], {"sampler": "cma-es"}, "cma-es follows one metric"),
         (Occlusion(net), "AbPC", {"sampler": "brute_force"}, "brute force over .* would not end"),
         (Gradient(net), "AbPC", {"workers": 2}, "workers: several processes need a common storage"),
