@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from pnpxai.tensors import Tensors
 
 __all__ = ["KeptKernels", "in_fast_layout"]
 
+_Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Models that ask for a view which only the plain layout has."""
@@ -46,7 +47,7 @@ def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors)
 
 
 class KeptKernels(TorchFunctionMode):
-    """In a ``with`` block, kernels that meet pictures in the fast layout are laid out once, not at every pass.
+    """While active, kernels that meet pictures in the fast layout are laid out once, not at every pass.
 
     The copies are forgotten with this object. Kernels that are differentiated are left alone.
     """
@@ -54,6 +55,15 @@ class KeptKernels(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[int, tuple[int, torch.Tensor, torch.Tensor]] = {}  # the kernel too, so that its id stays its
+
+    def around(self, run: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+        """Return the function that runs this one with kept kernels, on every call with the same ones."""
+
+        def inside(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+            with self:
+                return run(*args, **kwargs)
+
+        return inside
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function; of a convolution, with its kernel in the layout of its input."""

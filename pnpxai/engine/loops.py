@@ -29,9 +29,10 @@ def gradient_sum(
     refuse_integers(like)
     totals = tuple(torch.zeros_like(tensor) for tensor in like)
     weight = torch.tensor(list(weights), dtype=torch.float64)
+    compute = KeptKernels().around(_gradients)
 
     def visit(block: Block) -> None:
-        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients)
+        *gradients, values = remembered("gradient", score.take(block.rows), points(block), compute)
         _refuse_parts(values, block, whole=score.size * len(weights))
         shape = (len(block.steps), len(block.examples))
         for total, part in zip(totals, gradients, strict=True):
@@ -42,13 +43,12 @@ def gradient_sum(
             stepwise = part.reshape(*shape, *part.shape[1:])
             total[block.examples.start : block.examples.stop] += torch.tensordot(scale, stepwise, dims=1)
 
-    with KeptKernels():
-        try:
-            in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
-        except WholeBatchOutput:
-            for total in totals:
-                total.zero_()
-            in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
+    try:
+        in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
+    except WholeBatchOutput:
+        for total in totals:
+            total.zero_()
+        in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
     return totals
 
 
@@ -81,6 +81,7 @@ def perturbed_scores(
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
     results: list[Tensor | None] = [None]
+    compute = KeptKernels().around(_scores)
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
 
     def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
@@ -90,7 +91,7 @@ def perturbed_scores(
         results[0][examples.start : examples.stop, steps.start : steps.stop] = part
 
     def visit(block: Block) -> None:
-        (values,) = remembered("score", score.take(block.rows), points(block), _scores)
+        (values,) = remembered("score", score.take(block.rows), points(block), compute)
         _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
         write(values, block.examples, block.steps, score.size)
 
@@ -99,7 +100,7 @@ def perturbed_scores(
             raise _whole_batch()
         write(score(points(block)), range(1), block.steps, 1)
 
-    with torch.no_grad(), KeptKernels():
+    with torch.no_grad():
         try:
             in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
         except WholeBatchOutput:
