@@ -1,9 +1,9 @@
-"""Examples in batches: what is explained, for which targets; split, and keyed by content."""
+"""Examples in batches: taken out of what data gives, with targets, classes and masks; split, and keyed by content."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.keys import example_keys, numbered
+from pnpxai.engine.score import select_output
 from pnpxai.engine.seeds import Stream, generator
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["Batch", "Examples", "masks_of", "no_more_masks"]
+__all__ = ["LABELS", "Batch", "Examples", "inputs_and_label", "largest", "masks_of", "no_more_masks"]
+
+LABELS = ("labels", "label", "targets", "target")
+"""Names under which mappings hold true classes, which the model is not given."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,16 @@ class Examples:
     batches: tuple[Batch, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[tuple[Any, Tensor | None, Tensor | None]]) -> Examples:
-        """Build examples of (inputs, targets, labels), each a batch; equal contents are told apart by their occurrence.
+    def of(cls, parts: Sequence[tuple[Any, ...]]) -> Examples:
+        """Build examples of (inputs, targets, labels) or (inputs, targets, labels, masks), each a batch.
+
+        Equal contents are told apart by their occurrence.
 
         Raises:
             ArgumentError: there is nothing, or a batch holds no tensor.
         """
         contents: list[str] = []
-        for inputs, _, _ in parts:
+        for inputs, *_ in parts:
             tensors = flat(inputs)
             if not tensors or tensors[0].ndim == 0 or not len(tensors[0]):
                 raise ArgumentError("data: expected batches of tensors with at least one example")
@@ -81,8 +87,8 @@ class Examples:
             contents += example_keys(own)
         keys = iter(numbered(contents))
         batches = [
-            Batch(inputs, targets, labels, tuple(itertools.islice(keys, len(flat(inputs)[0]))))
-            for inputs, targets, labels in parts
+            Batch(inputs, targets, labels, tuple(itertools.islice(keys, len(flat(inputs)[0]))), *masks)
+            for inputs, targets, labels, *masks in parts
         ]
         if not batches:
             raise ArgumentError("data: expected at least one example, got none")
@@ -185,3 +191,47 @@ def no_more_masks(masks: Any, count: int) -> None:
     for member in masks if isinstance(masks, tuple) else (masks,):
         if member is not None and len(member) != count:
             raise ArgumentError(f"masks: expected one for each of {count} examples, got {len(member)}")
+
+
+def inputs_and_label(batch: Any, several: int = 1, needed: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Return a batch's inputs and its true classes, None where it has none.
+
+    Of a mapping the classes are what stands under their name, and the inputs all else; of a tuple, inputs come first.
+    What follows them and is not one number for each example is some other member of the batch, not its classes.
+
+    Args:
+        batch: one batch.
+        several: how many inputs are explained, 1 if that was not said.
+        needed: the arguments that the model must be given: if several, they come first in a tuple.
+    """
+    if isinstance(batch, Mapping):
+        label = next((batch[name] for name in LABELS if name in batch), None)
+        return {name: value for name, value in batch.items() if name not in LABELS}, _classes(label)
+    if not isinstance(batch, (tuple, list)):
+        return batch, None
+    if several > 1 and not isinstance(batch[0], (tuple, list, Mapping)):
+        return tuple(batch[:several]), _classes(*batch[several : several + 1])
+    if 1 < len(needed) <= len(batch) and all(isinstance(member, Tensor) for member in batch[: len(needed)]):
+        return dict(zip(needed, batch, strict=False)), _classes(*batch[len(needed) : len(needed) + 1])
+    return batch[0], _classes(*batch[1:2])
+
+
+def _classes(found: Any = None) -> Any:
+    first = found[0] if isinstance(found, (tuple, list)) and found else None
+    single = getattr(found, "ndim", 1) == 1 and not isinstance(first, (tuple, list)) and not getattr(first, "ndim", 0)
+    return found if single else None
+
+
+def largest(output: Any) -> Tensor | None:
+    """Return (examples,) the index of the largest output; None for a model with one output.
+
+    Raises:
+        ArgumentError: there are several numbers for each output.
+    """
+    scores = select_output(output)
+    if scores.ndim > 2:
+        raise ArgumentError(
+            f"target: the model gives {tuple(scores.shape[1:])} numbers for each example; say which to explain: "
+            "target=(3, 5, 5), or target= a function of the output, such as lambda output: output[:, 3].sum((1, 2))"
+        )
+    return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)

@@ -5,7 +5,7 @@ import torch
 
 from pnpxai.engine.keys import model_key, numbered, settings_key
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples
+from pnpxai.examples import Examples, inputs_and_label, largest
 from tests.small import Bright
 
 
@@ -81,3 +81,21 @@ def test_masks_go_with_their_examples() -> None:
             given.with_masks(torch.zeros(bad, 2, 2))
     with pytest.raises(ArgumentError, match="a sequence with one for each example"):
         given.with_masks(3)
+
+
+def test_what_is_no_class_of_each_example_is_none() -> None:
+    x, y = torch.rand(4, 3), torch.arange(4)
+    assert inputs_and_label((x, y))[1] is y
+    assert inputs_and_label([x, [0, 1, 2, 3]])[1] == [0, 1, 2, 3]
+    for other in (torch.rand(4, 2), [[0, 1], [1, 0], [1, 1], [0, 0]], torch.tensor(3)):
+        assert inputs_and_label((x, other))[1] is None
+        assert inputs_and_label({"x": x, "labels": other}) == ({"x": x}, None)
+    assert inputs_and_label(x) == (x, None)
+
+
+def test_the_largest_output_needs_one_number_for_each() -> None:
+    assert largest({"logits": torch.tensor([[1.0, 3.0], [2.0, 0.0]])}).tolist() == [1, 0]  # type: ignore[union-attr]
+    assert largest(torch.rand(3)) is None
+    assert largest(torch.rand(3, 1)) is None
+    with pytest.raises(ArgumentError, match=r"the model gives \(5, 8, 8\) numbers"):
+        largest(torch.rand(2, 5, 8, 8))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pnpxai.auto.conversion import is_frame, is_list, is_picture
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["LABELS", "Data", "batches", "column_names", "inputs_and_label"]
+__all__ = ["Data", "batches", "column_names"]
 
 Data = Any
 """A DataLoader, a Dataset, an iterable of batches; or all at once: a tensor, a numpy array, a pandas frame, a picture
 or several, texts, a mapping or a tuple of these, or a tuple (inputs, labels). Numbers of numpy and pandas get the
 model's type; four dimensions of bytes are pictures, scaled to 0 ... 1."""
 
-LABELS = ("labels", "label", "targets", "target")
-"""Names under which mappings hold true classes, which the model is not given."""
 _SIZE = 32
 
 
@@ -53,28 +50,6 @@ def column_names(data: Data) -> tuple[str, ...]:
     """Return the names of a frame's columns, none of anything else."""
     frame: Any = data[0] if isinstance(data, tuple) and data else data
     return tuple(map(str, frame.columns)) if is_frame(frame) else ()
-
-
-def inputs_and_label(batch: Any, several: int, needed: Sequence[str] = ()) -> tuple[Any, Any]:
-    """Return a batch's inputs and its true classes, None where it has none.
-
-    Of a mapping the classes are what stands under their name, and the inputs all else; of a tuple, inputs come first.
-
-    Args:
-        batch: one batch.
-        several: how many inputs are explained, 1 if that was not said.
-        needed: the arguments that the model must be given: if several, they come first in a tuple.
-    """
-    if isinstance(batch, Mapping):
-        label = next((batch[name] for name in LABELS if name in batch), None)
-        return {name: value for name, value in batch.items() if name not in LABELS}, label
-    if not isinstance(batch, (tuple, list)):
-        return batch, None
-    if several > 1 and not isinstance(batch[0], (tuple, list, Mapping)):
-        return tuple(batch[:several]), batch[several] if len(batch) > several else None
-    if 1 < len(needed) <= len(batch) and all(isinstance(member, Tensor) for member in batch[: len(needed)]):
-        return dict(zip(needed, batch, strict=False)), batch[len(needed)] if len(batch) > len(needed) else None
-    return batch[0], batch[1] if len(batch) > 1 else None
 
 
 def _slices(whole: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pnpxai.auto.data import Data
 from pnpxai.auto.reading import Reading
+from pnpxai.auto.steps import Steps
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
@@ -24,14 +25,14 @@ from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 
 if TYPE_CHECKING:
-    from pnpxai.experiment import Results
+    from pnpxai.experiment import Experiment, Results
 
 __all__ = ["AutoExplanation"]
 
 _log = logging.getLogger("pnpxai")
 
 
-class AutoExplanation:
+class AutoExplanation(Steps):
     """Explains a model on data: what fits, tuned, compared. ``assumed`` says what was taken for granted.
 
     Args:
@@ -44,6 +45,7 @@ class AutoExplanation:
         label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
         target_extractor: says which outputs to explain, from the model's output; by default the largest.
         target_labels: explain the true classes instead.
+        mask_extractor: takes what is known to matter out of a batch, for metrics that ask for it.
         target: explain this output instead: an index, or a function of the model's output that gives one number for
             each example (for segmentation, detection, several heads).
         forward_arg_extractor: takes the explained arguments of the model out of the inputs.
@@ -67,6 +69,7 @@ class AutoExplanation:
         target_extractor: Callable[[Any], Any] | None = None,
         target_labels: bool = False,
         *,
+        mask_extractor: Callable[[Any], Any] | None = None,
         target: Any = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
@@ -85,8 +88,8 @@ class AutoExplanation:
         self._given = {} if layer is None else {"layer": layer}
         self._given |= settings or {}
         self._reading = Reading(
-            model, data, modality, input_extractor, label_extractor, target_extractor, target_labels, target,
-            forward_arg_extractor, additional_forward_arg_extractor,
+            model, data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels,
+            target, forward_arg_extractor, additional_forward_arg_extractor,
             {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)},
         )  # fmt: skip
         self._class_names = tuple(class_names)
@@ -129,6 +132,14 @@ class AutoExplanation:
     def recommended(self) -> Recommendation:
         """Which explainers fit the model and data, and why the others do not; one example is run to see."""
         return recommend(self.model, self.traits, inputs=self._reading.arguments())
+
+    @functools.cached_property
+    def experiment(self) -> Experiment:
+        """What was recommended and the default metrics on the data, one combination at a time."""
+        from pnpxai.experiment import Experiment
+
+        given = {"settings": self.settings, "seed": self.seed}
+        return Experiment(self.model, self._reading.stream(None), self.traits, list(self.recommended), **given)
 
     def affordable(self, rows: int) -> list[type[Explainer]]:
         """Return the explainers that fit and by their declared cost run at most so many rows for each example.

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from pnpxai.auto.conversion import AsTensors
-from pnpxai.auto.data import Data, batches, column_names, inputs_and_label
+from pnpxai.auto.data import Data, batches, column_names
 from pnpxai.auto.signatures import required, takes_any
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.places import argument_names
-from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples
+from pnpxai.examples import Examples, inputs_and_label, largest
 from pnpxai.modalities import Modality, SeveralModalities, modality_of
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "explained_part", "further_part"]
 
-Part = tuple[Any, Any, Tensor | None]  # inputs, targets, labels of a batch
+Part = tuple[Any, Any, Tensor | None, Any]  # inputs, targets, labels, masks of a batch
 Extract = Callable[[Any], Any] | None
 
 
@@ -51,6 +52,7 @@ class Reading:
         modality: what is given of it.
         of_inputs: takes the inputs out of a batch.
         of_labels: takes the labels out of a batch.
+        of_masks: takes what is known to matter out of a batch.
         of_output: says which outputs to explain.
         target_labels: explain the labels.
         target: explain this.
@@ -66,6 +68,7 @@ class Reading:
         modality: Any,
         of_inputs: Extract,
         of_labels: Extract,
+        of_masks: Extract,
         of_output: Extract,
         target_labels: bool,
         target: Any,
@@ -81,7 +84,8 @@ class Reading:
         self._display = Display.of(self._known.get("display", getattr(modality, "display", None)))
         self._tokenizer = self._known.get("tokenizer", getattr(modality, "tokenizer", None))
         self._modality = modality
-        self._of_inputs, self._of_labels, self._of_output = of_inputs, of_labels, of_output or _largest
+        self._of_inputs, self._of_labels, self._of_masks = of_inputs, of_labels, of_masks
+        self._of_output = of_output or largest
         self._default_output = of_output is None
         self._target_labels, self._target = target_labels, target
         self._explained, self._further = explained, further
@@ -141,13 +145,18 @@ class Reading:
             return self.examples(count)
         from pnpxai.experiment import Stream
 
-        parts = map(self._read, self._source)
+        source, members = self._source, {"inputs": itemgetter(0), "labels": itemgetter(2), "masks": itemgetter(3)}
         targets = None if self._first()[1] is None else itemgetter(1)  # there is but one output
-        whole = getattr(self._source, "dataset", None)
+        whole, collected = getattr(source, "dataset", None), None
         length = len(whole) if hasattr(whole, "__len__") else None  # type: ignore[arg-type]
-        if isinstance(self._source, list):
-            length = sum(len(tensors[0]) for tensors in map(flat, self._source) if tensors)
-        return Stream(parts, inputs=itemgetter(0), targets=targets, labels=itemgetter(2), length=length, count=count)
+        if isinstance(source, list):
+            length = sum(len(tensors[0]) for tensors in map(flat, source) if tensors)
+        elif isinstance(source, DataLoader) and whole is not None and length is not None:
+            collate = source.collate_fn
+            collected = (whole, lambda chosen: self._read(collate(chosen)))
+        return Stream(
+            _Each(source, self._read), targets=targets, collected=collected, length=length, count=count, **members
+        )
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
@@ -199,14 +208,11 @@ class Reading:
         given, label = inputs_and_label(batch, several, required(self.model))
         inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
         labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
+        masks = None if self._of_masks is None else self._placed(self._of_masks(batch))
         inputs = self._taken_apart(inputs, several)
-        if self._of_labels is None and isinstance(labels, Tensor) and labels.ndim != 1:
-            labels = None  # not one for each example: some other member of the batch
-        if self._target_labels:
-            if labels is None:
-                raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
-            return inputs, labels, labels
-        return inputs, self._targets(inputs), labels
+        if self._target_labels and labels is None:
+            raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
+        return inputs, labels if self._target_labels else self._targets(inputs), labels, masks
 
     def _targets(self, inputs: Any) -> Any:
         arguments = self._arguments(inputs)
@@ -273,17 +279,18 @@ class Reading:
         return "the largest output of each example" if self._default_output else "what target_extractor says"
 
 
+@dataclass(frozen=True)
+class _Each:
+    """What is read of each batch, anew each time it is gone through."""
+
+    source: Iterable[Any]
+    read: Callable[[Any], Part]
+
+    def __iter__(self) -> Iterator[Part]:
+        return map(self.read, self.source)
+
+
 class _Parts(tuple):
     """Inputs that were taken apart: what is explained, and the model's further arguments."""
 
     __slots__ = ()
-
-
-def _largest(output: Any) -> Tensor | None:
-    scores = select_output(output)
-    if scores.ndim > 2:
-        raise ArgumentError(
-            f"target: the model gives {tuple(scores.shape[1:])} numbers for each example; say which to explain: "
-            "target=(3, 5, 5), or target= a function of the output, such as lambda output: output[:, 3].sum((1, 2))"
-        )
-    return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)

@@ -17,11 +17,11 @@ import pnpxai
 from pnpxai.engine.guard import module_of
 from pnpxai.engine.keys import model_key, settings_key
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples
+from pnpxai.examples import Examples, largest
 from pnpxai.experiment.reading import Reading
 from pnpxai.experiment.results import Results, decided
 from pnpxai.experiment.store import Store, writing
-from pnpxai.experiment.stream import Data, Stream, largest
+from pnpxai.experiment.stream import Data, Stream
 from pnpxai.experiment.tables import Tables
 from pnpxai.experiment.work import Job
 from pnpxai.experiment.workers import carried_out

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.examples import Batch, Examples
+from pnpxai.examples import Batch, Examples, largest
 from pnpxai.experiment.comparing import DEFAULT_METRICS, compare
 from pnpxai.experiment.results import Results
-from pnpxai.experiment.stream import Data, Stream, largest
+from pnpxai.experiment.stream import Data, Stream
 from pnpxai.experiment.work import Job
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
@@ -43,8 +43,8 @@ class Experiment:
         explainers: names, classes or configured explainers; by default all that fit.
         postprocessors: what makes maps of attributions; by default the one that suits the data.
         metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
-        input_extractor: takes the inputs out of a batch; by default its first member.
-        label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
+        input_extractor: takes the inputs out of a batch; by default its first member, of a mapping all but labels.
+        label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
         target_extractor: says from the model's output what is explained; by default the largest.
         target_labels: explain the true classes instead.
         mask_extractor: takes what is known to matter out of a batch, for metrics that ask for it.

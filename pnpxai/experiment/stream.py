@@ -11,13 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from pnpxai.engine.keys import content_key, example_keys, numbered, settings_key
-from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Batch, Examples, masks_of, no_more_masks
+from pnpxai.examples import Batch, Examples, inputs_and_label, masks_of, no_more_masks
 from pnpxai.settings import encoded
 from pnpxai.tensors import flat
 
-__all__ = ["Data", "Stream", "identities", "largest", "masked"]
+__all__ = ["Data", "Stream", "identities", "masked"]
 
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
@@ -64,8 +63,8 @@ class Stream:
 
         Args:
             data: see ``Data``; ``Examples`` too, which have their targets.
-            input_extractor: takes the inputs out of a batch; by default its first member.
-            label_extractor: takes the true classes out of a batch; by default its second member, if it has one.
+            input_extractor: takes the inputs out of a batch; by default its first member, of a mapping all but labels.
+            label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
             target_labels: explain the true classes.
             mask_extractor: takes what is known to matter out of a batch, in the form of ``Metric.measure``.
             batch_size: how many examples are read at once, where the data does not say.
@@ -88,12 +87,12 @@ class Stream:
             raise ArgumentError(
                 f"data: expected a DataLoader, a Dataset, tensors or an iterable of batches, got {type(data).__name__}"
             )
-        labels = label_extractor or _second
+        labels = label_extractor or _label
         mapped = isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset)
         collected = (data.dataset, data.collate_fn) if mapped else None  # type: ignore[union-attr]
         length = len(data.dataset) if mapped else None  # type: ignore[union-attr, arg-type]
         targets = labels if target_labels else None
-        return cls(data, input_extractor or _first, labels, targets, collected, length, masks=mask_extractor)
+        return cls(data, input_extractor or _inputs, labels, targets, collected, length, masks=mask_extractor)
 
     def __iter__(self) -> Iterator[Batch]:
         """Go through the batches; those whose targets the model says have none.
@@ -188,19 +187,13 @@ def masked(batch: Batch, known_by: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}/{key[:8]}" for name, key in zip(known_by, example_keys(masks), strict=True))
 
 
-def largest(output: Any) -> Tensor | None:
-    """Return (examples,) the index of the largest output; None for a model with one output."""
-    scores = select_output(output)
-    return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)
-
-
 def _as_tensors(part: Any) -> Any:
     return torch.as_tensor(part) if type(part).__module__ == "numpy" else part
 
 
-def _first(batch: Any) -> Any:
-    return batch[0] if isinstance(batch, (tuple, list)) else batch
+def _inputs(batch: Any) -> Any:
+    return inputs_and_label(batch)[0]
 
 
-def _second(batch: Any) -> Any:
-    return batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+def _label(batch: Any) -> Any:
+    return inputs_and_label(batch)[1]
