@@ -111,13 +111,19 @@ class Metric(Declared, abstract=True, keyword_only=True):
             shared: keeps what does not depend on the maps for the next measurement of the same examples.
 
         Raises:
-            ArgumentError: attributions are missing and there is no explainer, or something does not fit the inputs.
+            ArgumentError: attributions are missing and there is no explainer, it explains another model, or something
+                does not fit the inputs.
         """
         name = type(self).__name__
         if self.needs_explainer and self.explainer is None:
             raise UnsuitableError(f"{name}: explains again, so it needs explainer=")
         if self.needs_masks and masks is None:
             raise UnsuitableError(f"{name}: compares with what is known to matter, so measure(..., masks=) is needed")
+        explains = self.explainer is not None and (self.needs_explainer or attributions is None)
+        if explains and self.explaining().model is not self.model:
+            raise ArgumentError(
+                f"{name}: explainer: expected one of the judged model, got one of another model"
+            )
         given = self.explained(self.arguments(inputs), targets, seed) if attributions is None else attributions
         maps = as_tuple(given, "attributions")
         with borrowed(self.model, gradients=False):

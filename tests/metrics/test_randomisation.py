@@ -172,7 +172,7 @@ def test_what_cannot_be_randomised_or_asked_is_refused(bent: nn.Sequential) -> N
     with pytest.raises(UnsuitableError, match=r"only the parameters of a torch.nn.Module"):
         MPRT(function, Gradient(function)).measure(X, 1)
     with pytest.raises(UnsuitableError, match="no parameters that could be made random"):
-        EfficientMPRT(nn.Flatten(), Gradient(nn.Flatten())).measure(X, 1)
+        EfficientMPRT(bent[0], Gradient(bent[0])).measure(X, 1)
     judge = RandomLogit(bent, Gradient(bent))
     with pytest.raises(UnsuitableError, match="needs classes to choose another from"):
         judge.measure(X, lambda output: output[:, 1])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnpxai.errors import ShapeError, UnsuitableError
+from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.controls import RandomMap
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.occlusion import Occlusion
@@ -135,6 +135,12 @@ def test_it_needs_an_explainer(metric: type, linear: nn.Module) -> None:
         metric(linear).measure(X, 1, X)
     with pytest.raises(UnsuitableError, match="needs explainer="):
         metric(linear).cost(X)
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_it_explains_the_model_that_it_judges(metric: type, linear: nn.Module, bent: nn.Module) -> None:
+    with pytest.raises(ArgumentError, match="expected one of the judged model, got one of another model"):
+        metric(linear, Gradient(bent)).measure(X, 1, X)
 
 
 @pytest.mark.parametrize("metric", ALL)
