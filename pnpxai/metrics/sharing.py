@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,13 +17,22 @@ __all__ = ["SharedRuns"]
 class SharedRuns:
     """A store of model outputs for masks that were drawn without looking at a map, and of randomised models.
 
+    The outputs that were asked for the longest time ago are left out when it is full; of a model that was changed, what
+    was made of it as it was.
+
+    Args:
+        limit_bytes: how much room the outputs have.
+
     Attributes:
         rows_run: forward rows that were computed.
         rows_saved: forward rows that were not needed again.
     """
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, object, str], Any] = {}
+    def __init__(self, limit_bytes: int = 2**28) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._kept: OrderedDict[tuple[int, object, str], Tensor] = OrderedDict()
+        self._things: dict[tuple[int, str], tuple[object, Any]] = {}
         self._models: dict[int, Any] = {}  # kept alive, so that no other model gets their number
         self.rows_run = 0
         self.rows_saved = 0
@@ -39,23 +49,38 @@ class SharedRuns:
         of_model = self._of(model)
         whole = [(*of_model, key) for key in keys]
         missing = [k for k, key in enumerate(whole) if key not in self._kept]
-        if missing:
-            found = compute(torch.tensor(missing)).detach().cpu()
-            self._kept |= {whole[k]: row.clone() for k, row in zip(missing, found, strict=True)}
+        found = compute(torch.tensor(missing)).detach().cpu() if missing else ()
+        for k, row in zip(missing, found, strict=True):
+            self._held += 0 if whole[k] in self._kept else _size(whole[k], row)
+            self._kept[whole[k]] = row.clone()
         self.rows_run += rows * len(missing)
         self.rows_saved += rows * (len(keys) - len(missing))
-        return torch.stack([self._kept[key] for key in whole])
+        for key in whole:
+            self._kept.move_to_end(key)
+        result = torch.stack([self._kept[key] for key in whole])
+        while self._held > self._limit:
+            self._held -= _size(*self._kept.popitem(last=False))
+        return result
 
     def thing(self, model: Any, key: str, make: Callable[[], Any]) -> Any:
         """Return what was made of a model (with its present parameters) under a key, making it the first time."""
-        whole = (*self._of(model), key)
-        if whole not in self._kept:
-            self._kept[whole] = make()
-        return self._kept[whole]
+        number, state = self._of(model)
+        known = self._things.get((number, key))
+        if known is None or known[0] != state:
+            known = self._things[number, key] = state, make()
+        return known[1]
 
     def _of(self, model: Any) -> tuple[int, object]:
         self._models[id(model)] = model
         return id(model), _state(model)
+
+
+_OVERHEAD = 1000
+"""Bytes that a row takes beside its numbers and its key, roughly."""
+
+
+def _size(key: tuple[int, object, str], row: Tensor) -> int:
+    return row.nbytes + len(key[2]) + _OVERHEAD
 
 
 def _state(model: Any) -> object:
