@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from pnpxai.engine.seeds import generator
 from pnpxai.experiment import Results
 from pnpxai.files import complete
 from pnpxai.report import write_report
+from pnpxai.report.terminal import comparison
 from pnpxai.tuning import TuningResult
 
 __all__ = ["digits", "run", "train"]
@@ -95,7 +95,8 @@ def run(
     deciding = AutoExplanationForImageClassification(model, (pictures[part], classes[part]), seed=seed)
     better = [result for result in results if result.best != result.default]
     compared = deciding.compare([*deciding.affordable(_ROWS), *better], show_progress=show_progress)
-    console.print(_ranking(compared))
+    console.print(f"Compared on {n_images} held-out digits")
+    console.print(comparison(compared))
     console.print(f"[bold]{compared.decision.sentence()}[/bold]")
 
     written = json.dumps([result.to_dict() for result in results], indent=1)
@@ -115,26 +116,4 @@ def _gains(results: list[TuningResult]) -> Table:
             f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items()
         )
         table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), settings or "the defaults")
-    return table
-
-
-def _ranking(results: Results) -> Table:
-    """Return the metrics that decide, and the verdict; the report has the rest."""
-    deciding = [name for name in results.facts["rule"]["metrics"] if name in results.directions]
-    title = f"Compared on {results.facts['examples']} held-out digits"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("explainer", no_wrap=True)
-    table.add_column("rank", no_wrap=True)
-    for name in deciding:
-        words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
-        table.add_column(f"{words} {'↑' if results.directions[name] else '↓'}", min_width=max(map(len, words.split())))
-    table.add_column("verdict", no_wrap=True)
-    decision = results.decision
-    for label in results.explainers:
-        means = [f"{results.interval(metric, label).mean:.3f}" for metric in deciding]
-        best, control = label == decision.best, bool(results.settings[label]["control"])
-        verdict = "best" if best else "ties" if label in decision.set else decision.dropped.get(label, "")
-        verdict = verdict.replace("does not beat", "below").replace("a control", "control")
-        style = "bold" if best else "dim" if control else ""
-        table.add_row(label, f"{decision.mean_rank[label].mean:.2f}", *means, verdict, style=style)
     return table

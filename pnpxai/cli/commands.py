@@ -58,7 +58,7 @@ def explain(asked: Explain) -> Answer:
     with writable(Path(asked.out or "pnpxai-explanations")) as folder:
         written = explained(asked, folder)
     width = max(map(len, written), default=0)
-    lines = [f"{name:{width}}  {of['seconds']:6.1f} s  {of['picture']}" for name, of in written.items()]
+    lines = [f"{name:{width}}  {of['seconds']:6.2f} s  {of['picture']}" for name, of in written.items()]
     return Answer("\n".join(lines), written)
 
 
@@ -81,6 +81,7 @@ def rank(asked: Rank) -> Answer:
     """Tune all explainers under one budget, and rank them on held-out examples: which one explains best?"""
     from pnpxai.cli.doing import ranked, write_json
     from pnpxai.cli.subject import writable
+    from pnpxai.report.terminal import ranking as table
 
     if asked.out is None:
         ranking = ranked(asked)
@@ -88,8 +89,13 @@ def rank(asked: Rank) -> Answer:
         with writable(_file(asked.out, "ranking.json").parent):
             ranking = ranked(asked)
             write_json(Path(asked.out), ranking.to_dict())
-    written = "" if asked.out is None else f"\n\nWritten: {asked.out}"
-    return Answer(f"{ranking}{written}", ranking.to_dict())
+    notes = [f"gain: over the default on {ranking.decision.n} held-out examples; the intervals are in --json"]
+    notes += [f"{label} failed: {reason}" for label, reason in ranking.failed.items()]
+    notes += [f"given up while tuning: {', '.join(ranking.dropped)}"] if ranking.dropped else []
+    notes += [f"{ranking.trials} trials in {ranking.seconds:.0f} s, {ranking.rows}"]
+    notes += [] if asked.out is None else [f"Written: {asked.out}"]
+    text = [ranking.decision.sentence(), _drawn(table(ranking)), *notes]
+    return Answer("\n".join(text), ranking.to_dict())
 
 
 def compare(asked: Compare) -> Answer:
@@ -97,11 +103,13 @@ def compare(asked: Compare) -> Answer:
     from pnpxai.cli.doing import compared
     from pnpxai.cli.subject import writable
     from pnpxai.report import write_report
+    from pnpxai.report.terminal import comparison
 
     with writable(Path(asked.out or "pnpxai-run")) as folder:
         results = compared(asked, folder, sys.argv[1:])
         path = write_report(results, folder / "report.html")
-    return Answer(f"{results}\n\nRun: {folder}\nReport: {path}", _summary(results, folder, path))
+    text = f"{results.decision.sentence()}\n{_drawn(comparison(results))}"
+    return Answer(f"{text}\nRun: {folder}\nReport: {path}", _summary(results, folder, path))
 
 
 def report(asked: Run) -> Answer:
@@ -118,21 +126,37 @@ def report(asked: Run) -> Answer:
 def demo(asked: Demo) -> Answer:
     """Train a digit classifier, explain it with all that fits, tune, compare, and write a report."""
     import torch
-    from rich.console import Console
 
     from pnpxai.cli.subject import writable
     from pnpxai.demo import run
 
     torch.set_num_threads(1)  # so small a network keeps no second thread busy: they would wait for each other
-    said = Console(file=StringIO(), force_terminal=(sys.__stdout__ or sys.stdout).isatty() or None)
+    console = _console()
     with writable(Path(asked.out)) as folder:
-        results = run(folder, seed=asked.seed, n_trials=asked.n_trials, n_images=asked.n_images, console=said)
+        results = run(folder, seed=asked.seed, n_trials=asked.n_trials, n_images=asked.n_images, console=console)
     tuned = {"tuned": str(folder / "tuned.json")}
-    return Answer(said.file.getvalue().rstrip(), _summary(results, folder / "run", folder / "report.html") | tuned)  # type: ignore[attr-defined]
+    return Answer(_said(console), _summary(results, folder / "run", folder / "report.html") | tuned)
 
 
 for command in (doctor, explain, tune, rank, compare, report, demo):
     offer(app, command)
+
+
+def _console() -> Any:
+    """Return a console that keeps what is said, as the terminal shows it."""
+    from rich.console import Console
+
+    return Console(file=StringIO(), force_terminal=(sys.__stdout__ or sys.stdout).isatty() or None)
+
+
+def _said(console: Any) -> str:
+    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())
+
+
+def _drawn(table: Any) -> str:
+    console = _console()
+    console.print(table)
+    return _said(console)
 
 
 def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:

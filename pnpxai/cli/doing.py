@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tqdm.auto import tqdm
 
 from pnpxai.auto import AutoExplanation
 from pnpxai.cli.options import Compare, Explain, Rank, Tune
 from pnpxai.cli.subject import auto, chosen
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.explainers.explanation import Explanation
 from pnpxai.files import complete, complete_folder
 from pnpxai.processes import pool
 from pnpxai.recommender import Ranking
@@ -22,24 +24,37 @@ from pnpxai.tuning import Budget, TuningResult
 
 __all__ = ["compared", "explained", "ranked", "tuned", "write_json"]
 
-_TUNED_ON = 64
+_EXPLAINED, _TUNED_ON = 8, 64
 
 
 def explained(asked: Explain, folder: Path) -> dict[str, Any]:
-    """Explain examples and write what was found; return where, by the explainer's name."""
-    on, count = auto(asked), asked.count or 8
-    explainers = chosen("explainers", asked.explainers, on)
-    found: Any = on.explain(count=count) if explainers is None else None
-    if found is None:
-        found = {type(e).__name__: on.explain(e, count=count) for e in explainers or ()}
-    return {name: _written(explanation, folder / name) for name, explanation in found.items()}
+    """Explain examples and write what was found, explainer after explainer; return where, by the explainer's name."""
+    on = auto(asked)
+    named = chosen("explainers", asked.explainers, on)
+    written: dict[str, Any] = {}
+    with tqdm(on.recommended.explainers if named is None else named, desc="explaining", unit="explainer") as bar:
+        for one in bar:
+            label = one.__name__ if isinstance(one, type) else type(one).__name__
+            bar.set_postfix_str(label)
+            try:
+                explanation = on.explain(one, count=asked.count or _EXPLAINED)
+            except ArgumentError as refusal:
+                if named is not None:
+                    raise
+                bar.write(f"{label} is left out: {refusal}", file=sys.stderr)
+                continue
+            again = sum(name.partition(" ")[0] == label for name in written)
+            name = f"{label} {again + 1}" if again else label
+            written[name] = _written(explanation, folder / name)
+    return written
 
 
-def _written(explanation: Explanation, folder: Path) -> dict[str, Any]:
+def _written(explanation: Any, folder: Path) -> dict[str, Any]:
     def write(to: Path) -> None:
         explanation.save(to)
         figure = explanation.plot()
         figure.savefig(to / "picture.png", bbox_inches="tight")
+        figure.clear()
 
     complete_folder(folder, write)
     targets = explanation.targets

@@ -121,8 +121,8 @@ def _fill(model: Any, path: Path) -> None:
         raise ArgumentError(f"weights: no file {path}") from None
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as problem:
         raise ArgumentError(
-            f"weights: {path} holds more than tensors, or none; save model.state_dict() "
-            f"({str(problem).strip().splitlines()[0]})"
+            f"weights: {path} holds more than tensors, or none, and reading all else would run code in it; write it "
+            "with torch.save(model.state_dict(), ...)"
         ) from problem
     except Exception as problem:  # safetensors has errors of its own
         raise ArgumentError(f"weights: {path} is no file of tensors ({problem})") from problem

@@ -140,7 +140,7 @@ class Search(Options):
 
     n_trials: Count | None = None
     """How many settings are tried (for each explainer); by default 20 to tune, 10 to rank."""
-    budget: Annotated[str | int | None, typer.Option(metavar="AMOUNT")] = None
+    budget: Annotated[int | str | None, _numbers(",", int), typer.Option(metavar="AMOUNT")] = None
     """What it may cost: 90s, 5min, '300 trials'; to rank also '20000 rows' through the model."""
     storage: Annotated[str | None, typer.Option(metavar="PLACE")] = None
     """Where trials are kept, so that the same command goes on, and several share the work: a folder, a .db or .journal

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
@@ -36,7 +38,11 @@ def run(command: Callable[[Any], Answer], kind: type[Options], given: dict[str, 
         held = {} if file is None else read_options(Path(file))
         with _results_only():
             answer = command(_options(kind, held, {n: v for n, v in given.items() if v not in (None, [])}))
-        typer.echo(json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str) if as_json else answer.text)
+        typer.echo(
+            json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str)
+            if as_json
+            else _wrapped(answer.text)
+        )
 
 
 def _options(kind: type[Options], held: dict[str, Any], given: dict[str, Any]) -> Options:
@@ -85,6 +91,18 @@ def _place(problem: Exception) -> str:
 def _leave(message: str, code: int) -> None:
     typer.echo(f"pnpxai: {' '.join(message.split())}", err=True)
     raise typer.Exit(code)
+
+
+def _wrapped(text: str) -> str:
+    """Return text whose long lines go on below their beginning."""
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.splitlines():
+        own = len(line) - len(line.lstrip())
+        indent = " " * (own and own + 2)
+        long = len(line.rstrip()) > width and "\x1b" not in line
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) if long else [line]
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def auto(asked: OnData) -> AutoExplanation:
     tokenizer = None if asked.tokenizer is None else made(named_object(asked.tokenizer, "tokenizer", "tokenizer"), "")
     if tokenizer is None and isinstance(data[0] if isinstance(data, tuple) else data, list):
         raise ArgumentError("tokenizer: texts need the model's; name it with --tokenizer module:attribute")
-    return AutoExplanation(
+    found = AutoExplanation(
         model,
         data,
         asked.modality,
@@ -56,6 +56,26 @@ def auto(asked: OnData) -> AutoExplanation:
         feature_names=names_of(asked.feature_names, "feature_names"),
         seed=asked.seed if isinstance(asked, Sample) else 0,
     )
+    _try(found, asked.data)
+    return found
+
+
+def _try(on: AutoExplanation, spec: str) -> None:
+    """Run the model on a first example.
+
+    Raises:
+        ArgumentError: it cannot be.
+    """
+    try:
+        on.examples(1)
+    except (ArgumentError, OSError):
+        raise
+    except Exception as problem:
+        said = next(iter(str(problem).strip().splitlines()), "")
+        raise ArgumentError(
+            f"data: the model cannot be run on what {spec} holds ({type(problem).__name__}: {said}); see --input, "
+            "--label, --size, --modality (--traceback shows more)"
+        ) from problem
 
 
 def chosen(what: str, named: Sequence[Named] | None, on: AutoExplanation) -> list[Any] | None:

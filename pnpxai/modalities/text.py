@@ -53,8 +53,9 @@ class TextModality(Modality):
         return Zeros() if chosen is None else Token(token_id=chosen)
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
-        """Return a view of words, if there is a tokenizer, else of ids."""
-        told = () if self.tokenizer is None else tuple(map(self._words, _words_of(self.tokenizer, values), values))
+        """Return a view of words, if there is a tokenizer that knows them, else of ids."""
+        knows = hasattr(self.tokenizer, "convert_ids_to_tokens")
+        told = tuple(map(self._words, _words_of(self.tokenizer, values), values)) if knows else ()
         return View("tokens", self.channel_dim, words=told, classes=classes)
 
     def _id(self, which: str) -> int | None:

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
+from pnpxai.processes import deaf
 from pnpxai.tuning.asked import Limit
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judge, Judges
@@ -92,6 +93,10 @@ class Search:
             helpers = self._helpers(workers, store) if workers > 1 else []
             try:
                 self._work(study, queue, objective, [note, *callbacks], helpers)
+            except BaseException:
+                for helper in helpers:
+                    helper.terminate()  # their trials are taken up again when the search goes on
+                raise
             finally:
                 for helper in helpers:
                     helper.join()
@@ -193,8 +198,9 @@ class Search:
             ) from problem
         context = multiprocessing.get_context("spawn")
         helpers = [context.Process(target=part.help, daemon=True) for _ in range(workers - 1)]
-        for helper in helpers:
-            helper.start()
+        with deaf():
+            for helper in helpers:
+                helper.start()
         return helpers
 
     @contextlib.contextmanager

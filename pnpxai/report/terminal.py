@@ -1,0 +1,70 @@
+"""Results as tables for a terminal, 80 columns wide: means of what decides, and the verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pnpxai.experiment import Results
+from pnpxai.recommender import Ranking
+from pnpxai.statistics import Decision
+
+__all__ = ["comparison", "ranking"]
+
+_MOST = 3
+
+
+def comparison(results: Results) -> Table:
+    """Return one row for each explainer: its rank, means of the metrics that decide (else of a few), the verdict."""
+    deciding = [name for name in results.facts["rule"]["metrics"] if name in results.directions]
+    shown = (deciding or list(results.metrics))[:_MOST]
+    directions = {name: results.directions[name] for name in shown}
+    means = {label: [results.interval(metric, label).mean for metric in shown] for label in results.explainers}
+    controls = {label for label in means if results.settings[label]["control"]}
+    return _table(results.decision, directions, means, controls, {})
+
+
+def ranking(found: Ranking) -> Table:
+    """Return one row for each tuned explainer and control: its rank, means, the gain by tuning, the verdict."""
+    labels = sorted(found.decision.mean_rank, key=lambda label: found.decision.mean_rank[label].mean)
+    shown = list(found.means)[:_MOST]
+    means = {label: [found.means[metric][label].mean for metric in shown] for label in labels}
+    gains = {label: result.gain.mean for label, result in found.tuned.items()}
+    return _table(found.decision, dict.fromkeys(shown), means, means.keys() - gains.keys(), gains)
+
+
+def _table(
+    decision: Decision,
+    directions: Mapping[str, bool | None],
+    means: Mapping[str, Sequence[float]],
+    controls: set[str],
+    gains: Mapping[str, float],
+) -> Table:
+    verdicts = [_verdict(decision, label) for label in means]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("explainer", overflow="fold", min_width=min(max(map(len, means), default=0), 30))
+    table.add_column("rank", no_wrap=True)
+    for name, up in directions.items():
+        words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
+        arrow = "" if up is None else " ↑" if up else " ↓"
+        table.add_column(f"{words}{arrow}", min_width=min(max(map(len, words.split())), 12), overflow="fold")
+    if gains:
+        table.add_column("gain", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=min(max(map(len, verdicts)), 15))
+    for (label, of), verdict in zip(means.items(), verdicts, strict=True):
+        rank = decision.mean_rank.get(label)
+        row = ["" if rank is None else f"{rank.mean:.2f}", *(f"{mean:.3g}" for mean in of)]
+        row += [f"{gains[label]:+.2f}" if label in gains else ""] if gains else []
+        style = "bold" if label == decision.best else "dim" if label in controls else ""
+        table.add_row(label, *row, verdict, style=style)
+    return table
+
+
+def _verdict(decision: Decision, label: str) -> str:
+    if label == decision.best:
+        return "best"
+    words = "ties" if label in decision.set else decision.dropped.get(label, "")
+    return words.replace("does not beat", "below").replace("a control", "control")
