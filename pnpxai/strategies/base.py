@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.declare import Declared
@@ -13,7 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.registry import by_name
 from pnpxai.traits import Traits
 
-__all__ = ["Strategy", "for_each"]
+__all__ = ["Strategy", "each_by_name", "for_each"]
 
 S = TypeVar("S", bound="Strategy")
 
@@ -42,8 +43,15 @@ class Strategy(Declared, abstract=True):
         return by_name(cls, value, cls.__name__)() if isinstance(value, str) else value
 
 
-def for_each(strategy: S, inputs: Sequence[Tensor]) -> tuple[S, ...]:
-    """Return the strategy of each input: the same for all, or one each (``EachBaseline``, ``EachMask``).
+def each_by_name(kind: type[Strategy]) -> BeforeValidator:
+    """Return a mark for a field that holds strategies of a kind, which may be given by their names."""
+    return BeforeValidator(
+        lambda given: tuple(map(kind.from_name, given)) if isinstance(given, (tuple, list)) else given
+    )
+
+
+def for_each(strategy: S, inputs: Sequence[Any]) -> tuple[S, ...]:
+    """Return the strategy of each input: the same for all, or one each (``EachBaseline``, ``EachMask``, ...).
 
     Raises:
         ArgumentError: there are not as many strategies as inputs.

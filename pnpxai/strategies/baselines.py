@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.declare import Range
 from pnpxai.errors import ArgumentError
-from pnpxai.strategies.base import Strategy
+from pnpxai.strategies.base import Strategy, each_by_name
 from pnpxai.traits import Traits
 
 __all__ = ["Baseline", "EachBaseline", "GaussianBlur", "Invert", "LocalMean", "Mean", "Zeros", "refuse_ids"]
@@ -166,15 +166,11 @@ class LocalMean(Baseline):
         return averaged.reshape(time.shape).movedim(-1, self.dim).contiguous()
 
 
-def _strategies(given: Any) -> Any:
-    return tuple(map(Baseline.from_name, given)) if isinstance(given, (tuple, list)) else given
-
-
 class EachBaseline(Baseline):
     """A baseline of its own for each input of a model."""
 
     name: ClassVar[str] = "each"
-    strategies: Annotated[tuple[Baseline, ...], BeforeValidator(_strategies)]
+    strategies: Annotated[tuple[Baseline, ...], each_by_name(Baseline)]
     """One for each input, by name or as objects."""
 
     def __call__(self, values: Tensor) -> Tensor:

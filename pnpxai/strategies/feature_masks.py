@@ -8,12 +8,11 @@ from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge
-from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.declare import Range
 from pnpxai.errors import ArgumentError
-from pnpxai.strategies.base import Strategy
+from pnpxai.strategies.base import Strategy, each_by_name
 from pnpxai.traits import Traits
 
 __all__ = [
@@ -98,12 +97,7 @@ class EachMask(FeatureMask):
     """A mask of its own for each input of a model."""
 
     name: ClassVar[str] = "each"
-    strategies: Annotated[
-        tuple[FeatureMask, ...],
-        BeforeValidator(
-            lambda given: tuple(map(FeatureMask.from_name, given)) if isinstance(given, (tuple, list)) else given
-        ),
-    ]
+    strategies: Annotated[tuple[FeatureMask, ...], each_by_name(FeatureMask)]
     """One for each input, by name or as objects."""
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
-from pnpxai.strategies.base import Strategy
+from pnpxai.strategies.base import Strategy, each_by_name
 
-__all__ = ["MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust"]
+__all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust"]
 
 
 class Normalization(Strategy, abstract=True):
     """Rescales maps (examples, ...). A constant map gives zeros, never NaN."""
+
+
+class EachNormalization(Normalization):
+    """A normalisation of its own for the map of each input of a model."""
+
+    name: ClassVar[str] = "each"
+    strategies: Annotated[tuple[Normalization, ...], each_by_name(Normalization)]
+    """One for each input, by name or as objects."""
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the normalised map of a model's only input."""
+        return self.strategies[0](values)
 
 
 class MinMax(Normalization):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 
-from pnpxai.strategies.base import Strategy
+from pnpxai.strategies.base import Strategy, each_by_name
 from pnpxai.traits import Traits
 
 __all__ = [
+    "EachPooling",
     "L1Norm",
     "L2Norm",
     "L2NormSq",
@@ -38,6 +39,18 @@ class Pooling(Strategy, abstract=True):
     def suits(cls, traits: Traits) -> bool:
         """There must be channels."""
         return traits.channel_dim is not None
+
+
+class EachPooling(Pooling):
+    """A pooling of its own for the map of each input of a model."""
+
+    name: ClassVar[str] = "each"
+    strategies: Annotated[tuple[Pooling, ...], each_by_name(Pooling)]
+    """One for each input, by name or as objects."""
+
+    def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
+        """Return the pooled map of a model's only input."""
+        return self.strategies[0](values, dim)
 
 
 class Sum(Pooling):
@@ -157,8 +170,8 @@ class NoPooling(Pooling):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """There must be no channels."""
-        return traits.channel_dim is None
+        """There must be no channels, or those of a series, each of which has a line of its own."""
+        return traits.channel_dim is None or traits.modality == "series"
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return the maps unchanged."""

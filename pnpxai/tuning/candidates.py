@@ -11,7 +11,7 @@ from pnpxai.engine.keys import settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.traits import Traits
-from pnpxai.tuning.space import configuration, contained, parameters, size, suggest
+from pnpxai.tuning.space import choices, configuration, contained, parameters, size, suggest
 
 __all__ = ["Space"]
 
@@ -95,12 +95,13 @@ class Space:
 
     def described(self) -> str:
         """Return a key of what is searched and of where it starts."""
-        choices = {
-            start.label: [str(kind.get_tunables(self.traits)) for kind in (start.explainer, start.postprocessor)]
-            + [repr(start.explainer), repr(start.postprocessor)]
+        searched = {
+            start.label: choices(start.explainer, _EXPLAINER, self.traits)
+            | choices(start.postprocessor, _POST, self.traits)
+            | {"starts": [repr(start.explainer), repr(start.postprocessor)]}
             for start in self.starts
         }
-        return settings_key(choices)
+        return settings_key(searched)
 
     def _size(self, start: Candidate, points: int | None) -> float:
         return size(start.explainer, self.traits, points) * size(start.postprocessor, self.traits, points)

@@ -1,44 +1,84 @@
-"""From declared settings to what Optuna searches, under the parameter names of the original framework."""
+"""From declared settings to what Optuna searches, under the parameter names of the original framework.
+
+A number is called ``prefix.name``; a strategy ``prefix.name.method``, its own settings ``prefix.name.setting``. Where a
+model has several inputs, each has a strategy of its own, with its modality in the name:
+``explainer.baseline_fn.ImageModality.method``, ``postprocessor.TextModality.pooling_fn.method``; of two of a kind the
+second is ``ImageModality2``.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import optuna
 
 from pnpxai.declare import Declared
+from pnpxai.modalities import Modality
 from pnpxai.registry import by_name
-from pnpxai.strategies.base import Strategy
+from pnpxai.strategies.base import Strategy, for_each
+from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 
-__all__ = ["configuration", "contained", "parameters", "size", "suggest"]
+__all__ = ["choices", "configuration", "contained", "parameters", "size", "suggest"]
 
 D = TypeVar("D", bound=Declared)
+Entry = tuple[type, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One setting that is searched; of a strategy of several inputs, that of one of them.
+
+    Attributes:
+        field: the field's name.
+        name: what it is called in a study, after the prefix.
+        present: what it is now.
+        entry: what is searched.
+        traits: facts about the input that it is for.
+        member: that input's number, where there are several, and
+        of: how many these are.
+    """
+
+    field: str
+    name: str
+    present: Any
+    entry: Entry
+    traits: Traits | None
+    member: int | None = None
+    of: int = 1
 
 
 def suggest(trial: optuna.Trial, value: D, prefix: str, traits: Traits | None = None) -> D:
     """Return ``value`` with every searched setting replaced by what the trial suggests.
 
-    A number is called ``prefix.name``; a strategy ``prefix.name.method``, its own settings ``prefix.name.setting``.
-
     Raises:
         ArgumentError: the suggested settings are not legal together.
     """
-    return value.replace(
-        **{
-            name: _one(trial, f"{prefix}.{name}", entry, getattr(value, name), traits)
-            for name, entry in _entries(value, traits)
-        }
-    )
+    changes: dict[str, Any] = {}
+    for slot in _slots(value, traits):
+        found = _one(trial, f"{prefix}.{slot.name}", slot)
+        present = changes.get(slot.field, getattr(value, slot.field))
+        changes[slot.field] = found if slot.member is None else _with_member(present, slot, found)
+    for name, found in changes.items():
+        each = getattr(found, "strategies", ())
+        if each and not hasattr(getattr(value, name), "strategies") and all(one == each[0] for one in each):
+            changes[name] = each[0]  # the same for all, as it was
+    return value.replace(**changes)
 
 
-def _one(
-    trial: optuna.Trial, name: str, entry: tuple[type, dict[str, Any]], present: Any, traits: Traits | None
-) -> Any:
-    kind, options = entry
+def _with_member(present: Any, slot: _Slot, found: Any) -> Any:
+    """Return the strategies of several inputs, with that of one replaced."""
+    kind, inputs = slot.entry[0], range(slot.of)
+    each = [found if k == slot.member else own for k, own in zip(inputs, for_each(present, inputs), strict=True)]
+    return by_name(kind, "each", kind.__name__)(tuple(each))
+
+
+def _one(trial: optuna.Trial, name: str, slot: _Slot) -> Any:
+    kind, options = slot.entry
     if kind is float:
         found = trial.suggest_float(name, **options)
         return round(found, 12) if "step" in options else found  # 0.7, not 0.7000000000000001
@@ -47,12 +87,13 @@ def _one(
     if kind is list:
         return trial.suggest_categorical(name, options["choices"])
     chosen = trial.suggest_categorical(f"{name}.method", options["choices"])
-    return suggest(trial, _strategy(kind, chosen, present, traits), name, traits)
+    return suggest(trial, _strategy(slot, chosen), name, slot.traits)
 
 
-def _strategy(kind: type, chosen: str, present: Any, traits: Traits | None) -> Any:
+def _strategy(slot: _Slot, chosen: str) -> Any:
     """Return a strategy by name. What is not searched (the id of a mask token) stays as it was given."""
-    ready = (present, *(() if traits is None else traits.ready))
+    kind, _ = slot.entry
+    ready = (slot.present, *(() if slot.traits is None else slot.traits.ready))
     made = (s for s in ready if isinstance(s, kind) and getattr(s, "name", None) == chosen)
     return next(made, None) or by_name(kind, chosen, kind.__name__)()
 
@@ -60,23 +101,28 @@ def _strategy(kind: type, chosen: str, present: Any, traits: Traits | None) -> A
 def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, Any]:
     """Return the settings of ``value`` as the parameters of a trial."""
     found: dict[str, Any] = {}
-    for name, (kind, _) in _entries(value, traits):
-        present = getattr(value, name)
-        if isinstance(present, Strategy) and issubclass(kind, Strategy):
-            found[f"{prefix}.{name}.method"] = present.name
-            found |= parameters(present, f"{prefix}.{name}", traits)
+    for slot in _slots(value, traits):
+        name = f"{prefix}.{slot.name}"
+        if isinstance(slot.present, Strategy):
+            found[f"{name}.method"] = slot.present.name
+            found |= parameters(slot.present, name, slot.traits)
         else:
-            found[f"{prefix}.{name}"] = present
+            found[name] = slot.present
     return found
+
+
+def choices(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, str]:
+    """Return what is searched of the settings of ``value``, in words."""
+    return {f"{prefix}.{slot.name}": str(slot.entry) for slot in _slots(value, traits)}
 
 
 def contained(value: Declared, traits: Traits | None = None) -> bool:
     """Tell whether the settings of ``value`` lie in what is searched."""
-    return all(_holds(getattr(value, name), entry, traits) for name, entry in _entries(value, traits))
+    return all(_holds(slot) for slot in _slots(value, traits))
 
 
-def _holds(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | None) -> bool:
-    kind, options = entry
+def _holds(slot: _Slot) -> bool:
+    present, (kind, options) = slot.present, slot.entry
     if kind is list:
         return present in options["choices"]
     if kind in (int, float):
@@ -84,12 +130,12 @@ def _holds(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | No
             return False
         steps = (present - options["low"]) / options["step"] if "step" in options else 0.0
         return math.isclose(steps, round(steps), abs_tol=1e-6)
-    return present.name in options["choices"] and contained(present, traits)
+    return present.name in options["choices"] and contained(present, slot.traits)
 
 
 def size(value: Declared, traits: Traits | None = None, points: int | None = None) -> float:
     """Return the number of configurations, infinite where a range has no steps and no number of ``points`` is given."""
-    return math.prod(_count(getattr(value, name), entry, traits, points) for name, entry in _entries(value, traits))
+    return math.prod(_count(slot, points) for slot in _slots(value, traits))
 
 
 def configuration(
@@ -97,33 +143,30 @@ def configuration(
 ) -> dict[str, Any]:
     """Return the parameters of one of ``size(value, traits, points)`` configurations, by its number."""
     found: dict[str, Any] = {}
-    for name, entry in _entries(value, traits):
-        present = getattr(value, name)
-        number, place = divmod(number, int(_count(present, entry, traits, points)))
-        found |= _option(present, entry, f"{prefix}.{name}", place, traits, points)
+    for slot in _slots(value, traits):
+        number, place = divmod(number, int(_count(slot, points)))
+        found |= _option(slot, f"{prefix}.{slot.name}", place, points)
     return found
 
 
-def _count(present: Any, entry: tuple[type, dict[str, Any]], traits: Traits | None, points: int | None) -> float:
-    kind, options = entry
+def _count(slot: _Slot, points: int | None) -> float:
+    kind, options = slot.entry
     if kind is list:
         return len(options["choices"])
     if kind in (int, float):
-        step = _step(entry)
+        step = _step(slot.entry)
         if step is None:
             return math.inf if points is None else points
         return round((options["high"] - options["low"]) / step) + 1
-    return sum(size(_strategy(kind, name, present, traits), traits, points) for name in options["choices"])
+    return sum(size(_strategy(slot, name), slot.traits, points) for name in options["choices"])
 
 
-def _option(
-    present: Any, entry: tuple[type, dict[str, Any]], name: str, place: int, traits: Traits | None, points: int | None
-) -> dict[str, Any]:
-    kind, options = entry
+def _option(slot: _Slot, name: str, place: int, points: int | None) -> dict[str, Any]:
+    kind, options = slot.entry
     if kind is list:
         return {name: options["choices"][place]}
     if kind in (int, float):
-        low, high, step = options["low"], options["high"], _step(entry)
+        low, high, step = options["low"], options["high"], _step(slot.entry)
         if step is not None:
             chosen = round(low + place * step, 12)
         else:
@@ -132,27 +175,55 @@ def _option(
             chosen = min(max(chosen, low), high)
         return {name: kind(chosen)}
     for method in options["choices"]:
-        strategy = _strategy(kind, method, present, traits)
-        count = int(size(strategy, traits, points))
+        strategy = _strategy(slot, method)
+        count = int(size(strategy, slot.traits, points))
         if place < count:
-            return {f"{name}.method": method} | configuration(strategy, name, place, traits, points)
+            return {f"{name}.method": method} | configuration(strategy, name, place, slot.traits, points)
         place -= count
     raise IndexError(place)
 
 
-def _step(entry: tuple[type, dict[str, Any]]) -> float | None:
+def _step(entry: Entry) -> float | None:
     kind, options = entry
     return options.get("step", 1 if kind is int and not options.get("log") else None)
 
 
-def _entries(value: Declared, traits: Traits | None) -> Iterator[tuple[str, tuple[type, dict[str, Any]]]]:
+def _slots(value: Declared, traits: Traits | None) -> Iterator[_Slot]:
     """Yield what is searched; a strategy that holds data (a background) is not, as none could take its place."""
+    inputs = _inputs(value, traits)
     for name, entry in _tunables(value, traits).items():
-        if not any(field.required for field in getattr(getattr(value, name), "_fields", {}).values()):
-            yield name, entry
+        present = getattr(value, name)
+        if not inputs or not isinstance(present, Strategy):
+            if not _holds_data(present):
+                yield _Slot(name, name, present, entry, traits)
+            continue
+        for k, (member, (called, own)) in enumerate(zip(for_each(present, inputs), inputs, strict=True)):
+            full = f"{called}.{name}" if isinstance(value, PostProcessor) else f"{name}.{called}"
+            if not _holds_data(member):
+                yield _Slot(name, full, member, _tunables(value, own)[name], own, k, len(inputs))
 
 
-def _tunables(value: Declared, traits: Traits | None) -> dict[str, tuple[type, dict[str, Any]]]:
+def _inputs(value: Declared, traits: Traits | None) -> list[tuple[str, Traits]]:
+    """Return name and facts of each of several inputs; none, where one layer is explained in their place."""
+    layer = getattr(value, "layer", None)
+    if traits is None or not traits.others:
+        return []
+    if layer is not None and not (isinstance(layer, (tuple, list)) and len(layer) == len(traits.each)):
+        return []
+    seen: Counter[str] = Counter()
+    found = []
+    for own in traits.each:
+        name = by_name(Modality, own.modality, "modality").__name__
+        seen[name] += 1
+        found.append((name if seen[name] == 1 else f"{name}{seen[name]}", own))
+    return found
+
+
+def _holds_data(present: Any) -> bool:
+    return any(field.required for field in getattr(present, "_fields", {}).values())
+
+
+def _tunables(value: Declared, traits: Traits | None) -> dict[str, Entry]:
     """Return the tunables; where ids are explained at their embedding, what suits either of them suits."""
     found = value.get_tunables(traits)
     at_embedding = getattr(value, "needs_gradient", False) or getattr(value, "layer", None) is not None

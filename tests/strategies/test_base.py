@@ -13,8 +13,8 @@ from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
 from pnpxai.strategies.drawn_baselines import Background, ClassConditional
 from pnpxai.strategies.feature_masks import EachMask, FeatureMask
 from pnpxai.strategies.known_features import Columns, Given, Words
-from pnpxai.strategies.normalization import Normalization
-from pnpxai.strategies.pooling import Pooling
+from pnpxai.strategies.normalization import EachNormalization, Normalization
+from pnpxai.strategies.pooling import EachPooling, Pooling
 from pnpxai.strategies.superpixels import Superpixels
 from pnpxai.strategies.token_baselines import OneToken
 from pnpxai.testing.audit import audit
@@ -35,6 +35,8 @@ MADE_OF = {
     Given: {"ids": torch.arange(30).reshape(1, 6, 5) // 4 * 3 + 2},
     EachBaseline: {"strategies": ("mean",)},
     EachMask: {"strategies": ("positions",)},
+    EachNormalization: {"strategies": ("minmax",)},
+    EachPooling: {"strategies": ("sumpos",)},
 }
 """What those are given that hold data."""
 OF_ROWS, OF_IDS = (ClassConditional, Columns), (OneToken, Words)
