@@ -1,6 +1,7 @@
 """Fills in which names of captum and of PnPXAI 0.1 exist here, so that the pages cannot fall behind the code.
 
-On a page, ``<!-- offered: captum -->`` becomes the list of those that do, ``<!-- missing: captum -->`` of the others.
+On a page, ``<!-- offered: captum -->`` becomes the list of those that do, ``<!-- missing: captum -->`` of the others,
+and ``<!-- instead: captum -->`` a table of what takes the place of further names, in the words of the errors.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 
 import pnpxai
 from pnpxai import attributors
+from pnpxai.elsewhere import CAPTUM as CAPTUM_INSTEAD
+from pnpxai.elsewhere import ORIGINAL as ORIGINAL_INSTEAD
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import every
@@ -46,6 +49,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         kept = [name for name in names.split() if (name in here) == (mark[1] == "offered")]
         return ", ".join(f"`{name}`" for name in kept) or "none"
 
+    def table(mark: re.Match[str]) -> str:
+        rows = (CAPTUM_INSTEAD if mark[1] == "captum" else ORIGINAL_INSTEAD).items()
+        told = (f"| `{name}`{' ...' if name in ('Neuron', 'LLM') else ''} | {use} |" for name, use in rows)
+        return "\n".join(["| there | here |", "|---|---|", *told])
+
+    markdown = re.sub(r"<!-- instead: (\w+) -->", table, markdown)
     return re.sub(r"<!-- (offered|missing): (\w+) -->", listed, markdown)
 
 

@@ -86,6 +86,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
+        from pnpxai.elsewhere import instead
+
+        if instead(name):
+            raise ImportError(f"pnpxai has no {name!r}{instead(name)}")
         raise AttributeError(f"module 'pnpxai' has no attribute {name!r}")
     return getattr(importlib.import_module(f"pnpxai.{_HOMES[name]}"), name)
 

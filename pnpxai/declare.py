@@ -13,6 +13,7 @@ import numpy as np
 import pydantic
 import pydantic.dataclasses
 
+from pnpxai.elsewhere import missing
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
 from pnpxai.refusals import translated
 from pnpxai.registry import every, qualified_name
@@ -121,6 +122,9 @@ class Declared:
 
     def check(self) -> None:
         """Refuse settings that are legal one by one but not together (raises ArgumentError)."""
+
+    if not typing.TYPE_CHECKING:  # a type checker would take every name for one that there is
+        __getattr__ = missing
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, checked like a new one."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import annotated_types
 import pydantic
 
+from pnpxai.elsewhere import instead
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
 
 __all__ = ["translated"]
@@ -45,8 +46,12 @@ _CALL_PROBLEMS = {
 
 def _hint(cls: type, fields: Mapping[str, Any], problem: str, name: str) -> str:
     if problem == "unexpected_keyword_argument":
-        return did_you_mean(name, fields)
-    return f"; its signature is {inspect.signature(cls)}" if problem == "unexpected_positional_argument" else ""
+        return instead(name) or did_you_mean(name, fields)
+    if problem != "unexpected_positional_argument":
+        return ""
+    signature = inspect.signature(cls)
+    plain = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return f"; its signature is {signature.replace(parameters=plain)}"
 
 
 def _expected(annotation: Any) -> str:

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from typing import TypeVar
 
+from pnpxai.elsewhere import instead
 from pnpxai.errors import ArgumentError, did_you_mean
 
-__all__ = ["by_name", "every", "qualified_name"]
+__all__ = ["by_name", "every", "member", "qualified_name"]
 
 C = TypeVar("C")
 
@@ -46,6 +47,21 @@ def by_name(base: type[C], name: str, what: str) -> type[C]:
             return cls
     known = [getattr(cls, "name", None) or cls.__name__ for cls in classes]
     raise ArgumentError(f"{what}: no {base.__name__.lower()} {name!r}{did_you_mean(name, known)}")
+
+
+def member(base: type[C], name: str, package: str) -> type[C]:
+    """Return the class that ``from package import name`` asks for.
+
+    Raises:
+        ImportError: it has another name here; the message says which.
+        AttributeError: there is none.
+    """
+    for cls in (base, *every(base, within=f"{package}.")):
+        if name in (cls.__name__, *getattr(cls, "aliases", ())):
+            return cls
+    if instead(name):
+        raise ImportError(f"{package} has no {name!r}{instead(name)}")
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
 
 def qualified_name(obj: object) -> str:

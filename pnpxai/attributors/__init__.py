@@ -1,5 +1,7 @@
 """The algorithms, under captum's names and signatures: tensors in, tensors out."""
 
+from __future__ import annotations
+
 from pnpxai.attributors.ablation import FeatureAblation
 from pnpxai.attributors.adaptive import AdaptiveSamples, AdaptiveSteps
 from pnpxai.attributors.attention import AttentionRollout, TransformerAttribution
@@ -92,3 +94,12 @@ __all__ = [
     "get_exp_kernel_similarity_function",
     "rule_named",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Say what takes the place of what is not here."""
+    from pnpxai.elsewhere import instead
+
+    if instead(name):
+        raise ImportError(f"pnpxai.attributors has no {name!r}{instead(name)}")
+    raise AttributeError(f"module 'pnpxai.attributors' has no attribute {name!r}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from pnpxai.elsewhere import missing
 from pnpxai.tuning import TuningResult
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ __all__ = ["Steps"]
 
 class Steps(ABC):
     """One explainer, post-processor or metric at a time, chosen by number or by name: what ``experiment`` does."""
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that there is
+        __getattr__ = missing
 
     @functools.cached_property
     @abstractmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from pnpxai.elsewhere import missing
 from pnpxai.engine.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import Batch, Examples, largest
@@ -90,6 +91,9 @@ class Experiment:
         self._targets = target_extractor
         predicted = None if self.stream.targets is not None else target_extractor or largest
         self._job = Job({}, {}, seed, model, predicted, self._common, torch.get_num_threads())
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that there is
+        __getattr__ = missing
 
     def predict_batch(self, data_ids: Sequence[int] | None = None) -> Any:
         """Return the model's outputs for some examples (their numbers; by default all)."""

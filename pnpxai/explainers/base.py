@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.declare import Bound, Declared
@@ -96,7 +96,10 @@ class Explainer(Declared, abstract=True):
         return strategy.suits(traits) or (embedded and strategy.suits(replace(traits, discrete=False)))
 
     def check(self) -> None:
-        """Refuse a layer that the model does not have."""
+        """Refuse a layer that the model does not have, and one in the place of a function."""
+        for name in ("forward_arg_extractor", "additional_forward_arg_extractor"):
+            if isinstance(given := getattr(self, name), nn.Module):
+                raise ArgumentError(f"{name}: expected a function of the inputs, got {given}; is it for layer=?")
         if self.layer is not None:
             find_places(self.model, self.layer)
 

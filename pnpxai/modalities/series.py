@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from pnpxai.errors import ArgumentError
@@ -18,8 +19,9 @@ class TimeSeriesModality(Modality):
     """Series, of one or several channels."""
 
     name: ClassVar[str] = "series"
-    channel_dim: int | None = 1
-    """The axis of channels: 1 in (examples, channels, time), 2 in (examples, time, channels), None without."""
+    channel_dim: Annotated[int | None, BeforeValidator(lambda axis: {-1: 2, -2: 1}.get(axis, axis))] = 1
+    """The axis of channels: 1 (or -2) in (examples, channels, time), 2 (or -1) in (examples, time, channels), None
+    without."""
     feature_names: Names = ()
     """The channels' names."""
 

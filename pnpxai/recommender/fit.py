@@ -78,7 +78,7 @@ class Recommendation:
 
 def recommend(
     model: Any,
-    traits: Traits | None = None,
+    traits: ModalitySpec = None,
     explainers: Sequence[type[Explainer]] | None = None,
     inputs: Any = None,
 ) -> Recommendation:
@@ -86,11 +86,13 @@ def recommend(
 
     Args:
         model: the model.
-        traits: facts about the data.
+        traits: facts about the data: ``Traits``, a modality or its name, such as "image", or a tuple of these.
         explainers: classes to consider; by default all that there are.
         inputs: a batch, whose first example is run, so that the facts are what was seen; see ``detect``.
     """
-    answers = fitting(model, traits, list(explainers) if explainers is not None else every(Explainer), inputs)
+    answers = fitting(
+        model, traits_of(traits), list(explainers) if explainers is not None else every(Explainer), inputs
+    )
     fit = [cls for cls, reason in answers.items() if reason is None]
     return Recommendation(
         detect(model, inputs),

@@ -1,0 +1,98 @@
+"""Names that users of captum and of PnPXAI 0.1 look for, and what takes their place here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["CAPTUM", "ORIGINAL", "instead", "missing"]
+
+ORIGINAL = {
+    "detect_model_architecture": "pnpxai.detect(model).parts",
+    "set_seed": "seed=, where something is drawn",
+    "AVAILABLE_EXPLAINERS": "pnpxai.every(Explainer), or pnpxai.recommend(model, traits) for those that fit",
+    "CAM_BASED_EXPLAINERS": "pnpxai.recommend(model, traits)",
+    "GRADIENT_BASED_EXPLAINERS": "pnpxai.recommend(model, traits)",
+    "PERTURBATION_BASED_EXPLAINERS": "pnpxai.recommend(model, traits)",
+    "ATTENTION_SPECIFIC_EXPLAINERS": "pnpxai.recommend(model, traits)",
+    "EXPLAINERS_FOR_TABULAR": "pnpxai.recommend(model, Traits.table())",
+    "EXPLAINERS": "pnpxai.recommend(model, modality.traits)",
+    "LRPBase": "LRP, a rule for each part of the model, or pnpxai.attributors.LRP with a composite of zennit",
+    "UtilFunction": "pnpxai.strategies.base.Strategy",
+    "BaselineFunction": "pnpxai.strategies.baselines.Baseline",
+    "FeatureMaskFunction": "pnpxai.strategies.feature_masks.FeatureMask",
+    "PoolingFunction": "pnpxai.strategies.pooling.Pooling",
+    "NormalizationFunction": "pnpxai.strategies.normalization.Normalization",
+    "ZeroBaselineFunction": "Zeros",
+    "MeanBaselineFunction": "Mean",
+    "InvertBaselineFunction": "Invert",
+    "GaussianBlurBaselineFunction": "GaussianBlur",
+    "TokenBaselineFunction": "Token",
+    "NoMask1d": "Positions",
+    "NoMask2d": "Positions",
+    "NoMaskAdaptive": "Positions",
+    "FunctionSelector": "names: a strategy is found by the class's own name, as in baseline_fn='gaussian_blur'",
+    "from_method": "from_name('gaussian_blur'), or the class with its settings",
+    "dim": "over='positions' or over='channels'",
+    "set_kwargs": "replace(...), which gives a new, checked one",
+    "copy": "it as it is, as it never changes, or replace(...)",
+    "device": "the device of the model's parameters",
+    "TUNABLES": "get_tunables()",
+    "SUPPORTED_MODULES": "needs, and reason_against(pnpxai.detect(model))",
+    "set_target_layer": "replace(layer=...)",
+    "baseline_fn_selector": "the explainer's baseline_fn=",
+    "feature_mask_fn_selector": "the explainer's feature_mask_fn=",
+    "pooling_fn_selector": "PostProcessor(pooling_fn=...)",
+    "normalization_fn_selector": "PostProcessor(normalization_fn=...)",
+    "map_fn_selector": "suits(traits) of strategies",
+    "get_default_baseline_fn": "common(inputs), which has it where it is not 'zeros'",
+    "get_default_feature_mask_fn": "feature_mask_fn='auto', the default everywhere",
+    "get_default_postprocessors": "PostProcessor.on(modality.traits); tuning searches all that suit",
+    "PixelFlipping": "MoRF(model).measure(...).curves",
+    "AVAILABLE_METRICS": "pnpxai.every(Metric)",
+    "PIXEL_FLIPPING_METRICS": "MoRF, LeRF and AbPC",
+    "set_explainer": "replace(explainer=...)",
+    "pred_fn": "nothing, as no value depended on it",
+    "optimize": "pnpxai.tune(explainer, data, metric)",
+    "manager": "experiment, with explainers, postprocessors and metrics in tuples",
+    "ExperimentManager": "Experiment, with explainers, postprocessors and metrics in tuples",
+    "get_explainers_ranks": "compare(), whose results have a table and a verdict",
+    "get_inputs_flattened": "run_batch(...)['inputs']",
+    "get_labels_flattened": "run_batch(...)['labels']",
+    "get_targets_flattened": "run_batch(...)['targets']",
+    "get_outputs_flattened": "predict_batch(...)",
+    "get_explanations_flattened": "explain_batch(...)",
+    "get_evaluations_flattened": "compare(), whose results have a table",
+    "subscribe": "show_progress=, or the log 'pnpxai'",
+    "Gfgp": "RISE or Occlusion: methods that load a diffusion model are not offered",
+    "LEAR": "RISE or Occlusion: methods that load a counterfactual model are not offered",
+}
+"""What PnPXAI 0.1 has, and here goes by another name or another way."""
+
+CAPTUM = {
+    "FeaturePermutation": "FeatureAblation with baselines=inputs[torch.randperm(len(inputs))]",
+    "LayerFeaturePermutation": "LayerFeatureAblation with layer_baselines= of other examples",
+    "LimeBase": "Lime with similarity_func= and perturb_func=",
+    "TokenReferenceBase": "pnpxai.strategies.token_baselines.Token",
+    "InterpretableEmbeddingBase": "LayerIntegratedGradients, or an explainer, which finds the embedding of ids",
+    "configure_interpretable_embedding_layer": "LayerIntegratedGradients, or an explainer, which finds it by itself",
+    "remove_interpretable_embedding_layer": "LayerIntegratedGradients, after which there is nothing to remove",
+    "visualization": "explain(...).plot() of an explainer, or pnpxai.pictures.panel(maps, titles, pictures)",
+    "DataLoaderAttribution": "pnpxai.auto_explain(model, loader), which reads batch by batch",
+    "Summarizer": "pnpxai.compare(...), whose results have statistics()",
+    "Neuron": "a model that ends there, such as IntegratedGradients(model.features).attribute(x, target=(3, 5, 5))",
+    "LLM": "nothing, attribution of generated text is not offered",
+}
+"""What captum has and ``pnpxai.attributors`` has not; of "Neuron" and "LLM" all names that start so."""
+
+
+def instead(name: str) -> str:
+    """Return the end of an error message that says what to use, nothing for names that nobody is known to look for."""
+    known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:6], name[:3]) if start in CAPTUM), None)
+    return f"; instead: {known}" if known else ""
+
+
+def missing(owner: object, name: str) -> Any:
+    """Refuse an attribute that an object does not have, in the words of ``instead``: for use as ``__getattr__``."""
+    if hasattr(type(owner), name):  # a property that failed: its own error is the one to see
+        return object.__getattribute__(owner, name)
+    raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{instead(name)}")
