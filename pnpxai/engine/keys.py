@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,12 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.declare import Declared
 from pnpxai.engine.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.registry import qualified_name
 from pnpxai.tensors import Tensors, batch_size
 
-__all__ = ["content_key", "example_keys", "model_key", "numbered", "settings_key"]
+__all__ = ["code_key", "content_key", "example_keys", "model_key", "numbered", "settings_key"]
+
+_OWN = f"{__name__.partition('.')[0]}."
 
 
 def content_key(*tensors: Tensor) -> str:
@@ -63,3 +68,28 @@ def model_key(model: Any, model_id: str | None = None) -> str:
 def settings_key(settings: Mapping[str, Any]) -> str:
     """Return a key of settings as ``to_dict`` gives them."""
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+def code_key(*members: Declared) -> str:
+    """Return a key of the source of classes that are not this package's, as far as it can be seen; "" without any.
+
+    Args:
+        *members: whose classes; those of their settings count too.
+    """
+    return (
+        hashlib.blake2b("".join(sources).encode(), digest_size=12).hexdigest() if (sources := _sources(members)) else ""
+    )
+
+
+def _sources(members: Iterable[Any]) -> list[str]:
+    found = []
+    for member in members:
+        if isinstance(member, (tuple, list)):
+            found += _sources(member)
+        elif isinstance(member, Declared):
+            for cls in type(member).__mro__:
+                if issubclass(cls, Declared) and not cls.__module__.startswith(_OWN):
+                    with contextlib.suppress(OSError, TypeError):  # typed into a console
+                        found.append(inspect.getsource(cls))
+            found += _sources(member.settings().values())
+    return found

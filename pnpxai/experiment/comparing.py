@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 import pnpxai
 from pnpxai.engine.guard import module_of
-from pnpxai.engine.keys import model_key, settings_key
+from pnpxai.engine.keys import code_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, largest
 from pnpxai.experiment.reading import Reading
@@ -40,6 +41,7 @@ __all__ = ["DEFAULT_METRICS", "compare"]
 
 DEFAULT_METRICS = ("AbPC", "FaithfulnessCorrelation", "Sensitivity", "Complexity")
 _CPU_CHUNK, _GPU_CHUNK = 32, 128
+_log = logging.getLogger("pnpxai")
 
 
 def compare(
@@ -68,7 +70,9 @@ def compare(
 
     Examples are read and done in chunks, so that memory does not grow with their number. With a folder, every chunk is
     kept there when it is done: the same call goes on after any interruption, and with further explainers, metrics or
-    examples computes only what is new. What an explainer or a metric refuses, or breaks on, is a cell without a value
+    examples computes only what is new. Results are known by the model's state, all settings, the source of explainers
+    and metrics that are not this package's, and this package's version: by another one, all is computed again, which is
+    logged. What an explainer or a metric refuses, or breaks on, is a cell without a value
     but with a reason. Values do not depend on the executor.
 
     Args:
@@ -129,6 +133,11 @@ def compare(
     folder = None if folder is None else Path(folder)
     with writing(folder):
         store = Store(None if folder is None else folder / "store", map_bytes)
+        for version in store.opened_by(pnpxai.__version__):
+            _log.warning(
+                "folder: %s holds what version %s of pnpxai computed: it stays, but is computed again by %s",
+                folder, version, pnpxai.__version__,
+            )  # fmt: skip
         read = Reading(stream, job, store, size, keep)
         _run(job, read, store, executor, show_progress)
         tuned = tuple(_learned(spec) for spec in specs if isinstance(spec, TuningResult))
@@ -184,7 +193,8 @@ class _Plan:
             "version": pnpxai.__version__,
             "targets": "given" if extractor is None else _named(extractor, folder),
         }
-        keys = {c.label: settings_key(of_all | settings[c.label]) for c in candidates}
+        code = {c.label: {"code": code_key(c.explainer, c.postprocessor)} for c in candidates}
+        keys = {c.label: settings_key(of_all | settings[c.label] | code[c.label]) for c in candidates}
         return cls(candidates, settings, keys, judges, known)
 
     @property
@@ -195,7 +205,8 @@ class _Plan:
     @property
     def metrics_by_key(self) -> dict[str, Metric]:
         """The metrics by key."""
-        return {settings_key(self.known["metrics"][label]): metric for label, metric in self.metrics.items()}
+        settings = self.known["metrics"]
+        return {settings_key(settings[label] | {"code": code_key(m)}): m for label, m in self.metrics.items()}
 
     def results(
         self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **further: Any

@@ -54,6 +54,17 @@ class Store:
     def __len__(self) -> int:
         return sum(len(of) for of in self._known.values())
 
+    def opened_by(self, version: str) -> tuple[str, ...]:
+        """Note that a version of this package writes here; return those that did before it came."""
+        if self.folder is None:
+            return ()
+        path = self.folder / "versions"
+        before = path.read_text(encoding="utf-8").split() if path.exists() else []
+        if version in before:
+            return ()
+        complete(path, lambda to: to.write_text("\n".join([*before, version]), encoding="utf-8"))
+        return tuple(before)
+
     def known(self, explainer: str, example: str) -> frozenset[str]:
         """Return the metrics (``EXPLAINED`` among them) that an example's explanation has cells for."""
         return self._known.get(explainer, {}).get(example, frozenset())
