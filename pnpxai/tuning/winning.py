@@ -108,7 +108,8 @@ def _best(objective: Objective, done: list[FrozenTrial]) -> tuple[Candidate | No
         for trial in complete:
             gains = [sign * (v - first.values[k]) for k, v in trial.intermediate_values.items()]
             candidate = _candidate(objective.space, trial)
-            found.append(([_sure(np.array(gains))], trial.values[0], candidate, _limited(trial)))
+            # what ranks positions alike is equal but for rounding: the first of these wins, whatever ran in one batch
+            found.append(([round(_sure(np.array(gains)), 6)], trial.values[0], candidate, _limited(trial)))
     if not found:
         return None, float("nan"), {}
     _, value, candidate, limited = max(found, key=lambda one: one[0])
