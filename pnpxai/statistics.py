@@ -120,7 +120,7 @@ class DecisionRule(Declared, abstract=True):
 class MeanRank(DecisionRule):
     """Lowest per-example rank, averaged over metrics; those whose paired interval of rank differences holds zero tie.
 
-    A candidate that does not beat every control (paired interval above zero) in mean rank is dropped.
+    A candidate that does not beat every control (paired interval above zero) in mean rank, or has no value, is dropped.
     """
 
     metrics: tuple[str, ...] = ("AbPC", "FaithfulnessCorrelation")
@@ -160,6 +160,8 @@ class MeanRank(DecisionRule):
             lost = [c for c in controls if c in column and self._upper(column[label] - column[c]) >= 0]
             if label in controls:
                 dropped[label] = "a control"
+            elif all(np.isnan(np.asarray(values[m][label], float)).all() for m in deciding):
+                dropped[label] = f"has no value in {_listed(deciding)}"
             elif lost:
                 dropped[label] = f"does not beat {_listed(lost)}"
         kept = sorted((label for label in labels if label not in dropped), key=lambda label: intervals[label].mean)

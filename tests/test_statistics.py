@@ -79,3 +79,11 @@ def test_the_rule_can_be_replaced() -> None:
             return type(found)("first", ("first",), found.mean_rank, {}, found.n)
 
     assert First().decide({"AbPC": {"x": [1.0]}}, DIRECTIONS).best == "first"
+
+
+def test_who_has_no_value_is_dropped_for_that() -> None:
+    values = {"AbPC": {"a": [0.5, 0.6], "b": [float("nan")] * 2, "random": [0.1, 0.2]}}
+    for controls in ([], ["random"]):
+        found = MeanRank(metrics=("AbPC",)).decide(values, {"AbPC": True}, controls)
+        assert found.dropped["b"] == "has no value in AbPC"
+        assert found.best == "a"

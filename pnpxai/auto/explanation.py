@@ -227,9 +227,9 @@ class AutoExplanation(Steps):
         chosen = list(self.recommended) if explainers is None else explainers
         given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings}
         found = compare(self.model, self._reading.stream(count), chosen, metrics, **(given | options))
-        kept = found.kept or range(len(found.inputs))
-        view = View.joined([self._views(inputs)[0] for inputs in self._reading.each(max(kept) + 1, kept)])
-        found = replace(found, facts=found.facts | {"view": view.to_dict()}, rejected=self.recommended.reasons)
+        batches = self._reading.each(max(found.kept) + 1, found.kept) if found.kept else []
+        views = [View.joined(of).to_dict() for of in zip(*map(self._views, batches), strict=True)]
+        found = replace(found, facts=found.facts | {"views": views}, rejected=self.recommended.reasons)
         if options.get("folder") is not None:
             found.save(options["folder"])
         return found

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 import pnpxai
@@ -19,6 +18,7 @@ from pnpxai.engine.guard import module_of
 from pnpxai.engine.keys import code_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, largest
+from pnpxai.experiment.kept import kept
 from pnpxai.experiment.reading import Reading
 from pnpxai.experiment.results import Results, decided
 from pnpxai.experiment.store import Store, writing
@@ -82,7 +82,7 @@ def compare(
         metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
         traits: facts about the data.
         folder: the run folder: ``values.parquet``, ``run.json``, ``maps.safetensors``, and ``store`` with what is done.
-        executor: does the chunks: any ``concurrent.futures.Executor``, such as a process pool or what
+        executor: does the chunks: any ``concurrent.futures.Executor``, such as a process pool, ``OnDevices`` or what
             ``distributed.Client.get_executor()`` returns. By default they are done here, one after another.
         rule: how it is decided; by default ``MeanRank()``.
         seed: fixes all draws.
@@ -113,7 +113,7 @@ def compare(
     candidates = as_candidates(specs, model, traits, common)
     if not candidates:
         raise ArgumentError("explainers: expected at least one, got none")
-    place = _device(model)
+    place = getattr(executor, "device_type", None) or _device(model)
     size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
@@ -209,7 +209,7 @@ class _Plan:
         return {settings_key(settings[label] | {"code": code_key(m)}): m for label, m in self.metrics.items()}
 
     def results(
-        self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **further: Any
+        self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **beside: Any
     ) -> Results:
         """Return what the store holds of it."""
         directions = {label: m.higher_is_better for label, m in self.metrics.items()}
@@ -217,18 +217,20 @@ class _Plan:
         need_masks = [key for key, metric in self.metrics_by_key.items() if metric.needs_masks]
         tables = Tables(store.cells(), read.identities, read.with_masks, self.keys, names, need_masks)
         table = tables.values(read.keys, read.labels)
+        first, *others = kept(store.maps, self.keys, read.kept_identities, [given for _, given in read.shown])
         return Results(
             table=table,
             seconds=tables.seconds(),
             decision=decided(table, directions, [c.label for c in self.candidates if c.control], rule),
             directions=directions,
             settings={c.label: self.settings[c.label] | {"control": c.control} for c in self.candidates},
-            maps=_maps(store, self.keys, read.kept_identities),
-            inputs=_stacked([given for _, given in read.shown]),
+            maps=first.maps,
+            inputs=first.inputs,
             facts=self.known | {"examples": len(read.identities)} | facts,
             curves=tables.curves(),
             kept=tuple(number for number, _ in read.shown),
-            **further,
+            further=tuple(others),
+            **beside,
         )
 
 
@@ -265,26 +267,3 @@ def _learned(result: TuningResult) -> dict[str, Any]:
     """Return what tuning found, with the value of every trial (None where its settings were refused)."""
     trials = getattr(result.study, "trials", ())
     return result.to_dict() | {"curve": [None if t.value is None else float(t.value) for t in trials]}
-
-
-def _maps(store: Store, keys: dict[str, str], examples: Sequence[str]) -> dict[str, Tensor]:
-    """Return each label's maps as one tensor; those that were refused are NaN throughout."""
-    found = {}
-    for label, key in keys.items():
-        found_maps = [store.maps.one(key, example) for example in examples]
-        maps = [None if of is None else of[0] for of in found_maps]
-        like = next((m for m in maps if m is not None), None)
-        if like is not None:
-            found[label] = _stacked([torch.full_like(like, float("nan")) if m is None else m for m in maps])
-    return found
-
-
-def _stacked(members: Sequence[Tensor]) -> Tensor:
-    """Return tensors as one; those that are smaller (shorter texts) are filled up with zeros."""
-    if not members:
-        return torch.empty(0)
-    sizes = [max(sizes) for sizes in zip(*(m.shape for m in members), strict=True)]
-    whole = members[0].new_zeros((len(members), *sizes))
-    for row, member in zip(whole, members, strict=True):
-        row[tuple(slice(0, size) for size in member.shape)] = member
-    return whole

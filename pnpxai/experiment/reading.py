@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from pnpxai.experiment.store import Store
 from pnpxai.experiment.stream import Stream, identities, masked
 from pnpxai.experiment.work import EXPLAINED, Job, Piece, Task
-from pnpxai.tensors import flat
+from pnpxai.tensors import Tensors, own
 
 __all__ = ["Reading"]
 
@@ -29,7 +27,7 @@ class Reading:
         with_masks: what each is known by where what is known to matter counts.
         keys: each example's key.
         labels: its true class, -1 where it is not known.
-        shown: number and first input of the examples whose maps are kept.
+        shown: number and explained tensors of the examples whose maps are kept.
     """
 
     stream: Stream
@@ -42,7 +40,7 @@ class Reading:
     with_masks: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    shown: list[tuple[int, Tensor]] = field(default_factory=list)
+    shown: list[tuple[int, Tensors]] = field(default_factory=list)
 
     @property
     def kept_identities(self) -> list[str]:
@@ -66,8 +64,8 @@ class Reading:
                     if part.labels is None
                     else [-1 if label is None else int(label) for label in part.labels]
                 )
-                first_input = flat(part.inputs)[0]
-                self.shown += [(start + row, first_input[row].detach().cpu().clone()) for row in sorted(wanted)]
+                explained = self.job.arguments(part).explained if wanted else ()
+                self.shown += [(start + row, tuple(own(x[row].cpu()) for x in explained)) for row in sorted(wanted)]
                 pieces = tuple(
                     p for key in self.job.candidates for p in self._pieces(key, known_by, with_masks, wanted)
                 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
@@ -146,7 +147,8 @@ class Results:
     def agreement(self) -> pd.DataFrame:
         """Return how alike two explainers order positions: Spearman's correlation, mean over the kept maps.
 
-        Of several inputs, the mean over those that both explainers map. Maps of another shape than most are left out.
+        Of several inputs, the mean over those that both explainers map. A map without channels says the same of each;
+        maps of other shapes than most are left out.
         """
         each = [_of_one_shape(kept.maps) for kept in self.of_inputs]
         labels = [label for label in self.explainers if any(label in kept.maps for kept in self.of_inputs)]
@@ -223,9 +225,15 @@ class Results:
 
 
 def _of_one_shape(maps: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the maps that have the shape of most."""
-    shapes = [tuple(m.shape) for m in maps.values()]
-    return {label: m for label, m in maps.items() if tuple(m.shape) == max(shapes, key=shapes.count)}
+    """Return the maps that have the shape of most, or can be repeated along axes of length 1 to have it."""
+    shapes = [m.shape for m in maps.values()]
+    whole = max(shapes, key=shapes.count, default=torch.Size())
+    fit = {
+        label: all(a in (1, b) for a, b in zip(m.shape, whole, strict=True))
+        for label, m in maps.items()
+        if m.ndim == len(whole)
+    }
+    return {label: maps[label].expand(whole) for label, fits in fit.items() if fits}
 
 
 def _read_kept(tensors: dict[str, Tensor]) -> list[Kept]:

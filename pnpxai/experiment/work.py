@@ -122,10 +122,14 @@ class Job:
             return batch
         return replace(batch, targets=self.targets(self.output(batch)))
 
+    def arguments(self, batch: Batch) -> Arguments:
+        """Return what a batch means to the model."""
+        explained, further = (self.common.get(f"{kind}forward_arg_extractor") for kind in ("", "additional_"))
+        return Arguments.read(batch.inputs, explained, further, self.model)
+
     def output(self, batch: Batch) -> Any:
         """Return the model's output."""
-        explained, further = (self.common.get(f"{kind}forward_arg_extractor") for kind in ("", "additional_"))
-        call = Arguments.read(batch.inputs, explained, further, self.model).call()
+        call = self.arguments(batch).call()
         with borrowed(self.model, gradients=False):
             return self.model(*call.args, **call.kwargs)
 

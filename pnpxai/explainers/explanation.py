@@ -14,6 +14,7 @@ from torch import Tensor
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.files import read, write
+from pnpxai.explainers.whose import whose
 from pnpxai.pictures import Kind, View, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
@@ -143,8 +144,7 @@ class Explanation:
         """Return what is drawn of a member: maps, inputs, titles, the view."""
         if not 0 <= member < len(self.attributions):
             raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member}")
-        # several layers may explain one input
-        own = member if len(self.inputs) == len(self.attributions) else 0
+        own = whose(self.attributions, self.inputs)[member]
         view = self.views[own] if own < len(self.views) else View()
         scores = self._scores()
         titles = [

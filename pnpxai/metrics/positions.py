@@ -28,7 +28,10 @@ def position_maps(attributions: Tensors, inputs: Tensors, channel_dim: int | Non
         ShapeError: a map does not fit its input.
     """
     if len(attributions) != len(inputs):
-        raise ShapeError(f"attributions: expected one for each of {len(inputs)} inputs, got {len(attributions)}")
+        raise ShapeError(
+            f"attributions: expected one for each of {len(inputs)} inputs, got {len(attributions)}; maps of all inputs "
+            "are judged together"
+        )
     return tuple(_positions(a, x, channel_dim) for a, x in zip(attributions, inputs, strict=True))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pnpxai.pictures.colours import colour_of
 
-__all__ = ["LINE", "line_count", "merged", "words", "words_html"]
+__all__ = ["LINE", "dark", "line_count", "merged", "words", "words_html"]
 
 LINE = 88
 """Characters in a line of words."""
@@ -47,7 +47,7 @@ def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | No
     for (line, column), word, colour in zip(_placed(texts), texts, colours, strict=True):
         axes.text(
             column, -line, word.replace("$", r"\$"), family="monospace", fontsize=9, va="center",
-            color="white" if _is_dark(colour) else "black",
+            color="white" if dark(colour) else "black",
             bbox={"facecolor": colour / 255, "edgecolor": "none", "pad": 2},
         )  # fmt: skip
     axes.set_xlim(-0.5, LINE + 4)
@@ -61,7 +61,7 @@ def words_html(totals: np.ndarray, texts: Sequence[str], limit: float | None = N
     for word, total, colour in zip(texts, totals, _colours(totals, limit), strict=True):
         if not word:
             continue
-        ink = "#fff" if _is_dark(colour) else "#000"
+        ink = "#fff" if dark(colour) else "#000"
         style = f"background:#{bytes(colour[:3]).hex()};color:{ink};padding:0 .2em;border-radius:.2em"
         spans.append(f'<span style="{style}" title="{float(total):.3g}">{html.escape(word)}</span>')
     return '<p style="line-height:1.8;margin:.3em 0">' + " ".join(spans) + "</p>"
@@ -84,5 +84,8 @@ def _colours(totals: np.ndarray, limit: float | None) -> list[np.ndarray]:
     return [colour_of(float(total) / scale) for total in kept]
 
 
-def _is_dark(colour: np.ndarray) -> bool:
-    return float(colour[:3].mean()) < 128
+def dark(colour: np.ndarray) -> bool:
+    """Tell whether white is easier to read than black on a colour (bytes), by the contrast that WCAG defines."""
+    parts = np.asarray(colour[:3], float) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722]) < 0.179

@@ -15,6 +15,7 @@ from pnpxai.experiment import Results
 from pnpxai.files import complete
 from pnpxai.report.curves import families, searches
 from pnpxai.report.differences import agreement, by_class, front, pairs
+from pnpxai.report.forms import shades
 from pnpxai.report.maps import gallery
 from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
 from pnpxai.report.strips import distributions, interval
@@ -85,5 +86,5 @@ def _page(results: Results, title: str, command: str | None) -> str:
         script=Markup(script),
         # only this very script may run: text that got past the escaping would still be inert
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(files("pnpxai.report").joinpath("style.css").read_text(encoding="utf-8")),
+        style=Markup(files("pnpxai.report").joinpath("style.css").read_text(encoding="utf-8") + shades()),
     )

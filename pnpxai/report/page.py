@@ -83,7 +83,7 @@ def compared(results: Results) -> list[tuple[str, str]]:
         ("Seed", str(facts.get("seed", "not recorded"))),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
     ]
-    known = {"model", "examples", "seed", "versions", "metrics", "view", "command"}
+    known = {"model", "examples", "seed", "versions", "metrics", "views", "command"}
     return pairs + [(name.replace("_", " ").capitalize(), said(v)) for name, v in facts.items() if name not in known]
 
 

@@ -50,17 +50,19 @@ if (controls) {
     const chosen = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     for (const cell of table.querySelectorAll("[data-column]")) cell.hidden = !chosen.has(cell.dataset.column);
     let rows = 0;
-    for (const row of table.tBodies[0].rows) {
-      const wanted = target.value === "all" || row.dataset.target === target.value;
-      row.hidden = !(target.value === "differs" ? row.dataset.differs === "yes" : wanted);
-      rows += !row.hidden;
+    for (const example of table.tBodies) {
+      const wanted = target.value === "all" || example.dataset.target === target.value;
+      example.hidden = !(target.value === "differs" ? example.dataset.differs === "yes" : wanted);
+      rows += !example.hidden;
     }
     document.getElementById("shown").textContent = `${counted(rows, "example")}, ${counted(chosen.size, "map")} each`;
   };
   const draw = () => {
-    table.style.setProperty("--fade", fade.value / 100);
+    if (fade) {
+      table.style.setProperty("--fade", fade.value / 100);
+      controls.querySelector("output[for=fade]").textContent = `${fade.value} %`;
+    }
     table.style.setProperty("--side", `${size.value}px`);
-    controls.querySelector("output[for=fade]").textContent = `${fade.value} %`;
     controls.querySelector("output[for=size]").textContent = `${size.value} px`;
   };
 
@@ -77,7 +79,7 @@ if (controls) {
   }
   boxes.forEach((box) => box.addEventListener("change", show));
   target.addEventListener("change", show);
-  [fade, size].forEach((slider) => slider.addEventListener("input", draw));
+  [fade, size].forEach((slider) => slider?.addEventListener("input", draw));
   show();
   draw();
 }

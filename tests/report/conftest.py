@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
 from pnpxai.report import write_report
 from pnpxai.testing.zoo import CASES
-from tests.report.made import made
+from tests.report.made import made, several
 
 SCRIPT = "<script>alert('label')</script>"
 FLAGS = (
@@ -43,6 +44,12 @@ def awkward() -> Results:
     maps["RandomMap"][2] = 0
     tied = replace(results.decision, set=(SCRIPT, "Gradient<b>"))
     return replace(results, maps=maps, decision=tied)
+
+
+@pytest.fixture(scope="session")
+def mixed() -> Results:
+    """Return results of a model of a picture, a text, a series and columns; GradCam maps the picture alone."""
+    return several(made(inputs=(3, 8, 8)))
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +82,27 @@ def browser():
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def opened(browser, written):
+    """Open a report, and at the end demand that it asked for nothing and complained of nothing."""
+
+    @contextmanager
+    def open_page(results: Any, width: int = 1280, **options: Any) -> Iterator[Any]:
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        try:
+            page = context.new_page()
+            troubles: list[str] = []
+            page.on("console", lambda message: troubles.append(f"console: {message.text}"))
+            page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+            page.on("dialog", lambda dialog: (troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+            page.on("request", lambda request: troubles.append(request.url))
+            path = written(results, title="Digits", command="pnpxai demo").as_uri()
+            page.goto(path)
+            yield page
+            assert [t for t in troubles if t != path and not t.startswith("data:")] == []
+        finally:
+            context.close()
+
+    return open_page

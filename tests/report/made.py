@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from pnpxai.experiment import Results
+from pnpxai.experiment.results import Kept
+from pnpxai.pictures import View
 from pnpxai.statistics import MeanRank
 
 DIRECTIONS = {"AbPC": True, "FaithfulnessCorrelation": True, "Sensitivity": False, "Complexity": False}
@@ -98,3 +105,42 @@ def made(
         ),
     }  # fmt: skip
     return Results(**(fields | changes))
+
+
+def several(results: Results, *, words: int = 9, steps: int = 50, columns: int = 20) -> Results:
+    """Return results of a model with four inputs: that of the results (a picture), words, three channels, columns.
+
+    Args:
+        results: whose maps of the last three inputs are drawn; those of GradCam are missing.
+        words: in each text.
+        steps: of each series.
+        columns: of the table.
+    """
+    draw, count = torch.Generator().manual_seed(1), len(results.inputs)
+    labels = [label for label in results.maps if label != "GradCam"]
+
+    def kept(inputs: torch.Tensor) -> Kept:
+        return Kept(inputs, {label: torch.randn(inputs.shape, generator=draw) for label in labels})
+
+    texts = tuple(tuple((f"word{k}", 1) for k in range(words)) for _ in range(count))
+    classes = ("no", "yes & more", "<maybe>")
+    views = [
+        View("image", 1, classes=classes),
+        View("tokens", -1, words=texts),
+        View("series", 1, names=("left", "the one in the middle", "<right>")),
+        View("table", None, names=tuple(f"column<{k}>" for k in range(columns))),
+    ]
+    further = (
+        kept(torch.ones(count, words)),
+        kept(torch.randn(count, 3, steps, generator=draw)),
+        kept(torch.randn(count, columns, generator=draw)),
+    )
+    further = (replace(further[0], inputs=further[0].inputs.long()), *further[1:])
+    facts = results.facts | {"views": [view.to_dict() for view in views]}
+    return replace(results, further=further, facts=facts)
+
+
+def pixels(html: Any) -> np.ndarray:
+    """Return the colours (height, width, 4) of the inline picture in a piece of HTML or CSS."""
+    (found,) = re.findall(r"data:image/png;base64,([\w+/=]+)", str(html))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found))).convert("RGBA"))

@@ -80,5 +80,5 @@ def test_maps_have_their_examples_numbers(kept: tuple[int, ...]) -> None:
     numbers = kept or tuple(range(6))
     assert tuple(shown.number for shown in found.shown) == numbers
     values = results.values("AbPC", results.explainers[0])
-    assert [shown.tiles[0].value for shown in found.shown] == [values[n] for n in numbers]
-    assert f"example {numbers[1]}:" in found.shown[1].tiles[0].alt
+    assert [shown.values[0][0] for shown in found.shown] == [values[n] for n in numbers]
+    assert f"example {numbers[1]}:" in found.shown[1].rows[0].tiles[0].alt

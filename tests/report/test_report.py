@@ -14,9 +14,9 @@ from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
 from pnpxai.report import write_report
 from tests.report.conftest import SCRIPT
-from tests.report.made import made
+from tests.report.made import made, several
 
-VOID = {"polygon", "polyline", "meta", "link", "input", "img", "wbr", "br", "circle", "line"}
+VOID = {"path", "polygon", "polyline", "rect", "use", "meta", "link", "input", "img", "wbr", "br", "circle", "line"}
 
 
 class Page(HTMLParser):
@@ -59,10 +59,10 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-@pytest.fixture(params=["plain", "awkward", "cnn", "mlp", "series"])
+@pytest.fixture(params=["plain", "awkward", "mixed", "cnn", "mlp", "series"])
 def page(request, written, real) -> Page:
     name = request.param
-    results = request.getfixturevalue(name) if name in ("plain", "awkward") else real(name)
+    results = request.getfixturevalue(name) if name in ("plain", "awkward", "mixed") else real(name)
     return Page(written(results).read_text(encoding="utf-8"))
 
 
@@ -178,10 +178,17 @@ def test_twelve_explainers_on_sixteen_photographs_stay_small(written):
     assert "Maps of up to 224 positions a side are drawn with 111" in Page(path.read_text()).prose
 
 
+def test_twelve_explainers_on_sixteen_examples_of_every_kind_stay_small(written):
+    names = [f"Explainer{k}" for k in range(10)]
+    results = made(names, ("RandomMap", "InputOnly"), examples=64, kept=16, positions=(224, 224), inputs=(3, 224, 224))
+    path = written(several(results, words=512, steps=2000, columns=500))
+    assert path.stat().st_size < 5_000_000
+
+
 def test_small_maps_are_kept_pixel_by_pixel(written, plain):
     page = Page(written(plain).read_text())
     assert "neighbourhood" not in page.prose
-    assert any("crisp" in (table.get("class") or "") for table in page.all("table"))
+    assert any("crisp" in (tile.get("class") or "") for tile in page.all("span"))
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path, plain, written):
