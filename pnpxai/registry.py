@@ -56,8 +56,9 @@ def member(base: type[C], name: str, package: str) -> type[C]:
         ImportError: it has another name here; the message says which.
         AttributeError: there is none.
     """
-    for cls in (base, *every(base, within=f"{package}.")):
-        if name in (cls.__name__, *getattr(cls, "aliases", ())):
+    every(base)  # imports the modules
+    for cls in (base, *_descendants(base)):
+        if cls.__module__.startswith(f"{package}.") and name in (cls.__name__, *getattr(cls, "aliases", ())):
             return cls
     if instead(name):
         raise ImportError(f"{package} has no {name!r}{instead(name)}")

@@ -25,7 +25,7 @@ MODEL = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn
     [
         ("pnpxai.explainers", "GradCam Gradient SmoothGrad LRPEpsilonPlus RAP Lime ExpectedGradients Explainer"),
         ("pnpxai.metrics", "MuFidelity Sensitivity Complexity MoRF LeRF AbPC Metric"),
-        ("pnpxai.strategies", "Zeros GaussianBlur Felzenszwalb SumPos MinMax PostProcessor"),
+        ("pnpxai.strategies", "Zeros GaussianBlur Felzenszwalb SumPos MinMax PostProcessor Baseline Pooling"),
     ],
 )
 def test_classes_come_from_their_package(package, names):
