@@ -12,7 +12,8 @@ from pnpxai.metrics.complexity import Complexity, Sparseness
 from pnpxai.metrics.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.flipping import MoRF
 from pnpxai.metrics.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
-from pnpxai.metrics.robustness import AvgSensitivity, LocalLipschitz, Sensitivity
+from pnpxai.metrics.randomisation import RandomLogit
+from pnpxai.metrics.robustness import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 
 quantus = pytest.importorskip("quantus")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Quantus' own
@@ -84,23 +85,41 @@ def _explain(model: Any, inputs: Any, targets: Any, **more: Any) -> np.ndarray:
     return Gradient(model).attribute(x, np.asarray(targets).tolist()).numpy()
 
 
+FREE = {"floor": 1e-9, "eps_min": 1e-9, "epsilon": 0.02}
+"""Denominators as they are, and noise that changes no class."""
+
+
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("ours", "theirs", "settings"),
     [
-        (Sensitivity, "MaxSensitivity"),
-        (AvgSensitivity, "AvgSensitivity"),
-        (LocalLipschitz, "LocalLipschitzEstimate"),
+        (Sensitivity, "MaxSensitivity", {}),
+        (AvgSensitivity, "AvgSensitivity", {}),
+        (LocalLipschitz, "LocalLipschitzEstimate", {"normalize": False}),
+        (RelativeOutputStability, "RelativeOutputStability", FREE),
     ],
 )
-def test_copies_with_the_same_noise(net: nn.Module, ours: type, theirs: str) -> None:
+def test_copies_with_the_same_noise(net: nn.Module, ours: type, theirs: str, settings: dict[str, Any]) -> None:
     explainer = Gradient(net)
     maps = explainer.attribute(X, Y.tolist())
     seen: list[Tensor] = []
     handle = net.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach().clone()))
-    settings = {"normalize": False} if ours is LocalLipschitz else {}
     found = ours(net, explainer, n_iter=5, **settings).evaluate(X, Y.tolist(), maps)
     handle.remove()
-    copies = iter(torch.cat(seen).reshape(5, 3, 64).numpy())
+    rows = [row for row in torch.cat(seen).unique(dim=0) if not any(torch.equal(row, x) for x in X)]
+    order = [[r for r in rows if (r - x).abs().max() < 0.3] for x in X]  # the copies of each example
+    copies = iter(torch.stack([torch.stack(own) for own in order], 1).reshape(5, 3, 64).numpy())
     metric = getattr(quantus, theirs)(nr_samples=5, perturb_func=lambda arr, **more: next(copies), **PLAIN)
     wanted = _theirs(metric, net, a_batch=maps.numpy(), explain_func=_explain, softmax=False)
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_map_of_the_other_of_two_classes() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 2)).eval()
+    explainer, targets = Gradient(net), [0, 1, 1]
+    maps = explainer.attribute(X, targets)
+    theirs = quantus.RandomLogit(similarity_func=quantus.similarity_func.correlation_spearman, num_classes=2, **PLAIN)
+    given = {"y_batch": np.array(targets), "a_batch": maps.numpy(), "explain_func": _explain, "softmax": False}
+    wanted = _theirs(theirs, net, **given)
+    assert RandomLogit(net, explainer).evaluate(X, targets, maps).tolist() == pytest.approx(wanted, abs=1e-5)

@@ -14,7 +14,7 @@ from pnpxai.metrics.imputation import Blurred, Constant, Imputer, Linear, fillin
 from pnpxai.strategies.baselines import Baseline, Mean, Zeros
 
 
-def _exact(picture: np.ndarray, gone: np.ndarray) -> np.ndarray:
+def exact(picture: np.ndarray, gone: np.ndarray) -> np.ndarray:
     """Solve the equations of Rong et al.: neighbours beside count 1/6, those at corners 1/12, at the border fewer."""
     height, width = picture.shape
     number = -np.ones_like(gone, dtype=int)
@@ -56,7 +56,7 @@ def test_scattered_holes_are_filled_as_by_an_exact_solution(share: float, tolera
     gone = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(1)) < share
     found = _filled(Linear(noise=0.0), x, gone)
     for picture, mask, mine in zip(x, gone, found, strict=True):
-        wanted = _exact(picture[0].numpy(), mask[0].numpy())
+        wanted = exact(picture[0].numpy(), mask[0].numpy())
         assert np.abs(mine[0].numpy() - wanted).max() < tolerance * np.ptp(picture.numpy())
 
 
@@ -67,7 +67,7 @@ def test_a_large_hole_is_filled_as_by_an_exact_solution() -> None:
     for n_iter, tolerance in ((60, 0.02), (1000, 1e-3)):
         found = _filled(Linear(noise=0.0, n_iter=n_iter), x, gone)
         for picture, mask, mine in zip(x, gone, found, strict=True):
-            wanted = _exact(picture[0].numpy(), mask[0].numpy())
+            wanted = exact(picture[0].numpy(), mask[0].numpy())
             assert np.abs(mine[0].numpy() - wanted).max() < tolerance * np.ptp(picture.numpy())
 
 

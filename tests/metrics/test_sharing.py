@@ -35,7 +35,7 @@ SIZE, BATCH = 6, 3
 
 
 @pytest.fixture
-def net() -> nn.Module:
+def net() -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.Tanh(), nn.Linear(6, 3)).double().eval()
@@ -119,10 +119,10 @@ def test_the_store_is_bounded_and_forgets_the_oldest(net: nn.Module) -> None:
     assert not none._kept
 
 
-def test_of_a_model_that_was_changed_nothing_old_is_kept(net: nn.Module) -> None:
+def test_of_a_model_that_was_changed_nothing_old_is_kept(net: nn.Sequential) -> None:
     shared, made = SharedRuns(), []
 
-    def make() -> nn.Module:
+    def make() -> nn.Sequential:
         made.append(weakref.ref(thing := copy.deepcopy(net)))
         return thing
 
