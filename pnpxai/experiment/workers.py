@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import threading
@@ -15,11 +16,18 @@ import torch
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.work import Done, Job, Task
 
-__all__ = ["carried_out"]
+__all__ = ["carried_out", "work_on"]
 
 _HELD = 2
 _held: OrderedDict[tuple[int, str], Job] = OrderedDict()
 _held_guard = threading.Lock()
+_place: torch.device | None = None
+
+
+def work_on(device: str | None) -> None:
+    """Let this process place the models it is sent on a device; None for where they were."""
+    global _place
+    _place = None if device is None else torch.device(device)
 
 
 def carried_out(job: Job, tasks: Iterable[Task], executor: Executor | None) -> Iterator[tuple[Task, Done]]:
@@ -88,7 +96,7 @@ class _Sent:
     def _packed(self) -> bytes:
         if self._payload is None:
             try:
-                self._payload = pickle.dumps(self.job)
+                self._payload = as_sent(self.job)
             except (pickle.PicklingError, AttributeError, TypeError) as problem:
                 raise ArgumentError(
                     f"executor: this comparison cannot be sent to another process ({problem}); define the model's "
@@ -97,18 +105,29 @@ class _Sent:
         return self._payload
 
 
-def perform(key: str, payload: bytes | None, packed: bytes) -> bytes | None:
+def as_sent(job: Job) -> bytes:
+    """Return a job as it is sent."""
+    torch.save(job, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def received(payload: bytes, device: torch.device | None) -> Job:
+    """Return a job that was sent by our own process, with all its tensors on a device; None for where they were."""
+    return torch.load(io.BytesIO(payload), map_location=device, weights_only=False)  # noqa: S614
+
+
+def perform(key: str, payload: bytes | None, task: bytes) -> bytes | None:
     """Do a task in a worker; None if it does not hold the job and was not sent it."""
     with _held_guard:
         job = _held.get((os.getpid(), key))
     if job is None:
         if payload is None:
             return None
-        job = pickle.loads(payload)  # noqa: S301  sent by our own process
+        job = received(payload, _place)
         if torch.get_num_threads() != job.threads:  # another number may round otherwise
             torch.set_num_threads(job.threads)
         _hold(key, job)
-    return pickle.dumps(job.do(pickle.loads(packed)))  # noqa: S301
+    return pickle.dumps(job.do(pickle.loads(task)))  # noqa: S301
 
 
 def _hold(key: str, job: Job) -> None:
