@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
@@ -208,10 +208,20 @@ class Declared:
             values["model"] = model
         return target(**values)
 
+    @classmethod
+    def searched(cls) -> tuple[str, ...]:
+        """Return the names of the settings that can be searched; the others come from the data, or with the call."""
+        return tuple(n for n, field in cls._fields.items() if field.mark(Range) or field.mark(Choice))
+
+    def chosen(self) -> str:
+        """Return it as ``repr`` does, with the settings that can be searched alone."""
+        return self._written(self.searched())
+
     def __repr__(self) -> str:
-        changed = self.settings(changed_only=True)
-        searched = {n for n, field in self._fields.items() if field.mark(Range) or field.mark(Choice)}
-        listed = {n: v for n, v in self.settings().items() if n in searched or n in changed}
+        return self._written({*self.searched(), *self.settings(changed_only=True)})
+
+    def _written(self, names: Collection[str]) -> str:
+        listed = {n: v for n, v in self.settings().items() if n in names}
         return f"{type(self).__name__}({', '.join(f'{n}={shown(v, self)}' for n, v in listed.items())})"
 
     def __eq__(self, other: object) -> bool:

@@ -171,6 +171,9 @@ def test_repr_shows_what_is_searched_and_what_was_changed():
     shown = repr(Toy(MODEL, layer=MODEL[0], sizes=(4,)))
     expected = "Toy(rate=0.5, steps=20, scale=0.001, mode='a', filling=Plain(), sizes=(4,), layer='0')"
     assert shown == expected
+    assert Toy.searched() == ("rate", "steps", "scale", "mode", "filling")
+    assert Toy(MODEL, layer=MODEL[0], sizes=(4,)).chosen() == Toy(MODEL).chosen()
+    assert Toy(MODEL).chosen() == "Toy(rate=0.5, steps=20, scale=0.001, mode='a', filling=Plain())"
 
 
 @given(

@@ -16,7 +16,7 @@ from pnpxai.files import complete
 from pnpxai.report.curves import families, searches
 from pnpxai.report.differences import agreement, by_class, front, pairs
 from pnpxai.report.forms import shades
-from pnpxai.report.maps import gallery
+from pnpxai.report.maps import class_name, class_names, gallery
 from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
 from pnpxai.report.strips import distributions, interval
 from pnpxai.report.words import counted, humps, number
@@ -69,7 +69,7 @@ def _page(results: Results, title: str, command: str | None) -> str:
         tested=pairs(results),
         agreement=agreement(results),
         front=front(results),
-        classes=classes,
+        classes=[class_name(class_names(results), of) for of in classes],
         class_means=class_means,
         class_metric=metric,
         results=results,

@@ -16,7 +16,7 @@ from pnpxai.pictures import LEVELS, View, palette
 from pnpxai.pictures.view import as_array
 from pnpxai.report.forms import Form, form_of
 
-__all__ = ["Gallery", "Row", "Shown", "Tile", "gallery"]
+__all__ = ["Gallery", "Row", "Shown", "Tile", "class_name", "class_names", "gallery"]
 
 _PIXELS = 3_000_000
 """Pixels in a whole report, which bounds its size: many maps are drawn smaller than few."""
@@ -120,8 +120,7 @@ def gallery(results: Results) -> Gallery | None:
     for row in results.table.to_dict("records"):
         if row["metric"] == metric and row["example"] in numbers:
             measured.setdefault(row["example"], {})[row["explainer"]] = row
-    views = _views(results)
-    classes = views[0].classes
+    views, classes = _views(results), class_names(results)
     shown, reduced = [], 0
     for k, number in enumerate(numbers):
         rows = []
@@ -134,9 +133,14 @@ def gallery(results: Results) -> Gallery | None:
     wide = 1.0 if kinds == {"image"} else 1.5
     return Gallery(
         metric, shown, kinds, len(results.of_inputs) > 1, (reduced, side) if reduced else None,
-        [(target, _name(classes, target), n) for target, n in sorted(counts.items())], _ramp(kinds),
+        [(target, class_name(classes, target), n) for target, n in sorted(counts.items())], _ramp(kinds),
         4 * int(min(max((1170 / (len(labels) + 1) - 12) / wide, 72), 128) / 4),
     )  # fmt: skip
+
+
+def class_names(results: Results) -> tuple[str, ...]:
+    """Return the names of the model's outputs, as far as they are known."""
+    return _views(results)[0].classes
 
 
 def _views(results: Results) -> list[View]:
@@ -197,7 +201,7 @@ def _shown(
         values.append((float("nan") if row is None else float(row["value"]), reason))
     first = next(iter(measured.values()), {})
     target, true = _known(first, "target"), _known(first, "label")
-    return Shown(number, target, true, _name(classes, target), _name(classes, true), rows, values)
+    return Shown(number, target, true, class_name(classes, target), class_name(classes, true), rows, values)
 
 
 def _known(row: dict[str, Any], column: str) -> int | None:
@@ -205,8 +209,8 @@ def _known(row: dict[str, Any], column: str) -> int | None:
     return int(row[column]) if row.get(column, -1) >= 0 else None
 
 
-def _name(classes: Sequence[str], index: int | None) -> str:
-    """Return a class's name, or its number."""
+def class_name(classes: Sequence[str], index: int | None) -> str:
+    """Return a class's name, or its number; nothing where it is not known."""
     if index is None:
         return ""
     return classes[index] if index < len(classes) else str(index)

@@ -7,14 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
+from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import by_name
 from pnpxai.report.strips import Scale, Span, interval
 from pnpxai.report.words import counted, definition, said
 from pnpxai.settings import unlabelled
 from pnpxai.statistics import Interval
+from pnpxai.strategies.postprocessing import PostProcessor
 
 __all__ = ["Ranked", "compared", "descriptions", "learned", "ranking", "settings", "undefined", "unfit"]
 
@@ -110,7 +113,8 @@ def learned(results: Results) -> list[dict[str, Any]]:
         rows.append({
             "label": found["label"], "metric": found["metric"], "value": found["value"], "trials": found["trials"],
             "gain": gain, "verdict": verdict,
-            "settings": said(found["explainer"]), "postprocessor": said(found["postprocessor"]),
+            "settings": said(_apart(Explainer, found["explainer"])[0]),
+            "postprocessor": said(_apart(PostProcessor, found["postprocessor"])[0]),
         })  # fmt: skip
     return rows
 
@@ -120,7 +124,10 @@ def settings(results: Results) -> list[dict[str, Any]]:
     found = []
     for label in results.explainers:
         of = results.settings[label]
-        parts = {"explainer": _pairs(of["explainer"]), "post-processing": _pairs(of["postprocessor"])}
+        explainer, given = _apart(Explainer, of["explainer"])
+        post, axes = _apart(PostProcessor, of["postprocessor"])
+        parts = {"explainer": _pairs(explainer), "post-processing": _pairs(post)}
+        parts["from the data and the call"] = _pairs(given | axes)
         found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
     for name, of in results.facts.get("metrics", {}).items():
         found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
@@ -142,6 +149,22 @@ def descriptions(results: Results) -> list[dict[str, Any]]:
             prose = ()
         found.append({"name": name, "higher": higher, "prose": prose})
     return found
+
+
+def _apart(base: type[Declared], settings: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the settings that can be searched, with the type; and the others that are set, which nobody chose."""
+    if not isinstance(settings, dict):
+        return settings, {}
+    try:
+        names = {"type", *_class(base, settings["type"]).searched()}
+    except (ArgumentError, KeyError):  # made where this page is not
+        return settings, {}
+    others = {name: value for name, value in settings.items() if name not in names and value is not None}
+    return {name: value for name, value in settings.items() if name in names}, others
+
+
+def _class(base: type[Declared], name: str) -> type[Declared]:
+    return base if base.__name__ == name else by_name(base, name, base.__name__)
 
 
 def _pairs(values: Any) -> list[tuple[str, str]]:

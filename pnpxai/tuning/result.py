@@ -112,8 +112,8 @@ class TuningResult:
         lines = [
             f"{self.best.label}: {self.metric} {self.value:.3f} after {self.trials} trials "
             f"({self.refused} refused, {self.stopped} ended early)",
-            f"  {self.best.explainer}",
-            f"  {self.best.postprocessor}",
+            f"  {self.best.explainer.chosen()}",
+            f"  {self.best.postprocessor.chosen()}",
             f"  on {self.gain.n} held-out examples {self.gain} over the default",
         ]
         if self.stability is not None:
@@ -126,7 +126,7 @@ class TuningResult:
             lines.append(f"  {self.rows}")
         lines += [f"  {check}" for check in self.limits]
         lines += [
-            f"  front: {candidate.explainer}, {candidate.postprocessor}: "
+            f"  front: {candidate.explainer.chosen()}, {candidate.postprocessor.chosen()}: "
             + ", ".join(f"{name} {value:.3f}" for name, value in values.items())
             for candidate, values in self.front
         ]

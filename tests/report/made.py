@@ -20,6 +20,7 @@ from pnpxai.pictures import View
 from pnpxai.statistics import MeanRank
 
 DIRECTIONS = {"AbPC": True, "FaithfulnessCorrelation": True, "Sensitivity": False, "Complexity": False}
+SETTINGS = {"window": 0.125, "channel_dim": 1, "layer": None, "baseline_fn": {"type": "Zeros"}}
 POSTPROCESSOR = {"type": "PostProcessor", "pooling_fn": {"type": "Sum"}, "channel_dim": 1}
 
 
@@ -79,7 +80,7 @@ def made(
         "directions": DIRECTIONS,
         "settings": {
             label: {
-                "explainer": {"type": label, "n_iter": 20, "layer": None, "baseline_fn": {"type": "Zeros"}},
+                "explainer": SETTINGS | {"type": label},
                 "postprocessor": POSTPROCESSOR,
                 "control": label in controls,
             }
@@ -98,7 +99,7 @@ def made(
         "tuned": (
             {
                 "label": explainers[0], "metric": "AbPC", "value": 0.75, "trials": 12,
-                "explainer": {"type": explainers[0], "n_iter": 40}, "postprocessor": POSTPROCESSOR,
+                "explainer": {"type": explainers[0], "window": 0.25, "channel_dim": 1}, "postprocessor": POSTPROCESSOR,
                 "curve": [0.5, None, 0.7, 0.6, 0.75],
                 "held_out_gain": {"mean": 0.05, "low": 0.01, "high": 0.09, "n": 4},
             },

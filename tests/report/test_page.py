@@ -59,8 +59,12 @@ def test_a_gain_is_put_in_words(low, high, verdict):
     gain = {"mean": (low + high) / 2, "low": low, "high": high, "n": 4}
     (row,) = learned(replace(results, tuned=(results.tuned[0] | {"held_out_gain": gain},)))
     assert row["verdict"] == verdict
-    assert row["settings"] == "Occlusion(n_iter=40)"
-    assert row["postprocessor"] == "PostProcessor(pooling_fn=Sum, channel_dim=1)"
+    # which axis holds channels comes from the data: it was not tuned
+    assert row["settings"] == "Occlusion(window=0.25)"
+    assert row["postprocessor"] == "PostProcessor(pooling_fn=Sum)"
+    made_elsewhere = results.tuned[0] | {"explainer": {"type": "theirs:Own", "channel_dim": 1}}
+    (row,) = learned(replace(results, tuned=(made_elsewhere,)))
+    assert row["settings"] == "theirs:Own(channel_dim=1)"
 
 
 def test_settings_of_everything_are_there():
@@ -70,6 +74,8 @@ def test_settings_of_everything_are_there():
         ("AbPC", "metric"), ("FaithfulnessCorrelation", "metric"), ("Sensitivity", "metric"), ("Complexity", "metric"),
     ]  # fmt: skip
     assert ("baseline_fn", "Zeros") in found[0]["parts"]["explainer"]
+    assert "channel_dim" not in dict(found[0]["parts"]["explainer"])
+    assert found[0]["parts"]["from the data and the call"] == [("channel_dim", "1")]
     assert ("n_steps", "10") in found[4]["parts"]["metric"]
 
 
