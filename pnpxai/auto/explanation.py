@@ -15,7 +15,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.explanation import Explanation
-from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
@@ -189,20 +189,16 @@ class AutoExplanation(Steps):
 
         Args:
             explainer: a name, class or configured explainer; of a list, the explainer is searched too.
-            metric: a name, class or configured metric; of a list, the front of the best is found.
+            metric: a name, class or configured metric, or what explaining costs ("seconds", "rows"); of a list, the
+                front of the best is found.
             count: how many examples to use (half to search on, half to measure the gain on); None for all.
-            **options: ``n_trials``, ``timeout``, ``sampler``, ``storage``, ``workers`` and what else
+            **options: ``limits``, ``n_trials``, ``timeout``, ``sampler``, ``storage``, ``workers`` and what else
                 ``pnpxai.tuning.tune`` takes.
         """
         explainers = [as_explainer(e, self.model, self.settings) for e in _listed(explainer)]
-        metrics = [as_metric(m, self.model, self.settings) for m in _listed(metric)]
-        given = {"traits": self.traits, "seed": self.seed} | options
-        return tune(
-            explainers if isinstance(explainer, list) else explainers[0],
-            self.examples(count),
-            metrics if isinstance(metric, list) else metrics[0],
-            **given,
-        )
+        given = {"traits": self.traits, "seed": self.seed, "common": self.settings} | options
+        asked = explainers if isinstance(explainer, list) else explainers[0]
+        return tune(asked, self.examples(count), metric, **given)
 
     def rank(
         self, explainers: Sequence[ExplainerSpec] | None = None, *, count: int | None = 64, **options: Any

@@ -16,7 +16,7 @@ from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, as_tuple
 
-__all__ = ["Candidate", "Cell", "evaluate", "judged"]
+__all__ = ["Candidate", "Cell", "evaluate", "judged", "refused"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def judged(
         # in one piece, as when they are read from a file: what sums them up rounds the same
         maps = tuple(m.contiguous() for m in as_tuple(candidate.maps(batch, seed) if maps is None else maps))
     except caught as refusal:
-        return None, {name: _refused(batch, refusal) for name in metrics}, time.perf_counter() - start
+        return None, {name: refused(batch, refusal) for name in metrics}, time.perf_counter() - start
     seconds = time.perf_counter() - start
     cells = {}
     for name, metric in metrics.items():
@@ -116,7 +116,7 @@ def judged(
             curves = {name: curve.detach().cpu().tolist() for name, curve in found.curves.items()}
             cell = Cell([float(v) for v in found.values], list(found.reasons), curves=curves)
         except caught as refusal:
-            cell = _refused(batch, refusal)
+            cell = refused(batch, refusal)
         cell.seconds = time.perf_counter() - start
         cells[name] = cell
     return maps, cells, seconds
@@ -133,7 +133,8 @@ def evaluate(
     return whole
 
 
-def _refused(batch: Batch, refusal: Exception) -> Cell:
+def refused(batch: Batch, refusal: Exception) -> Cell:
+    """Return a cell without values, with the reason."""
     named = isinstance(refusal, ValueError)  # one of ours says what is wrong; others are told by their class too
     reason = str(refusal) if named else f"{type(refusal).__name__}: {refusal}"
     return Cell([float("nan")] * len(batch), [reason] * len(batch), error=type(refusal))

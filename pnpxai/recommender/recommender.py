@@ -18,7 +18,7 @@ from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, rec
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
 from pnpxai.traits import Traits
-from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, judges_of, limits_of, panel, race, with_known
+from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, judges_of, known_in, limits_of, panel, race, with_known
 
 __all__ = ["Recommender", "XaiRecommender", "rank"]
 
@@ -101,6 +101,7 @@ class Recommender(Declared, keyword_only=True):
             ArgumentError: nothing fits, nothing could be tuned (with the reasons), or a setting is out of range.
         """
         start = time.monotonic()
+        masked = known_in(examples, masks)
         traits = traits_of(modality)
         if traits is None:
             raise ArgumentError("modality: expected what the data is, such as 'image' or Traits.image(), got None")
@@ -110,7 +111,6 @@ class Recommender(Declared, keyword_only=True):
             raise ArgumentError(f"explainers: none fits {fit.facts.name}: {_listed(fit.reasons)}")
         candidates = as_candidates(specs, model, traits, common)
         controls = as_candidates(list(fit.controls), model, traits, common)
-        masked = masks is not None or all(batch.masks is not None for batch in examples)
         deciding = judges_of(self.deciding, model, common, masked=masked, name="deciding")
         metrics = [metric for judge in deciding for metric in judge.metrics]
         if len(metrics) < len(deciding):

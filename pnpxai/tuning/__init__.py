@@ -1,6 +1,6 @@
 """Searching explainers' settings with Optuna; the only package that imports it."""
 
-from pnpxai.tuning.asked import Limits, judges_of, limits_of, with_known
+from pnpxai.tuning.asked import Limits, judges_of, known_in, limits_of, with_known
 from pnpxai.tuning.budget import Budget
 from pnpxai.tuning.judging import Judge, Judges
 from pnpxai.tuning.race import Race, panel, race
@@ -22,6 +22,7 @@ __all__ = [
     "StorageSpec",
     "TuningResult",
     "judges_of",
+    "known_in",
     "limits_of",
     "panel",
     "race",

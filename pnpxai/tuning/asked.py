@@ -14,7 +14,7 @@ from pnpxai.metrics.choose import MetricSpec, as_metric
 from pnpxai.metrics.positions import position_masks
 from pnpxai.tuning.judging import COSTS, Judge
 
-__all__ = ["Limit", "Limits", "judges_of", "limits_of", "with_known"]
+__all__ = ["Limit", "Limits", "judges_of", "known_in", "limits_of", "with_known"]
 
 Limits: TypeAlias = Mapping[MetricSpec, float]
 """For a metric or a cost the worst mean value that is taken: the most, or of what should be high the least."""
@@ -99,6 +99,20 @@ def limits_of(
         found.append(Limit(judge, float(bound)))
     _known([limit.judge for limit in found], "limits", masked)
     return tuple(found)
+
+
+def known_in(examples: Examples, masks: Any) -> bool:
+    """Tell whether it is known what matters in the examples: from masks, or from their own.
+
+    Raises:
+        ArgumentError: these are no examples.
+    """
+    if not isinstance(examples, Examples):
+        raise ArgumentError(
+            f"examples: expected Examples, got {type(examples).__name__}; Examples.of([(inputs, targets, None)]) makes "
+            "them of a batch, and auto_explain(model, data) of any data"
+        )
+    return masks is not None or all(batch.masks is not None for batch in examples)
 
 
 def with_known(examples: Examples, masks: Any, judges: Sequence[Judge], explainer: Explainer) -> Examples:

@@ -11,7 +11,7 @@ from pnpxai.engine.keys import settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.evaluation import Candidate, Cell
+from pnpxai.metrics.evaluation import Candidate, Cell, refused
 from pnpxai.tuning.shared import Shared
 
 __all__ = ["COSTS", "Judge", "Judges"]
@@ -99,20 +99,21 @@ class Judges:
         try:
             raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
             maps = candidate.postprocessor(raw)
-        except ValueError as refusal:
-            return dict.fromkeys((*self.metrics, *self._costs), _refused(batch, refusal))
+        except Exception as refusal:  # of one setting, which must not end a search of many
+            return dict.fromkeys((*self.metrics, *self._costs), refused(batch, refusal))
         cells = {name: Cell(*self._spent(name, candidate, batch)) for name in self._costs}
         for name, metric in self.metrics.items():
             bound = self._bound(metric, candidate)
             try:
                 self.shared.separate += bound.cost(batch.inputs)
                 stream = batch.stream(self.seed)
+                masks = batch.masks if metric.needs_masks else None
                 found = bound.measure(
-                    batch.inputs, batch.targets, maps, masks=batch.masks, seed=stream, shared=self.shared.runs
+                    batch.inputs, batch.targets, maps, masks=masks, seed=stream, shared=self.shared.runs
                 )
                 cells[name] = Cell([float(v) for v in found.values], list(found.reasons))
-            except ValueError as refusal:
-                cells[name] = _refused(batch, refusal)
+            except Exception as refusal:
+                cells[name] = refused(batch, refusal)
         return cells
 
     def _spent(self, name: str, candidate: Candidate, batch: Batch) -> tuple[list[float], list[str | None]]:
@@ -150,7 +151,3 @@ def _key(candidate: Candidate) -> str:
     except ArgumentError:  # a setting (a lambda) that cannot be written
         settings = {"label": candidate.label, "explainer": repr(explainer)}
     return f"{id(explainer.model)} {settings_key(settings)}"
-
-
-def _refused(batch: Batch, refusal: Exception) -> Cell:
-    return Cell([float("nan")] * len(batch), [str(refusal)] * len(batch))

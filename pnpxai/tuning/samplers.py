@@ -49,8 +49,9 @@ class Sampling:
         if isinstance(spec, BaseSampler):
             return cls(spec, seed)
         if not isinstance(spec, str) or spec not in SAMPLERS:
-            hint = did_you_mean(spec, SAMPLERS) if isinstance(spec, str) else ", or a sampler of Optuna"
-            raise ArgumentError(f"sampler: no sampler {spec!r}{hint}")
+            if isinstance(spec, str):
+                raise ArgumentError(f"sampler: no sampler {spec!r}{did_you_mean(spec, SAMPLERS)}")
+            raise ArgumentError(f"sampler: expected a name such as 'tpe', or a sampler of Optuna, got {spec!r}")
         if spec == "auto":
             spec = "brute_force" if n_trials is not None and space.size() <= n_trials else "tpe"
         if spec == "brute_force" and space.size() > _MOST:

@@ -15,7 +15,7 @@ from pnpxai.metrics.evaluation import Candidate
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import flat
 from pnpxai.traits import Traits
-from pnpxai.tuning.asked import Limit, Limits, judges_of, limits_of, with_known
+from pnpxai.tuning.asked import Limit, Limits, judges_of, known_in, limits_of, with_known
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judge
 from pnpxai.tuning.result import TuningResult
@@ -37,6 +37,7 @@ def tune(
     masks: Any = None,
     postprocessor: PostProcessor | None = None,
     traits: Traits | None = None,
+    common: dict[str, Any] | None = None,
     n_trials: int | None = None,
     timeout: float | None = None,
     sampler: SamplerSpec = "auto",
@@ -72,6 +73,7 @@ def tune(
             values; a tuple with one (or None) for each input where there are several.
         postprocessor: where the search of the post-processing starts.
         traits: facts about the data; strategies that do not suit it are not searched.
+        common: settings for metrics that are given by name; by default the axis of channels, from ``traits``.
         n_trials: number of trials, with those that the storage holds already; by default 20, or no limit where there
             is a timeout.
         timeout: stop after so many seconds (when the trial that runs then is done).
@@ -96,12 +98,13 @@ def tune(
     """
     starts = _starts(explainer, postprocessor, traits)
     model = starts[0].explainer.model
-    common = {} if traits is None else {"channel_dim": traits.channel_dim}
-    masked = masks is not None or all(batch.masks is not None for batch in examples)
+    if common is None:
+        common = {} if traits is None else {"channel_dim": traits.channel_dim}
+    masked = known_in(examples, masks)
     judges = judges_of(metric, model, common, masked=masked)
     bounds = limits_of(limits, model, common, masked=masked, judges=judges)
     examples = with_known(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
-    n_trials = _checked(n_trials, timeout, workers)
+    n_trials = _checked(n_trials, timeout, workers, n_seeds, seed)
     part, held_out = examples.split(tuning_fraction, seed)
     shared = Shared() if shared is None else shared
     space = Space(starts, traits)
@@ -155,6 +158,10 @@ def searched(
 
 def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits | None) -> tuple[Candidate, ...]:
     given = list(explainer) if isinstance(explainer, Iterable) else [explainer]
+    if not isinstance(traits, Traits | None):
+        raise ArgumentError(f"traits: expected Traits such as Traits.image(), got {traits!r}")
+    if not isinstance(postprocessor, PostProcessor | None):
+        raise ArgumentError(f"postprocessor: expected a PostProcessor, got {postprocessor!r}")
     post = postprocessor or (PostProcessor() if traits is None else PostProcessor.on(traits))
     found = []
     for one in given:
@@ -166,10 +173,11 @@ def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits 
     return tuple(found)
 
 
-def _checked(n_trials: int | None, timeout: float | None, workers: int) -> int | None:
-    for name, value in (("n_trials", n_trials), ("workers", workers)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ArgumentError(f"{name}: expected a whole number >= 1, got {value!r}")
+def _checked(n_trials: int | None, timeout: float | None, workers: int, n_seeds: int, seed: int) -> int | None:
+    least = {"n_trials": (n_trials, 1), "workers": (workers, 1), "n_seeds": (n_seeds, 0), "seed": (seed, 0)}
+    for name, (value, low) in least.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
+            raise ArgumentError(f"{name}: expected a whole number >= {low}, got {value!r}")
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0):
         raise ArgumentError(f"timeout: expected a number of seconds > 0, got {timeout!r}")
     return 20 if n_trials is None and timeout is None else n_trials
