@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.kinds import ROUTES, SUMS
+from pnpxai.attributors.kinds import ATTENTION, ROUTES, SUMS
 from pnpxai.attributors.rescale import check_same
 from pnpxai.attributors.ruled import Rules
 from pnpxai.engine.decompose import decomposed
@@ -137,7 +137,6 @@ class _Watch:
 
 
 _PRODUCTS = {"matmul", "bmm", "einsum", "baddbmm"}
-_ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward"}
 
 
 def _apart(sums: set[torch.Size], size: int) -> bool:
@@ -155,7 +154,7 @@ def _plain(watch: _Watch, forward: Callable[..., Any], *args: Any) -> Any:
 
     def step(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = operation_name(function)
-        if name not in _ATTENTION:
+        if name not in ATTENTION:
             return watch.seen(name, args, kwargs, function(*args, **kwargs))
         with torch.no_grad():
             whole = function(*args, **kwargs)

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pnpxai.attributors.kinds import ATTENTION
 from pnpxai.attributors.layers import LayerActivation
 from pnpxai.engine.guard import module_of
 from pnpxai.engine.layers import value_and_gradient
+from pnpxai.engine.operations import Operation, Operations, operation_name
 from pnpxai.engine.score import Score
 from pnpxai.engine.site import Place, Site, find_places
 from pnpxai.engine.token_grid import MapLayout, Sides, layout_of, reductions
@@ -129,14 +131,15 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
     The last convolution with several positions gives the map's sides (of several, one with more than one channel: a
     single one is a gate). Of the layers after it, whose outputs have these sides, the last is taken, so that its
     normalisation, activation and skip connection are in the map. In models of tokens, where that convolution embeds
-    patches, it is the last normalisation, or block with one, whose positions the score depends on: where only the
-    class token is read behind the last attention, what goes into that attention. Tokens may have been merged.
+    patches, it is the last normalisation, or block with one, before the last attention, whose positions the score
+    depends on. Behind that attention the class token alone may be read; and where all tokens are, evidence has gone
+    to tokens of other patches than it came from. Tokens may have been merged.
 
     Raises:
         UnsuitableError: there is none.
     """
     sides = tuple(inputs[pictured(inputs)].shape[2:])
-    total, outputs = _one_row(score, inputs)
+    total, outputs, attended = _one_row(score, inputs)
     convolved = sorted(
         (k for k, output in enumerate(outputs) if _is_convolution(output, sides)),
         key=lambda k: (outputs[k].value.shape[1] > 1, k),
@@ -148,14 +151,16 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
             "and for a scripted, exported or wrapped model the original torch.nn.Module"
         )
     source, grids = outputs[last].value, [tuple(outputs[k].value.shape[2:]) for k in convolved]
+    mixed = next((k for k, value in reversed(attended) if k > last and _moves(total, value)), len(outputs))
     runs = Counter(output.site for output in outputs)
-    single: dict[tuple[int, int], _Output] = {}
-    for output in outputs[last:]:
+    single: dict[tuple[int, int], tuple[int, _Output]] = {}
+    for k, output in enumerate(outputs[last:], start=last):
         if runs[output.site] == 1:  # of layers that give the same tensor the first, which is inmost
-            single.setdefault(output.state, output)
-    for output in reversed(single.values()):
+            single.setdefault(output.state, (k, output))
+    for k, output in reversed(single.values()):
         layout = _fitting(output, source, sides, grids)
-        if layout is not None and _matters(total, output, layout, source):
+        late = layout is not None and layout.channels_last and k >= mixed
+        if layout is not None and not late and _matters(total, output, layout, source):
             return output.site, layout
     raise UnsuitableError(
         f"model: {outputs[last].site} and what follows it run more than once in a forward pass, so that it is not "
@@ -163,9 +168,17 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
     )
 
 
-def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output]]:
-    """Run the first example; return its score and what layers gave, in order."""
+def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list[tuple[int, Tensor]]]:
+    """Run the first example; return its score, what layers gave, in order, and what attention gave after how many."""
     outputs: list[_Output] = []
+    attended: list[tuple[int, Tensor]] = []
+
+    def see(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = function(*args, **kwargs)
+        name = operation_name(function)
+        if name in ATTENTION or (name == "softmax" and found.ndim > 3):  # (examples, heads, tokens, tokens)
+            attended.append((len(outputs), found[0] if isinstance(found, tuple) else found))
+        return found
 
     def note(site: Site, output: Any) -> None:
         values = [value for value in flat(output) if value.is_floating_point()]
@@ -182,8 +195,9 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output]]:
             site = Site(module, "output", name)
             hook = module.register_forward_hook(lambda module, args, output, site=site: note(site, output))
             stack.callback(hook.remove)
+        stack.enter_context(Operations(see))
         total = score.take(torch.tensor([0]))(tuple(x.clone() for x in leaves)).sum()
-    return total, outputs
+    return total, outputs, attended
 
 
 def _is_convolution(output: _Output, sides: Sides) -> bool:
@@ -219,6 +233,12 @@ def _matters(total: Tensor, output: _Output, layout: MapLayout, source: Tensor) 
     if found is None or int((layout.fold(found) != 0).any(1).sum()) < 2:
         return False
     return output.value is source or _gradient(output.value.sum(), source)[0] is not None
+
+
+def _moves(total: Tensor, value: Tensor) -> bool:
+    """Tell whether the score changes with a value."""
+    found = _gradient(total, value)[0] if value.requires_grad else None
+    return found is not None and bool(found.any())
 
 
 def _reaches(total: Tensor, value: Tensor) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "AFFINE", "BILINEAR", "ELEMENTWISE", "JOINS", "MAX_POOLS", "ROUTES", "SCALES", "SUMS"]
+__all__ = [
+    "ACTIVATIONS", "AFFINE", "ATTENTION", "BILINEAR", "ELEMENTWISE", "JOINS", "MAX_POOLS", "ROUTES", "SCALES", "SUMS",
+]  # fmt: skip
 
 ACTIVATIONS = frozenset(
     "relu relu6 gelu silu elu selu celu leaky_relu hardtanh hardswish hardsigmoid mish softplus tanh sigmoid rrelu "
@@ -28,6 +30,9 @@ AFFINE = frozenset(
 
 BILINEAR = frozenset("mul matmul mm bmm mv einsum".split())
 """Products: linear in each of two operands."""
+
+ATTENTION = frozenset("scaled_dot_product_attention multi_head_attention_forward".split())
+"""Attention in one operation."""
 
 SCALES = frozenset("sqrt rsqrt std var norm frobenius_norm vector_norm linalg_vector_norm linalg_norm".split())
 """What a value is multiplied with or divided by, to be of a certain size."""

@@ -20,12 +20,13 @@ class ClassActivation(Explainer, abstract=True):
 
     The layer is the last feature map on the way to the score, found by running one example: the last convolution that
     keeps positions apart, with the normalisation, activation and skip connection that follow it; of a transformer the
-    last block's normalised tokens, folded to the grid of patches without class, distillation and register tokens.
-    ``layer`` names another, or several, whose resized maps are averaged.
+    normalised tokens that go into the last attention, folded to the grid of patches without class, distillation and
+    register tokens. ``layer`` names another, or several, whose resized maps are averaged.
 
     Maps are signed. Most papers put a ReLU around the sum, which hides evidence against the output; that is left to
     post-processing (``possum`` and its like). Attention carries evidence from token to token, so in transformers a map
-    may point elsewhere than to the patch that the evidence came from.
+    may point elsewhere than to the patch that the evidence came from; of gradients, those at each token (``HiResCAM``,
+    ``LayerCAM``) miss it less often than their mean (``GradCam``).
     """
 
     interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic")] = "bilinear"

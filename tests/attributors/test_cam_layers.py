@@ -45,7 +45,7 @@ def test_found_in_small_networks(name, expected):
         ("efficientnet", ("features.3.2", (8, 8))),
         ("convnext", ("features.3.1", (4, 4))),
         ("torchvision_vit", ("encoder.layers.encoder_layer_1.ln_1", (4, 4))),
-        ("swin", ("norm", (4, 4))),
+        ("swin", ("features.3.1.norm1", (4, 4))),
         ("timm_vit", ("blocks.1.norm1", (4, 4))),
     ],
 )
@@ -164,8 +164,8 @@ class Tokens(nn.Module):
     [
         (True, True, "encoder.layers.1.norm1"),  # what goes into the last attention
         (False, True, "encoder.layers.0.norm2"),
-        (True, False, "encoder.layers.1"),  # the last block, no normalisation follows
-        (False, False, "encoder.layers.1.norm2"),
+        (True, False, "encoder.layers.1.norm1"),  # whether or not all tokens are read
+        (False, False, "encoder.layers.0.norm2"),
     ],
 )
 @pytest.mark.parametrize("batch_first", [True, False])

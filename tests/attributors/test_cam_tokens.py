@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.attributors import HiResCAM
+from pnpxai.attributors import HiResCAM, LayerCAM, ScoreCAM
 from pnpxai.attributors.cam_layers import feature_maps, last_feature_map
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score
@@ -72,19 +72,19 @@ MODELS = {
         "blocks.1.norm1",
         (4, 6),
     ),
-    "timm ViT, mean": (lambda: timm_vit(class_token=False, global_pool="avg"), "blocks.1", (4, 4)),
+    "timm ViT, mean": (lambda: timm_vit(class_token=False, global_pool="avg"), "blocks.1.norm1", (4, 4)),
     "timm ViT, norms of queries and keys": (lambda: timm_vit(qk_norm=True), "blocks.1.norm1", (4, 4)),
     "timm DeiT, distilled": (timm_deit, "blocks.1.norm1", (4, 4)),
-    "timm Swin": (timm_swin, "norm", (8, 8)),
+    "timm Swin": (timm_swin, "layers.1.blocks.1.norm1", (8, 8)),
     "torchvision ViT": (torchvision_vit, "encoder.layers.encoder_layer_1.ln_1", (4, 4)),
-    "torchvision Swin": (torchvision_swin, "norm", (8, 8)),
+    "torchvision Swin": (torchvision_swin, "features.3.1.norm1", (8, 8)),
     "transformers ViT": (lambda: hugging_face("ViT", **SMALL), "vit.*layer.*1.layernorm_before", (4, 4)),
     "transformers DINOv2, registers": (
         lambda: hugging_face("Dinov2WithRegisters", **SMALL),
-        "dinov2_with_registers.layernorm",
+        "dinov2_with_registers.*1.norm1",
         (4, 4),
     ),
-    "transformers Swin": (lambda: hugging_face("Swin", **WINDOWS), "swin.layernorm", (8, 8)),
+    "transformers Swin": (lambda: hugging_face("Swin", **WINDOWS), "swin.*1.blocks.1.layernorm_before", (8, 8)),
 }
 
 
@@ -143,3 +143,51 @@ def test_evidence_that_is_planted_in_one_patch_is_the_maximum(build, side):
     row, column = divmod(int(maps.argmax()), 32)
     assert 16 <= row < 16 + side
     assert 8 <= column < 8 + side
+
+
+def stripes(count, seed):
+    """Return noise with one of three kinds of stripes in one of sixteen patches, the kinds, and the patches."""
+    draw = torch.Generator().manual_seed(seed)
+    x = 0.3 * torch.randn(count, 3, 32, 32, generator=draw)
+    kinds, cells = torch.randint(3, (count,), generator=draw), torch.randint(16, (count,), generator=draw)
+    at = torch.arange(8) % 2
+    glyphs = 2.0 * torch.stack([at.expand(8, 8), at[:, None].expand(8, 8), at[:, None] ^ at]) - 1
+    for k, cell in enumerate(cells):
+        row, column = divmod(int(cell), 4)
+        x[k, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] += 0.8 * glyphs[kinds[k]]
+    return x, kinds, cells
+
+
+def share_found(explainer, model, layer, x, kinds, cells):
+    maps = explainer(model, layer).attribute(x, kinds)[:, 0]
+    of_cells = maps.unfold(1, 8, 8).unfold(2, 8, 8).sum((-1, -2)).flatten(1)
+    return float((of_cells.argmax(1) == cells).double().mean())
+
+
+@pytest.mark.parametrize("name", ["mean", "Swin"])
+def test_a_trained_transformer_is_read_where_evidence_still_is_in_its_patch(name):
+    """All tokens are averaged: behind the last attention evidence is in any but its own; before, gradients find it."""
+    torch.manual_seed(0)
+    if name == "Swin":
+        from timm.models.swin_transformer import SwinTransformer
+
+        model = SwinTransformer(img_size=32, window_size=4, embed_dim=16, depths=(2, 2), num_heads=(2, 4),
+                                num_classes=3, drop_path_rate=0.0)  # fmt: skip
+    else:
+        from timm.models.vision_transformer import VisionTransformer
+
+        model = VisionTransformer(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=3,
+                                  global_pool="avg", fc_norm=False)  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=300)
+    for step in range(300):
+        x, kinds, _ = stripes(64, step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), kinds).backward()
+        optimizer.step()
+        schedule.step()
+    planted = stripes(64, 1000)
+    assert (model.eval()(planted[0]).argmax(1) == planted[1]).all()
+    found = {e.__name__: share_found(e, model, None, *planted) for e in (HiResCAM, LayerCAM, ScoreCAM)}
+    assert min(found.values()) > 4 / 16, found
+    assert share_found(HiResCAM, model, "norm", *planted) < 1 / 16

@@ -35,7 +35,7 @@ SITES = {
     "efficientnet": "features.3.2",
     "convnext": "features.3.1",
     "torchvision_vit": "encoder.layers.encoder_layer_1.ln_1",
-    "swin": "norm",
+    "swin": "features.3.1.norm1",
     "timm_vit": "blocks.1.norm1",
 }
 """Where the map has to be taken, for each architecture: the last map of the input, with what follows it in one piece
