@@ -109,7 +109,7 @@ class TransformerAttribution(_OfAttention):
         super().__init__(forward_func, head_fusion, discard_ratio, interpolate_mode)
         rule = rule_named("alpha_beta", alpha=alpha, beta=alpha - 1.0, stabilizer=stabilizer, biases=False)
         composite = Composite(rule, rule, passing=_PASSING, sums="balanced", attention="taylor")
-        self.rules = Rules(stabilizer, composite)
+        self.rules = Rules(stabilizer, composite, checked=True)  # by the pass of gradients
 
     def cost(self, inputs: Any, **settings: Any) -> int:
         """Return two rows for each example: gradients and relevance."""

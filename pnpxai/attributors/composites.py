@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
 from pnpxai.attributors.kernels import Kernel
 from pnpxai.attributors.rules import Ledger, Rule
-from pnpxai.attributors.rules_of_layers import OfZennit
+from pnpxai.attributors.rules_of_layers import AlphaBeta, OfZennit
 from pnpxai.errors import ArgumentError
 
 __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]
@@ -116,6 +117,8 @@ def rule_named(
     hook = make[name]()
 
     def of_kernel(kernel: Kernel, ledger: Ledger) -> Rule:
+        if name == "alpha_beta" and torch.finfo(kernel.x.dtype).bits >= 32:
+            return AlphaBeta(kernel, alpha, stabilizer, biases, ledger)
         module = kernel.module()
         return OfZennit(hook, module, module.forward, ledger)
 

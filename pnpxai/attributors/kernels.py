@@ -41,6 +41,13 @@ class Kernel:
         """Return what it gives for ``x``."""
         return self.call(x, self.weight, self.bias)
 
+    def of_zeros(self, bias: Tensor | None = None) -> Tensor:
+        """Return what it gives for zeros: its bias (or another one), in a shape that spreads over its output."""
+        bias = self.bias if bias is None else bias
+        if bias is None:
+            return self.weight.new_zeros(())
+        return bias.reshape(-1, *[1] * (self.weight.ndim - 2)) if self.is_convolution else bias
+
     def module(self) -> nn.Module:
         """Return it as a module with the parameters ``weight`` and ``bias``, as zennit's rules want it."""
         return _Called(self)
@@ -75,6 +82,9 @@ class _Called(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self._kernel.call(x, self.weight, self._parameters["bias"])
+
+    def of_zeros(self) -> Tensor:
+        return self._kernel.of_zeros(self._parameters["bias"])
 
 
 def kernel_of(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], operand: Tensor) -> Kernel | None:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.attributors.kernels import Kernel
 from pnpxai.attributors.rules import Affine, Ledger
 from pnpxai.tensors import Tensors, own
 
-__all__ = ["OfModule", "OfZennit"]
+__all__ = ["AlphaBeta", "OfModule", "OfZennit"]
 
 
 @dataclass(frozen=True)
@@ -27,24 +28,34 @@ class OfZennit:
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return what the rule's reducer makes of the operand."""
+        from zennit import rules
         from zennit.core import ParamMod
-        from zennit.rules import Epsilon, Gamma
 
         (operand,) = operands
         hook, inputs, outputs, constants = self.hook, [], [], []
+        by_sign = isinstance(hook, (rules.ZPlus, rules.AlphaBeta, rules.Gamma))
         # what a layer makes of zeros is the same for all rows
         batched = operand.ndim > 1 and operand.ndim != getattr(getattr(self.module, "weight", None), "ndim", 0) - 1
         modifiers = zip(hook.input_modifiers, hook.param_modifiers, hook.output_modifiers, strict=True)
         for of_input, of_parameters, of_output in modifiers:
             entry = of_input(operand.detach()).detach().requires_grad_()
             with ParamMod.ensure(of_parameters)(self.module):
-                inputs.append(entry)
-                outputs.append(of_output(self.forward(entry)))
                 with torch.no_grad():
-                    constants.append(self.forward(torch.zeros_like(entry[:1] if batched else entry)))
+                    of_zeros = getattr(self.module, "of_zeros", None)
+                    nothing = torch.zeros_like(entry[:1] if batched else entry) if of_zeros is None else None
+                    constants.append(self.forward(nothing) if of_zeros is None else of_zeros().detach())
+                # after a ReLU, there are no negative parts
+                empty = of_zeros is not None and by_sign and not entry.any()
+                inputs.append(entry)
+                outputs.append(constants[-1] if empty else of_output(self.forward(entry)))
         mapped = hook.gradient_mapper(relevance, outputs)
         mapped = list(mapped) if isinstance(mapped, (tuple, list)) else [mapped]
-        gradients = torch.autograd.grad(outputs, inputs, mapped)
+        gradients = [torch.zeros_like(entry) for entry in inputs]
+        used = [k for k, (o, m) in enumerate(zip(outputs, mapped, strict=True)) if o.requires_grad and m.any()]
+        if used:
+            found = torch.autograd.grad(*([part[k] for k in used] for part in (outputs, inputs, mapped)))
+            for k, gradient in zip(used, found, strict=True):
+                gradients[k] = gradient
         with torch.no_grad():
             # the reducer is linear in value times gradient, so what it makes of the outputs is all that was shared
             ones = [torch.ones_like(m) for m in mapped]
@@ -52,9 +63,42 @@ class OfZennit:
             kept = hook.reducer(ones, [c * m for c, m in zip(constants, mapped, strict=True)])
             left = relevance - shared
             # under the others, a neuron may have nothing that takes its relevance
-            conserves = isinstance(hook, (Epsilon, Gamma))
+            conserves = isinstance(hook, (rules.Epsilon, rules.Gamma))
             self.ledger.note(kept, left if conserves else None, None if conserves else left)
         return (hook.reducer(inputs, gradients).detach(),)
+
+
+@dataclass(frozen=True)
+class AlphaBeta:
+    """Positive and negative contributions on their own, weighted alpha and -beta, as zennit's rule of that name.
+
+    The sums of both follow from the sum of all and the sum of their sizes, which takes half as many products as
+    splitting inputs and weights by sign. What is less than rounding leaves of a sum is zero.
+    """
+
+    kernel: Kernel
+    alpha: float
+    stabilizer: float
+    biases: bool
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return the operand's share of both sums."""
+        (x,) = (operand.detach() for operand in operands)
+        kernel, value, size = self.kernel, x.clone().requires_grad_(), x.abs().requires_grad_()
+        total, sizes = kernel.call(value, kernel.weight, None), kernel.call(size, kernel.weight.abs(), None)
+        bias = kernel.of_zeros() if self.biases else relevance.new_zeros(())
+        least = 100 * torch.finfo(x.dtype).eps * sizes.detach()
+        halves, kept, left = [], 0.0, 0.0
+        for weight, sign in ((self.alpha, 1), (1 - self.alpha, -1)):
+            part, constant = (sizes.detach() + sign * total.detach()) / 2, (sign * bias).clamp(min=0)
+            part = torch.where(part > least, part, 0.0)
+            scale = weight * relevance / (part + constant + self.stabilizer)
+            kept, left = kept + constant * scale, left + self.stabilizer * scale
+            halves.append(torch.where(part > 0, scale / 2, 0.0))
+        self.ledger.note(bias=kept, rest=left)  # type: ignore[arg-type]
+        slopes = torch.autograd.grad([total, sizes], [value, size], [halves[0] - halves[1], halves[0] + halves[1]])
+        return (x * slopes[0] + x.abs() * slopes[1],)
 
 
 @dataclass(frozen=True)

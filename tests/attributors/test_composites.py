@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus
 from zennit.rules import Epsilon
 
@@ -79,6 +80,22 @@ def test_a_rule_at_linear_layers_neuron_by_neuron(name):
         assert torch.allclose(found.attributions[k], expected, rtol=0, atol=1e-11)
     assert found.attributions.abs().max() > 1e-3
     assert found.gap.abs().max() < 1e-10
+
+
+def test_rounding_makes_no_positive_sum_of_negative_contributions():
+    """Their sum is the difference of two equal sums, which in single precision is next to nothing, and not zero."""
+    net = nn.Linear(300, 2, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(-torch.rand(2, 300))
+        net.weight[1, :7] *= -1
+    x = torch.rand(4, 300)
+    given = net.weight.detach(), torch.zeros(2), torch.ones(2)
+    expected = torch.stack([shared("alpha_beta", row, *given) for row in x])
+    rule = made("alpha_beta")
+    single = nn.Sequential(net, nn.Identity()).float()
+    scores = single(x.float())
+    of_each = [LRP(single, Composite(rule, rule)).attribute(x.float(), k) / scores[:, k : k + 1] for k in (0, 1)]
+    assert torch.allclose(sum(of_each).double(), expected, rtol=1e-3, atol=1e-5)
 
 
 def as_matrix(layer, x):
@@ -257,3 +274,28 @@ def test_a_picture_without_a_batch_axis_inside_the_model():
     found, expected = (LRP(m, composite, epsilon=0.0).relevance(x, 1) for m in (net, plain))
     assert torch.allclose(found.attributions, expected.attributions, atol=1e-12)
     assert torch.allclose(found.bias.sum(), expected.bias.sum(), atol=1e-10)
+
+
+class _Convolutions(TorchDispatchMode):
+    """Counts convolutions that run forwards."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten.convolution.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("name", "signed", "positive"), [("z_plus", 2, 1), ("gamma", 5, 3)])
+def test_where_no_input_is_negative_no_negative_part_is_run(name, signed, positive):
+    def runs(activation):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            net = nn.Sequential(nn.Conv2d(2, 3, 3), activation, nn.Conv2d(3, 4, 3), nn.Flatten()).double()
+            x = torch.randn(2, 2, 5, 5, dtype=torch.float64)
+        with _Convolutions() as seen:
+            LRP(net, Composite(made(name), made("epsilon"))).attribute(x, 1)
+        return seen.count
+
+    assert runs(nn.Tanh()) == 2 + 2 * signed
+    assert runs(nn.ReLU()) == 2 + signed + positive
