@@ -1,5 +1,7 @@
 """Declared settings become Optuna parameters, under the original framework's names."""
 
+from collections import Counter
+
 import optuna
 import pytest
 import torch
@@ -7,14 +9,19 @@ import torch
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.kernel_shap import KernelShap
+from pnpxai.explainers.lime import Lime
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.metrics.evaluation import Candidate
 from pnpxai.registry import every
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.strategies.superpixels import Felzenszwalb, Quickshift, Slic, Watershed
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.traits import Traits
+from pnpxai.tuning.candidates import Space
+from pnpxai.tuning.samplers import Sampling
 from pnpxai.tuning.space import contained, parameters, size, suggest
 from tests.small import Bright
 
@@ -100,3 +107,29 @@ def test_of_text_the_baselines_of_ids_and_at_the_embedding_of_embeddings_are_sea
 
     assert choices(KernelShap(Bright())) == {"token", "pad"}
     assert choices(IntegratedGradients(Bright())) == {"token", "pad", "mean", "mean_embedding", "zeros"}
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_settings_of_one_name_and_other_ranges_are_searched_together(sampler: str) -> None:
+    space = Space((Candidate("Lime", Lime(Bright()), PostProcessor()),), Traits.image())
+    sampling = Sampling.of(sampler, space, None, 0, 1)
+    study = optuna.create_study()
+    ranges = {
+        kind.name: {name: (entry["low"], entry["high"]) for name, (_, entry) in kind.get_tunables().items()}
+        for kind in (Slic, Watershed, Felzenszwalb, Quickshift)
+    }
+    assert ranges["slic"]["compactness"] != ranges["watershed"]["compactness"]
+    seen: Counter[tuple[str, str]] = Counter()
+    for number in range(120):
+        study.sampler = sampling.sampler(number, several_workers=False)
+        trial = study.ask()
+        candidate = space.suggest(trial)
+        assert space.contains(candidate)
+        method = trial.params["explainer.feature_mask_fn.method"]
+        for name, (low, high) in ranges.get(method, {}).items():
+            assert low <= trial.params[f"explainer.feature_mask_fn.{name}"] <= high
+            seen[method, name] += 1
+        # what is best of one method lies outside of what the other may have
+        study.tell(trial, -abs(trial.params.get("explainer.feature_mask_fn.compactness", 50.0) - 50.0))
+    assert {("slic", "compactness"), ("watershed", "compactness"), ("quickshift", "sigma")} <= set(seen)
