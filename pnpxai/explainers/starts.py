@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from pnpxai.attributors.base import FromInputs
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.site import Call
@@ -15,7 +17,7 @@ from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import Tensors, own
 from pnpxai.traits import Traits
 
-__all__ = ["baselines_by", "embedded", "is_background", "of_ids", "rows_by", "starts_by"]
+__all__ = ["baselines_by", "embedded", "is_background", "of_ids", "of_rows", "rows_by", "starts_by"]
 
 
 def baselines_by(baseline_fn: Baseline) -> FromInputs:
@@ -66,6 +68,11 @@ def embedded(baseline_fn: Baseline, arguments: Arguments, read: Callable[[Call],
     return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
 
 
+def of_rows(settings: Mapping[str, Any], rows: Tensor) -> dict[str, Baseline]:
+    """Return the settings that are baselines of ids where they are embedded, of some examples."""
+    return {name: value.take(rows) for name, value in settings.items() if isinstance(value, _Embedded)}
+
+
 class _Embedded(Baseline, abstract=True):
     """Values that have been found already."""
 
@@ -73,6 +80,10 @@ class _Embedded(Baseline, abstract=True):
 
     def __init__(self, values: Tensors) -> None:
         object.__setattr__(self, "values", values)
+
+    def take(self, rows: Tensor) -> _Embedded:
+        """Return those of some examples."""
+        return _Embedded(tuple(value[rows.to(value.device)] for value in self.values))
 
 
 def _is_of_ids(baseline_fn: Baseline) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.embeddings import at_embeddings
@@ -11,6 +12,8 @@ from pnpxai.engine.rows import ExamplesFirst
 from pnpxai.engine.site import AtSites
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.perturbation import Perturbation
+from pnpxai.explainers.starts import embedded, of_ids
 from pnpxai.tensors import batch_size
 
 __all__ = ["Embedded"]
@@ -35,15 +38,17 @@ class Embedded:
         """Find the values: of numbers, these themselves; of ids, those at the explainer's layer, or at their embedding.
 
         Raises:
-            UnsuitableError: the explainer changes the ids instead.
+            UnsuitableError: the explainer explains the ids as they are. With the embedding as its layer it can be
+                judged, but what stands in for a token there need not be a token: it gives other maps, so this is not
+                done unasked.
         """
         if all(x.is_floating_point() for x in arguments.explained):
             return cls(explainer, arguments)
         model, size, rows = explainer.model, batch_size(arguments.explained), 0
         if not explainer.layer_is_site or (explainer.layer is None and not explainer.needs_gradient):
             raise UnsuitableError(
-                f"{type(explainer).__name__}: it changes ids, which cannot be disturbed a little. Give it layer=, the "
-                "embedding, or give the model its embeddings (inputs_embeds of transformers)"
+                f"{type(explainer).__name__}: it explains ids as they are, which cannot be disturbed a little. Give it "
+                "layer=, the embedding, or give the model its embeddings (inputs_embeds of transformers)"
             )
         if explainer.layer is not None:
             places = find_places(model, explainer.layer)
@@ -53,10 +58,20 @@ class Embedded:
         at = AtSites(model, places)
         read = at.read(arguments.call(), stop=True, size=size)
         first = ExamplesFirst.of(at, read.values, size)
+        values = first.there(read.values)
+        settings: dict[str, Any] = {
+            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
+            for name, baseline in of_ids(explainer.settings(), arguments).items()
+        }
+        rows += size * (1 + len(settings))
+        if isinstance(explainer, Perturbation) and explainer.channel_dim is None:
+            axes = {axis for axis in explainer.channel_axes(values) if axis is not None}
+            settings["channel_dim"] = axes.pop() if len(axes) == 1 else None  # it goes by the layer, which is left out
         moved = explainer.replace(
             model=at if first.still else first,
             layer=None,
             forward_arg_extractor=None,
             additional_forward_arg_extractor=None,
+            **settings,
         )
-        return cls(moved, Arguments(first.there(read.values), (read.call,)), rows + size)
+        return cls(moved, Arguments(values, (read.call,)), rows)

@@ -12,6 +12,7 @@ from pnpxai.attributors import RelativeNoise
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.score import WholeBatchOutput, select_output
 from pnpxai.errors import ShapeError
+from pnpxai.explainers.starts import of_rows
 from pnpxai.metrics.base import Metric, Sample
 from pnpxai.tensors import Tensors, as_tuple
 
@@ -59,7 +60,9 @@ def neighbours(
     def visit(block: Block) -> None:
         near = sample.take(block.rows)
         inputs = tuple(_disturbed(sample, number, reach[number], block) for number in range(len(reach)))
-        maps = as_tuple(metric.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
+        own = of_rows(metric.explaining().settings(), block.rows)
+        judge = metric.replace(explainer=metric.explaining().replace(**own)) if own else metric
+        maps = as_tuple(judge.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
         _check_alike(near.attributions, maps)
         seen = look(Neighbours(block, near, inputs, maps))
         if found[0] is None:

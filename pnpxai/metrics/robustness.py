@@ -24,7 +24,8 @@ class Robustness(Metric, abstract=True):
     """What these share: copies of the input with uniform noise, explained again.
 
     Of ids, the noise is on what they become where their explanation is made: at their embedding, or at the explainer's
-    layer. An explainer that changes the ids themselves is refused.
+    layer. An explainer that explains the ids as they are (leaving out tokens, say) is refused: in the embedding
+    another thing may stand in for a token, which is another explanation; ``layer=`` asks for that one.
     """
 
     n_iter: Annotated[int, Ge(1)] = 8

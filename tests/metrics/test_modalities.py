@@ -138,7 +138,7 @@ DATA = {
     "several inputs": _several,
 }
 LINEAR = "baseline_fn: 'linear' needs numbers with channels and one or two axes of positions"
-IDS = "Occlusion: it changes ids, which cannot be disturbed a little. Give it layer="
+IDS = "Occlusion: it explains ids as they are, which cannot be disturbed a little. Give it layer="
 REFUSED = {
     **{("ROAD", name): LINEAR for name in ("table", "ids", "ids by gradient", "padded ids", "several inputs")},
     **{(name, "ids"): IDS for name in ROBUST},

@@ -154,9 +154,7 @@ def test_values_that_differ_by_rounding_share_their_rank() -> None:
     assert average_ranks(values).tolist() == [[5.5, 4.0, 2.0, 2.0, 2.0, 5.5]]
     assert average_ranks(torch.zeros(1, 3)).tolist() == [[2.0, 2.0, 2.0]]
     # gaps are smaller than what is told apart
-    even = torch.arange(1000, dtype=torch.float64)[None] * 1e-10 + torch.tensor(
-        [[1e3]]
-    )
+    even = torch.arange(1000, dtype=torch.float64)[None] * 1e-10 + torch.tensor([[1e3]])
     assert len(average_ranks(even).unique()) == pytest.approx(1000 * 1e-10 / (1e3 * 2.2e-16**0.8), rel=0.3)
     mixed = torch.tensor([[3.0, -1.0, 3.0, 2.0]])
     assert average_ranks(mixed)[0].tolist() == rankdata(mixed[0]).tolist()

@@ -93,6 +93,17 @@ def test_stability_is_that_of_a_loop_over_the_copies_of_the_same_class(bent: nn.
     assert metric.evaluate(x, 1).item() == pytest.approx(ratio[same].max().item())
 
 
+def test_noise_has_both_signs_and_reaches_as_far_as_it_says(bent: nn.Module) -> None:
+    x = torch.rand(1, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) * 3 - 1
+    for metric in ALL:
+        noise = (_copies(metric(bent, Gradient(bent), n_iter=60, epsilon=0.1), bent, x, 60) - x) / (x.max() - x.min())
+        assert noise.abs().max() <= 0.1
+        assert noise.min() < -0.097
+        assert noise.max() > 0.097
+        assert abs(noise.mean()) < 0.006  # five standard errors: 0.1 / sqrt(3 * 960)
+        assert noise.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.1)
+
+
 def test_values_near_zero_and_outputs_that_stay_do_not_decide(bent: nn.Module) -> None:
     with torch.no_grad():
         bent[1].weight[:, 0] *= 1e-9  # a feature that hardly matters
@@ -156,8 +167,11 @@ def test_ids_are_disturbed_at_their_embedding(metric: type) -> None:
     inside = metric(net, Gradient(net, layer="1.1")).evaluate(ids, [0, 1])
     tail = nn.Sequential(*rest[2:])
     assert torch.allclose(inside, metric(tail, Gradient(tail)).evaluate(rest[:2](net[0](ids)).detach(), [0, 1]))
-    with pytest.raises(UnsuitableError, match="Occlusion: it changes ids, which cannot be disturbed a little"):
+    with pytest.raises(UnsuitableError, match="it explains ids as they are, which cannot be disturbed"):
         metric(net, Occlusion(net)).measure(ids, [0, 1])
+    asked = metric(net, Occlusion(net, layer="0")).evaluate(ids, [0, 1])
+    tokens = Occlusion(rest, channel_dim=-1)
+    assert torch.allclose(asked, metric(rest, tokens).evaluate(net[0](ids).detach(), [0, 1]))
 
 
 def test_maps_of_another_shape_are_not_compared(bent: nn.Module) -> None:

@@ -129,6 +129,16 @@ def test_mu_fidelity_takes_what_other_metrics_take(bent: nn.Module) -> None:
             MuFidelity(bent, **wrong)
 
 
+def test_a_grid_has_no_more_cells_than_there_are_positions(bent: nn.Module) -> None:
+    x, maps = _inputs(), torch.randn(3, 1, 6, 6, dtype=torch.float64)
+    assert torch.equal(MuFidelity(bent).evaluate(x, 1, maps), MuFidelity(bent, grid_size=6).evaluate(x, 1, maps))
+    columns = nn.Linear(4, 2).double()
+    row = torch.rand(1, 4, dtype=torch.float64) + 1
+    value, rows = _rows(MuFidelity(columns), columns, row, columns.weight[1].detach() * row)
+    assert (rows[1:] == 0).sum(1).tolist() == [1] * 150
+    assert value == pytest.approx(1)
+
+
 def test_mu_fidelity_runs_no_more_rows_at_once_than_asked(bent: nn.Module) -> None:
     sizes: list[int] = []
     bent.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
