@@ -121,9 +121,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
             raise UnsuitableError(f"{name}: compares with what is known to matter, so measure(..., masks=) is needed")
         explains = self.explainer is not None and (self.needs_explainer or attributions is None)
         if explains and self.explaining().model is not self.model:
-            raise ArgumentError(
-                f"{name}: explainer: expected one of the judged model, got one of another model"
-            )
+            raise ArgumentError(f"{name}: explainer: expected one of the judged model, got one of another model")
         given = self.explained(self.arguments(inputs), targets, seed) if attributions is None else attributions
         maps = as_tuple(given, "attributions")
         with borrowed(self.model, gradients=False):
