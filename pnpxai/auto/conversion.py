@@ -13,7 +13,7 @@ from torch import Tensor
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import Display
 
-__all__ = ["AsTensors", "is_column", "is_frame", "is_list", "is_picture"]
+__all__ = ["AsTensors", "index_for_each", "is_column", "is_frame", "is_list", "is_picture"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,21 @@ class AsTensors:
             return _scaled(tensor, self.display, self.dtype)
         rows = tensor.ndim == 2 and not self.ids
         return tensor.to(self.dtype) if tensor.is_floating_point() or rows else tensor
+
+
+def index_for_each(target: Any, size: int) -> Tensor:
+    """Return (examples, dimensions) or (examples,) indices of outputs: the same for all examples, or one for each.
+
+    Raises:
+        ArgumentError: they are no numbers.
+    """
+    try:
+        index = torch.as_tensor(target)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ArgumentError(
+            f"target: expected the index of an output, or a function of the output, got {target!r}"
+        ) from problem
+    return index.expand(size, *index.shape) if index.ndim < 2 else index
 
 
 def _of_frame(frame: Any, dtype: torch.dtype) -> Tensor:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from pnpxai.auto.conversion import AsTensors
+from pnpxai.auto.conversion import AsTensors, index_for_each
 from pnpxai.auto.data import Data, batches, column_names
-from pnpxai.auto.signatures import required, takes_any
+from pnpxai.auto.signatures import refuse_what_cannot_be_called, required, takes_any
+from pnpxai.counts import whole_number
 from pnpxai.engine.arguments import Arguments
 from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.places import argument_names
@@ -77,6 +77,10 @@ class Reading:
         known: Mapping[str, Any],
     ) -> None:
         self.model = model
+        refuse_what_cannot_be_called(
+            input_extractor=of_inputs, label_extractor=of_labels, mask_extractor=of_masks, target_extractor=of_output,
+            forward_arg_extractor=explained, additional_forward_arg_extractor=further,
+        )  # fmt: skip
         self._known = {name: value for name, value in known.items() if value not in (None, ())}
         names = column_names(data)
         if names and "feature_names" not in self._known:
@@ -131,6 +135,7 @@ class Reading:
 
     def examples(self, count: int | None) -> Examples:
         """Return the first examples, or all."""
+        count = None if count is None else whole_number("count", count)
         while count is None or sum(len(flat(part[0])[0]) for part in self._parts) < count:
             try:
                 self._parts.append(self._read(next(self._rest)))
@@ -143,20 +148,18 @@ class Reading:
         """Return the first examples, or all, read anew and not kept, where the data can be read again."""
         if isinstance(self._source, Iterator) or not hasattr(self._source, "__iter__"):
             return self.examples(count)
-        from pnpxai.experiment import Stream
+        from pnpxai.experiment.stream import Stream, members
 
-        source, members = self._source, {"inputs": itemgetter(0), "labels": itemgetter(2), "masks": itemgetter(3)}
+        source, parts = self._source, {"inputs": itemgetter(0), "labels": itemgetter(2), "masks": itemgetter(3)}
         targets = None if self._first()[1] is None else itemgetter(1)  # there is but one output
-        whole, collected = getattr(source, "dataset", None), None
+        whole, single = getattr(source, "dataset", None), members(source)
         length = len(whole) if hasattr(whole, "__len__") else None  # type: ignore[arg-type]
         if isinstance(source, list):
             length = sum(len(tensors[0]) for tensors in map(flat, source) if tensors)
-        elif isinstance(source, DataLoader) and whole is not None and length is not None:
-            collate = source.collate_fn
-            collected = (whole, lambda chosen: self._read(collate(chosen)))
-        return Stream(
-            _Each(source, self._read), targets=targets, collected=collected, length=length, count=count, **members
-        )
+        if single is not None:
+            whole, collate = single
+            single = whole, lambda chosen: self._read(collate(chosen))
+        return Stream(_Each(source, self._read), targets=targets, collected=single, length=length, count=count, **parts)
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
@@ -202,9 +205,8 @@ class Reading:
         return Arguments.read(inputs, *((explained_part, further_part) if taken else (None, None)), model=self.model)
 
     def _read(self, batch: Any) -> Part:
-        several = len(self._modality) if isinstance(self._modality, (tuple, list)) else 1
-        if isinstance(self._modality, SeveralModalities):
-            several = len(self._modality.parts)
+        parts = getattr(self._modality, "parts", self._modality)
+        several = len(parts) if isinstance(parts, (tuple, list)) else 1
         given, label = inputs_and_label(batch, several, required(self.model))
         inputs = self._placed(given if self._of_inputs is None else self._of_inputs(batch))
         labels = self._placed(label if self._of_labels is None else self._of_labels(batch))
@@ -220,8 +222,7 @@ class Reading:
         if self._target is not None:
             if callable(self._target) and not isinstance(self._target, Tensor):
                 return self._target
-            index = torch.as_tensor(self._target)
-            return index.expand(size, *index.shape) if index.ndim < 2 else index
+            return index_for_each(self._target, size)
         call = arguments.call()
         with borrowed(self.model, gradients=False):
             output = self.model(*call.args, **call.kwargs)

@@ -1,4 +1,4 @@
-"""What a model says of its arguments."""
+"""What a model and what is given beside it say of their arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["required", "takes_any"]
+from pnpxai.errors import ArgumentError
+
+__all__ = ["refuse_what_cannot_be_called", "required", "takes_any"]
+
+
+def refuse_what_cannot_be_called(**given: Any) -> None:
+    """Refuse what is no function.
+
+    Raises:
+        ArgumentError: names the argument.
+    """
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise ArgumentError(f"{name}: expected a function, got {value!r}")
 
 
 def required(model: Any) -> tuple[str, ...]:

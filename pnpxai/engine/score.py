@@ -251,7 +251,7 @@ def _normal_target(target: Any, size: int) -> Any:
             raise ArgumentError(
                 f"target: expected one entry for each of {size} examples, got shape {tuple(target.shape)}"
             )
-        return target.detach().reshape(size, -1).long()
+        return own(target).reshape(size, -1).long()  # one made under inference mode cannot pick what is differentiated
     if isinstance(target, tuple):
         return tuple(_index(member) for member in target)
     if isinstance(target, list):

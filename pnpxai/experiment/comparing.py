@@ -28,7 +28,7 @@ from pnpxai.experiment.work import Job
 from pnpxai.experiment.workers import carried_out
 from pnpxai.explainers.descriptions import described
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metrics
+from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
 from pnpxai.registry import qualified_name
@@ -108,7 +108,7 @@ def compare(
     stream = Stream.of(examples)
     stream = stream if masks is None else replace(stream, beside=masks)
     fit = recommend(model, traits)
-    specs = list(fit.explainers) if explainers is None else list(explainers)
+    specs = list(fit.explainers if explainers is None else several(explainers))
     specs += list(fit.controls) if controls else []
     candidates = as_candidates(specs, model, traits, common)
     if not candidates:
@@ -117,6 +117,8 @@ def compare(
     size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
+    if map_bytes is not None and (isinstance(map_bytes, bool) or not isinstance(map_bytes, int) or map_bytes < 0):
+        raise ArgumentError(f"map_bytes: expected a whole number >= 0, or None for no limit, got {map_bytes!r}")
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
     known: dict[str, Any] = {
         "seed": seed,

@@ -96,7 +96,9 @@ class Explainer(Declared, abstract=True):
         return strategy.suits(traits) or (embedded and strategy.suits(replace(traits, discrete=False)))
 
     def check(self) -> None:
-        """Refuse a layer that the model does not have, and one in the place of a function."""
+        """Refuse a layer that the model does not have, a layer in a function's place, a class in a model's."""
+        if isinstance(self.model, type):
+            raise ArgumentError(f"model: expected a model, got the class {self.model.__name__}; make one of it first")
         for name in ("forward_arg_extractor", "additional_forward_arg_extractor"):
             if isinstance(given := getattr(self, name), nn.Module):
                 raise ArgumentError(f"{name}: expected a function of the inputs, got {given}; is it for layer=?")

@@ -15,7 +15,7 @@ from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 
-__all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_metric", "as_metrics"]
+__all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_metric", "as_metrics", "several"]
 
 ExplainerSpec: TypeAlias = str | type[Explainer] | Explainer | Candidate | Any
 """A name, a class, a configured explainer, a candidate, or anything with a candidate as ``best`` (a tuning result)."""
@@ -47,8 +47,13 @@ def as_metrics(specs: Sequence[MetricSpec], model: Any, common: dict[str, Any] |
     Raises:
         ArgumentError: a spec names nothing, or the same metric is given twice.
     """
-    metrics = [as_metric(spec, model, common) for spec in specs]
+    metrics = [as_metric(spec, model, common) for spec in several(specs)]
     return dict(zip(_unique(labels(metrics), "metrics"), metrics, strict=True))
+
+
+def several(specs: Any) -> Sequence[Any]:
+    """Return a list of what is given one by one or as a list."""
+    return specs if isinstance(specs, (list, tuple)) else [specs]
 
 
 def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) -> D:
@@ -69,7 +74,7 @@ def as_candidates(
     Raises:
         ArgumentError: a spec names nothing, or the same explainer is given twice.
     """
-    found = [_candidate(spec, model, traits, common) for spec in specs]
+    found = [_candidate(spec, model, traits, common) for spec in several(specs)]
     own = [candidate.label for candidate in found]
     told = labels([candidate.explainer for candidate in found])
     unique = _unique([t if own.count(o) > 1 else o for o, t in zip(own, told, strict=True)], "explainers")
