@@ -81,7 +81,7 @@ class AutoExplanation(Steps):
         settings: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        if not callable(model):
+        if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
         self.model = model
         self.seed = seed
@@ -238,7 +238,7 @@ class AutoExplanation(Steps):
                 _log.warning("%s is left out: %s", cls.__name__, refusal)
 
     def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
-        chosen = self.examples(count if numbers is None else max(numbers) + 1)
+        chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
         found = Explanation.joined(
