@@ -191,3 +191,20 @@ def test_an_example_without_a_position_that_counts_has_no_number(kind: type[Metr
     found = metric.measure(data.inputs, 1, masks=data.masks, attention_mask=counted)
     assert found.reasons[1] == "no position counts"
     assert found.values.isnan().tolist() == [k == 1 for k in range(SIZE)]
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_nothing_is_remembered_of_other_inputs(kind: type[Metric]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pooled = nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        model = nn.Sequential(*pooled).double().eval()
+    draw = torch.Generator().manual_seed(0)
+    small, large = (torch.rand(2, 3, side, side + 1, dtype=torch.float64, generator=draw) for side in (6, 9))
+
+    def values(metric: Metric, x: Tensor) -> Tensor:
+        return metric.evaluate(x, [0, 2], masks=x.sum(1) > 1.5)
+
+    first, second = (kind(model, GradientXInput(model), **settings(kind)) for _ in range(2))
+    values(first, large)
+    assert torch.equal(values(first, small), values(second, small))

@@ -8,7 +8,11 @@ from pnpxai.explainers.controls import InputOnly, RandomMap
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.base import Metric
+from pnpxai.metrics.imputation import Constant
 from pnpxai.registry import by_name, every
+from pnpxai.strategies.baselines import GaussianBlur
+from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.strategies.feature_masks import FeatureMask, Grid, Patches
 
 METRICS = every(Metric, within="pnpxai.")
 PLANTED = [m for m in METRICS if m.category in ("faithfulness", "localisation")]
@@ -32,20 +36,50 @@ def _pictures(n: int) -> torch.Tensor:
     return x.reshape(n, 1, 8, 8)
 
 
-@pytest.mark.parametrize("metric", PLANTED, ids=lambda m: m.__name__)
-def test_right_beats_random_beats_reversed(metric: type[Metric]) -> None:
+def _planted(metric: type[Metric], **settings: object) -> list[float]:
+    """Return means for the right map, a random one and the right one reversed, turned so that more is better."""
     x = _pictures(100)
     right = torch.zeros(100, 64, dtype=torch.float64)
     right[:, list(PIXELS)] = WEIGHTS * x.flatten(1)[:, list(PIXELS)]
     masks = (right > 0).reshape_as(x)
     right = right.reshape_as(x)
     random = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    judge = metric(Planted())
+    judge = metric(Planted(), **settings)  # type: ignore[arg-type]
     sign = 1 if metric.higher_is_better else -1
-    scores = [
+    return [
         sign * judge.evaluate(x, 1, maps, masks=masks).nan_to_num(0).mean().item() for maps in (right, random, -right)
     ]
-    assert scores[0] > scores[1] > scores[2]
+
+
+@pytest.mark.parametrize("metric", PLANTED, ids=lambda m: m.__name__)
+def test_right_beats_random_beats_reversed(metric: type[Metric]) -> None:
+    right, random, turned = _planted(metric)
+    assert right > random > turned
+
+
+REMOVING = [m for m in PLANTED if "feature_mask_fn" in m._fields]
+STAND_INS = {
+    "constant": Constant(value=0.1),
+    "mean": "mean",
+    "blur": GaussianBlur(kernel_size_x=7, kernel_size_y=7, sigma_x=3.0, sigma_y=3.0),
+    "noise": "uniform",
+    "marginal": Background(examples=0.2 * torch.rand(5, 1, 8, 8, dtype=torch.float64)),
+    "linear": "linear",
+}
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+@pytest.mark.parametrize("metric", REMOVING, ids=lambda m: m.__name__)
+def test_so_it_does_whatever_stands_in(metric: type[Metric], name: str) -> None:
+    right, random, turned = _planted(metric, baseline_fn=STAND_INS[name])
+    assert right > random > turned
+
+
+@pytest.mark.parametrize("mask", [Patches(size=2), Grid(cells=4)], ids=["patches", "grid"])
+@pytest.mark.parametrize("metric", REMOVING, ids=lambda m: m.__name__)
+def test_so_it_does_for_larger_features(metric: type[Metric], mask: FeatureMask) -> None:
+    right, random, turned = _planted(metric, feature_mask_fn=mask)
+    assert right > random > turned
 
 
 def _maps(*values: torch.Tensor) -> list[torch.Tensor]:
