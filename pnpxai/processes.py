@@ -25,6 +25,13 @@ def deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _alone() -> None:
+    """Let progress bars of a worker share no lock with other processes, which would outlive a worker that is ended."""
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
+
+
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[Executor]:
     """Lend spawned processes; where the work is given up, they end at once.
@@ -33,14 +40,14 @@ def pool(workers: int) -> Iterator[Executor]:
         workers: how many.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as executor:
+    with ProcessPoolExecutor(workers, context, _alone) as executor:
         with deaf():
             for _ in range(workers):  # each starts one
                 executor.submit(int)
         try:
             yield executor
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+            executor.shutdown(cancel_futures=True)
             raise

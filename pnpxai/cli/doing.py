@@ -52,9 +52,10 @@ def explained(asked: Explain, folder: Path) -> dict[str, Any]:
 def _written(explanation: Any, folder: Path) -> dict[str, Any]:
     def write(to: Path) -> None:
         explanation.save(to)
-        figure = explanation.plot()
-        figure.savefig(to / "picture.png", bbox_inches="tight")
-        figure.clear()
+        for member in range(len(explanation.attributions)):  # one for each input
+            figure = explanation.plot(member=member)
+            figure.savefig(to / f"picture{f'_{member}' if member else ''}.png", bbox_inches="tight")
+            figure.clear()
 
     complete_folder(folder, write)
     targets = explanation.targets
@@ -76,6 +77,8 @@ def tuned(asked: Tune) -> list[TuningResult]:
             "explainers: expected at least one to tune, with --explainer or in --options; --together searches all that "
             "fit at once, and pnpxai rank tunes and ranks them"
         )
+    if asked.workers > 1 and asked.storage is None:
+        raise ArgumentError("workers: several processes need a --storage: a folder, a file or the URL of a database")
     metrics = chosen("metrics", asked.metrics, on) or ["AbPC"]
     options: dict[str, Any] = {
         "count": asked.count or _TUNED_ON, "n_trials": asked.n_trials, "sampler": asked.sampler,

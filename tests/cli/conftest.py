@@ -12,7 +12,7 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from pnpxai.cli import app
+from pnpxai.cli.commands import app
 
 MODEL = """
 import torch

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pnpxai
-from pnpxai.cli import app
+from pnpxai.cli.commands import app
 from pnpxai.explainers.base import Explainer
 
 RUNNER = CliRunner()

@@ -1,0 +1,171 @@
+"""Pictures reach the model as they did in training: predictions are those of Python."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import transforms
+
+from pnpxai.cli.options import OnData
+from pnpxai.cli.pictures import Pictures
+from pnpxai.cli.subject import auto
+from pnpxai.errors import ArgumentError
+
+NET = """
+import torch
+from torch import nn
+from torchvision import transforms
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(64, 5)).eval()
+transform = transforms.Compose([
+    transforms.Resize(18, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(16), transforms.ToTensor(),
+    transforms.Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
+])
+"""
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "net_of_pictures", raising=False)
+    rng = np.random.default_rng(0)
+    Path("net_of_pictures.py").write_text(NET)
+    for k, name in enumerate(["b", "a", "b", "c"]):
+        Path("shots", name).mkdir(parents=True, exist_ok=True)
+        noise = rng.integers(0, 256, (24 + k, 30, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(f"shots/{name}/{k}.png")
+    return tmp_path
+
+
+def _asked(**options: Any) -> OnData:
+    return OnData.model_validate({"model": "net_of_pictures.py", "data": "shots"} | options)
+
+
+def _by_hand(*steps: Callable[[Any], Any]) -> torch.Tensor:
+    of = transforms.Compose(list(steps))
+    paths = sorted(Path("shots").rglob("*.png"))
+    return torch.stack([of(Image.open(path).convert("RGB")) for path in paths])
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"size": 16}, [transforms.Resize((16, 16)), transforms.ToTensor()]),
+        ({"size": "12x20"}, [transforms.Resize((12, 20)), transforms.ToTensor()]),
+        (
+            {"resize": 18, "size": [16, 16], "mean": "imagenet"},
+            [transforms.Resize(18), transforms.CenterCrop(16), transforms.ToTensor(), transforms.Normalize(*IMAGENET)],
+        ),
+        (
+            {"size": 16, "mean": "0.5", "std": "0.2,0.3,0.4"},
+            [transforms.Resize((16, 16)), transforms.ToTensor(), transforms.Normalize(0.5, (0.2, 0.3, 0.4))],
+        ),
+        ({"transform": "net_of_pictures.py:transform"}, None),
+    ],
+)
+def test_predictions_equal_those_of_the_training_transform(
+    place: Path, options: dict[str, Any], steps: list[Any] | None
+) -> None:
+    on = auto(_asked(**options))
+    if steps is None:
+        import net_of_pictures  # pyright: ignore[reportMissingImports]
+
+        steps = [net_of_pictures.transform]
+    values = _by_hand(*steps)
+    inputs = torch.cat([batch.inputs for batch in on.examples()])
+    assert torch.allclose(inputs, values, atol=1e-6)
+    model: nn.Module = on.model
+    with torch.no_grad():
+        scores = model(values)
+    explained = on.explain("Gradient", count=4)
+    assert torch.allclose(explained.scores, scores.max(1).values, atol=1e-5)
+    assert torch.equal(torch.as_tensor(explained.targets), scores.argmax(1))
+    shown = explained.views[0].display
+    if shown is not None:  # drawn as they were before they were normalised
+        drawn = shown.undo(inputs[0].numpy())
+        assert drawn.min() >= 0
+        assert np.allclose(shown.apply(torch.as_tensor(drawn)[None])[0].float(), inputs[0], atol=1e-5)
+
+
+def test_folders_are_classes_numbered_by_name_or_as_the_model_has_them(place: Path) -> None:
+    asked = _asked(size=8)
+    assert Pictures(Path("shots"), asked).labels == [0, 1, 1, 2]
+    assert Pictures(Path("shots"), asked, ("c", "x", "b", "a")).labels == [3, 2, 2, 0]
+    assert Pictures(Path("shots/b"), asked).labels is None
+    with pytest.raises(ArgumentError, match="class_names: the folder 'b' is none of them"):
+        Pictures(Path("shots"), asked, ("a", "c"))
+
+
+def test_kinds_of_files(tmp_path: Path) -> None:
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    asked = OnData.model_validate({})
+
+    def read(picture: Image.Image, name: str, **how: Any) -> torch.Tensor:
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        picture.save(folder / name, **how)
+        (found,) = list(Pictures(folder, asked))
+        return found
+
+    grey = torch.as_tensor(ramp)[None] / 255
+    assert torch.equal(read(Image.fromarray(ramp), "grey.png"), grey)
+    deep = Image.fromarray(ramp.astype(np.uint16) * 257)
+    assert torch.allclose(read(deep, "deep.png"), grey)
+    clear = Image.merge("LA", (Image.fromarray(ramp), Image.fromarray(ramp)))
+    assert torch.equal(read(clear, "clear.png"), grey)
+    colours = Image.merge("RGB", [Image.fromarray(layer) for layer in (ramp, ramp.T.copy(), 255 - ramp)])
+    values = torch.as_tensor(np.array(colours)).movedim(-1, 0) / 255
+    assert torch.equal(read(colours, "colours.bmp"), values)
+    assert torch.equal(read(colours.convert("RGBA"), "alpha.png"), values)
+    assert read(colours.convert("CMYK"), "printed.tif").shape == (3, 8, 8)
+    assert read(colours.quantize(16), "palette.gif").shape == (3, 8, 8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # taken with the camera on its side
+    assert torch.equal(read(colours, "turned.png", exif=turned), values.transpose(1, 2).flip(2))
+
+
+def test_grey_ones_among_coloured_ones_get_colours(place: Path) -> None:
+    Image.fromarray(np.full((24, 30), 51, np.uint8)).save("shots/a/grey.png")
+    found = Pictures(Path("shots"), _asked(size=8))
+    assert {tuple(found[k][0].shape) for k in range(len(found))} == {(3, 8, 8)}
+    grey = found[found.paths.index(Path("shots/a/grey.png"))][0]
+    assert torch.allclose(grey, torch.full((3, 8, 8), 0.2))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mean": 0.5}, "mean: expected numbers beside --std"),
+        ({"std": 0.5}, "mean: expected numbers beside --std"),
+        ({"mean": "imagenet", "std": 0.5}, "imagenet alone for both"),
+        ({"mean": 0.5, "std": 0}, "std: expected numbers other than 0"),
+        ({"mean": [0.1, 0.2], "std": 1, "size": 8}, "mean: 2 numbers for pictures of 3 channels"),
+        ({"size": 8, "transform": "net_of_pictures.py:transform"}, "size: the transform makes tensors of pictures"),
+        ({"transform": "net_of_pictures.py:IMAGE"}, "transform: net_of_pictures has no 'IMAGE'"),
+        ({}, "others have .*; scale them with --size"),
+    ],
+)
+def test_what_cannot_be(place: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        auto(_asked(**options)).examples()
+
+
+def test_a_broken_file_is_named(place: Path) -> None:
+    whole = Path("shots/a/1.png").read_bytes()
+    Path("shots/a/1.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArgumentError, match=r"shots/a/1.png is no picture that can be read"):
+        auto(_asked(size=8)).examples()
+    Path("shots/a/1.png").write_text("no picture")
+    with pytest.raises(ArgumentError, match=r"shots/a/1.png is no picture that can be read"):
+        auto(_asked(size=8))
