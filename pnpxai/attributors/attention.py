@@ -19,7 +19,7 @@ from pnpxai.attributors.rules import Ledger
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import borrowed
 from pnpxai.engine.score import Score, Target, select_output
-from pnpxai.engine.token_grid import Sides, layout_of
+from pnpxai.engine.token_grid import Sides, layout_of_tokens
 from pnpxai.errors import UnsuitableError
 from pnpxai.tensors import Tensors
 
@@ -32,9 +32,15 @@ class _OfAttention(Attributor):
     """A map of the tokens, read off the rows of those that the score depends on."""
 
     def __init__(
-        self, forward_func: Callable[..., Any], head_fusion: HeadFusion, discard_ratio: float, interpolate_mode: str
+        self,
+        forward_func: Callable[..., Any],
+        head_fusion: HeadFusion,
+        discard_ratio: float,
+        interpolate_mode: str,
+        channel_dim: int | None = None,
     ) -> None:
         super().__init__(forward_func)
+        self.channel_dim = channel_dim
         self.head_fusion: HeadFusion = head_fusion
         self.discard_ratio = discard_ratio
         self.interpolate_mode = interpolate_mode
@@ -46,9 +52,10 @@ class _OfAttention(Attributor):
     def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
         """Return a map of the first input.
 
-        Pictures and series with channels before the positions: (examples, 1, ...), the tokens' grid resized to the
-        positions; class and register tokens stand before the grid. Ids (examples, tokens): one value for each. Values
-        (examples, tokens, channels): (examples, tokens, 1).
+        Pictures and series: one channel on the axis ``channel_dim``, by default the second, or the third where the
+        second holds as many entries as there are tokens; the tokens' grid resized to the positions, class and register
+        tokens stand before it. Where each token is a channel of a series, it has its value at all times. Ids (examples,
+        tokens): one value for each.
 
         Raises:
             UnsuitableError: no attention can be seen, its tokens differ from layer to layer, or they are no grid of the
@@ -72,7 +79,7 @@ class _OfAttention(Attributor):
         if found.scores.shape[0] != score.size:
             raise UnsuitableError("attention: the model gives one value for its whole batch")
         tokens = found.by_heads(found.maps)[0].shape[-1]
-        place = _placing(inputs[0], tokens, found.grids, self.interpolate_mode)
+        place = _placing(inputs[0], tokens, found.grids, self.interpolate_mode, self.channel_dim)
         layers, slope = self._layers(found, score, inputs)
         total = rolled_out(layers)
         # tokens that the score does not depend on after the last attention say nothing of it
@@ -105,8 +112,9 @@ class TransformerAttribution(_OfAttention):
         *,
         alpha: float = 2.0,
         stabilizer: float = 1e-6,
+        channel_dim: int | None = None,
     ) -> None:
-        super().__init__(forward_func, head_fusion, discard_ratio, interpolate_mode)
+        super().__init__(forward_func, head_fusion, discard_ratio, interpolate_mode, channel_dim)
         rule = rule_named("alpha_beta", alpha=alpha, beta=alpha - 1.0, stabilizer=stabilizer, biases=False)
         composite = Composite(rule, rule, passing=_PASSING, sums="balanced", attention="taylor")
         self.rules = Rules(stabilizer, composite, checked=True)  # by the pass of gradients
@@ -166,14 +174,20 @@ def rolled_out(layers: Tensors) -> Tensor:
     return total
 
 
-def _placing(x: Tensor, tokens: int, grids: tuple[Sides, ...], mode: str) -> Callable[[Tensor], Tensor]:
+def _placing(
+    x: Tensor, tokens: int, grids: tuple[Sides, ...], mode: str, channel_dim: int | None
+) -> Callable[[Tensor], Tensor]:
     """Return how values of tokens (examples, tokens) become a map of the input."""
     if x.ndim == 2 and x.shape[1] == tokens:
         return lambda values: values
-    if x.ndim == 3 and x.shape[1] == tokens:
-        return lambda values: values.unsqueeze(-1)
-    sides = tuple(x.shape[2:])
-    layout = layout_of((len(x), tokens, 1), len(x), sides, grids) if sides else None
+    told = channel_dim is not None and x.ndim > 2
+    axis = channel_dim % x.ndim if told else (2 if x.ndim == 3 and x.shape[1] == tokens else 1)  # type: ignore[operator]
+    sides = tuple(side for k, side in enumerate(x.shape) if k not in (0, axis))
+    if sides == (tokens,):
+        return lambda values: values.unsqueeze(axis)
+    if len(sides) == 1 and told and x.shape[axis] == tokens:  # each token is a whole channel
+        return lambda values: values.unsqueeze(3 - axis).expand(-1, *x.shape[1:]).contiguous()
+    layout = layout_of_tokens(tokens, sides, grids) if sides else None
     if layout is None:
         raise UnsuitableError(
             f"attention: expected tokens that are positions or patches of inputs {tuple(x.shape)}, got {tokens} tokens"
@@ -181,6 +195,6 @@ def _placing(x: Tensor, tokens: int, grids: tuple[Sides, ...], mode: str) -> Cal
     of_axes = {1: "linear", 3: "trilinear"}.get(len(sides), mode)
 
     def place(values: Tensor) -> Tensor:
-        return LayerAttribution.interpolate(layout.fold(values.unsqueeze(-1)), sides, of_axes)
+        return LayerAttribution.interpolate(layout.fold(values.unsqueeze(-1)), sides, of_axes).movedim(1, axis)
 
     return place

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-__all__ = ["MapLayout", "Sides", "layout_of", "reductions"]
+__all__ = ["MapLayout", "Sides", "layout_of", "layout_of_tokens", "reductions"]
 
 Sides: TypeAlias = tuple[int, ...]
 """How many positions a map has along each axis: (time,), (height, width) or (depth, height, width)."""
@@ -69,6 +69,18 @@ def layout_of(shape: Sequence[int], examples: int, sides: Sides, grids: Iterable
     return None if found is None or math.prod(found.sides) < 2 else found
 
 
+def layout_of_tokens(tokens: int, sides: Sides, grids: Iterable[Sides] = ()) -> MapLayout | None:
+    """Return how rows of so many tokens hold a map of an input with such sides, None if they hold none.
+
+    Args:
+        tokens: how many there are.
+        sides: of the input.
+        grids: as for ``layout_of``.
+    """
+    grid = _grid_of(tokens, sides, [reduced for known in grids for reduced in reductions(known)])
+    return None if grid is None or math.prod(grid) < 2 else MapLayout(grid, channels_last=True)
+
+
 def reductions(grid: Sides) -> Iterator[Sides]:
     """Yield a grid, and what is left of it when pairs of neighbours are merged once, twice, ... along each axis."""
     while math.prod(grid) > 1:
@@ -80,6 +92,9 @@ def _grid_of(tokens: int, sides: Sides, known: Sequence[Sides]) -> Sides | None:
     """Return the grid that the last of so many tokens form."""
     if known:
         return max((grid for grid in known if math.prod(grid) <= tokens), key=math.prod, default=None)
+    if len(sides) == 1:  # any number would do; a class token shows in that what is left divides the length
+        positions = min(tokens, *sides)
+        return (positions - 1,) if sides[0] % positions and sides[0] % (positions - 1) == 0 else (positions,)
     for positions in range(tokens, 1, -1):
         scale = (positions / math.prod(sides)) ** (1 / len(sides))
         grid = tuple(round(side * scale) for side in sides)

@@ -28,6 +28,9 @@ class OfAttention(Explainer, abstract=True):
     That is the class token where there is one, the last token of a decoder, the mean of all where all are read.
     """
 
+    channel_dim: int | None = None
+    """The axis of channels; by default the second of pictures and series, and the last of (examples, tokens, ...)."""
+
     needs: ClassVar[frozenset[str]] = frozenset({"attention"})
     needs_module: ClassVar[bool] = True
     needs_gradient: ClassVar[bool] = False
@@ -67,7 +70,7 @@ class AttentionRollout(OfAttention):
     def backend(self) -> attributors.AttentionRollout:
         """Return ``AttentionRollout``."""
         return attributors.AttentionRollout(
-            self.model, self.head_fusion_method, self.discard_ratio, self.interpolate_mode
+            self.model, self.head_fusion_method, self.discard_ratio, self.interpolate_mode, self.channel_dim
         )
 
 
@@ -106,4 +109,5 @@ class TransformerAttribution(OfAttention):
             self.interpolate_mode,
             alpha=self.alpha,
             stabilizer=self.stabilizer,
+            channel_dim=self.channel_dim,
         )
