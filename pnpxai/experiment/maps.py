@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,4 +140,7 @@ def _read(path: Path) -> list[_Block]:
         raise ArgumentError(
             f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
         ) from problem
-    return [_Block(explainer, tuple(examples), path, n, count) for n, (explainer, examples, count) in enumerate(facts)]
+    return [
+        _Block(explainer, tuple(map(sys.intern, examples)), path, n, count)
+        for n, (explainer, examples, count) in enumerate(facts)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +118,7 @@ class Store:
                 continue
             of = self._known.setdefault(explainer, {})
             known = of.get(example, frozenset()) | {metric}
-            of[example] = self._sets.setdefault(known, known)  # few different sets, many examples
+            of[sys.intern(example)] = self._sets.setdefault(known, known)  # few different sets, many examples
             if metric == EXPLAINED and reason is not None:
                 self._refused.add((explainer, example))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from pnpxai.examples import Batch, Examples, inputs_and_label, masks_of, no_more
 from pnpxai.settings import encoded
 from pnpxai.tensors import flat
 
-__all__ = ["Data", "Stream", "identities", "masked"]
+__all__ = ["Data", "Stream", "identities", "masked", "members"]
 
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
@@ -75,8 +76,7 @@ class Stream:
         if isinstance(data, Stream):
             return data
         if isinstance(data, Examples):
-            members = (lambda b: b.inputs), (lambda b: b.labels), (lambda b: b.targets)
-            return cls(data.batches, *members, length=len(data))
+            return cls(data.batches, _nothing, _nothing, attrgetter("targets"), length=len(data))
         if isinstance(data, tuple) and len(data) == 2:
             data = TensorDataset(*(torch.as_tensor(part) for part in data))
         elif isinstance(data, Tensor) or hasattr(data, "__array__"):
@@ -88,11 +88,10 @@ class Stream:
                 f"data: expected a DataLoader, a Dataset, tensors or an iterable of batches, got {type(data).__name__}"
             )
         labels = label_extractor or _label
-        mapped = isinstance(data, DataLoader) and not isinstance(data.dataset, IterableDataset)
-        collected = (data.dataset, data.collate_fn) if mapped else None  # type: ignore[union-attr]
-        length = len(data.dataset) if mapped else None  # type: ignore[union-attr, arg-type]
+        single = members(data)
+        length = None if single is None else len(single[0])  # type: ignore[arg-type]
         targets = labels if target_labels else None
-        return cls(data, input_extractor or _inputs, labels, targets, collected, length, masks=mask_extractor)
+        return cls(data, input_extractor or _inputs, labels, targets, single, length, masks=mask_extractor)
 
     def __iter__(self) -> Iterator[Batch]:
         """Go through the batches; those whose targets the model says have none.
@@ -159,6 +158,13 @@ class Stream:
         return [found[n] for n in numbers]
 
 
+def members(data: Any) -> tuple[Dataset, Callable[..., Any]] | None:
+    """Return a loader's dataset and what makes a batch of its members, None where single ones cannot be read."""
+    if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset) or data.batch_sampler is None:
+        return None
+    return data.dataset, data.collate_fn
+
+
 def identities(batch: Batch, given: bool, kept: bool) -> tuple[str, ...]:
     """Return what each example is known by: its content, its occurrence, and its target.
 
@@ -189,6 +195,10 @@ def masked(batch: Batch, known_by: Sequence[str]) -> tuple[str, ...]:
 
 def _as_tensors(part: Any) -> Any:
     return torch.as_tensor(part) if type(part).__module__ == "numpy" else part
+
+
+def _nothing(batch: Any) -> Any:
+    """Stand where batches are taken apart already."""
 
 
 def _inputs(batch: Any) -> Any:

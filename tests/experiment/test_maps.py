@@ -79,6 +79,8 @@ def test_maps_are_kept_while_there_is_room(tmp_path: Path, explained: list[int])
     assert sum(files(tmp_path / "all")) < 4 * (of_chunk + 512)
     compare(net, given, ["SmoothGrad"], ["AbPC"], folder=tmp_path / "none", map_bytes=0, **plain)
     assert len(files(tmp_path / "none")) == 1  # of the two examples that are shown
+    with pytest.raises(ArgumentError, match="map_bytes: expected a whole number >= 0"):
+        compare(net, given, ["SmoothGrad"], ["AbPC"], folder=tmp_path / "none", map_bytes=-1, **plain)
     tables, counts = [], []
     explained.clear()
     for name in ("some", "all", "none"):

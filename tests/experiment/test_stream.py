@@ -73,3 +73,11 @@ def test_batches_without_examples_are_refused() -> None:
     for bad in ([["text"]], [torch.zeros(0, 3)], [torch.tensor(1.0)]):
         with pytest.raises(ArgumentError, match="batch 0 holds no tensor"):
             list(Stream.of(bad))
+
+
+def test_a_loader_of_whole_batches_is_gone_through() -> None:
+    x = pictures(6)
+    stream = Stream.of(DataLoader(TensorDataset(x.reshape(3, 2, 1, 8, 8)), batch_size=None))
+    assert stream.length is None
+    assert torch.equal(torch.cat([b.inputs for b in stream]), x)
+    assert torch.equal(torch.cat([b.inputs for b in stream.take([4, 1])]), x[[4, 1]])
