@@ -106,8 +106,12 @@ def _cells(data: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield "| | " + " | ".join(name.replace("_", " ") for name in names) + " |"
     yield "|---|" + "---|" * len(names)
     for explainer, row in data["cells"].items():
-        shown = ["refused" if "refused" in row[n] else " ".join(f"{f:.0e}" for f in row[n].values()) for n in names]
+        shown = ["–" if "refused" in row[n] else _short(max(row[n].values())) for n in names]
         yield f"| {explainer} | " + " | ".join(shown) + " |"
+
+
+def _short(figure: float) -> str:
+    return f"{figure:.0e}".replace("e-0", "e-").replace("-", "\N{NON-BREAKING HYPHEN}") if figure else "0"
 
 
 def _refusals(data: dict[str, Any]) -> Iterator[str]:

@@ -165,6 +165,8 @@ SIGNS = {"Ge": "≥", "Gt": ">", "Le": "≤", "Lt": "<"}
 
 def _type(annotation: ast.expr) -> str:
     """Show ``Annotated[int, Ge(1), Range(...)]`` as ``int`` ≥ 1; a strategy as a link to its page."""
+    if isinstance(annotation, ast.BinOp):
+        return " or ".join(map(_type, (annotation.left, annotation.right)))
     annotation, *marks = _arguments("Annotated", annotation) or [annotation]
     if options := _arguments("Literal", annotation):
         return " or ".join(f"`{ast.unparse(option)}`" for option in options)
