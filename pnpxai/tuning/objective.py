@@ -154,7 +154,12 @@ class Objective:
             trial.set_constraint(str(limit), limit.excess(means[limit.judge.name]))
 
     def _checks(self) -> list[int]:
-        """Return after how many examples a trial may end: 8, 16, 32, ... and all."""
+        """Return after how many examples a trial may end: 8, 16, 32, ... and all.
+
+        A check after every 4 examples, from 6 on, ends trials a little earlier but runs them in small batches. Measured
+        on digits (48 examples, 40 trials, 4 seeds): of SmoothGrad 47 instead of 53 % of the examples and 23.7 instead
+        of 20.0 CPU-s, of GradCam 72 instead of 80 % and 10.9 instead of 5.7 CPU-s, with the same winners.
+        """
         ends, end = [], _FIRST_CHECK
         while self._checked and end < len(self.examples):
             ends.append(end)
