@@ -1,33 +1,48 @@
 """How far each metric is to be trusted: does it stay when nothing changes, and move when all is destroyed?
 
-    python benchmarks/meta_evaluation.py [--device cuda] [--quick] [--only NAME] [--seed 0]
+    python benchmarks/meta_evaluation.py [--device cuda] [--quick] [--only PATTERN] [--seeds 6] [--write FILE]
 
 Meta-evaluation as in Hedström et al., 2023 (arXiv:2302.07265, "MetaQuantus"). Digits lie at random places in noise, a
 small network is trained on them, and four explainers are judged, once as they are and again after a perturbation of the
-inputs or of the network's parameters. A perturbation is minor (noise resilience, NR: uniform from 0 to 0.001 is added
+inputs or of the network's parameters. A perturbation is minor (noise resilience, NR: uniform noise up to 0.001 is added
 to inputs from 0 to 1, parameters are multiplied by normal numbers of mean 1 and deviation 0.001; examples whose class
-stays count) or disruptive (adversary reactivity, AR: up to 1, deviation 2; examples whose class changes count). Then
+stays count) or disruptive (adversary reactivity, AR: up to 1, deviation 2; examples whose class changes count). Inputs
+are kept from 0 to 1. Then
 
     IAC  intra-consistency: p-value of Wilcoxon's test that an explainer's values are as before (for AR, one minus it),
     IEC  inter-consistency: for NR, how often an explainer keeps its rank for an example; for AR, how often its value
          gets worse,
     MC   the mean of the four, from 0 to 1.
 
-A metric that gives every map the same number gets an MC of 0.5, one that gives random numbers about 0.44. One fails
-in noise resilience where explainers keep less than half of their ranks (IEC NR), and in reactivity where what is
-destroyed gets worse less than half of the time (IEC AR): its values then cannot be compared across inputs or models.
+A metric that gives every map the same number gets an MC of 0.5, one that gives random numbers about 0.44.
+
+What differs from MetaQuantus: disturbed inputs are explained anew (there, maps of the inputs as they were are judged on
+the disturbed ones), ties share their rank, values that are undefined do not count, and one seed fixes a network, its
+data and its perturbations (there, one network is perturbed several times). Means and their 95 % intervals (Student's t)
+are over seeds. The paper has no threshold. Here, a metric fails in resilience (NR) where explainers keep less than half
+of their ranks (IEC), and in reactivity (AR) where what is destroyed gets worse less than half of the time (IEC): its
+values then cannot be compared across inputs or models. It fails only if the whole interval lies below a half, and where
+the interval holds a half, that is left open.
+
+``--write docs/meta_evaluation.json`` renews what the docs show.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import functools
+import json
+import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import rankdata, t, wilcoxon
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -40,7 +55,8 @@ from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.registry import every
 
 SIDE, SMALL = 24, 8
-MINOR, DISRUPTIVE = {"input": 0.001, "model": 0.001}, {"input": 1.0, "model": 2.0}
+MINOR, DISRUPTIVE = {"inputs": 0.001, "model": 0.001}, {"inputs": 1.0, "model": 2.0}
+MEASURES = ("IAC NR", "IAC AR", "IEC NR", "IEC AR", "MC")
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,20 @@ class Problem:
     x: Tensor
     y: Tensor
     masks: Tensor
+    shared: SharedRuns = field(default_factory=SharedRuns)
+
+    @functools.cached_property
+    def explained(self) -> list[tuple[Explainer, Any]]:
+        """What is judged, with its maps."""
+        kinds = Gradient, GradientXInput, IntegratedGradients, Occlusion
+        return [(made, made.attribute(self.x, self.y)) for made in (kind(self.model) for kind in kinds)]
 
     def perturbed(self, kind: str, size: float, seed: int) -> Problem:
         """Return the problem with other inputs or another model."""
         generator = torch.Generator().manual_seed(seed)
-        if kind == "input":
-            return Problem(self.model, self.x + size * _like(torch.rand, self.x, generator), self.y, self.masks)
+        if kind == "inputs":
+            x = self.x + size * (2 * _like(torch.rand, self.x, generator) - 1)
+            return Problem(self.model, x.clamp(0, 1), self.y, self.masks)
         model = copy.deepcopy(self.model)
         with torch.no_grad():
             for p in model.parameters():
@@ -69,8 +93,8 @@ class Problem:
             return self.model(self.x).argmax(1)
 
 
-def _like(draw: object, tensor: Tensor, generator: torch.Generator) -> Tensor:
-    return draw(tensor.shape, generator=generator).to(tensor)  # type: ignore[operator]
+def _like(draw: Callable[..., Tensor], tensor: Tensor, generator: torch.Generator) -> Tensor:
+    return draw(tensor.shape, generator=generator).to(tensor)
 
 
 def pictures(seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,17 +131,11 @@ def problem(device: torch.device, examples: int, seed: int) -> Problem:
     return Problem(model.to(device), *(t[rows].to(device) for t in (x, y, masks)))
 
 
-def explainers(model: nn.Module) -> list[Explainer]:
-    """Return what is judged."""
-    return [Gradient(model), GradientXInput(model), IntegratedGradients(model), Occlusion(model)]
-
-
-def judged(metric: type[Metric], at: Problem, shared: SharedRuns) -> np.ndarray:
+def judged(metric: type[Metric], at: Problem) -> np.ndarray:
     """Return (explainers, examples) values, turned so that higher is better."""
     rows = []
-    for explainer in explainers(at.model):
-        maps = explainer.attribute(at.x, at.y)
-        found = metric(at.model, explainer).measure(at.x, at.y, maps, masks=at.masks, shared=shared)
+    for explainer, maps in at.explained:
+        found = metric(at.model, explainer).measure(at.x, at.y, maps, masks=at.masks, shared=at.shared)
         rows.append(found.values.cpu().double().numpy())
     return np.stack(rows) * (1 if metric.higher_is_better else -1)
 
@@ -128,7 +146,9 @@ def same(before: np.ndarray, after: np.ndarray) -> float:
     a, b = before[kept], after[kept]
     if len(a) < 5:
         return float("nan")
-    return 1.0 if np.array_equal(a, b) else float(wilcoxon(a, b, method="approx").pvalue)
+    if np.array_equal(a, b):
+        return 1.0
+    return float(wilcoxon(a, b, zero_method="zsplit", method="approx").pvalue)
 
 
 def consistency(before: np.ndarray, after: np.ndarray, *, minor: bool) -> tuple[float, float]:
@@ -141,58 +161,106 @@ def consistency(before: np.ndarray, after: np.ndarray, *, minor: bool) -> tuple[
     return 1 - alike, float(np.mean(after[both] < before[both]))
 
 
-def meta(metric: type[Metric], clean: Problem, draws: int, stores: dict[object, SharedRuns]) -> dict[str, list[float]]:
-    """Return (IAC NR, IAC AR, IEC NR, IEC AR, MC) for perturbed inputs and models."""
-    before = judged(metric, clean, stores.setdefault("clean", SharedRuns()))
+Perturbed = dict[tuple[str, bool], list[tuple[Problem, np.ndarray]]]
+"""What a problem becomes, by what is perturbed and whether that is minor, and which examples count."""
+
+
+def perturbed(clean: Problem, draws: int) -> Perturbed:
+    """Perturb a problem in every way; where less than five examples count, a draw is left out."""
+    found: Perturbed = {}
+    for minor, sizes in ((True, MINOR), (False, DISRUPTIVE)):
+        for kind, size in sizes.items():
+            others = [clean.perturbed(kind, size, seed) for seed in range(draws)]
+            pairs = [(other, ((other.classes() == clean.y) == minor).cpu().numpy()) for other in others]
+            found[kind, minor] = [(other, counted) for other, counted in pairs if counted.sum() >= 5]
+    return found
+
+
+def meta(metric: type[Metric], clean: Problem, others: Perturbed) -> dict[str, list[float]]:
+    """Return the five measures for perturbed inputs and models."""
+    before = judged(metric, clean)
     found = {}
-    for kind in ("input", "model"):
-        parts: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-        for minor, sizes in ((True, MINOR), (False, DISRUPTIVE)):
-            for seed in range(draws):
-                other = clean.perturbed(kind, sizes[kind], seed)
-                counted = ((other.classes() == clean.y) == minor).cpu().numpy()
-                if counted.sum() < 5:
-                    continue
-                store = stores.setdefault((kind, minor, seed), SharedRuns())
-                after = judged(metric, other, store)
-                parts[minor].append(consistency(before[:, counted], after[:, counted], minor=minor))
-        (a, c), (b, d) = (np.nanmean(parts[minor], axis=0) for minor in (True, False))
+    for kind in MINOR:
+        means = []
+        for minor in (True, False):
+            pairs = [(judged(metric, other), counted) for other, counted in others[kind, minor]]
+            parts = [consistency(before[:, c], after[:, c], minor=minor) for after, c in pairs]
+            means.append(np.nanmean(parts, axis=0))
+        (a, c), (b, d) = means
         found[kind] = [float(v) for v in (a, b, c, d, np.mean([a, b, c, d]))]
     return found
+
+
+def interval(values: list[float]) -> list[float]:
+    """Return the mean over seeds, and the ends of its 95 % interval (of a single seed: everything)."""
+    known = np.array([v for v in values if np.isfinite(v)])
+    if len(known) < 2:
+        return [float(known.mean()) if len(known) else float("nan"), 0.0, 1.0]
+    reach = float(t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / len(known) ** 0.5)
+    middle = float(known.mean())
+    return [round(v, 4) for v in (middle, max(0.0, middle - reach), min(1.0, middle + reach))]
+
+
+def summary(rows: list[dict[str, list[float]]]) -> dict[str, Any]:
+    """Return what the seeds' measures come to: (mean, low, high) of each, where a metric fails, and what is open."""
+    measured = {
+        kind: {name: interval([row[kind][k] for row in rows]) for k, name in enumerate(MEASURES)} for kind in rows[0]
+    }
+    fails, undecided = [], []
+    for kind, found in measured.items():
+        for name in ("NR", "AR"):
+            _, low, high = found[f"IEC {name}"]
+            if high < 0.5:
+                fails.append(f"{name} ({kind})")
+            elif low < 0.5:
+                undecided.append(f"{name} ({kind})")
+    return {"measured": measured, "fails": fails, "open": undecided}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="few examples, one perturbation of each kind")
-    parser.add_argument("--only", default="", help="only metrics whose name holds this")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="few examples, one perturbation of each kind, two seeds")
+    parser.add_argument("--only", default="", help="only metrics whose name this pattern finds")
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--write", type=Path, help="where to keep the figures")
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    clean = problem(torch.device(given.device), 12 if given.quick else 32, given.seed)
-    stores: dict[object, SharedRuns] = {}
-    print(f"{'':<24}{'inputs perturbed':^36}{'model perturbed':^36}")
-    names = ("IAC NR", "IAC AR", "IEC NR", "IEC AR", "MC")
-    print(f"{'metric':<24}" + "".join(f"{name:>7}" for name in names * 2))
-    for metric in every(Metric, within="pnpxai."):
-        if given.only not in metric.__name__:
-            continue
-        found = meta(metric, clean, 1 if given.quick else 4, stores)
-        numbers = "".join(f"{v:7.2f}" for values in found.values() for v in values)
-        print(f"{metric.__name__:<24}{numbers}  {verdict(found)}", flush=True)
+    examples, draws, seeds = (12, 1, 2) if given.quick else (24, 2, given.seeds)
+    metrics = [m for m in every(Metric, within="pnpxai.") if re.search(given.only, m.__name__)]
+    rows: dict[str, list[dict[str, list[float]]]] = {m.__name__: [] for m in metrics}
+    for seed in range(seeds):
+        clean = problem(torch.device(given.device), examples, seed)
+        others = perturbed(clean, draws)
+        for metric in metrics:
+            rows[metric.__name__].append(meta(metric, clean, others))
+        if given.write:  # after every seed: what was measured is not lost
+            size = f"{seed + 1} seeds, {examples} examples, {draws} perturbations of each kind"
+            keep(given.write, f"{size}, torch {torch.__version__}", rows)
+    print(f"{'':<24}{'inputs perturbed':^60}{'model perturbed':^60}")
+    print(f"{'metric':<24}" + "".join(f"{name:>12}" for name in MEASURES * 2))
+    for name, parts in rows.items():
+        print(line(name, summary(parts)))
 
 
-def verdict(found: dict[str, list[float]]) -> str:
-    """Say where a metric fails."""
-    failed = [
-        f"{name} ({kind})"
-        for kind, (_, _, kept, worse, _) in found.items()
-        for name, share in (("NR", kept), ("AR", worse))
-        if share < 0.5
+def keep(path: Path, made: str, rows: dict[str, list[dict[str, list[float]]]]) -> None:
+    """Write the figures, beside what is there of other metrics."""
+    known = json.loads(path.read_text())["metrics"] if path.exists() else {}
+    found = known | {name: summary(parts) for name, parts in rows.items()}
+    path.write_text(json.dumps({"made": made, "metrics": dict(sorted(found.items()))}, indent=1) + "\n")
+
+
+def line(name: str, found: dict[str, Any]) -> str:
+    """Return a metric's line: mean and half of the interval of each measure, and the verdict."""
+    cells = [
+        f"{mean:5.2f} ±{max(high - mean, mean - low):4.2f}"
+        for kind in found["measured"].values()
+        for mean, low, high in kind.values()
     ]
-    return f"fails: {', '.join(failed)}" if failed else ""
+    verdict = [f"{what}: {', '.join(found[what])}" for what in ("fails", "open") if found[what]]
+    return f"{name:<24}" + "".join(f"{cell:>12}" for cell in cells) + "  " + "; ".join(verdict)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ class Sufficiency(AtShares):
 
     arXiv:1911.03429 (ERASER). Asks whether what the map has found is enough for the prediction; meant for tokens and
     columns. Range -1 to 1, lower is better. At one share, it is OpenXAI's PGU. Not to be trusted where the baseline
-    alone gives the same prediction: every map then suffices. Fails its meta-evaluation: where inputs (the model) were
-    destroyed, values got worse in 2 % (7 %) of cases, as a class that is not predicted has little to lose.
+    alone gives the same prediction: every map then suffices. Fails its meta-evaluation: where inputs or the model are
+    destroyed, values seldom get worse, as a class that is not predicted has little to lose.
     """
 
     higher_is_better: ClassVar[bool] = False

@@ -44,8 +44,8 @@ class MoRF(Flipping):
 
     arXiv:1509.06321. Asks whether what the map ranks first is what the model needs. Range 0 to 1, lower is better. Not
     to be trusted alone: what is left after removal is unlike any real input, and a model that breaks down at once gives
-    every map a low curve. Fails its meta-evaluation: where inputs (the model) were destroyed, values got worse in 8 %
-    (2 %) of cases only, as a class that is not predicted has a low curve; compare maps of the same input alone.
+    every map a low curve. Fails its meta-evaluation: where inputs or the model are destroyed, values seldom get worse,
+    as a class that is not predicted has a low curve; compare maps of the same input alone.
     """
 
     higher_is_better: ClassVar[bool] = False
@@ -84,9 +84,7 @@ class AbPC(Flipping):
 
     Asks whether the map's order is that of importance to the model. Range -1 to 1, zero for a map without order, higher
     is better. The two curves share what removal does to any input, so their difference depends little on what stands
-    in for a removed feature. Of a prediction that one small change overturns, it says little. Fails its meta-evaluation
-    by a hair: where the model was destroyed, values got worse in 92 % of cases, where inputs were, in 49 %, as a map of
-    noise can still be right about the model.
+    in for a removed feature. Of a prediction that one small change overturns, it says little.
     """
 
     lb: float = -1.0

@@ -20,7 +20,7 @@ class Deletion(Flipping):
 
     arXiv:1806.07421. Asks what ``MoRF`` asks; the area is that of trapezoids, so that it hardly depends on the number
     of steps. Range 0 to 1, lower is better. Not to be trusted alone, as ``MoRF``, and fails its meta-evaluation as that
-    does: where inputs (the model) were destroyed, values got worse in 11 % (2 %) of cases.
+    does.
     """
 
     higher_is_better: ClassVar[bool] = False

@@ -84,8 +84,8 @@ class PointingGame(Localisation):
 
     Asks the least that can be asked. 0 or 1, higher is better; where several positions share the highest value, the
     share of them inside, so that a constant map gets the mask's share of the input. A single position decides: only
-    means over many examples say something. Fails its meta-evaluation for this: where inputs (the model) were destroyed,
-    values got worse in 6 % (27 %) of cases.
+    means over many examples say something. Fails its meta-evaluation for this: where the model is destroyed, the
+    highest value often lies inside still.
     """
 
     def hits(self, values: Tensor, inside: Tensor) -> Tensor:

@@ -18,8 +18,7 @@ class ROAD(Removal):
     arXiv:2202.00449, "remove and debias". Asks what ``MoRF`` asks, but what stands in is a noisy linear interpolation,
     which does not tell the model which pixels were removed. Range 0 to 1, lower is better. The paper counts examples
     that are still classified as before; of one example that is yes or no, so its probability is taken. Where large
-    connected parts are removed, the interpolation is a blur. Fails its meta-evaluation, as ``MoRF`` does: where inputs
-    (the model) were destroyed, values got worse in 3 % (4 %) of cases.
+    connected parts are removed, the interpolation is a blur. Fails its meta-evaluation, as ``MoRF`` does.
     """
 
     baseline_fn: Imputation = Linear()
