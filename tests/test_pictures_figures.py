@@ -143,6 +143,54 @@ def test_notebooks_show_facts_and_pictures():
     assert text.count("<span") == 6
 
 
+def test_a_notebook_shows_the_inputs_of_an_example_together():
+    words = View("tokens", words=((("first", 1), ("one", 1)), (("second", 1), ("two", 1))))
+    both = Explanation(
+        "A", {}, (torch.rand(2, 1, 4, 4), torch.rand(2, 2)), (torch.rand(2, 1, 4, 4), torch.ones(2, 2).long()),
+        None, torch.zeros(2), None, 0.1, views=(View("image"), words),
+    )  # fmt: skip
+    page = re.sub(r'src="[^"]+"', "", both._repr_html_())
+    order = [page.index(text) for text in ("maps of #0", ">first<", "maps of #1", ">second<")]
+    assert order == sorted(order)
+    assert page.count("<img") == 2
+    picture_alone = Explanation("A", {}, both.attributions[:1], both.inputs[::-1], None, torch.zeros(2), None, 0.1)
+    assert len(picture_alone.plot().axes) == 4  # of the picture, though it is the second input
+
+
+def legend(figure):
+    (found,) = figure.legends
+    return [text.get_text() for text in found.get_texts()]
+
+
+def test_a_legend_says_what_colours_mean_and_on_what_scale():
+    maps = torch.tensor([[1.0, -0.5], [0.1, 0.05]])
+    own = ["for the target", "against it", "each on its own scale"]
+    one = ["for the target", "against it", "all on one scale, to \N{PLUS-MINUS SIGN}1"]
+    series, pictures, ids = torch.rand(2, 1, 2), torch.rand(2, 1, 1, 2), torch.ones(2, 2).long()
+    for of, x in ((maps, torch.ones(2, 2)), (maps[:, None], series), (maps[:, None, None], pictures), (maps, ids)):
+        assert legend(explanation(of, x).plot()) == own
+        shared = explanation(of, x).plot(shared=True)
+        assert legend(shared) == one
+        colours = [patch.get_facecolor() for patch in shared.legends[0].get_patches()[:2]]
+        assert colours[0][0] > 2 * colours[0][2]  # red
+        assert colours[1][2] > 2 * colours[1][0]  # blue
+    assert legend(explanation(maps, torch.ones(2, 2)).plot(style="waterfall"))[2:] == [
+        "what no column explains",
+        "the score",
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_legend_lies_within_its_figure_and_on_nothing_else(count):
+    made = panel([torch.rand(4, 4)] * count, ["a title"] * count)
+    made.draw_without_rendering()
+    whole, drawn = made.bbox, made.legends[0].get_window_extent()
+    assert whole.x0 <= drawn.x0
+    assert drawn.x1 <= whole.x1
+    assert all(axes.get_window_extent().y0 >= drawn.y1 for axes in made.axes)
+    assert all(axes.title.get_window_extent().y1 <= whole.y1 + 1 for axes in made.axes)
+
+
 def test_views_survive_joining_and_files(tmp_path):
     view = View("tokens", words=((("a", 1), ("b", 1)),), classes=("x",))
     one = explanation(torch.rand(1, 2), torch.ones(1, 2).long(), view, targets=torch.tensor([0]))

@@ -137,7 +137,14 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the facts, and the first examples of every explained argument."""
         parts = [f"<pre>{escape(repr(self))}</pre>"]
-        parts += [html(*self._shown(6, member, None)) for member in range(len(self.attributions))]
+        members = [self._shown(6, member, None) for member in range(len(self.attributions))]
+        if len(members) == 1:
+            return "".join([*parts, html(*members[0])])
+        for k, title in enumerate(members[0][2]):  # the inputs of an example together
+            for maps, inputs, _, view in members:
+                own = slice(k, k + 1)
+                parts.append(html(maps[own], inputs[own], [title], view.take([k])))
+                title = ""
         return "".join(parts)
 
     def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, Tensor, list[str], View]:

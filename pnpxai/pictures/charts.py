@@ -100,7 +100,7 @@ def _order(values: np.ndarray) -> np.ndarray:
 
 
 def _label(k: int, x: np.ndarray, names: Sequence[str] | None) -> str:
-    return f"{names[k] if names else f'column {k}'} = {x[k]:.3g}"
+    return f"{names[k] if names else f'column {k}'} = {x[k]:.3g}".replace("= -", "= \N{MINUS SIGN}")
 
 
 def _row_labels(axes: Any, labels: Sequence[str]) -> None:

@@ -11,12 +11,14 @@ from torch import Tensor
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import charts
 from pnpxai.pictures.colours import coloured, largest, overlaid, pictured
+from pnpxai.pictures.legend import add_legend
 from pnpxai.pictures.view import Kind, View, as_array
 from pnpxai.pictures.words import line_count, merged, words
 
 __all__ = ["figure", "panel", "told_words"]
 
 Style = Literal["beside", "over", "bars", "waterfall"]
+_ACROSS = {"series": "step", "table": "attribution"}
 
 
 def figure(
@@ -74,6 +76,9 @@ def figure(
         else:
             charts.columns(axes, values, x, names, limit)
         axes.set_title(title, fontsize=9, loc="left")
+    if kind in _ACROSS:
+        grid[-1].set_xlabel("score" if style == "waterfall" else _ACROSS[kind], fontsize=8)
+    add_legend(made, limit, steps=kind == "table" and style == "waterfall")
     return made
 
 
@@ -126,6 +131,7 @@ def panel(
         axes.set_title(title, fontsize=9)
     for axes in grid:
         axes.set_axis_off()
+    add_legend(made, limit)
     return made
 
 

@@ -18,7 +18,7 @@ __all__ = ["figure_html", "html"]
 
 
 def html(maps: Tensor, inputs: Tensor, titles: Sequence[str], view: View) -> str:
-    """Return one part for each title; arguments as for ``figure``."""
+    """Return one part for each title, which may be empty; arguments as for ``figure``."""
     is_text = (view.kind or ("" if inputs.is_floating_point() else "tokens")) == "tokens"
     if not is_text or maps.shape[:2] != inputs.shape:
         return figure_html(figure(maps, inputs, titles, view), "maps of " + ", ".join(titles))
@@ -26,7 +26,8 @@ def html(maps: Tensor, inputs: Tensor, titles: Sequence[str], view: View) -> str
     for k, title in enumerate(titles):
         values, x = as_array(maps[k]), as_array(inputs[k])
         texts, counts = told_words(k, x, view)
-        lines.append(f"<p style='margin:.6em 0 0'>{escape(title)}</p>{words_html(merged(values, counts), texts)}")
+        head = f"<p style='margin:.6em 0 0'>{escape(title)}</p>" if title else ""
+        lines.append(head + words_html(merged(values, counts), texts))
     return "".join(lines)
 
 

@@ -1,0 +1,44 @@
+"""What a figure's colours mean, beneath it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pnpxai.pictures.colours import LEVELS, palette
+
+__all__ = ["add_legend"]
+
+_WIDE = 3.7
+"""Inches in which a legend fits on one line."""
+_LINE = 0.22
+"""Inches that a line takes."""
+
+
+def add_legend(figure: Any, limit: float | None = None, *, steps: bool = False) -> None:
+    """Say beneath a figure, which grows by this, which colour speaks for the target, and on what scale.
+
+    Args:
+        figure: matplotlib's, with constrained layout.
+        limit: the value of the deepest colour in all maps; None if each has its own.
+        steps: bars are the steps from what no column explains to the score.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Patch(color=palette()[round(share * LEVELS)] / 255, label=text)
+        for share, text in ((0.9, "for the target"), (0.1, "against it"))
+    ]
+    if steps:
+        handles.append(Line2D([], [], color="grey", linestyle=":", label="what no column explains"))
+        handles.append(Line2D([], [], color="black", label="the score"))
+    else:
+        scale = "each on its own scale" if limit is None else f"all on one scale, to \N{PLUS-MINUS SIGN}{limit:.3g}"
+        handles.append(Patch(color="none", label=scale))
+    width, height = figure.get_size_inches()
+    lines = 1 if width > _WIDE else len(handles)
+    figure.set_size_inches(width, height + _LINE * (lines + 0.6))
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(handles) // lines, frameon=False, fontsize=8,
+        handlelength=1.2, borderpad=0.2,
+    )  # fmt: skip
