@@ -66,6 +66,9 @@ def pairs(results: Results) -> list[Tested]:
                 if pair is None or row == column:
                     cells.append(None)
                     continue
+                if not pair.n:
+                    cells.append(Shade("undefined", 0))
+                    continue
                 ahead = pair.difference if pair.first == row else -pair.difference
                 told = "" if pair.adjusted >= _LEVEL else "better" if ahead > 0 else "worse"
                 cells.append(Shade(_chance(pair.adjusted), 22 if told == "better" else 0, told))

@@ -127,7 +127,7 @@ def settings(results: Results) -> list[dict[str, Any]]:
         explainer, given = _apart(Explainer, of["explainer"])
         post, axes = _apart(PostProcessor, of["postprocessor"])
         parts = {"explainer": _pairs(explainer), "post-processing": _pairs(post)}
-        parts["from the data and the call"] = _pairs(given | axes)
+        parts["from the data and the call"] = _pairs(given | {f"{name} (post-processing)": v for name, v in axes.items()})
         found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
     for name, of in results.facts.get("metrics", {}).items():
         found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
@@ -170,4 +170,4 @@ def _class(base: type[Declared], name: str) -> type[Declared]:
 def _pairs(values: Any) -> list[tuple[str, str]]:
     if not isinstance(values, dict):
         return [] if values is None else [("", said(values))]
-    return [(str(name), said(value)) for name, value in values.items()]
+    return [(str(name), said(value)) for name, value in values.items() if value is not None]

@@ -41,6 +41,8 @@ def said(value: Any) -> str:
     """Return a setting, as ``to_dict`` gives it, in one line: ``GaussianBlur(kernel_size=5)``."""
     if isinstance(value, dict):
         inner = ", ".join(f"{name}={said(v)}" for name, v in value.items() if name != "type" and v is not None)
+        if value.keys() == {"callable"}:
+            return str(value["callable"]).rpartition(":")[2]
         if "type" not in value:
             return f"{{{inner}}}"
         return f"{value['type']}({inner})" if inner else str(value["type"])

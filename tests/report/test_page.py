@@ -75,7 +75,8 @@ def test_settings_of_everything_are_there():
     ]  # fmt: skip
     assert ("baseline_fn", "Zeros") in found[0]["parts"]["explainer"]
     assert "channel_dim" not in dict(found[0]["parts"]["explainer"])
-    assert found[0]["parts"]["from the data and the call"] == [("channel_dim", "1")]
+    given = [("channel_dim", "1"), ("channel_dim (post-processing)", "1")]
+    assert found[0]["parts"]["from the data and the call"] == given
     assert ("n_steps", "10") in found[4]["parts"]["metric"]
 
 
