@@ -232,6 +232,7 @@ def largest(output: Any) -> Tensor | None:
     if scores.ndim > 2:
         raise ArgumentError(
             f"target: the model gives {tuple(scores.shape[1:])} numbers for each example; say which to explain: "
-            "target=(3, 5, 5), or target= a function of the output, such as lambda output: output[:, 3].sum((1, 2))"
+            "target=(3, 5, 5), target= a function of the output, such as lambda output: output[:, 3].sum((1, 2)), or "
+            f"target_extractor= one that gives indices (examples, {scores.ndim - 1})"
         )
     return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)

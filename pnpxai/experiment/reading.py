@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pnpxai.examples import Batch
 from pnpxai.experiment.store import Store
 from pnpxai.experiment.stream import Stream, identities, masked
 from pnpxai.experiment.work import EXPLAINED, Job, Piece, Task
+from pnpxai.metrics.positions import position_masks
 from pnpxai.tensors import Tensors, own
 
 __all__ = ["Reading"]
@@ -56,6 +58,7 @@ class Reading:
                 start, wanted = len(self.identities), self._wanted(len(part))
                 known_by = identities(part, given, self.store.folder is not None)
                 with_masks = masked(part, known_by)
+                self._check_masks(part)
                 self.identities += known_by
                 self.with_masks += with_masks
                 self.keys += part.keys
@@ -74,6 +77,12 @@ class Reading:
                 self.progress(len(part) * len(self.job.candidates) - task.rows)
                 if task.rows:
                     yield task
+
+    def _check_masks(self, part: Batch) -> None:
+        """Refuse masks that do not fit, before anything is run."""
+        asking = [] if part.masks is None else [m for m in self.job.metrics.values() if m.needs_masks]
+        for metric in asking:
+            position_masks(part.masks, self.job.arguments(part).explained, metric.channel_dim, "masks")
 
     def _wanted(self, size: int) -> set[int]:
         """Return the rows of the coming chunk whose maps are kept."""

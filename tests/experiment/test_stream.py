@@ -81,3 +81,14 @@ def test_a_loader_of_whole_batches_is_gone_through() -> None:
     assert stream.length is None
     assert torch.equal(torch.cat([b.inputs for b in stream]), x)
     assert torch.equal(torch.cat([b.inputs for b in stream.take([4, 1])]), x[[4, 1]])
+
+
+def test_a_mapping_is_taken_apart_as_everywhere() -> None:
+    batch = {"pixels": pictures(3), "labels": torch.arange(3)}
+    (found,) = Stream.of([batch], target_labels=True)
+    assert list(found.inputs) == ["pixels"]
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, 1, 2]
+    assert found.targets is found.labels
+    (found,) = Stream.of([(pictures(3), torch.rand(3, 4))])  # some other member
+    assert found.labels is None
