@@ -29,7 +29,7 @@ def _table(metrics: dict[str, Any]) -> Iterator[str]:
     for name, found in sorted(metrics.items()):
         kinds = found["measured"].values()
         kept, mean = ([f"{kind[measure][0]:.2f}" for kind in kinds] for measure in ("IEC NR", "MC"))
-        worse = ["{0:.2f} ({1:.2f} to {2:.2f})".format(*kind["IEC AR"]) for kind in kinds]
+        worse = ["{:.2f} ({:.2f} to {:.2f})".format(*kind["IEC AR"]) for kind in kinds]
         yield f"| `{name}` | {' | '.join(kept + worse + mean)} | {_verdict(found)} |"
 
 
