@@ -41,7 +41,8 @@ def auto(asked: OnData) -> AutoExplanation:
     class_names = names_of(asked.class_names, "class_names")
     data = load_data(asked, class_names)
     tokenizer = None if asked.tokenizer is None else made(named_object(asked.tokenizer, "tokenizer", "tokenizer"), "")
-    if tokenizer is None and isinstance(data[0] if isinstance(data, tuple) else data, list):
+    texts = data[0] if isinstance(data, tuple) else data
+    if tokenizer is None and isinstance(texts, list) and all(isinstance(text, str) for text in texts):
         raise ArgumentError("tokenizer: texts need the model's; name it with --tokenizer module:attribute")
     found = AutoExplanation(
         model,
