@@ -21,6 +21,7 @@ __all__ = [
     "like",
     "map_tensors",
     "own",
+    "rows_of",
     "sum_rows",
     "take_rows",
 ]
@@ -145,6 +146,11 @@ def take_rows(structure: Any, rows: Tensor, size: int) -> Any:
     return map_tensors(
         lambda t: t.index_select(0, rows.to(t.device)) if t.ndim > 0 and t.shape[0] == size else t, structure
     )
+
+
+def rows_of(tensor: Tensor) -> Tensor:
+    """Return (examples, numbers) of a tensor (examples, ...), of one number for each example too."""
+    return tensor.reshape(len(tensor), -1)
 
 
 def sum_rows(tensor: Tensor, size: int) -> Tensor:

@@ -14,6 +14,7 @@ from pnpxai.engine.guard import borrowed
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.embedded import Embedded
 from pnpxai.metrics.neighbours import Neighbours, neighbours, norm, outputs
+from pnpxai.tensors import rows_of
 
 __all__ = ["AvgSensitivity", "LocalLipschitz", "RelativeOutputStability", "Sensitivity"]
 
@@ -120,7 +121,7 @@ class LocalLipschitz(Robustness):
             return moved / _or_one(near.apart())
 
         slopes = neighbours(self, sample, self.n_iter, self.epsilon, slope)
-        spread = torch.stack([(x.amax(1) > x.amin(1)) for x in map(rows_of, sample.tensors)]).any(0)
+        spread = torch.stack([x.amax(1) > x.amin(1) for x in map(rows_of, sample.tensors)]).any(0)
         reason = "the input is constant, so that no noise is added"
         found = Measurement.where(spread, slopes.amax(1), reason, {"slopes": slopes})
         if not self.normalize:
