@@ -17,7 +17,7 @@ from pnpxai.engine.seeds import generator
 from pnpxai.experiment import Results
 from pnpxai.files import complete
 from pnpxai.report import write_report
-from pnpxai.report.terminal import comparison
+from pnpxai.report.terminal import comparison, fit
 from pnpxai.tuning import TuningResult
 
 __all__ = ["digits", "run", "train"]
@@ -86,7 +86,7 @@ def run(
     console.print(f"A small convolutional network reads {accuracy:.1%} of {len(classes)} held-out digits.\n")
 
     tuning = AutoExplanationForImageClassification(model, (pictures[:n_images], classes[:n_images]), seed=seed)
-    console.print(str(tuning.recommended), highlight=False)
+    console.print(fit(tuning.recommended), highlight=False)
     console.print()
     results = [tuning.tune(name, n_trials=n_trials, show_progress=show_progress) for name in TUNED]
     console.print(_gains(results))
@@ -112,8 +112,8 @@ def _gains(results: list[TuningResult]) -> Table:
         "explainer", "AbPC", "gain on held-out digits", "settings", title="Tuned", title_justify="left", box=SIMPLE_HEAD
     )
     for result in results:
-        settings = ", ".join(
-            f"{name}={value!r}" for name, value in result.explainer.settings(changed_only=True).items()
-        )
+        before = result.default.explainer.settings() | result.default.postprocessor.settings()
+        after = result.explainer.settings() | result.postprocessor.settings()
+        settings = ", ".join(f"{name}={value!r}" for name, value in after.items() if value != before.get(name))
         table.add_row(result.best.label, f"{result.value:.3f}", str(result.gain), settings or "the defaults")
     return table

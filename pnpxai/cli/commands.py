@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from io import StringIO
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -37,12 +38,13 @@ def doctor(asked: OnData) -> Answer:
     """Say which explainers fit a model (and data), which do not, and why."""
     from pnpxai.cli.subject import auto, model_of
     from pnpxai.recommender import recommend
+    from pnpxai.report.terminal import fit
 
     on = None if asked.data is None else auto(asked)
     found = recommend(model_of(asked)) if on is None else on.recommended
     assumed = [] if on is None else list(on.assumed)
     return Answer(
-        "\n".join([*assumed, str(found)]),
+        "\n".join([*assumed, fit(found, get_terminal_size().columns)]),
         {
             "model": found.facts.name, "parts": sorted(found.facts.parts), "assumed": assumed,
             "fits": [cls.__name__ for cls in found.explainers], "reasons": found.reasons,

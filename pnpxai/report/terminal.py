@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pnpxai.experiment import Results
-from pnpxai.recommender import Ranking
+from pnpxai.recommender import Ranking, Recommendation
 from pnpxai.statistics import Decision
 
-__all__ = ["comparison", "ranking"]
+__all__ = ["comparison", "fit", "ranking"]
 
 _MOST = 3
+
+
+def fit(found: Recommendation, width: int = 80) -> str:
+    """Return which explainers fit, and those that do not by their reasons, in lines of so many columns."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in found.reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = [(f"{len(found)} explainers fit", [cls.__name__ for cls in found.explainers])]
+    parts += [(f"{len(names)} not: {reason}", names) for reason, names in by_reason.items()]
+    lines = [f"{found.facts.name} is made of {', '.join(sorted(found.facts.parts)) or 'nothing that is known'}"]
+    for head, names in parts:
+        lines += ["", *wrap(f"{head}:", width)]
+        lines += wrap(", ".join(names) or "none", width, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines)
 
 
 def comparison(results: Results) -> Table:
@@ -43,24 +59,32 @@ def _table(
     controls: set[str],
     gains: Mapping[str, float],
 ) -> Table:
+    digits = [_decimals(column) for column in zip(*means.values(), strict=True)]
     verdicts = [_verdict(decision, label) for label in means]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("explainer", overflow="fold", min_width=min(max(map(len, means), default=0), 30))
-    table.add_column("rank", no_wrap=True)
+    table.add_column("rank", no_wrap=True, justify="right")
     for name, up in directions.items():
         words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
         arrow = "" if up is None else " ↑" if up else " ↓"
-        table.add_column(f"{words}{arrow}", min_width=min(max(map(len, words.split())), 12), overflow="fold")
+        least = min(max(map(len, words.split())), 12)
+        table.add_column(f"{words}{arrow}", min_width=least, overflow="fold", justify="right")
     if gains:
-        table.add_column("gain", no_wrap=True)
+        table.add_column("gain", no_wrap=True, justify="right")
     table.add_column("verdict", overflow="fold", min_width=min(max(map(len, verdicts)), 15))
     for (label, of), verdict in zip(means.items(), verdicts, strict=True):
         rank = decision.mean_rank.get(label)
-        row = ["" if rank is None else f"{rank.mean:.2f}", *(f"{mean:.3g}" for mean in of)]
+        row = ["" if rank is None else f"{rank.mean:.2f}", *(f"{m:.{d}f}" for m, d in zip(of, digits, strict=True))]
         row += [f"{gains[label]:+.2f}" if label in gains else ""] if gains else []
         style = "bold" if label == decision.best else "dim" if label in controls else ""
         table.add_row(label, *row, verdict, style=style)
     return table
+
+
+def _decimals(values: Sequence[float]) -> int:
+    """Return how many decimals give the largest of the values three digits."""
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    return 2 if not largest else min(max(2 - math.floor(math.log10(largest)), 0), 9)
 
 
 def _verdict(decision: Decision, label: str) -> str:

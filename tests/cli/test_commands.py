@@ -103,3 +103,66 @@ def test_processes_share_the_work_and_stdout_is_for_results(place: Path, model: 
         runs[workers] = pd.read_parquet(Path(out) / "values.parquet")
     assert runs[1].equals(runs[2])
     assert "run2" in Results.load("run2").facts["command"]
+
+
+def test_with_json_one_document_is_all_that_stdout_gets(run: Run, model: str) -> None:
+    Path(model).write_text(Path(model).read_text() + "\nprint('hello')\n")
+    small = ["-e", "SmoothGrad", "--json"]
+    for asked, keys in {
+        ("doctor", model, "x.npy", "--json"): {"model", "parts", "assumed", "fits", "reasons"},
+        ("explain", model, "x.npy", *small): {"SmoothGrad"},
+        ("rank", model, "x.npy", *small, "--n-trials", "2"): {"decision", "tuned", "rows"},
+        ("compare", model, "x.npy", *small, "-m", "AbPC", "--out", "run"): {"folder", "report", "best", "set"},
+        ("report", "run", "--json"): {"report"},
+    }.items():
+        ran = run(*asked)
+        assert ran.exit_code == 0, ran.stderr
+        assert keys <= set(json.loads(ran.stdout))
+    (found,) = json.loads(run("tune", model, "x.npy", *small, "--n-trials", "2").stdout)
+    assert found["trials"] == 2
+
+
+OWN = """
+from typing import Annotated
+
+from pnpxai.attributors import Saliency
+from pnpxai.declare import Range
+from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.complexity import Complexity
+
+
+class Scaled(Explainer):
+    factor: Annotated[float, Range(0.5, 2.0, step=0.5)] = 1.0
+
+    def attributor(self):
+        return Saliency(self.forward_func).configured(abs=False)
+"""
+
+
+def test_a_class_of_ones_own(run: Run, model: str) -> None:
+    own = f"own_{Path(model).stem}"
+    Path(f"{own}.py").write_text(OWN)
+    spec = f"{{{own}.py:Scaled: {{factor: 2.0}}}}"
+    ran = run("explain", model, "x.npy", "-e", spec, "-e", f"{own}:Scaled", "-e", "Gradient", "--out", "out", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert set(found) == {"Scaled", "Scaled 2", "Gradient"}
+    scaled, plain = (Explanation.load(found[name]["folder"]) for name in ("Scaled", "Gradient"))
+    assert scaled.settings["factor"] == 2.0
+    assert scaled.attributions[0].equal(plain.attributions[0])
+    ran = run("compare", model, "x.npy", "-e", f"{own}:Scaled", "-m", f"{own}.py:Complexity", "--out", "run")
+    assert ran.exit_code == 0, ran.stderr
+    assert Results.load("run").metrics == ["Complexity"]
+    ran = run("explain", model, "x.npy", "-e", f"{own}.py:Scled")
+    assert ran.exit_code == 2
+    assert "did you mean 'Scaled'?" in ran.stderr
+
+
+def test_what_rank_wrote_can_be_compared(run: Run, model: str) -> None:
+    ran = run("rank", model, "x.npy", "-e", "SmoothGrad", "-e", "Occlusion", "--budget", "8 trials", "--out", "r.json")
+    assert ran.exit_code == 0, ran.stderr
+    assert "Written: r.json" in ran.stdout
+    assert "verdict" in ran.stdout
+    ran = run("compare", model, "x.npy", "-e", "Gradient", "-m", "AbPC", "--tuned", "r.json", "--out", "run")
+    assert ran.exit_code == 0, ran.stderr
+    assert {"Gradient", "SmoothGrad (tuned)"} <= set(Results.load("run").explainers)
