@@ -16,6 +16,7 @@ from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.metrics.base import Metric
 from pnpxai.registry import every
+from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.strategies.token_baselines import Pad
 from pnpxai.tensors import as_tuple
 from tests.metrics.test_contracts import settings
@@ -52,6 +53,17 @@ class Text(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> dict[str, Tensor]:
         seen = self.embedding(input_ids)
         return {"logits": self.rest(seen if attention_mask is None else seen * attention_mask[..., None])}
+
+
+class Question(nn.Module):
+    """A picture and a text about it."""
+
+    def __init__(self, picture: Evidence, text: Text) -> None:
+        super().__init__()
+        self.picture, self.text = picture, text
+
+    def forward(self, pixels: Tensor, ids: Tensor) -> Tensor:
+        return self.picture(pixels) + self.text(ids)["logits"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,13 @@ def _several() -> Data:
     return Data(Evidence(w, v), (x, table), (right, also))
 
 
+def _question() -> Data:
+    (w, x, right), text = _planted((3, 8, 8), 0), _text(Gradient, padded=False)
+    stand_ins = EachBaseline(strategies=(Zeros(), Pad(token_id=0)))
+    model = Question(Evidence(w), text.model)  # type: ignore[arg-type]
+    return Data(model, (x, text.inputs), (right, text.right), Gradient, {}, {"baseline_fn": stand_ins})
+
+
 DATA = {
     "colours": lambda: _of_one((3, 8, 8), 0, 1),
     "table": lambda: _of_one((20,), None, None),
@@ -136,11 +155,13 @@ DATA = {
     "ids by gradient": lambda: _text(Gradient, padded=False),
     "padded ids": lambda: _text(lambda model: Gradient(model, layer="embedding"), padded=True),
     "several inputs": _several,
+    "picture and ids": _question,
 }
 LINEAR = "baseline_fn: 'linear' needs numbers with channels and one or two axes of positions"
 IDS = "Occlusion: it explains ids as they are, which cannot be disturbed a little. Give it layer="
+NO_PICTURES = ("table", "ids", "ids by gradient", "padded ids", "several inputs", "picture and ids")
 REFUSED = {
-    **{("ROAD", name): LINEAR for name in ("table", "ids", "ids by gradient", "padded ids", "several inputs")},
+    **{("ROAD", name): LINEAR for name in NO_PICTURES},
     **{(name, "ids"): IDS for name in ROBUST},
 }
 """What a metric says where it is not defined."""
