@@ -67,5 +67,6 @@ def _rows(lines: list[str]) -> dict[str, list[str]]:
     """Return each line's cells by its first one; of a cell on several lines, the first."""
     rows: dict[str, list[str]] = {}
     for cells in map(str.split, lines):
-        rows.setdefault(cells[0] if cells else "", cells)
+        if len(cells) > 2:
+            rows.setdefault(cells[0], cells)
     return rows
