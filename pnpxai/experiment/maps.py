@@ -16,6 +16,8 @@ from pnpxai.tensors import Tensors
 
 __all__ = ["Mapped", "Maps"]
 
+_CHUNK_BYTES = 2**27  # of a chunk, as they are in memory until it is done
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -30,6 +32,16 @@ class Mapped:
     explainer: str
     examples: tuple[str, ...]
     tensors: Tensors
+
+    @property
+    def bytes(self) -> int:
+        """How much room they take."""
+        return sum(m.nbytes for m in self.tensors)
+
+    def take(self, rows: Sequence[int]) -> Mapped:
+        """Return those of some of the examples."""
+        tensors = tuple(m[list(rows)] for m in self.tensors)
+        return Mapped(self.explainer, tuple(self.examples[row] for row in rows), tensors)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Maps:
 
     Args:
         folder: where they are kept; None for memory.
-        limit: a folder that holds so many bytes of maps is full; None for no limit.
+        limit: how many bytes of maps there may be in the folder; None for no limit.
         known: tells whether an explainer's map of an example is known to be done; a file that holds no such map, as a
             killed run may leave it, is removed.
 
@@ -76,9 +88,11 @@ class Maps:
                 path.unlink()
 
     @property
-    def full(self) -> bool:
-        """Whether there is no room for maps that nobody asked for."""
-        return self.folder is None or (self.limit is not None and self.bytes >= self.limit)
+    def room(self) -> int | None:
+        """How many bytes of maps that nobody asked for may come of the next chunk; None for any number."""
+        if self.folder is None:
+            return 0
+        return None if self.limit is None else max(0, min(self.limit - self.bytes, _CHUNK_BYTES))
 
     def has(self, explainer: str, example: str) -> bool:
         """Tell whether there is a map."""

@@ -72,8 +72,7 @@ class Reading:
                 pieces = tuple(
                     p for key in self.job.candidates for p in self._pieces(key, known_by, with_masks, wanted)
                 )
-                kept = wanted if self.store.maps.full else range(len(part))
-                task = Task(start, part, known_by, with_masks, pieces, frozenset(kept))
+                task = Task(start, part, known_by, with_masks, pieces, frozenset(wanted), self.store.maps.room)
                 self.progress(len(part) * len(self.job.candidates) - task.rows)
                 if task.rows:
                     yield task

@@ -57,6 +57,7 @@ class Task:
         with_masks: what each is known by where what is known to matter counts.
         pieces: what is missing.
         kept: rows whose maps are kept.
+        room: how many bytes of maps are kept in all, if there are more; None for any number.
     """
 
     start: int
@@ -65,6 +66,7 @@ class Task:
     with_masks: tuple[str, ...]
     pieces: tuple[Piece, ...]
     kept: frozenset[int] = frozenset()
+    room: int | None = 0
 
     @property
     def rows(self) -> int:
@@ -172,10 +174,13 @@ class Job:
         for row, target in zip(piece.rows, _targets(part), strict=True):
             explained = (float("nan"), why, share, n_rows, target, again, None)
             done.records.append((task.identities[row], piece.explainer, EXPLAINED, *explained))
-        places = [place for place, row in enumerate(piece.rows) if row in task.kept]
-        if maps is not None and places:
-            examples = tuple(task.identities[piece.rows[place]] for place in places)
-            done.maps.append(Mapped(piece.explainer, examples, tuple(m[places].detach().cpu() for m in maps)))
+        if maps is None:
+            return
+        found = Mapped(piece.explainer, tuple(task.identities[row] for row in piece.rows), maps)
+        if task.room is not None and sum(of.bytes for of in done.maps) + found.bytes > task.room:
+            found = found.take([place for place, row in enumerate(piece.rows) if row in task.kept])
+        if found.examples:
+            done.maps.append(replace(found, tensors=tuple(m.detach().cpu().clone() for m in found.tensors)))
 
     def _device(self) -> torch.device | None:
         module = module_of(self.model)

@@ -14,6 +14,8 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
 from pnpxai.experiment.maps import Mapped, Maps
+from pnpxai.experiment.store import Store
+from pnpxai.experiment.stream import identities
 from pnpxai.explainers.base import Explainer
 from pnpxai.traits import Traits
 from tests.small import Bright, examples, pictures
@@ -72,7 +74,7 @@ def test_maps_are_kept_while_there_is_room(tmp_path: Path, explained: list[int])
     def files(folder: Path) -> list[int]:
         return [path.stat().st_size for path in (folder / "store").glob("*.safetensors")]
 
-    compare(net, given, ["SmoothGrad"], ["AbPC"], folder=tmp_path / "some", map_bytes=2 * of_chunk, **plain)
+    compare(net, given, ["SmoothGrad"], ["AbPC"], folder=tmp_path / "some", map_bytes=2 * of_chunk + 1024, **plain)
     assert len(files(tmp_path / "some")) == 2
     compare(net, given, ["SmoothGrad"], ["AbPC"], folder=tmp_path / "all", map_bytes=None, **plain)
     assert len(files(tmp_path / "all")) == 4
@@ -90,6 +92,17 @@ def test_maps_are_kept_while_there_is_room(tmp_path: Path, explained: list[int])
     assert counts == [8, 0, 16]
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
+
+
+def test_no_chunk_takes_more_memory_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pnpxai.experiment.maps._CHUNK_BYTES", 4 * 8 * 8 * 4)  # of one explainer
+    net = Bright()
+    given: dict[str, Any] = QUIET | {"controls": False, "keep": [5], "folder": tmp_path}
+    compare(net, examples(net, 8), ["Gradient", "Occlusion"], ["Complexity"], **given)
+    store = Store(tmp_path / "store")
+    names = [name for batch in examples(net, 8) for name in identities(batch, True, True)]
+    kept = [[store.maps.has(key, name) for name in names] for key in set(store.cells()["explainer"])]
+    assert sorted(kept) == [[number == 5 for number in range(8)], [True] * 8]
 
 
 class Two(nn.Module):
