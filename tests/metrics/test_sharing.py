@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.examples import Examples
-from pnpxai.experiment import compare
+from pnpxai.experiment import compare, work
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
@@ -101,6 +101,28 @@ def test_a_comparison_makes_one_random_model_of_a_batch(net: nn.Module, monkeypa
     monkeypatch.setattr(RandomisedCopy, "__init__", lambda self, *args: (made.append(1), original(self, *args))[1])
     compare(net, _examples(), _explainers(net), [MPRT(net)], traits=Traits.image(), controls=False, show_progress=False)
     assert len(made) == SIZE / BATCH
+
+
+def test_a_comparison_drops_what_a_chunk_shared(net: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it does not grow with the number of examples."""
+    made: list[weakref.ref[SharedRuns]] = []
+    alive: list[int] = []
+
+    class Noted(SharedRuns):
+        def __init__(self) -> None:
+            super().__init__()
+            alive.append(sum(ref() is not None for ref in made))
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(work, "SharedRuns", Noted)
+    compare(
+        net, _examples(), _explainers(net)[:2], [FaithfulnessCorrelation(net), MPRT(net)], traits=Traits.image(),
+        chunk=1, show_progress=False,
+    )  # fmt: skip
+    assert len(made) == SIZE
+    assert max(alive) <= 1
+    gc.collect()
+    assert not any(ref() is not None for ref in made)
 
 
 def test_the_store_is_bounded_and_forgets_the_oldest(net: nn.Module) -> None:
