@@ -52,6 +52,6 @@ class Traits:
         return cls("series", channel_dim, 1)
 
     @classmethod
-    def table(cls) -> Traits:
-        """Rows of columns (examples, columns)."""
-        return cls("table", None, 1)
+    def table(cls, discrete: bool = False) -> Traits:
+        """Rows of columns (examples, columns), of numbers or of the ids of categories."""
+        return cls("table", None, 1, discrete)

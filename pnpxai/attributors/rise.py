@@ -170,7 +170,8 @@ class _Masks:
         total = weights.new_zeros(rows, math.prod(self.shape))
         for start in range(0, steps, limit):
             part = range(start, min(start + limit, steps))
-            masks = self.draw(Block(range(rows), part)).flatten(2)
+            masks = self.draw(Block(range(rows), part))
+            masks = masks.reshape(*masks.shape[:2], -1)
             now = weights[:, part.start : part.stop]
             total += now @ masks[:, 0] if masks.shape[1] == 1 else torch.einsum("es,sep->ep", now, masks)
         return total.reshape(rows, *self.shape)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.auto.conversion import AsTensors, index_for_each
 from pnpxai.auto.data import Data, batches, column_names
@@ -21,6 +21,7 @@ from pnpxai.engine.places import argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, inputs_and_label, largest
 from pnpxai.modalities import Modality, SeveralModalities, modality_of
+from pnpxai.modalities.base import reads_ids
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
 
@@ -97,10 +98,8 @@ class Reading:
         parameter = next(self._module.parameters(), None) if self._module is not None else None
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
-        ids = self._module is None or any(
-            isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in self._module.modules()
-        )
-        self._as_tensors = AsTensors(self._tokenizer, self._display, dtype, ids)
+        self._reads_ids = reads_ids(model)
+        self._as_tensors = AsTensors(self._tokenizer, self._display, dtype, self._module is None or self._reads_ids)
         self._source = batches(data, self._as_tensors)
         self._rest: Iterator[Any] = iter(self._source)
         self._parts: list[Part] = []
@@ -186,14 +185,12 @@ class Reading:
     def _completed(self, kind: Modality) -> Modality:
         """Return the modality with the facts that were given beside it."""
         if isinstance(kind, SeveralModalities):
-            return SeveralModalities(tuple(self._with(part) for part in kind.parts))
+            found = self.arguments()
+            return kind.completed(self._known, found.explained, found.names or argument_names(self.model))
         unknown = [name for name in self._known if name not in kind.defaults()]
         if unknown:
             raise ArgumentError(f"{unknown[0]}: {kind.name} data has none; it was told to be {kind.name}")
-        return self._with(kind)
-
-    def _with(self, kind: Modality) -> Modality:
-        return kind.replace(**{name: value for name, value in self._known.items() if name in kind.defaults()})
+        return kind.having(self._known)
 
     def _first(self) -> Part:
         if not self._parts:
@@ -244,6 +241,8 @@ class Reading:
         order = {name: k for k, name in enumerate(argument_names(self.model))}
         ids = [name for name in tensors if not tensors[name].is_floating_point()]
         first = sorted(ids, key=lambda name: order.get(name, len(order)))[:1]
+        if all(tensors[name].ndim < 2 for name in ids):  # columns of categories, or the lengths of series
+            first = ids if self._reads_ids else []
         chosen = [name for name in tensors if tensors[name].is_floating_point()] + first
         if len(chosen) < 2 or not first or (several > 1 and len(chosen) != several):
             return inputs

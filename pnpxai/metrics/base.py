@@ -22,7 +22,7 @@ from pnpxai.metrics.positions import Masks, position_masks, position_shape
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, rows_of
 
 __all__ = ["Measurement", "Metric", "Sample"]
 
@@ -208,7 +208,7 @@ def _something(counted: Masks, size: int) -> tuple[Masks, list[bool]]:
     given = [c for c in counted if c is not None]
     if len(given) < len(counted):
         return counted, [False] * size
-    none = ~torch.stack([c.flatten(1).any(1) for c in given]).any(0)
+    none = ~torch.stack([rows_of(c).any(1) for c in given]).any(0)
     return tuple(c | none.reshape(-1, *[1] * (c.ndim - 1)) for c in given), none.tolist()
 
 

@@ -15,7 +15,7 @@ from pnpxai.metrics.sample import Sample
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
-from pnpxai.tensors import Tensors
+from pnpxai.tensors import Tensors, rows_of
 
 __all__ = ["Features", "Gone", "scores_without"]
 
@@ -48,12 +48,12 @@ class Features:
         """
         inputs, dim = sample.tensors, sample.channel_dim
         masks = for_each(feature_mask_fn, inputs)
-        raw = [mask(x, dim).flatten(1) for mask, x in zip(masks, inputs, strict=True)]
-        ids, counts = _numbered(raw, [None if c is None else c.flatten(1) for c in sample.counted])
+        raw = [rows_of(mask(x, dim)) for mask, x in zip(masks, inputs, strict=True)]
+        ids, counts = _numbered(raw, [None if c is None else rows_of(c) for c in sample.counted])
         axes = tuple(channel_axis(x, dim) for x in inputs)
         ways = for_each(baseline_fn, inputs) if isinstance(baseline_fn, Baseline) else (baseline_fn,) * len(inputs)
         fills = tuple(filling(by, x, axis, sample.stream) for by, x, axis in zip(ways, inputs, axes, strict=True))  # type: ignore[arg-type]
-        flat = [m.flatten(1) for m in sample.maps]
+        flat = [rows_of(m) for m in sample.maps]
         values = flat[0].new_zeros(sample.size, max(counts) + 1)
         for own, part in zip(ids, flat, strict=True):
             values.scatter_add_(1, own.expand_as(part), part)

@@ -14,7 +14,7 @@ from pnpxai.engine.score import WholeBatchOutput, select_output
 from pnpxai.errors import ShapeError
 from pnpxai.explainers.starts import of_rows
 from pnpxai.metrics.base import Metric, Sample
-from pnpxai.tensors import Tensors, as_tuple
+from pnpxai.tensors import Tensors, as_tuple, rows_of
 
 __all__ = ["Neighbours", "neighbours", "norm", "outputs"]
 
@@ -86,7 +86,7 @@ def outputs(sample: Sample, inputs: Tensors) -> Tensor:
 
 def norm(maps: Tensors) -> Tensor:
     """Return (rows,) Euclidean norms over all tensors."""
-    exact = [m.flatten(1).to(torch.promote_types(m.dtype, torch.float32)) for m in maps]
+    exact = [rows_of(m).to(torch.promote_types(m.dtype, torch.float32)) for m in maps]
     return torch.stack([m.square().sum(1) for m in exact]).sum(0).sqrt()
 
 

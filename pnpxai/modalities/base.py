@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -15,7 +15,7 @@ from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits
 
-__all__ = ["ALONG_TIME", "Modality", "Names", "width"]
+__all__ = ["ALONG_TIME", "Modality", "Names", "reads_ids", "width"]
 
 ALONG_TIME = (nn.Conv1d, nn.RNNBase)
 """Layers that go along an axis of time."""
@@ -41,6 +41,20 @@ class Modality(Declared, abstract=True):
             values: one input of the model.
             model: the model.
         """
+
+    @classmethod
+    def named(cls, values: Tensor, model: Any) -> Modality:
+        """Return the modality of a batch that was said to be of this kind, though it does not look so.
+
+        Args:
+            values: one input of the model.
+            model: the model.
+        """
+        return cls()
+
+    def having(self, known: Mapping[str, Any]) -> Modality:
+        """Return it with those of some facts that it has a field for."""
+        return self.replace(**{name: value for name, value in known.items() if name in self.defaults()})
 
     @abstractmethod
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
@@ -80,3 +94,9 @@ def width(model: Any, kinds: tuple[type[nn.Module], ...]) -> int | None:
     first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
     names = ("in_channels", "input_size", "in_features")
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
+
+
+def reads_ids(model: Any) -> bool:
+    """Tell whether a model has an embedding."""
+    module = module_of(model)
+    return module is not None and any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -30,7 +30,11 @@ class SeveralModalities(Modality):
             raise ArgumentError(f"modality: expected one, or a tuple of several, got {self.parts!r}")
         axes = {part.traits.channel_dim for part in self.parts if not part.traits.discrete} - {None}
         if len(axes) > 1:
-            raise ArgumentError(f"modality: expected channels on the same axis of all inputs, got {sorted(axes)}")  # type: ignore[type-var]
+            told = " and ".join(f"{part.name} on axis {part.traits.channel_dim}" for part in self.parts)
+            raise ArgumentError(
+                f"modality: expected channels on the same axis of all inputs, got {told}; wrap the model in a module "
+                "that takes them so and turns them round: model(image, series.transpose(1, 2))"
+            )
 
     @property
     def traits(self) -> Traits:
@@ -45,6 +49,31 @@ class SeveralModalities(Modality):
     def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
         """One input is never several."""
         return None
+
+    def completed(
+        self, known: Mapping[str, Any], inputs: Sequence[Tensor], arguments: Sequence[str]
+    ) -> SeveralModalities:
+        """Return it with facts for the parts that have a field for them.
+
+        Args:
+            known: the facts. Names of columns are shared out among tables, if there are as many as columns in all.
+            inputs: examples of every input.
+            arguments: the names of the model's arguments: without others, names of single columns.
+        """
+        self._fit(inputs)
+        given, parts, start = tuple(known.get("feature_names", ())), [], 0
+        widths = [
+            x.shape[1:].numel() if part.name == "table" else 0 for part, x in zip(self.parts, inputs, strict=True)
+        ]
+        for part, width, x, name in zip(self.parts, widths, inputs, [*arguments, *[""] * len(inputs)], strict=False):
+            names = {}
+            if width and len(given) == sum(widths):
+                names = {"feature_names": given[start : start + width]}
+            elif x.ndim == 1 and name and not given:
+                names = {"feature_names": (name,)}
+            parts.append(part.having({**known, **names}))
+            start += width
+        return SeveralModalities(tuple(parts))
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return how the first input is drawn."""
@@ -97,7 +126,7 @@ def modality_of(given: Any, inputs: Sequence[Tensor], model: Any) -> tuple[Modal
     kinds = every(Modality) if given is None else [by_name(Modality, given, "modality")]
     answers = [answer for kind in kinds if (answer := kind.recognised(inputs[0], model)) is not None]
     if not answers and given is not None and kinds[0] is not SeveralModalities:
-        return kinds[0](), "as given"
+        return kinds[0].named(inputs[0], model), "as given"
     if len(answers) == 1:
         return answers[0]
     what = f"{inputs[0].dtype} of shape {tuple(inputs[0].shape)}"

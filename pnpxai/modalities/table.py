@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
-from pnpxai.modalities.base import ALONG_TIME, Modality, Names, width
+from pnpxai.modalities.base import ALONG_TIME, Modality, Names, reads_ids, width
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.drawn_baselines import Background
@@ -22,27 +22,40 @@ class TabularModality(Modality):
     name: ClassVar[str] = "table"
     feature_names: Names = ()
     """The columns' names."""
+    discrete: bool = False
+    """Whether values are ids of categories, which an embedding reads."""
 
     @property
     def traits(self) -> Traits:
         """No channels, and neighbours that mean nothing."""
-        return Traits.table()
+        return Traits.table(self.discrete)
 
     @classmethod
     def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
-        """Numbers in two dimensions, and no layer that goes along them."""
+        """Numbers in two dimensions, and no layer that goes along them; or ids in one, and an embedding."""
+        if values.ndim == 1 and not values.is_floating_point() and reads_ids(model):
+            return cls(discrete=True), "whole numbers in one dimension, and an embedding, are a column of categories"
         if values.ndim != 2 or not values.is_floating_point() or width(model, ALONG_TIME) is not None:
             return None
         return cls(), "numbers in two dimensions are rows of a table"
 
+    @classmethod
+    def named(cls, values: Tensor, model: Any) -> Modality:
+        """Return a table of numbers, or of ids, if there is an embedding to read them."""
+        return cls(discrete=not values.is_floating_point() and reads_ids(model))
+
     def baseline(self, values: Tensor) -> Baseline:
-        """Return the columns' means: zero is a value like any other, and may lie far outside of the data."""
+        """Return the columns' means: zero is a value like any other, and may lie far outside of the data.
+
+        Of categories it is the most frequent one.
+        """
+        if self.discrete:
+            return Background(values.detach().mode(0, keepdim=True).values.cpu())
         return Background(values.detach().double().mean(0, keepdim=True).to(values.dtype).cpu())
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return a view with the columns' names."""
-        if self.feature_names and len(self.feature_names) != values.shape[1]:
-            raise ArgumentError(
-                f"feature_names: expected {values.shape[1]}, one for each column, got {len(self.feature_names)}"
-            )
+        wanted = values.shape[1:].numel()
+        if self.feature_names and len(self.feature_names) != wanted:
+            raise ArgumentError(f"feature_names: expected {wanted}, one for each column, got {len(self.feature_names)}")
         return View("table", None, names=self.feature_names, classes=classes)

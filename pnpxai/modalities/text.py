@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from pnpxai.engine.guard import module_of
-from pnpxai.modalities.base import Modality
+from pnpxai.modalities.base import Modality, reads_ids
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.known_features import Words
@@ -41,9 +40,7 @@ class TextModality(Modality):
     @classmethod
     def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
         """Whole numbers in two dimensions, and an embedding that can read them."""
-        module = module_of(model)
-        reads = module is not None and any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())
-        if values.ndim != 2 or values.is_floating_point() or not reads:
+        if values.ndim != 2 or values.is_floating_point() or not reads_ids(model):
             return None
         return cls(), "whole numbers in two dimensions, and an embedding, are tokens"
 

@@ -59,6 +59,8 @@ def figure(
         return panel([a for a, _ in pairs], titles, [x for _, x in pairs], view=view, over=style == "over", limit=limit)
     if kind == "series":
         pairs = [(_time_last(a, view), _time_last(x, view)) for a, x in pairs]
+    if kind == "table":  # one column: one number for each example
+        pairs = [(a.reshape(1, -1), x.reshape(1)) if x.ndim == 0 else (a, x) for a, x in pairs]
     if not all(_fits(kind, a, x) for a, x in pairs):  # values of a layer that keeps no positions
         return panel([a for a, _ in pairs], titles)
     parts = [_part(kind, k, a, x, view, given_words) for k, (a, x) in enumerate(pairs)]
