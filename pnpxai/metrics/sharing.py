@@ -48,19 +48,19 @@ class SharedRuns:
         """
         of_model = self._of(model)
         whole = [(*of_model, key) for key in keys]
-        missing = [k for k, key in enumerate(whole) if key not in self._kept]
+        known = {key: row for key in whole if (row := self._kept.get(key)) is not None}
+        missing = [k for k, key in enumerate(whole) if key not in known]
         found = compute(torch.tensor(missing)).detach().cpu() if missing else ()
-        for k, row in zip(missing, found, strict=True):
-            self._held += 0 if whole[k] in self._kept else _size(whole[k], row)
-            self._kept[whole[k]] = row.clone()
+        known |= {whole[k]: row.clone() for k, row in zip(missing, found, strict=True)}
         self.rows_run += rows * len(missing)
         self.rows_saved += rows * (len(keys) - len(missing))
-        for key in whole:
-            self._kept.move_to_end(key)
-        result = torch.stack([self._kept[key] for key in whole])
-        while self._held > self._limit:
+        for key, row in known.items():  # the newest last
+            if self._kept.pop(key, None) is None:
+                self._held += _size(key, row)
+            self._kept[key] = row
+        while self._held > self._limit and self._kept:
             self._held -= _size(*self._kept.popitem(last=False))
-        return result
+        return torch.stack([known[key] for key in whole])
 
     def thing(self, model: Any, key: str, make: Callable[[], Any]) -> Any:
         """Return what was made of a model (with its present parameters) under a key, making it the first time."""
