@@ -29,6 +29,9 @@ DEPTHS = 16
 _CHANNELS = 12
 """Most channels of a series that are drawn as curves; more are colours alone."""
 _POINTS = 256
+"""Most points of a curve, and most steps of its map."""
+_LONG = 60
+"""Words from which on a text is drawn wider."""
 
 
 class Form(ABC):
@@ -38,13 +41,13 @@ class Form(ABC):
         kind: image, series, table or tokens.
         given: the input, drawn.
         style: what its row is told in CSS.
-        reduced: the longest side of what is drawn smaller than it is, else 0.
+        reduced: (from, to) the longest side of what is drawn smaller than it is.
     """
 
     kind: ClassVar[str]
     given: Markup
     style: str = ""
-    reduced: int = 0
+    reduced: tuple[int, int] | None = None
 
     @abstractmethod
     def tile(self, values: np.ndarray, alt: str) -> Markup:
@@ -81,7 +84,7 @@ def form_of(view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int, *, si
         last = x.T if x.ndim == 2 and view.channel_dim in (2, -1) else np.atleast_2d(x)
         turned = x.ndim == 2 and last is not x
         if len(last) <= _CHANNELS and all(m.shape[-1 - (turned and m.ndim == 2)] == last.shape[1] for m in maps):
-            return Line(view, last, turned, side, name)
+            return Line(view, last, turned, name)
     return Picture(view, x, maps, side)
 
 
@@ -96,7 +99,7 @@ class Picture(Form):
             x = np.moveaxis(x, -1, 0)
         self.side, self.axes = side, 1 if maps and maps[0].ndim == 1 else 2
         longest = max(max(m.shape[-self.axes :]) for m in maps) if maps else max(x.shape[-2:])
-        self.reduced = longest if longest > side else 0
+        self.reduced = (longest, side) if longest > side else None
         small = shrunk(x if view.display is None else view.display.undo(x), side, min(x.ndim, self.axes))
         address = inline_png(pictured(small, None if view.display is None else (0.0, 1.0)))
         height, width = x.shape[-2:] if x.ndim > 1 and self.axes == 2 else (1, 2)
@@ -127,11 +130,11 @@ class Line(Form):
 
     kind = "series"
 
-    def __init__(self, view: View, x: np.ndarray, turned: bool, side: int, name: str) -> None:
-        self.turned, self.side, self.length = turned, side, x.shape[1]
+    def __init__(self, view: View, x: np.ndarray, turned: bool, name: str) -> None:
+        self.turned, self.length = turned, x.shape[1]
         channels = len(x)
         self.names = view.names if len(view.names) == channels else tuple(map(str, range(channels)))
-        self.reduced = self.length if self.length > side else 0
+        self.reduced = (self.length, _POINTS) if self.length > _POINTS else None
         self.style = f"--tall: {channels}"
         box = f"0 0 {self.length} {100 * channels}"
         frame = f'<svg aria-hidden="true" focusable="false" viewBox="{box}" preserveAspectRatio="none">'
@@ -147,7 +150,7 @@ class Line(Form):
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return an inline picture beneath the curves."""
-        colours = coloured(shrunk(np.atleast_2d(self._time_last(values)), self.side, 1))
+        colours = coloured(shrunk(np.atleast_2d(self._time_last(values)), _POINTS, 1))
         return Markup('<span class="tile line crisp"><img alt="{}" src="{}">{}</span>').format(
             alt, inline_png(colours), self._again
         )
@@ -218,6 +221,7 @@ class Words(Form):
     def __init__(self, view: View, x: np.ndarray, k: int) -> None:
         self.texts, self.counts = told_words(k, x, view)
         self.given = Markup('<p class="text">{}</p>').format(" ".join(word for word in self.texts if word))
+        self.style = "--text: 24rem" if len(self.texts) > _LONG else ""
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return the words, each with the class of its colour."""

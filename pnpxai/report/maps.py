@@ -18,8 +18,8 @@ from pnpxai.report.forms import Form, form_of
 
 __all__ = ["Gallery", "Row", "Shown", "Tile", "class_name", "class_names", "gallery"]
 
-_PIXELS = 3_000_000
-"""Pixels in a whole report, which bounds its size: many maps are drawn smaller than few."""
+_PIXELS, _LEAST = 3_000_000, 400_000
+"""Pixels in a whole report, which bounds its size: many maps, or those beside long texts, are drawn smaller."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Gallery:
         shown: the examples.
         kinds: the kinds of inputs.
         several: whether examples have several inputs.
-        reduced: (from, to) the longest side, where maps are drawn smaller than they are.
+        reduced: (from, to) the longest sides, where maps are drawn smaller than they are.
         targets: each explained output with its name and the number of examples.
         ramp: colours from against the target to for it, for the legend.
         side: how wide a picture is drawn at first, in pixels.
@@ -102,7 +102,7 @@ class Gallery:
     shown: list[Shown]
     kinds: frozenset[str]
     several: bool
-    reduced: tuple[int, int] | None
+    reduced: list[tuple[int, int]]
     targets: list[tuple[int, str, int]]
     ramp: str
     side: int
@@ -112,30 +112,45 @@ def gallery(results: Results) -> Gallery | None:
     """Return the maps that were kept; None if there are none."""
     if not any(kept.maps for kept in results.of_inputs) or not len(results.inputs):
         return None
-    labels, count = results.explainers, len(results.inputs) * len(results.of_inputs)
-    side = max(32, min(256, math.isqrt(_PIXELS // (count * (len(labels) + 3)))))
+    labels, views = results.explainers, _views(results)
+    side = _side(results, views)
     metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
     numbers = results.kept or tuple(range(len(results.inputs)))
     measured: dict[int, dict[str, dict[str, Any]]] = {}
     for row in results.table.to_dict("records"):
         if row["metric"] == metric and row["example"] in numbers:
             measured.setdefault(row["example"], {})[row["explainer"]] = row
-    views, classes = _views(results), class_names(results)
-    shown, reduced = [], 0
+    classes = class_names(results)
+    shown, reduced = [], []
     for k, number in enumerate(numbers):
         rows = []
         for form, row in _rows(results, views, k, number, side):
-            reduced = max(reduced, form.reduced)
+            reduced += [] if form.reduced is None else [form.reduced]
             rows.append(row)
         shown.append(_shown(number, classes, rows, labels, measured.get(number, {})))
     counts = Counter(s.target for s in shown if s.target is not None)
     kinds = frozenset(row.kind for example in shown for row in example.rows)
     wide = 1.0 if kinds == {"image"} else 1.5
     return Gallery(
-        metric, shown, kinds, len(results.of_inputs) > 1, (reduced, side) if reduced else None,
+        metric, shown, kinds, len(results.of_inputs) > 1, sorted(set(reduced)),
         [(target, class_name(classes, target), n) for target, n in sorted(counts.items())], _ramp(kinds),
         4 * int(min(max((1170 / (len(labels) + 1) - 12) / wide, 72), 128) / 4),
     )  # fmt: skip
+
+
+def _side(results: Results, views: Sequence[View]) -> int:
+    """Return the longest side of a picture: pixels share the page with all else that is drawn."""
+    pictures, others = 0, 0
+    for kept, view in zip(results.of_inputs, views, strict=True):
+        x = kept.inputs
+        if x.ndim > 3 or view.kind == "image":
+            pictures += 1
+        elif x.is_floating_point():
+            others += 1000  # bytes of a map, about
+        else:
+            others += 25 * x[0].numel()
+    maps = len(results.inputs) * (len(results.explainers) + 3)
+    return max(32, min(256, math.isqrt(max(_LEAST, _PIXELS - others * maps) // (maps * max(1, pictures)))))
 
 
 def class_names(results: Results) -> tuple[str, ...]:
@@ -218,6 +233,6 @@ def class_name(classes: Sequence[str], index: int | None) -> str:
 
 def _ramp(kinds: frozenset[str]) -> str:
     """Return the colours from against the target to for it, as CSS."""
-    places = (25, 229) if kinds == {"table"} else np.linspace(0, LEVELS - 1, 9).round().astype(int)
-    colours = ["#" + bytes(palette()[k][:3]).hex() for k in places]
-    return f"{colours[0]} 50%, {colours[1]} 50%" if kinds == {"table"} else ", ".join(colours)
+    if kinds == {"table"}:
+        return "var(--down) 50%, var(--up) 50%"
+    return ", ".join("#" + bytes(palette()[k][:3]).hex() for k in np.linspace(0, LEVELS - 1, 9).round().astype(int))

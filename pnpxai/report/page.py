@@ -127,7 +127,9 @@ def settings(results: Results) -> list[dict[str, Any]]:
         explainer, given = _apart(Explainer, of["explainer"])
         post, axes = _apart(PostProcessor, of["postprocessor"])
         parts = {"explainer": _pairs(explainer), "post-processing": _pairs(post)}
-        parts["from the data and the call"] = _pairs(given | {f"{name} (post-processing)": v for name, v in axes.items()})
+        parts["from the data and the call"] = _pairs(
+            given | {f"{name} (post-processing)": v for name, v in axes.items()}
+        )
         found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
     for name, of in results.facts.get("metrics", {}).items():
         found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
