@@ -98,9 +98,11 @@ class AttnLRP(CompositeLRP):
 class RAP(Explainer):
     """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance.
 
-    Nam et al., 2020 (arXiv:1904.00605). Biases get nothing, so that relevance sums to the score. Branches that meet
-    share by size, place by place: the proportions that the paper's authors use have no bound. Beyond the paper, gates
-    and attention weights are taken for constants.
+    Nam et al., 2020 (arXiv:1904.00605). Biases get nothing, so that relevance sums to the score, to about 1e-4 of it
+    (what a stabiliser takes); parameters that take part as values of their own, such as a transformer's class token and
+    positions, keep their share, which ``explain(...).sinks`` has as ``bias``. Branches that meet share by size, place
+    by place: the proportions that the paper's authors use have no bound. Beyond the paper, gates and attention weights
+    are taken for constants.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution"})

@@ -187,3 +187,14 @@ def test_attention_weights_are_constants_for_all_but_attn_lrp():
     assert (one.attribute(case.inputs, 1) - other.attribute(case.inputs, 1)).abs().max() > 1e-3
     as_attn = LRP(case.model, convolution="epsilon")
     assert torch.allclose(as_attn.attribute(case.inputs, 1), other.attribute(case.inputs, 1))
+
+
+def test_what_relative_relevance_sums_to():
+    """The score of networks without values of their own; class token and positions of a transformer keep a share."""
+    for name in ("mlp", "cnn", "skip_cnn", "vit"):
+        case = CASES[name]()
+        found = RAP(case.model).explain(case.inputs, case.targets)
+        total, score = found.attributions[0].flatten(1).sum(1), found.scores
+        assert found.gap.abs().max() < 1e-9
+        assert ((total - score).abs() < 1e-4 * score.abs()).all() == (name != "vit")
+        assert torch.allclose(total + found.sinks["bias"], score, rtol=1e-3)
