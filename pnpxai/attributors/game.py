@@ -127,6 +127,10 @@ class Numeric:
             return output.double()
         return output
 
+    def runs_model(self) -> tuple[Any, str]:
+        """Return the forward function, and what is made of its output."""
+        return self.forward, "floating point"
+
 
 def stand_ins(baselines: Any, tensors: Tensors, name: str = "baselines") -> Tensors:
     """Return what stands in for absent elements, in the shapes of ``tensors``: any baselines that broadcast to them."""

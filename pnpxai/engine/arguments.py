@@ -115,3 +115,7 @@ class ByKeyword:
         """Return the model's output."""
         *values, rest = values_and_rest
         return self.model(**(rest | dict(zip(self.names, values, strict=True))))
+
+    def runs_model(self) -> tuple[Any, tuple[str, ...]]:
+        """Return the model, and how it is called."""
+        return self.model, self.names

@@ -12,12 +12,15 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from pnpxai.engine.keys import content_key
 from pnpxai.engine.score import Score
 from pnpxai.tensors import Tensors, take_rows
 
 __all__ = ["RowMemory", "remembered", "remembering"]
 
 Key: TypeAlias = tuple[Any, ...]
+_ENTRY = 1024
+"""About how many bytes one row takes beside its numbers: its key, its place, the tensors that hold it."""
 Compute: TypeAlias = Callable[[Score, Tensors], Tensors]
 """Gives results of rows: tensors (rows, ...)."""
 
@@ -25,9 +28,10 @@ Compute: TypeAlias = Callable[[Score, Tensors], Tensors]
 class RowMemory:
     """A store of what rows gave, the oldest left out when it is full.
 
-    Of a model that is seen as it is (a module, under no rules), with targets and further arguments that are tensors,
-    any row of any loop is kept: copies with noise that fewer or more of them share, points of a path, inputs without
-    the features that two maps rank first. A model whose parameters or buffers change counts as another one.
+    Of a model that is seen as it is (a module, under no rules), called by position or by keyword, at its inputs or at
+    values inside it (of token ids, at their embedding), any row of any loop is kept: copies with noise that fewer or
+    more of them share, points of a path, inputs without the features that two maps rank first. A model whose parameters
+    or buffers change counts as another one; a target that is a function is taken to give the same for the same output.
 
     Attributes:
         rows_run: rows that were computed.
@@ -69,18 +73,25 @@ class RowMemory:
         for key, row in zip(keys, zip(*(part.unbind(0) for part in found), strict=True), strict=True):
             if key not in self._kept:
                 self._kept[key] = row
-                self._held += sum(part.nbytes for part in row)
+                self._held += _size(row)
         while self._held > self._limit and self._kept:
             _, row = self._kept.popitem(last=False)
-            self._held -= sum(part.nbytes for part in row)
+            self._held -= _size(row)
 
     def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
-        model: Any = score.forward
-        self._owners |= {id(thing): thing for thing in (model, score.transform)}
+        model, way = _model(score.forward)
         state = tuple((t.data_ptr(), t._version) for t in (*model.parameters(), *model.buffers()))
-        target = score.target
-        common = (kind, id(model), hash(state), None if isinstance(target, Tensor) else target, id(score.transform))
-        own = (*rows, *score.extra, *((target,) if isinstance(target, Tensor) else ()))
+        target, further = score.target, _leaves(score.extra) or []
+        self._owners |= {id(thing): thing for thing in (model, score.transform, target) if callable(thing)}
+        of_rows = [part for part in further if _belongs(part, score.size)]
+        shared = tuple(
+            content_key(part) if isinstance(part, Tensor) else part
+            for part in further
+            if not _belongs(part, score.size)
+        )
+        chosen = None if isinstance(target, Tensor) else id(target) if callable(target) else target
+        common = (kind, id(model), way, hash(state), chosen, id(score.transform), shared)
+        own = (*rows, *of_rows, *((target,) if isinstance(target, Tensor) else ()))
         return [(*common, *found) for found in zip(*(_contents(tensor) for tensor in own), strict=True)]
 
 
@@ -113,11 +124,41 @@ def remembered(kind: str, score: Score, rows: Tensors, compute: Compute) -> Tens
 
 
 def _told_by_content(score: Score) -> bool:
-    if not isinstance(score.forward, nn.Module) or isinstance(score.forward, torch.jit.ScriptModule):
+    model, _ = _model(score.forward)
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         return False
-    if callable(score.target) or torch._C._len_torch_function_stack():  # rules change what comes out
+    if torch._C._len_torch_function_stack():  # rules change what comes out
         return False
-    return all(isinstance(part, Tensor) and part.shape[:1] == (score.size,) for part in score.extra)
+    return _leaves(score.extra) is not None
+
+
+def _model(forward: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the model that a function runs, and how: what it wraps says so by ``runs_model()``."""
+    way: tuple[Any, ...] = ()
+    while not isinstance(forward, nn.Module) and hasattr(type(forward), "runs_model"):
+        forward, own = forward.runs_model()
+        way = (*way, own)
+    return forward, way
+
+
+def _leaves(structure: Any) -> list[Any] | None:
+    """Return the tensors, numbers and words of further arguments, None where there is anything else among them."""
+    if structure is None or isinstance(structure, (Tensor, bool, int, float, str)):
+        return [structure]
+    if type(structure) is dict:
+        structure = [part for item in structure.items() for part in item]
+    if not isinstance(structure, (tuple, list)):
+        return None  # such as a recording of what ran before a place
+    parts = [_leaves(part) for part in structure]
+    return None if any(part is None for part in parts) else [leaf for part in parts for leaf in part or ()]
+
+
+def _size(row: Tensors) -> int:
+    return _ENTRY + sum(part.nbytes for part in row)
+
+
+def _belongs(part: Any, size: int) -> bool:
+    return isinstance(part, Tensor) and part.shape[:1] == (size,)
 
 
 def _contents(tensor: Tensor) -> list[tuple[Any, ...]]:

@@ -116,6 +116,10 @@ class AtSites:
         with replayed(call.recording, call.rows) as (args, kwargs):
             return self.run(Call(args, kwargs), replace)
 
+    def runs_model(self) -> tuple[Any, tuple[Place, ...]]:
+        """Return the model, and where it is given values."""
+        return self.model, self.places
+
     def read(
         self,
         call: Call,

@@ -54,6 +54,7 @@ class Shared:
         self._saved = 0
         self._maps: OrderedDict[tuple[str, str, int], tuple[Tensor, ...]] = OrderedDict()
         self._costs: dict[tuple[Any, ...], int] = {}
+        self._functions: dict[int, Any] = {}
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._limit = limit_bytes
         self._held = 0
@@ -79,7 +80,11 @@ class Shared:
             batch: of what.
             seed: fixes what is drawn.
         """
-        targets = [None] * len(batch) if batch.targets is None else batch.targets.tolist()
+        if isinstance(batch.targets, Tensor):
+            targets = batch.targets.tolist()
+        else:  # a function of the output, which is held, so that nothing else gets its number
+            self._functions[id(batch.targets)] = batch.targets
+            targets = [id(batch.targets)] * len(batch)
         names = [(key, f"{name} {target}", seed) for name, target in zip(batch.keys, targets, strict=True)]
         missing = [k for k, name in enumerate(names) if name not in self._maps]
         cost = self.cost(explainer, key, batch)

@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from pnpxai.engine.keys import content_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.choose import MetricSpec
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.registry import qualified_name
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import flat
 from pnpxai.traits import Traits
@@ -186,7 +189,11 @@ def _checked(n_trials: int | None, timeout: float | None, workers: int, n_seeds:
 def _examples_key(examples: Examples) -> str:
     masks = [mask for batch in examples for mask in flat(batch.masks)]
     known = {"masks": [content_key(mask) for mask in masks]} if masks else {}
-    return settings_key({"keys": list(examples.keys), "targets": [str(b.targets) for b in examples]} | known)
+    return settings_key({"keys": list(examples.keys), "targets": [_named(b.targets) for b in examples]} | known)
+
+
+def _named(targets: Any) -> str:
+    return qualified_name(targets) if callable(targets) and not isinstance(targets, Tensor) else str(targets)
 
 
 def _model_key(model: Any) -> str:

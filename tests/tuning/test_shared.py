@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from optuna.trial import FixedTrial
+from torch import nn
 
+from pnpxai.examples import Examples
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.smooth_grad import SmoothGrad
@@ -19,6 +21,21 @@ from pnpxai.tuning.candidates import Space
 from tests.small import Bright, examples
 
 IMAGE = Traits.image()
+
+
+class Texts(nn.Module):
+    """Words to two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(0)
+        self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 2)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=draws))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.words(ids).tanh().cumsum(1).tanh().mean(1))
 
 
 def _double() -> tuple[Bright, object]:
@@ -54,6 +71,42 @@ def test_values_are_those_of_separate_evaluations_and_rows_are_counted_exactly(k
         assert (trial.state.name == "PRUNED") == (not known)
     assert result.rows.separate == separate
     assert result.rows.used < separate
+
+
+@pytest.mark.parametrize("kind", [SmoothGrad, IntegratedGradients])
+def test_rows_of_words_at_their_embedding_are_shared_and_counted_exactly(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched() -> tuple[int, RowCount, list[float]]:
+        net, rows, after = Texts().double(), [], []
+        ids = torch.randint(1, 9, (8, 5), generator=torch.Generator().manual_seed(0))
+        data = Examples.of([(ids, net(ids).argmax(1), None)])
+        net.register_forward_hook(lambda module, args, output: rows.append(len(output)))
+        result = tune(
+            kind(net), data, AbPC(net), traits=Traits.text(), n_trials=15, sampler="random", prune=False, n_seeds=0,
+            callbacks=[lambda study, trial: after.append(sum(rows))], show_progress=False,
+        )  # fmt: skip
+        assert result.rows is not None
+        return after[-1], result.rows, [trial.value for trial in result.study.trials]
+
+    ran, rows, values = searched()
+    monkeypatch.delattr("pnpxai.engine.site.AtSites.runs_model")
+    ran_without, rows_without, values_without = searched()
+    assert ran_without - ran == rows_without.used - rows.used > 0
+    assert rows.separate == rows_without.separate
+    np.testing.assert_allclose(values, values_without, atol=1e-9)
+
+
+def test_a_function_as_target_is_searched_for() -> None:
+    def difference(output: torch.Tensor) -> torch.Tensor:
+        return output[:, 0] - output[:, 1]
+
+    net = Bright()
+    data = Examples.of([(examples(net).batches[0].inputs, difference, None)])  # type: ignore[list-item]
+    result = tune(SmoothGrad(net), data, "AbPC", traits=IMAGE, n_trials=5, n_seeds=0, show_progress=False)
+    assert result.refused == 0
+    part, _ = data.split(0.5, 0)
+    assert result.value == pytest.approx(evaluate(result.best, AbPC(net), part).array().mean(), abs=1e-5)
 
 
 @pytest.mark.slow
