@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.engine.keys import content_key, example_keys, model_key, numbered, settings_key
+from pnpxai.engine.keys import code_key, content_key, example_keys, model_key, numbered, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.strategies.baselines import GaussianBlur
 from pnpxai.testing.nets import SkipNet
+from tests.declared_toys import Spread, Toy, network
 
 
 def test_content_keys_tell_value_shape_and_dtype_apart():
@@ -58,3 +59,11 @@ def test_the_order_of_settings_does_not_matter():
     settings = GaussianBlur(sigma_x=1.0).to_dict()
     assert settings_key(settings) == settings_key(dict(reversed(settings.items())))
     assert settings_key(settings) != settings_key(GaussianBlur().to_dict())
+
+
+def test_the_source_of_foreign_classes_is_a_key_and_that_of_our_own_is_none():
+    toy, other = Toy(network()), Toy(network(), filling=Spread())
+    assert code_key(GaussianBlur(), toy) == code_key(toy.replace(steps=30)) != ""
+    assert code_key(other) != code_key(toy)  # another class among its settings
+    assert code_key(Spread()) == code_key(Spread(width=5)) != ""
+    assert code_key(GaussianBlur()) == ""
