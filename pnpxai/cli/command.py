@@ -37,7 +37,8 @@ class Group(TyperGroup):
         except Exception as wrong:
             if not hasattr(wrong, "format_message"):  # none of click's, which typer has under a name of its own
                 raise
-            typer.echo(f"pnpxai: {' '.join(wrong.format_message().split())} (--help shows more)", err=True)  # type: ignore[attr-defined]
+            if said := " ".join(wrong.format_message().split()):  # type: ignore[attr-defined]
+                typer.echo(f"pnpxai: {said} (--help shows more)", err=True)
             code = 2
         sys.exit(code or 0)
 

@@ -63,6 +63,7 @@ Named: TypeAlias = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_n
 """A class's name, or the name with settings: ``{SmoothGrad: {n_iter: 50}}``."""
 Level: TypeAlias = Literal["imagenet"] | float | list[float]
 Side: TypeAlias = Annotated[int, Field(ge=1)]
+Sides: TypeAlias = Annotated[list[Side], Field(min_length=2, max_length=2)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
@@ -102,7 +103,7 @@ class Scaling(Options):
 
     resize: Side | None = None
     """Scale them so that the shorter side has so many pixels."""
-    size: Annotated[Side | list[Side] | None, _numbers("x", int), typer.Option(metavar="N|HxW")] = None
+    size: Annotated[Side | Sides | None, _numbers("x", int), typer.Option(metavar="N|HxW")] = None
     """Scale them to this height and width; after ``--resize``, cut it out of the middle."""
     mean: Annotated[Level | None, _numbers(",", float), typer.Option(metavar="X,...")] = None
     """Subtracted from values of 0 to 1, one number or one for each channel; imagenet for its usual mean and std."""

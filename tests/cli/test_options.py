@@ -49,6 +49,8 @@ def test_help_fits_80_columns(run: Run, command: str, monkeypatch: pytest.Monkey
         (["--count", "0"], "--count: input should be greater than or equal to 1, got 0"),
         (["-e", "{SmoothGrad: {n_iter: 50}, Lime: {}}"], "explainers: expected a name with its settings"),
         (["-e", "{SmoothGrad: {n_itr: 50}}"], "n_itr"),
+        (["--size", "8x8x3"], "--size: "),
+        (["--size", "big"], "--size: input should be a valid integer or a valid list, got 'big'"),
         (["--budget", "soon", "-e", "SmoothGrad"], "budget: expected a time such as '5min'"),
         (["--budget", "300 rows", "-e", "SmoothGrad"], "budget: tune is limited by a time or by trials"),
         (["--workers", "2", "-e", "SmoothGrad"], "workers: several processes need a --storage"),
