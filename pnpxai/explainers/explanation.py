@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,7 +64,8 @@ class Explanation:
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> Explanation:
         """Return the explanation of some of the examples; of one too, it is a batch."""
-        rows = torch.arange(len(self))[index].reshape(-1)
+        chosen_by = index.cpu().numpy() if isinstance(index, Tensor) else index
+        rows = torch.from_numpy(np.arange(len(self))[chosen_by].reshape(-1))
         chosen = {f.name: self._rows(getattr(self, f.name), rows) for f in fields(self) if f.name not in _OF_ALL}
         chosen["views"] = tuple(view.take(rows.tolist()) for view in self.views)
         return replace(self, **chosen)

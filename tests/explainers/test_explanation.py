@@ -142,6 +142,27 @@ def test_joined_parts_are_the_whole(explained):
         Explanation.joined([made.explain(CASE.inputs, 0), made.explain(CASE.inputs, 1)])
 
 
+@pytest.mark.parametrize(
+    ("index", "rows"),
+    [
+        (-1, [2]),
+        (slice(1, None), [1, 2]),
+        ([0, 2], [0, 2]),
+        ([True, False, True], [0, 2]),
+        (torch.tensor([2, 0]), [2, 0]),
+    ],
+    ids=str,
+)
+def test_examples_are_picked_as_from_an_array(explained, index, rows):
+    assert torch.equal(explained[index].inputs[0], CASE.inputs[rows])
+
+
+@pytest.mark.parametrize("index", [3, "a", 1.5], ids=str)
+def test_examples_that_there_are_not(explained, index):
+    with pytest.raises(IndexError, match="index|indices"):
+        explained[index]
+
+
 def test_it_takes_another_precision_but_ids_stay_ids():
     explained = Gradient(TOKENS.model).explain(TOKENS.inputs, TOKENS.targets)
     narrow = explained.to(dtype=torch.float32)
