@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,10 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
     if "type" in value:
         return build(value, model)
     if "tensor" in value:
-        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+        dtype = vars(torch).get(str(value.get("dtype")))
+        if not isinstance(dtype, torch.dtype):
+            raise ArgumentError(f"from_dict: {name}: {value.get('dtype')!r} is no dtype of torch")
+        return torch.tensor(value["tensor"], dtype=dtype)
     if "layer" in value:
         layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
         if value["layer"] not in layers:
@@ -119,10 +123,16 @@ def _named(where: str) -> Callable[..., Any] | None:
     if module.partition(".")[0] in sys.stdlib_module_names:
         return None
     try:
-        found = functools.reduce(getattr, path.split("."), sys.modules[module])  # type: ignore[arg-type]
+        found = functools.reduce(_held, path.split("."), sys.modules[module])
     except (KeyError, AttributeError):
         return None
     return found if callable(found) and _public_name(found) == where else None
+
+
+def _held(holder: Any, name: str) -> Any:
+    """Return what a module or class holds under a name; one that imports what it is asked for (lazily) is not asked."""
+    found = inspect.getattr_static(holder, name)
+    return found.__func__ if isinstance(found, staticmethod) else found
 
 
 _TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torch.fft")

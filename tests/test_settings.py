@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import types
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError, SignatureError
 from pnpxai.settings import labels, unlabelled
 from pnpxai.strategies.baselines import Baseline, GaussianBlur
+from pnpxai.strategies.drawn_baselines import Background
 from tests.declared_toys import Spread, Toy, at_top_level, network
 
 MODEL = network()
@@ -121,6 +123,22 @@ def test_reading_imports_nothing():
     with pytest.raises(ArgumentError):
         Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": "this:s"}}, MODEL)
     assert "this" not in sys.modules
+
+
+def test_a_module_that_imports_what_it_is_asked_for_is_not_asked(monkeypatch):
+    lazy, asked = types.ModuleType("lazily"), []
+    lazy.__getattr__ = asked.append
+    monkeypatch.setitem(sys.modules, "lazily", lazy)
+    for where in ("lazily:anything", "lazily:Class.method", "torch:_dynamo.config", "pnpxai:write_report"):
+        with pytest.raises(ArgumentError, match="names no function that is loaded"):
+            Toy.from_dict({"type": "tests.declared_toys:Toy", "function": {"callable": where}}, MODEL)
+    assert asked == []
+
+
+@pytest.mark.parametrize("dtype", ["load", "onnx", "float33", None])
+def test_a_dtype_is_one_of_torch(dtype):
+    with pytest.raises(ArgumentError, match=f"from_dict: examples: {dtype!r} is no dtype of torch"):
+        Background.from_dict({"type": "Background", "examples": {"tensor": [[1.0]], "dtype": dtype}})
 
 
 def test_labels_are_names_with_what_differs():

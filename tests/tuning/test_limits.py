@@ -140,7 +140,7 @@ def test_what_is_limited_is_kept_and_comes_back(tmp_path: Path) -> None:
         assert one.params == other.params
         assert one.constraints == pytest.approx(other.constraints, abs=1e-5)
     again = TuningResult.from_dict(json.loads(json.dumps(first.to_dict())), net)
-    assert again.limits == first.limits
+    assert again == first
     with pytest.raises(ArgumentError, match=r"holds another run called .* \(it differs in limits\)"):
         _tuned(Occlusion(net), **(options | {"limits": {"Complexity": 3.6}}))
 
