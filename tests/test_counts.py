@@ -15,6 +15,11 @@ from pnpxai.attributors import (
 )
 from pnpxai.counts import whole_number
 from pnpxai.errors import ArgumentError
+from pnpxai.experiment import compare
+from pnpxai.explainers.gradient import Gradient
+from pnpxai.traits import Traits
+from pnpxai.tuning import tune
+from tests.small import Bright, examples
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.int32(3)])
@@ -53,3 +58,19 @@ X = torch.rand(2, 3)
 def test_attributors_take_numbers_of_numpy(make, name, more):
     plain, other = (make().attribute(X, **{name: number}, **more) for number in (6, np.int64(6)))
     assert torch.equal(plain, other)
+
+
+def test_comparisons_and_searches_take_numbers_of_numpy():
+    net = Bright()
+    options = {"traits": Traits.image(), "show_progress": False}
+    one, other = (
+        compare(net, examples(net), ["Gradient"], ["AbPC"], seed=kind(1), chunk=kind(5), **options)
+        for kind in (int, np.int64)
+    )
+    assert one.table.equals(other.table)
+    found = [
+        tune(Gradient(net), examples(net), "AbPC", n_trials=kind(3), n_seeds=kind(1), seed=kind(2), **options)
+        for kind in (int, np.int64)
+    ]
+    assert found[0].best == found[1].best
+    assert found[0].value == found[1].value

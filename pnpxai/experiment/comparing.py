@@ -14,6 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 import pnpxai
+from pnpxai.counts import whole_number
 from pnpxai.engine.guard import module_of
 from pnpxai.engine.keys import code_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
@@ -115,10 +116,8 @@ def compare(
         raise ArgumentError("explainers: expected at least one, got none")
     place = getattr(executor, "device_type", None) or _device(model)
     size = chunk if chunk is not None else (_CPU_CHUNK if place == "cpu" else _GPU_CHUNK)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ArgumentError(f"chunk: expected a whole number >= 1, got {size!r}")
-    if map_bytes is not None and (isinstance(map_bytes, bool) or not isinstance(map_bytes, int) or map_bytes < 0):
-        raise ArgumentError(f"map_bytes: expected a whole number >= 0, or None for no limit, got {map_bytes!r}")
+    size, seed = whole_number("chunk", size), whole_number("seed", seed, 0)
+    map_bytes = None if map_bytes is None else whole_number("map_bytes", map_bytes, 0)
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
     known: dict[str, Any] = {
         "seed": seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -211,7 +212,7 @@ def _chosen(members: Sequence[T], chosen: Id, name: str) -> T:
         if not named:
             raise ArgumentError(f"{name}: no {chosen!r}{did_you_mean(chosen, names)}")
         return named[0]
-    if isinstance(chosen, bool) or not isinstance(chosen, int) or not 0 <= chosen < len(members):
+    if isinstance(chosen, bool) or not isinstance(chosen, Integral) or not 0 <= chosen < len(members):
         raise ArgumentError(f"{name}: expected a name, or a number from 0 to {len(members) - 1}, got {chosen!r}")
     return members[chosen]
 

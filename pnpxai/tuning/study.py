@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pnpxai.counts import whole_number
 from pnpxai.engine.keys import content_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
@@ -107,7 +108,8 @@ def tune(
     judges = judges_of(metric, model, common, masked=masked)
     bounds = limits_of(limits, model, common, masked=masked, judges=judges)
     examples = with_known(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
-    n_trials = _checked(n_trials, timeout, workers, n_seeds, seed)
+    workers, n_seeds = whole_number("workers", workers), whole_number("n_seeds", n_seeds, 0)
+    n_trials, seed = _trials(n_trials, timeout), whole_number("seed", seed, 0)
     part, held_out = examples.split(tuning_fraction, seed)
     shared = Shared() if shared is None else shared
     space = Space(starts, traits)
@@ -176,14 +178,13 @@ def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits 
     return tuple(found)
 
 
-def _checked(n_trials: int | None, timeout: float | None, workers: int, n_seeds: int, seed: int) -> int | None:
-    least = {"n_trials": (n_trials, 1), "workers": (workers, 1), "n_seeds": (n_seeds, 0), "seed": (seed, 0)}
-    for name, (value, low) in least.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
-            raise ArgumentError(f"{name}: expected a whole number >= {low}, got {value!r}")
+def _trials(n_trials: int | None, timeout: float | None) -> int | None:
+    """Return how many trials a search has at most, None for any; by default 20, unless there is a time."""
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0):
         raise ArgumentError(f"timeout: expected a number of seconds > 0, got {timeout!r}")
-    return 20 if n_trials is None and timeout is None else n_trials
+    if n_trials is None:
+        return 20 if timeout is None else None
+    return whole_number("n_trials", n_trials)
 
 
 def _examples_key(examples: Examples) -> str:
