@@ -127,9 +127,7 @@ def settings(results: Results) -> list[dict[str, Any]]:
         explainer, given = _apart(Explainer, of["explainer"])
         post, axes = _apart(PostProcessor, of["postprocessor"])
         parts = {"explainer": _pairs(explainer), "post-processing": _pairs(post)}
-        parts["from the data and the call"] = _pairs(
-            given | {f"{name} (post-processing)": v for name, v in axes.items()}
-        )
+        parts["not searched"] = _pairs(given | {f"{name} (post-processing)": v for name, v in axes.items()})
         found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
     for name, of in results.facts.get("metrics", {}).items():
         found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
@@ -154,7 +152,7 @@ def descriptions(results: Results) -> list[dict[str, Any]]:
 
 
 def _apart(base: type[Declared], settings: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the settings that can be searched, with the type; and the others that are set, which nobody chose."""
+    """Return the settings that can be searched, with the type; and the others that are set."""
     if not isinstance(settings, dict):
         return settings, {}
     try:

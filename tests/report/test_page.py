@@ -76,7 +76,7 @@ def test_settings_of_everything_are_there():
     assert ("baseline_fn", "Zeros") in found[0]["parts"]["explainer"]
     assert "channel_dim" not in dict(found[0]["parts"]["explainer"])
     given = [("channel_dim", "1"), ("channel_dim (post-processing)", "1")]
-    assert found[0]["parts"]["from the data and the call"] == given
+    assert found[0]["parts"]["not searched"] == given
     assert ("n_steps", "10") in found[4]["parts"]["metric"]
 
 
