@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from shutil import get_terminal_size
@@ -66,38 +68,28 @@ def explain(asked: Explain) -> Answer:
 
 def tune(asked: Tune) -> Answer:
     """Search explainers' settings for the best mean value of a metric; the gain is measured on held-out examples."""
-    from pnpxai.cli.doing import tuned, write_json
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.doing import tuned
 
-    if asked.out is None:
+    with _file_of(asked.out, "tuned.json") as write:
         results = tuned(asked)
-    else:
-        with writable(_file(asked.out, "tuned.json").parent):
-            results = tuned(asked)
-            write_json(Path(asked.out), [result.to_dict() for result in results])
-    written = [] if asked.out is None else [f"Written: {asked.out}"]
-    return Answer("\n\n".join([*map(str, results), *written]), [result.to_dict() for result in results])
+        found = [result.to_dict() for result in results]
+        written = write(found)
+    return Answer("\n\n".join([*map(str, results), *written]), found)
 
 
 def rank(asked: Rank) -> Answer:
     """Tune all explainers under one budget, and rank them on held-out examples: which one explains best?"""
-    from pnpxai.cli.doing import ranked, write_json
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.doing import ranked
     from pnpxai.report.terminal import ranking as table
 
-    if asked.out is None:
+    with _file_of(asked.out, "ranking.json") as write:
         ranking = ranked(asked)
-    else:
-        with writable(_file(asked.out, "ranking.json").parent):
-            ranking = ranked(asked)
-            write_json(Path(asked.out), ranking.to_dict())
+        written = write(ranking.to_dict())
     notes = [f"gain: over the default on {ranking.decision.n} held-out examples; the intervals are in --json"]
     notes += [f"{label} failed: {reason}" for label, reason in ranking.failed.items()]
     notes += [f"given up while tuning: {', '.join(ranking.dropped)}"] if ranking.dropped else []
-    notes += [f"{ranking.trials} trials in {ranking.seconds:.0f} s, {ranking.rows}"]
-    notes += [] if asked.out is None else [f"Written: {asked.out}"]
-    text = [ranking.decision.sentence(), _drawn(table(ranking)), *notes]
-    return Answer("\n".join(text), ranking.to_dict())
+    notes += [f"{ranking.trials} trials in {ranking.seconds:.0f} s, {ranking.rows}", *written]
+    return Answer("\n".join([ranking.decision.sentence(), _drawn(table(ranking)), *notes]), ranking.to_dict())
 
 
 def compare(asked: Compare) -> Answer:
@@ -169,9 +161,23 @@ def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _file(path: str, example: str) -> Path:
+@contextlib.contextmanager
+def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str]]]:
+    """Lend what writes JSON to a file, if one is asked for, and says so, after making sure that it can be."""
+    from pnpxai.cli.doing import write_json
+    from pnpxai.cli.subject import writable
     from pnpxai.errors import ArgumentError
 
-    if Path(path).is_dir():
-        raise ArgumentError(f"out: expected a file such as {Path(path) / example}, got the folder {path}")
-    return Path(path)
+    if out is None:
+        yield lambda found: []
+        return
+    path = Path(out)
+    if path.is_dir():
+        raise ArgumentError(f"out: expected a file such as {path / example}, got the folder {path}")
+
+    def write(found: Any) -> list[str]:
+        write_json(path, found)
+        return [f"Written: {path}"]
+
+    with writable(path.parent):
+        yield write
