@@ -107,6 +107,7 @@ def test_what_is_no_model(model):
         ({"display": "x"}, "display: expected a Display"),
         ({"layer": "nope"}, "layer: no layer or forward argument 'nope'"),
         ({"feature_names": ["a"]}, "feature_names: image data has none"),
+        ({"class_names": "cat"}, "class_names, feature_names: expected a list"),
     ],
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
 )
@@ -130,6 +131,14 @@ def test_facts_of_a_wrong_kind(facts, message):
 def test_examples_that_there_are_not(asked, message):
     with pytest.raises(ArgumentError, match=message):
         pnpxai.auto_explain(MODEL, X).explain("Gradient", **asked)
+
+
+def test_an_experiment_knows_kinds_of_data_by_name():
+    by_name = pnpxai.Experiment(MODEL, X, "image", ["Gradient"])
+    assert by_name.traits == pnpxai.Traits.image()
+    for wrong in (None, "picture", 3):
+        with pytest.raises(ArgumentError, match="modality: "):
+            pnpxai.Experiment(MODEL, X, wrong, ["Gradient"])
 
 
 def test_a_single_name_is_a_list_of_one():

@@ -83,6 +83,8 @@ class AutoExplanation(Steps):
     ) -> None:
         if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
+        if isinstance(class_names, str) or isinstance(feature_names, str):
+            raise ArgumentError("class_names, feature_names: expected a list of names, got a single one")
         self.model = model
         self.seed = seed
         self._given = {} if layer is None else {"layer": layer}

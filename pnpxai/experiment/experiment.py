@@ -23,9 +23,9 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
+from pnpxai.recommender.fit import traits_of
 from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 
 __all__ = ["Experiment"]
@@ -41,7 +41,8 @@ class Experiment:
     Args:
         model: the model.
         data: a DataLoader, a Dataset, a tensor of inputs, a tuple (inputs, labels), or an iterable of batches.
-        modality: facts about the explained inputs (``Traits``, or what has such ``traits``).
+        modality: facts about the explained inputs: ``Traits``, what has such ``traits``, a name such as "image", or a
+            tuple with a modality for each.
         explainers: names, classes or configured explainers; by default all that fit.
         postprocessors: what makes maps of attributions; by default the one that suits the data.
         metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
@@ -76,9 +77,9 @@ class Experiment:
         folder: str | Path | None = None,
         seed: int = 0,
     ) -> None:
-        traits = modality if isinstance(modality, Traits) else getattr(modality, "traits", None)
-        if not isinstance(traits, Traits):
-            raise ArgumentError(f"modality: expected facts such as Traits.image(), got {modality!r}")
+        traits = modality.traits if hasattr(modality, "traits") else traits_of(modality)
+        if traits is None:
+            raise ArgumentError("modality: expected facts such as Traits.image(), a modality or its name, got None")
         self.model, self.traits, self.seed, self.folder = model, traits, seed, folder
         self.stream = Stream.of(
             data, input_extractor, label_extractor, target_labels=target_labels, mask_extractor=mask_extractor

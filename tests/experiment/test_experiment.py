@@ -69,8 +69,8 @@ def test_what_is_not_there_is_refused(experiment: Experiment) -> None:
     }.items():
         with pytest.raises(ArgumentError, match=words):
             call()
-    with pytest.raises(ArgumentError, match="modality: expected facts"):
-        Experiment(experiment.model, pictures(2), "image")
+    with pytest.raises(ArgumentError, match="modality: no modality 'imag'; did you mean 'image'"):
+        Experiment(experiment.model, pictures(2), "imag")
     with pytest.raises(ArgumentError, match="data: expected a DataLoader"):
         Experiment(experiment.model, 3, Traits.image())  # type: ignore[arg-type]
 
