@@ -42,5 +42,5 @@ def _spelled(option: Any) -> str:
 
 def _meaning(text: str) -> str:
     """Return an option's help with what is code marked as such."""
-    text = text.replace(r"\[", "[").replace("|", r"\|")
+    text = text.replace("|", r"\|")
     return re.sub(r"(?<![\w`])('\{.*?\}'|\w+\.py:\w+|module:attribute|--[a-z-]+|file\.py)(?![\w`])", r"`\1`", text)

@@ -80,7 +80,7 @@ def _parameters(kind: type[Options]) -> Iterator[inspect.Parameter]:
     """Yield the options in the order of their groups, as typer reads them."""
     for group in kind.__mro__:
         if issubclass(group, Options):
-            for name in group.__dict__.get("__annotations__", {}):
+            for name in inspect.get_annotations(group):
                 if name in kind.model_fields:
                     yield _parameter(name, kind.model_fields[name], inspect.getdoc(group) or "")
 
@@ -89,10 +89,11 @@ def _parameter(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
     info = next((mark for mark in field.metadata if isinstance(mark, ParameterInfo)), None) or typer.Option()
     plain = _plain(field.annotation)
     required = field.is_required()
-    shown = None if isinstance(info, ArgumentInfo) or plain in (bool, list[bool]) else _METAVARS.get(plain)
+    shown = None if isinstance(info, ArgumentInfo) else _METAVARS.get(plain)
     fresh = copy(info)
     fresh.metavar = info.metavar or shown
     fresh.help = _help(field)
+    fresh.show_default = False  # the help says it
     if isinstance(fresh, OptionInfo):
         fresh.rich_help_panel = group.partition(".")[0]
     annotation = Annotated[plain if required else plain | None, fresh]
@@ -104,8 +105,8 @@ def _help(field: FieldInfo) -> str:
     words = " ".join((field.description or "").replace("``", "").split())
     default = field.default
     if isinstance(default, (int, str)) and not isinstance(default, bool):
-        words += f" [default: {default}]"
-    return words.replace("[", r"\[")
+        words = f"{words.removesuffix('.')} (default: {default})."
+    return words
 
 
 def _plain(annotation: Any) -> Any:

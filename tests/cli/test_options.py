@@ -27,7 +27,7 @@ def test_every_option_of_the_file_is_one_of_a_command_and_says_what_it_means() -
             found.setdefault(option.name, set()).add(option.help)
     for name in OptionsFile.model_fields:
         (said,) = found[name]  # the same words everywhere
-        assert said.endswith((".", "]"))
+        assert said.endswith(".")
         assert "``" not in said
 
 
