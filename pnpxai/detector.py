@@ -16,8 +16,8 @@ from pnpxai.engine.guard import borrowed, module_of
 from pnpxai.engine.operations import Operation, Operations, operation_name
 from pnpxai.engine.score import Score, select_output
 from pnpxai.engine.token_grid import Sides
-from pnpxai.errors import UnsuitableError
-from pnpxai.tensors import Tensors
+from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.tensors import Tensors, flat
 
 __all__ = ["ModelFacts", "detect"]
 
@@ -155,5 +155,9 @@ def _against_attention(score: Score, inputs: Tensors) -> str | None:
 
 
 def _first_output(output: Any) -> Tensor:
-    chosen = select_output(output)
+    """Return (1,) the first number of the output, of which there is one example; of several tensors their sum."""
+    try:
+        chosen = select_output(output)
+    except ArgumentError:  # which is explained, a function of the output will say
+        return torch.stack([t.sum() for t in flat(output) if t.is_floating_point()]).sum()[None]
     return chosen.reshape(len(chosen), -1)[:, 0]

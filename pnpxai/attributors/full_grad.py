@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam_maps import resized
-from pnpxai.attributors.kinds import AFFINE, JOINS, ROUTES, SUMS
+from pnpxai.attributors.kinds import AFFINE, ELEMENTWISE, JOINS, ROUTES, SUMS
 from pnpxai.attributors.rescale_rules import divides
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.decompose import DECOMPOSED, decomposed
@@ -188,6 +188,9 @@ def _constant(name: str, apply: Callable[..., Tensor], operands: list[Tensor], a
         with torch.no_grad():
             return apply(*(torch.zeros_like(x) for x in values))
     result = apply(*values)
+    if len(values) == 1 and name in ELEMENTWISE:  # of which some have no second derivative
+        (slope,) = torch.autograd.grad(result, values, torch.ones_like(result))
+        return result.detach() - slope * values[0].detach()
     seed = torch.zeros_like(result, requires_grad=True)
     try:
         # the derivative along the values: the gradient is linear in its seed, and this is its transpose

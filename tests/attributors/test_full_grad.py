@@ -31,6 +31,15 @@ def test_the_parts_sum_to_the_score(name):
     assert torch.allclose(total(parts, len(case)), score, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("activation", [nn.Hardsigmoid(), nn.Hardswish(), nn.GELU(), nn.Softsign()])
+def test_activations_are_split_whether_or_not_they_have_a_second_derivative(activation):
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), activation, nn.Flatten(), nn.Linear(27, 2)).double()
+    x = torch.randn(4, 1, 5, 5, dtype=torch.float64)
+    parts = FullGrad(net).decompose(x, 1)
+    with torch.no_grad():
+        assert torch.allclose(total(parts, 4), net(x)[:, 1], rtol=0, atol=1e-12)
+
+
 def gradients_at(module, x, targets, layers):
     """Return the gradients at some layers' outputs, in plain torch."""
     kept = []
@@ -177,5 +186,5 @@ def test_an_operation_without_a_second_derivative_is_refused(monkeypatch):
         return grad(*args, **kwargs)
 
     monkeypatch.setattr(torch.autograd, "grad", once)
-    with pytest.raises(RuleError, match="FullGrad: the operation 'relu' cannot be split: differentiable once"):
+    with pytest.raises(RuleError, match="FullGrad: the operation 'max_pool2d' cannot be split: differentiable once"):
         FullGrad(CNN.model).decompose(CNN.inputs, 1)
