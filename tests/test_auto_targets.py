@@ -86,18 +86,18 @@ def test_what_is_affordable_goes_by_declared_cost():
 def test_the_report_shows_words_columns_and_pictures_as_they_look():
     auto = pnpxai.auto_explain(Reader(), ["abc", "de"], tokenizer=Words(), class_names=["x", "y", "z"])
     shown = gallery(auto.compare(["Occlusion"], ["AbPC"], show_progress=False))
-    assert [one.text for one in shown.shown] == ["a b c", "d e"]
-    assert not shown.bars
+    assert [re.sub("<.*?>", "", one.rows[0].given) for one in shown.shown] == ["a b c", "d e"]
+    assert shown.kinds == {"tokens"}
     assert {one.class_name for one in shown.shown} <= {"x", "y", "z"}
-    assert "<span" in shown.shown[0].tiles[0].words
+    assert "<b " in str(shown.shown[0].rows[0].tiles[0].drawn)
     auto = pnpxai.auto_explain(nn.Linear(3, 2), TABLE)
     shown = gallery(auto.compare(["GradientXInput"], ["AbPC"], show_progress=False))
-    assert re.search(r"strongest (for|against) the target: [abc]$", shown.shown[1].tiles[0].alt)
-    assert shown.bars
+    assert re.search(r"strongest (for|against) the target: [abc]$", shown.shown[1].rows[0].tiles[0].alt)
+    assert shown.kinds == {"table"}
     x = pictures(2)
     scaled = pnpxai.auto_explain(Bright(), (x - 0.5) / 0.1, display=(0.5, 0.1))
     shown = gallery(scaled.compare(["Gradient"], ["AbPC"], show_progress=False))
-    assert shown.shown[0].picture == inline_png(pictured(x[0], (0.0, 1.0)))
+    assert inline_png(pictured(x[0], (0.0, 1.0))) in shown.shown[0].rows[0].style
 
 
 @pytest.mark.slow
