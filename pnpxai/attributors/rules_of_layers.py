@@ -53,7 +53,8 @@ class OfZennit:
         gradients = [torch.zeros_like(entry) for entry in inputs]
         used = [k for k, (o, m) in enumerate(zip(outputs, mapped, strict=True)) if o.requires_grad and m.any()]
         if used:
-            found = torch.autograd.grad(*([part[k] for k in used] for part in (outputs, inputs, mapped)))
+            of, at, seeds = ([part[k] for k in used] for part in (outputs, inputs, mapped))
+            found = torch.autograd.grad(of, at, seeds)
             for k, gradient in zip(used, found, strict=True):
                 gradients[k] = gradient
         with torch.no_grad():
