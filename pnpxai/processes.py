@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 
-__all__ = ["deaf", "pool"]
+__all__ = ["alone", "deaf", "pool"]
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _alone() -> None:
+def alone() -> None:
     """Let progress bars of a worker share no lock with other processes, which would outlive a worker that is ended."""
     from tqdm import tqdm
 
@@ -40,7 +40,7 @@ def pool(workers: int) -> Iterator[Executor]:
         workers: how many.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _alone) as executor:
+    with ProcessPoolExecutor(workers, context, alone) as executor:
         with deaf():
             for _ in range(workers):  # each starts one
                 executor.submit(int)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
-from pnpxai.processes import deaf
+from pnpxai.processes import alone, deaf
 from pnpxai.tuning.asked import Limit
 from pnpxai.tuning.candidates import Space
 from pnpxai.tuning.judging import Judge, Judges
@@ -106,7 +106,8 @@ class Search:
         return study, objective
 
     def help(self) -> None:
-        """Work off trials that others planned, until none waits."""
+        """Work off trials that others planned, until none waits; for a process of its own."""
+        alone()
         with quiet():
             store = opened(self.storage)
             study, queue = self._study(store)
