@@ -89,17 +89,22 @@ class AlphaBeta:
         kernel, value, size = self.kernel, x.clone().requires_grad_(), x.abs().requires_grad_()
         total, sizes = kernel.call(value, kernel.weight, None), kernel.call(size, kernel.weight.abs(), None)
         bias = kernel.of_zeros() if self.biases else relevance.new_zeros(())
-        least = 100 * torch.finfo(x.dtype).eps * sizes.detach()
-        halves, kept, left = [], 0.0, 0.0
+        least, scales = 200 * torch.finfo(x.dtype).eps * sizes.detach(), []
+        kept, left = None, relevance.new_zeros(())
         for weight, sign in ((self.alpha, 1), (1 - self.alpha, -1)):
-            part, constant = (sizes.detach() + sign * total.detach()) / 2, (sign * bias).clamp(min=0)
-            part = torch.where(part > least, part, 0.0)
-            scale = weight * relevance / (part + constant + self.stabilizer)
-            kept, left = kept + constant * scale, left + self.stabilizer * scale
-            halves.append(torch.where(part > 0, scale / 2, 0.0))
-        self.ledger.note(bias=kept, rest=left)  # type: ignore[arg-type]
-        slopes = torch.autograd.grad([total, sizes], [value, size], [halves[0] - halves[1], halves[0] + halves[1]])
-        return (x * slopes[0] + x.abs() * slopes[1],)
+            twice = torch.add(sizes.detach(), total.detach(), alpha=sign)
+            none = twice <= least
+            constant = (sign * bias).clamp(min=0)
+            scale = relevance / twice.masked_fill_(none, 0.0).mul_(0.5).add_(constant).add_(self.stabilizer)
+            scale.mul_(weight)
+            if bias.ndim:
+                kept = constant * scale if kept is None else kept + constant * scale
+            left = left + self.stabilizer * scale
+            scales.append(scale.masked_fill(none, 0.0))
+        self.ledger.note(bias=kept, rest=left)
+        seeds = [scales[0] - scales[1], scales[0] + scales[1]]
+        slopes = torch.autograd.grad([total, sizes], [value, size], seeds)
+        return ((x * slopes[0]).addcmul_(x.abs(), slopes[1]).mul_(0.5),)
 
 
 @dataclass(frozen=True)
