@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -35,6 +36,14 @@ class Traits:
     def each(self) -> tuple[Traits, ...]:
         """The facts about every input, one by one."""
         return (replace(self, others=()), *self.others)
+
+    def shared(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return settings that explainers and metrics share on such data, where they have them: the axis of channels.
+
+        Args:
+            settings: more of them, which go first.
+        """
+        return {"channel_dim": self.channel_dim, **(settings or {})}
 
     @classmethod
     def image(cls, channel_dim: int = 1) -> Traits:

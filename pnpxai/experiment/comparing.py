@@ -32,10 +32,10 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
+from pnpxai.recommender.fit import ModalitySpec, needed_traits
 from pnpxai.registry import qualified_name
 from pnpxai.settings import encoded
 from pnpxai.statistics import DecisionRule, MeanRank
-from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult
 
 __all__ = ["DEFAULT_METRICS", "compare"]
@@ -51,7 +51,7 @@ def compare(
     explainers: Sequence[ExplainerSpec] | None = None,
     metrics: Sequence[MetricSpec] | None = None,
     *,
-    traits: Traits,
+    traits: ModalitySpec,
     folder: str | Path | None = None,
     executor: Executor | None = None,
     rule: DecisionRule | None = None,
@@ -81,7 +81,7 @@ def compare(
         examples: what is explained: examples with their targets, or data; see ``Stream.of``.
         explainers: names, classes, configured explainers or tuning results; by default all that fit, at their defaults.
         metrics: names, classes or configured metrics; by default ``DEFAULT_METRICS``.
-        traits: facts about the data.
+        traits: what the data is: facts, a modality, its name such as "image", or a tuple with one for each input.
         folder: the run folder: ``values.parquet``, ``run.json``, ``maps.safetensors``, and ``store`` with what is done.
         executor: does the chunks: any ``concurrent.futures.Executor``, such as a process pool, ``OnDevices`` or what
             ``distributed.Client.get_executor()`` returns. By default they are done here, one after another.
@@ -108,6 +108,8 @@ def compare(
     """
     stream = Stream.of(examples)
     stream = stream if masks is None else replace(stream, beside=masks)
+    traits = needed_traits(traits, "traits")
+    common = traits.shared(common)
     fit = recommend(model, traits)
     specs = list(fit.explainers if explainers is None else several(explainers))
     specs += list(fit.controls) if controls else []
@@ -130,7 +132,7 @@ def compare(
     }
     extractor = None if stream.targets is not None else target_extractor or largest
     plan = _Plan.of(candidates, judges, known, extractor, folder)
-    job = Job(plan.by_key, plan.metrics_by_key, seed, model, extractor, common or {}, torch.get_num_threads())
+    job = Job(plan.by_key, plan.metrics_by_key, seed, model, extractor, common, torch.get_num_threads())
     folder = None if folder is None else Path(folder)
     with writing(folder):
         store = Store(None if folder is None else folder / "store", map_bytes)

@@ -23,7 +23,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.recommender import recommend
-from pnpxai.recommender.fit import traits_of
+from pnpxai.recommender.fit import needed_traits
 from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning import TuningResult, tune
@@ -77,14 +77,12 @@ class Experiment:
         folder: str | Path | None = None,
         seed: int = 0,
     ) -> None:
-        traits = modality.traits if hasattr(modality, "traits") else traits_of(modality)
-        if traits is None:
-            raise ArgumentError("modality: expected facts such as Traits.image(), a modality or its name, got None")
+        traits = needed_traits(getattr(modality, "traits", modality))
         self.model, self.traits, self.seed, self.folder = model, traits, seed, folder
         self.stream = Stream.of(
             data, input_extractor, label_extractor, target_labels=target_labels, mask_extractor=mask_extractor
         )
-        self._common = {"channel_dim": traits.channel_dim} | (settings or {})
+        self._common = traits.shared(settings)
         specs = recommend(model, traits).explainers if explainers is None else explainers
         self.explainers: tuple[Explainer, ...] = tuple(as_explainer(spec, model, self._common) for spec in specs)
         self.postprocessors: tuple[PostProcessor, ...] = tuple(postprocessors or (PostProcessor.on(traits),))

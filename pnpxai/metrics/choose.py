@@ -94,5 +94,5 @@ def _candidate(spec: ExplainerSpec, model: Any, traits: Traits, common: dict[str
     found = getattr(spec, "best", None)
     if isinstance(found, Candidate):
         return Candidate(f"{found.label} (tuned)", found.explainer, found.postprocessor)
-    explainer = as_explainer(spec, model, common)
+    explainer = as_explainer(spec, model, traits.shared(common))
     return Candidate(type(explainer).__name__, explainer, PostProcessor.on(traits))

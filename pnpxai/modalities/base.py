@@ -80,7 +80,7 @@ class Modality(Declared, abstract=True):
             inputs: examples of every input.
         """
         baseline = self.baseline(inputs[0])
-        found: dict[str, Any] = {"channel_dim": self.traits.channel_dim}
+        found = self.traits.shared()
         return found if isinstance(baseline, Zeros) else found | {"baseline_fn": baseline}
 
     def views(self, inputs: Sequence[Tensor], classes: tuple[str, ...] = ()) -> tuple[View, ...]:

@@ -17,7 +17,7 @@ from pnpxai.modalities import Modality, SeveralModalities
 from pnpxai.registry import by_name, every
 from pnpxai.traits import Traits
 
-__all__ = ["ModalitySpec", "Recommendation", "classes_of", "recommend", "traits_of"]
+__all__ = ["ModalitySpec", "Recommendation", "classes_of", "needed_traits", "recommend", "traits_of"]
 
 ModalitySpec: TypeAlias = Traits | Modality | str | tuple[Modality | str, ...] | None
 """What data is: its facts, a modality or its name, a tuple with one for each input; None where it is not known."""
@@ -113,6 +113,18 @@ def traits_of(modality: ModalitySpec) -> Traits | None:
     if isinstance(modality, (tuple, list)):
         return SeveralModalities(tuple(map(_modality, modality))).traits
     return _modality(modality).traits
+
+
+def needed_traits(modality: ModalitySpec, name: str = "modality") -> Traits:
+    """Return the facts of what data is, where they must be given.
+
+    Raises:
+        ArgumentError: there is no such modality, or nothing was given.
+    """
+    found = traits_of(modality)
+    if found is None:
+        raise ArgumentError(f"{name}: expected what the data is, such as 'image' or Traits.image(), got None")
+    return found
 
 
 def _modality(given: Any) -> Modality:

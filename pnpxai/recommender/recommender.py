@@ -14,7 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.metrics.choose import as_candidates
 from pnpxai.metrics.evaluation import Candidate
-from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, recommend, traits_of
+from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, needed_traits, recommend, traits_of
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
 from pnpxai.traits import Traits
@@ -102,9 +102,8 @@ class Recommender(Declared, keyword_only=True):
         """
         start = time.monotonic()
         masked = known_in(examples, masks)
-        traits = traits_of(modality)
-        if traits is None:
-            raise ArgumentError("modality: expected what the data is, such as 'image' or Traits.image(), got None")
+        traits = needed_traits(modality)
+        common = traits.shared(common)
         fit = recommend(model, traits)
         specs = list(fit.explainers) if self.explainers is None else list(self.explainers)
         if not specs:

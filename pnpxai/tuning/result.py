@@ -114,14 +114,16 @@ class TuningResult:
             f"({self.refused} refused, {self.stopped} ended early)",
             f"  {self.best.explainer.chosen()}",
             f"  {self.best.postprocessor.chosen()}",
-            f"  on {self.gain.n} held-out examples {self.gain} over the default",
         ]
+        stays = self.best.settings() == self.default.settings()
+        if stays:
+            lines.append("  this is the default: nothing that was tried is better by more than chance")
+        else:
+            lines.append(f"  on {self.gain.n} held-out examples {self.gain} over the default")
         if self.stability is not None:
+            better = "" if stays else f"better than the default on {self.stability.improved:.0%} of them; "
             seeds = ", ".join(f"{value:.3f}" for value in self.stability.over_seeds)
-            lines.append(
-                f"  better than the default on {self.stability.improved:.0%} of them; standard deviation "
-                f"{self.stability.spread:.3f}; mean under other seeds {seeds}"
-            )
+            lines.append(f"  {better}standard deviation {self.stability.spread:.3f}; mean under other seeds {seeds}")
         if self.rows is not None:
             lines.append(f"  {self.rows}")
         lines += [f"  {check}" for check in self.limits]

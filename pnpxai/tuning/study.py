@@ -77,7 +77,7 @@ def tune(
             values; a tuple with one (or None) for each input where there are several.
         postprocessor: where the search of the post-processing starts.
         traits: facts about the data; strategies that do not suit it are not searched.
-        common: settings for metrics that are given by name; by default the axis of channels, from ``traits``.
+        common: settings for metrics that are given by name, beside the axis of channels, from ``traits``.
         n_trials: number of trials, with those that the storage holds already; by default 20, or no limit where there
             is a timeout.
         timeout: stop after so many seconds (when the trial that runs then is done).
@@ -102,8 +102,7 @@ def tune(
     """
     starts = _starts(explainer, postprocessor, traits)
     model = starts[0].explainer.model
-    if common is None:
-        common = {} if traits is None else {"channel_dim": traits.channel_dim}
+    common = common if traits is None else traits.shared(common)
     masked = known_in(examples, masks)
     judges = judges_of(metric, model, common, masked=masked)
     bounds = limits_of(limits, model, common, masked=masked, judges=judges)

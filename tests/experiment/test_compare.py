@@ -171,3 +171,25 @@ def test_a_run_remembers_its_rule(tmp_path, net: Bright) -> None:  # noqa: ANN00
         show_progress=False,
     )
     assert Results.load(found.save(tmp_path)).decision == found.decision
+
+
+def test_the_data_may_be_named(net: Bright, results: Results) -> None:
+    named = compare(net, examples(net), ["GradientXInput", "VarGrad"], traits="image", show_progress=False)
+    assert named.table.equals(results.table)
+    with pytest.raises(ArgumentError, match="traits: expected what the data is, such as 'image'"):
+        compare(net, examples(net), ["Gradient"], traits=None, show_progress=False)
+
+
+def test_explainers_and_metrics_are_told_the_axis_of_channels() -> None:
+    class LastStep(torch.nn.Module):
+        """Gives the first channel of a series (examples, time, channels) at its last step."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, -1, :1].repeat(1, 2)
+
+    x = torch.rand(6, 5, 3, generator=torch.Generator().manual_seed(0))
+    found = compare(
+        LastStep(), x, ["FeatureAblation"], ["AbPC"], traits=Traits.series(-1), controls=False, show_progress=False
+    )
+    assert found.settings["FeatureAblation"]["explainer"]["channel_dim"] == -1
+    assert np.isfinite(found.values("AbPC", "FeatureAblation")).all()
