@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pnpxai import registry
 from pnpxai.testing.architectures import ARCHITECTURES
 
 # the same examples everywhere, and no verdict by the clock
@@ -36,6 +37,19 @@ def _own_random_state():
         yield
     random.setstate(states[0])
     np.random.set_state(states[1])
+
+
+@pytest.fixture(autouse=True)
+def _own_toys(request, monkeypatch):
+    """Let a test find the explainers, metrics and strategies of other test files no more than a user would."""
+    found = registry._descendants
+
+    def of_package_or_own(base):
+        for cls in found(base):
+            if cls.__module__ == request.module.__name__ or not cls.__module__.split(".")[-1].startswith("test_"):
+                yield cls
+
+    monkeypatch.setattr(registry, "_descendants", of_package_or_own)
 
 
 @pytest.fixture(autouse=True)
