@@ -33,7 +33,7 @@ def counted(count: int, noun: str) -> str:
 
 def humps(name: str) -> Markup:
     """Return a name, escaped, that may break before its capitals and beside its punctuation."""
-    parts = re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=\w)(?=\()|(?<=[,=_.])", name)
+    parts = re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z])|(?<=\w)(?=\()|(?<=[,=_.])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 

@@ -36,6 +36,8 @@ def test_counted():
 
 def test_humps_break_names_and_escape_them():
     assert humps("SmoothGrad (tuned)") == "Smooth<wbr>Grad (tuned)"
+    assert humps("LRPEpsilonPlus") == "LRP<wbr>Epsilon<wbr>Plus"
+    assert humps("FactorVAE") == "Factor<wbr>VAE"
     assert humps("LRP(n_iter=2)") == "LRP<wbr>(n_<wbr>iter=<wbr>2)"
     assert humps("<b>A") == "&lt;b&gt;A"
 
