@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.errors import ArgumentError, OutOfMemoryError
+from pnpxai.counts import whole_number
+from pnpxai.errors import OutOfMemoryError
 from pnpxai.tensors import flat
 
 __all__ = ["Block", "in_blocks", "row_limit"]
@@ -54,8 +55,6 @@ def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_
     Raises:
         ArgumentError: ``asked`` is not a positive whole number.
     """
-    if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
-        raise ArgumentError(f"{name}: expected a whole number >= 1, got {asked!r}")
     tensors = flat(structures)
     on_gpu = any(tensor.device.type != "cpu" for tensor in tensors)
     row_bytes = sum(t.element_size() * math.prod(t.shape[1:]) for t in tensors if t.ndim)
@@ -63,7 +62,7 @@ def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_
     if not on_gpu and row_bytes >= _CPU_SMALL:  # what layers make of more rows leaves the cache
         most = 64
     chosen = min(max(budget // max(row_bytes, 1), least), most)
-    return chosen if asked is None else min(asked, chosen)
+    return chosen if asked is None else min(whole_number(name, asked), chosen)
 
 
 def in_blocks(
