@@ -17,19 +17,6 @@ from tests.small import Bright, pictures
 QUIET: dict[str, Any] = {"traits": Traits.image(), "controls": False, "show_progress": False}
 
 
-@pytest.fixture
-def net() -> Bright:
-    return Bright()
-
-
-@pytest.fixture
-def rows(net: Bright) -> list[int]:
-    """Count the rows that run through the network; ``sum(rows)``."""
-    seen: list[int] = []
-    net.conv.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    return seen
-
-
 def test_another_version_computes_again_and_says_so(
     tmp_path: Path, net: Bright, rows: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,19 +26,6 @@ IMAGE = Traits.image()
 QUIET: dict[str, Any] = {"traits": IMAGE, "controls": False, "show_progress": False}
 
 
-@pytest.fixture
-def net() -> Bright:
-    return Bright()
-
-
-@pytest.fixture
-def rows(net: Bright) -> list[int]:
-    """Count the rows that run through the network; ``sum(rows)``."""
-    seen: list[int] = []
-    net.conv.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    return seen
-
-
 def ran(rows: list[int]) -> int:
     count = sum(rows)
     rows.clear()
