@@ -15,6 +15,7 @@ import pydantic.dataclasses
 
 from pnpxai.elsewhere import missing
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
+from pnpxai.marks import Bound, Choice, Range, Tunable
 from pnpxai.refusals import translated
 from pnpxai.registry import every, qualified_name
 from pnpxai.settings import comparable, decoded, encoded, shown
@@ -22,38 +23,6 @@ from pnpxai.settings import comparable, decoded, encoded, shown
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
 D = TypeVar("D", bound="Declared")
-
-Tunable = tuple[type, dict[str, Any]]
-"""What may be searched: ``(float | int, {"low", "high", ...})`` or ``(list | a strategy class, {"choices"})``."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """The numbers worth searching: ``low`` to ``high`` in steps of ``step``, or on a logarithmic scale."""
-
-    low: float
-    high: float
-    step: float | None = None
-    log: bool = False
-
-    def tunable(self, kind: type) -> Tunable:
-        """Return the range as an entry of ``get_tunables()``."""
-        limits = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
-        return kind, {key: value for key, value in limits.items() if value is not None and value is not False}
-
-
-@dataclasses.dataclass(frozen=True, init=False)
-class Choice:
-    """The values worth searching; without options, for a field that holds a strategy: every strategy of its kind."""
-
-    options: tuple[Any, ...]
-
-    def __init__(self, *options: Any) -> None:
-        object.__setattr__(self, "options", options)
-
-
-class Bound:
-    """Marks a field that is bound to this process (a model): no setting, so not in ``==``, ``repr`` or JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,6 +222,7 @@ def _finish(cls: type[Declared]) -> None:
         strict=True, extra="forbid", arbitrary_types_allowed=True, validate_default=True, allow_inf_nan=False
     )
     pydantic.dataclasses.dataclass(frozen=True, eq=False, repr=False, config=config)(cls)
+    cls.__setattr__ = _unchanging  # type: ignore[method-assign, assignment]
     validate = cls.__init__
 
     @functools.wraps(validate)
@@ -267,6 +237,12 @@ def _finish(cls: type[Declared]) -> None:
     given = inspect.signature(cls)
     plain = [p.replace(annotation=cls._fields[p.name].type) for p in given.parameters.values()]
     cls.__signature__ = given.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+
+
+def _unchanging(self: Declared, name: str, value: Any) -> None:
+    raise dataclasses.FrozenInstanceError(
+        f"{type(self).__name__} never changes: replace({name}=...) gives a new, checked one"
+    )
 
 
 def _plain(value: Any) -> Any:

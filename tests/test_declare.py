@@ -92,8 +92,10 @@ def test_a_whole_number_is_a_number():
 
 def test_nothing_can_be_changed_in_place():
     toy = Toy(MODEL)
-    with pytest.raises(AttributeError, match="rate"):
-        toy.rate = 0.1
+    for name in ("rate", "unknown"):
+        with pytest.raises(AttributeError, match=rf"Toy never changes: replace\({name}=...\) gives a new"):
+            setattr(toy, name, 0.7)
+    assert toy == Toy(MODEL)
 
 
 def test_replace_changes_a_copy():
