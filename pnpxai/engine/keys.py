@@ -76,9 +76,8 @@ def code_key(*members: Declared) -> str:
     Args:
         *members: whose classes; those of their settings count too.
     """
-    return (
-        hashlib.blake2b("".join(sources).encode(), digest_size=12).hexdigest() if (sources := _sources(members)) else ""
-    )
+    sources = _sources(members)
+    return hashlib.blake2b("".join(sources).encode(), digest_size=12).hexdigest() if sources else ""
 
 
 def _sources(members: Iterable[Any]) -> list[str]:

@@ -1,9 +1,10 @@
-"""Places in a model, a side of a module or one argument of its forward method, and how they are found by name."""
+"""Places in a model, a side of a module or an argument of its forward method: found by name, and visited."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ __all__ = [
     "find_places",
     "holders",
     "members_of",
+    "visited",
 ]
 
 Side: TypeAlias = Literal["input", "output"]
@@ -121,3 +123,25 @@ def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
     names = [name for name, module in model.named_modules(remove_duplicate=False) if module in modules]
     above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
     return {model, *(model.get_submodule(name) for name in above)}
+
+
+@contextlib.contextmanager
+def visited(places: Sequence[Place], at: Callable[[int, Any], Any]) -> Iterator[None]:
+    """Inside a ``with`` block, hand on at each site what ``at(k, structure)`` makes of what is there.
+
+    Args:
+        places: the places; arguments are left to the caller.
+        at: gets a place's number and all that it holds.
+    """
+    with contextlib.ExitStack() as stack:
+        for k, place in enumerate(places):
+            if isinstance(place, Argument):
+                continue
+            if place.side == "output":
+                handle = place.module.register_forward_hook(lambda module, args, output, k=k: at(k, output))
+            else:
+                handle = place.module.register_forward_pre_hook(
+                    lambda module, args, kwargs, k=k: at(k, (args, kwargs)), with_kwargs=True
+                )
+            stack.callback(handle.remove)
+        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -22,6 +22,7 @@ from pnpxai.engine.places import (
     find_places,
     holders,
     members_of,
+    visited,
 )
 from pnpxai.engine.replay import Recording, equal_up_to_rounding, recorded, replayed
 from pnpxai.errors import ArgumentError, ShapeError
@@ -258,7 +259,7 @@ class AtSites:
             return exchanged
 
         output = None
-        with contextlib.suppress(_AllReached), _hooks(self.places, at):
+        with contextlib.suppress(_AllReached), visited(self.places, at):
             args, kwargs = self._with_arguments(call, at)
             output = self.model(*args, **kwargs)
         for k, place in enumerate(self.places):
@@ -286,19 +287,3 @@ class AtSites:
             elif position < len(args):
                 args[position] = at(k, args[position])
         return tuple(args), kwargs
-
-
-@contextlib.contextmanager
-def _hooks(places: Sequence[Place], at: Callable[[int, Any], Any]) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for k, place in enumerate(places):
-            if isinstance(place, Argument):
-                continue
-            if place.side == "output":
-                handle = place.module.register_forward_hook(lambda module, args, output, k=k: at(k, output))
-            else:
-                handle = place.module.register_forward_pre_hook(
-                    lambda module, args, kwargs, k=k: at(k, (args, kwargs)), with_kwargs=True
-                )
-            stack.callback(handle.remove)
-        yield
