@@ -5,8 +5,9 @@
 Resume: 5,000 digits (with copies shifted by a pixel) x 8 explainers x 4 metrics in one call, once without interruption
 and once killed with ``kill -9`` three times; the tables must be equal (they hold no times), and each kill may cost one
 chunk of rows. Then a fifth metric, which must explain nothing. Memory: 300 and 1,500 generated pictures of
-3 x 224 x 224 and a small network; what a run takes beyond what a run of 16 left must be equal within 10 %. Killed and
-resumed too. Executors: one process, a pool of two, and a local Dask cluster of two workers of which one is killed.
+3 x 224 x 224 and a small network; what a run takes beyond what a run of 16 left must be equal within 10 %. Killed
+three times and resumed too. Executors: the digits and the 1,500 pictures by one process, by a pool of two, and by a
+local Dask cluster of two workers of which one is killed half way; the tables must be equal.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -29,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import timed
+from distributed import Client, LocalCluster
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from pnpxai.demo import digits, train
 from pnpxai.experiment import Results, compare
@@ -72,18 +73,6 @@ class Generated(Dataset[Tensor]):
         return torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(number))
 
 
-class Slow(nn.Module):
-    """Takes its time, so that a worker is at work when it is killed."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        time.sleep(0.01)
-        return self.network(x)
-
-
 def reader() -> nn.Module:
     """Return a small network that reads digits."""
     training, _ = digits(0)
@@ -99,28 +88,38 @@ def watcher() -> nn.Module:
     ).eval()  # fmt: skip
 
 
-def of_digits(folder: Path, count: int, metrics: list[str]) -> dict[str, Any]:
-    """Compare on digits, and tell how many rows ran, with each pass noted as it comes."""
+def of_digits(
+    net: nn.Module, folder: Path, count: int, metrics: list[str], executor: Executor | None = None
+) -> Results:
+    """Compare on digits."""
+    given: dict[str, Any] = {"traits": Traits.image(), "folder": folder, "executor": executor, "show_progress": False}
+    return compare(net, DataLoader(Shifted(count), batch_size=CHUNK), EIGHT, metrics, chunk=CHUNK, **given)
+
+
+def of_pictures(net: nn.Module, folder: Path | None, count: int, executor: Executor | None = None) -> Results:
+    """Compare on pictures."""
+    metrics = ["Complexity", AbPC(net, n_steps=3)]
+    given: dict[str, Any] = {"traits": Traits.image(), "folder": folder, "executor": executor, "show_progress": False}
+    return compare(
+        net, DataLoader(Generated(count), batch_size=16), ["Gradient", "GradientXInput"], metrics, keep=4, **given
+    )
+
+
+def digits_noted(folder: Path, count: int, metrics: list[str]) -> dict[str, Any]:
+    """Compare on digits, with the rows of each pass noted as it comes."""
     net = reader()
     with (folder.parent / f"{folder.name}.rows").open("a", buffering=1) as log:
         net.register_forward_hook(lambda module, given, output: log.write(f"{len(given[0])}\n") and None)
-        loader = DataLoader(Shifted(count), batch_size=CHUNK)
-        compare(net, loader, EIGHT, metrics, traits=Traits.image(), folder=folder, chunk=CHUNK, show_progress=False)
+        of_digits(net, folder, count, metrics)
     return {}
 
 
-def of_pictures(folder: Path, count: int) -> dict[str, Any]:
+def pictures_watched(folder: Path, count: int) -> dict[str, Any]:
     """Compare on pictures, and tell how much memory that took beyond what a short run left."""
     net = watcher()
-
-    def run(count: int, folder: Path | None) -> None:
-        metrics = ["Complexity", AbPC(net, n_steps=3)]
-        given: dict[str, Any] = {"traits": Traits.image(), "folder": folder, "keep": 4, "show_progress": False}
-        compare(net, DataLoader(Generated(count), batch_size=16), ["Gradient", "GradientXInput"], metrics, **given)
-
-    run(16, None)
+    of_pictures(net, None, 16)
     with peak() as found:
-        run(count, folder)
+        of_pictures(net, folder, count)
     return found
 
 
@@ -222,48 +221,51 @@ def memory(out: Path, quick: bool) -> None:
         )
     print(f"  ratio {taken[counts[1]] / taken[counts[0]]:.3f}; goal <= 1.1")
     chunks = counts[1] // 16
-    found = killed(out / "broken" / "store", [chunks // 4, chunks // 2], 0.1, "pictures", out / "broken", counts[1])
-    same = Results.load(out / "broken").table.equals(Results.load(out / str(counts[1])).table)
-    print(
-        f"  killed twice: table the same: {same}; goal True; the last run took {found['most'] - found['start']:.1f} MiB"
-    )
+    broken, times = out / "broken", [chunks * k // 4 for k in (1, 2, 3)]
+    found = killed(broken / "store", times, 0.1, "pictures", broken, counts[1])
+    same = Results.load(broken).table.equals(Results.load(out / str(counts[1])).table)
+    print(f"  killed three times: table the same: {same}; goal True")
+    print(f"  the last of its runs took {found['most'] - found['start']:.1f} MiB")
 
 
 def executors(out: Path, quick: bool) -> None:
     """Let others do the work."""
-    import distributed
+    net, seen = reader(), watcher()
+    count, pictures = (320, 144) if quick else (5000, 1500)
+    print(f"{count} digits x 8 explainers (and 2 controls) x 4 metrics")
+    by_each(out / "digits", lambda folder, executor: of_digits(net, folder, count, FOUR, executor))
+    print(f"{pictures} pictures of 3 x 224 x 224 x 2 explainers (and 2 controls) x 2 metrics")
+    by_each(out / "pictures", lambda folder, executor: of_pictures(seen, folder, pictures, executor))
 
-    count = 96 if quick else 640
-    print(f"{count} digits x 3 explainers (and 2 controls) x 3 metrics")
-    net = Slow(reader())
-    pictures = TensorDataset(torch.stack([Shifted(count)[k] for k in range(count)]))
 
-    def run(name: str, executor: Executor | None) -> Results:
-        given: dict[str, Any] = {"traits": Traits.image(), "folder": out / name, "chunk": 16, "show_progress": False}
-        return compare(net, pictures, EIGHT[4:7], FOUR[1:], executor=executor, **given)
-
-    seconds, alone = timed(lambda: run("alone", None), torch.device("cpu"))
-    print(f"  one process: {seconds:.0f} CPU-s", flush=True)
+def by_each(out: Path, run: Callable[[Path, Executor | None], Results]) -> None:
+    """Run with one process, with a pool, and with Dask workers of which one is killed half way."""
+    start = time.perf_counter()
+    alone = run(out / "alone", None)
+    store = out / "alone" / "store"
+    print(f"  one process: {time.perf_counter() - start:.0f} s, {len(alone.table)} values", flush=True)
+    half = len(list(store.glob("*.parquet"))) // 2
     with ProcessPoolExecutor(2, get_context("spawn")) as executor:
-        print(
-            f"  a pool of two: table the same: {run('pool', executor).table.equals(alone.table)}; goal True", flush=True
-        )
+        same = run(out / "pool", executor).table.equals(alone.table)
+    print(f"  a pool of two: table the same: {same}; goal True", flush=True)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
     ):
-        pid = next(iter(client.run(os.getpid).values()))
-        store, gone = out / "dask" / "store", list[int]()
+        pids, gone, ended = list(client.run(os.getpid).values()), list[int](), threading.Event()
 
         def kill() -> None:
-            while len(list(store.glob("*.parquet"))) < 2:
-                time.sleep(0.01)
-            os.kill(pid, signal.SIGKILL)
-            gone.append(pid)
+            while not ended.wait(0.01):
+                if len(list((out / "dask" / "store").glob("*.parquet"))) >= half:
+                    os.kill(pids[0], signal.SIGKILL)
+                    return gone.append(pids[0])
 
-        threading.Thread(target=kill, daemon=True).start()
-        found = run("dask", client.get_executor())
-    print(f"  Dask, {len(gone)} of two workers killed: table the same: {found.table.equals(alone.table)}; goal True")
+        thread = threading.Thread(target=kill)
+        thread.start()
+        same = run(out / "dask", client.get_executor()).table.equals(alone.table)
+        ended.set()
+        thread.join()
+    print(f"  Dask, {len(gone)} of two workers killed: table the same: {same}; goal True, 1 killed", flush=True)
 
 
 def main() -> None:
@@ -277,7 +279,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.child is not None:
         part, folder, *rest = json.loads(given.child)
-        print(json.dumps({"digits": of_digits, "pictures": of_pictures}[part](Path(folder), *rest)))
+        print(json.dumps({"digits": digits_noted, "pictures": pictures_watched}[part](Path(folder), *rest)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         out = given.out or Path(temporary)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,14 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "slow.py").write_text(MODEL)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((64, 1, 4, 4), np.float32))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Let a command hear Ctrl-C where these tests run in a shell's background, which would have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _start(arguments: list[str], at: Path) -> subprocess.Popen[str]:
