@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
-from pnpxai.engine.layout import KeptKernels, in_fast_layout
+from pnpxai.engine.kernels import KeptKernels
+from pnpxai.engine.layout import in_fast_layout
 from pnpxai.engine.memory import remembered
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors

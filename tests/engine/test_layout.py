@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.engine.layout import KeptKernels, in_fast_layout
+from pnpxai.engine.layout import in_fast_layout
 from pnpxai.engine.loops import perturbed_scores
 from pnpxai.engine.score import Score, gradient
 
@@ -97,61 +97,3 @@ def test_large_kernels_on_small_pictures_stay_as_they_are():
     in_fast_layout(model, lambda rows: model(*rows), (x,))
     in_fast_layout(model, lambda rows: model(*rows), (torch.zeros(1, 300, 160, 160),))
     assert model.seen == [False, True]
-
-
-class _Seen(torch.overrides.TorchFunctionMode):
-    """Notes the kernels that convolutions get."""
-
-    def __init__(self):
-        super().__init__()
-        self.kernels = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.conv2d:
-            self.kernels.append(args[1])
-        return func(*args, **(kwargs or {}))
-
-
-def _kernels(model, x, passes=2):
-    """Return the kernels that a model's convolutions get in some passes under one ``KeptKernels``."""
-    with _Seen() as seen, KeptKernels():
-        for _ in range(passes):
-            model(x)
-    return seen.kernels
-
-
-def _side_by_side(kernel):
-    return kernel.is_contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def test_a_kernel_is_laid_out_once_and_the_models_own_stays():
-    model = _Pictures(lambda x: x.flatten(1))
-    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    first, second = _kernels(model, x)
-    assert first is second
-    assert _side_by_side(first)
-    assert torch.equal(first, model.conv.weight)
-    assert not _side_by_side(model.conv.weight)
-    assert _kernels(model, x.contiguous(), 1)[0] is model.conv.weight
-
-
-@torch.no_grad()
-def test_a_kernel_that_was_changed_or_is_made_anew_is_not_kept():
-    model = _Pictures(lambda x: x.flatten(1))
-    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    with KeptKernels():
-        model(x)
-        model.conv.weight.mul_(2)
-        found = model(x)
-    assert torch.allclose(found, model(x), rtol=1e-5)
-    made = nn.utils.parametrizations.weight_norm(_Pictures(lambda x: x.flatten(1)).conv)
-    first, second = _kernels(made, x)
-    assert first is not second
-    assert not _side_by_side(first)
-
-
-def test_a_kernel_that_is_differentiated_is_left_alone():
-    model = _Pictures(lambda x: x.flatten(1))
-    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    assert _kernels(model, x, 1)[0] is model.conv.weight
