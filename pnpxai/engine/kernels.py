@@ -19,7 +19,7 @@ __all__ = ["KeptKernels"]
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 _OF_KIND = {Tensor.dim, Tensor.size, Tensor.__len__} | {
-    getter.__get__ for getter in (Tensor.ndim, Tensor.shape, Tensor.dtype, Tensor.device)
+    getattr(Tensor, name).__get__ for name in ("ndim", "shape", "dtype", "device")
 }
 """Asked of a tensor before it is normalised; the answers are the same with folding and without."""
 
@@ -74,7 +74,7 @@ class KeptKernels(TorchFunctionMode):
         by = self._followed.get(id(kernel))
         result = torch.conv2d(x, *self._of(x, kernel, bias, by), *how)
         if by is not None:
-            seen = torch.empty(0).set_(result.detach())  # nothing but Python holds it, so its end tells that no one can
+            seen = _moved(torch.empty(0), result)  # nothing but Python holds it, so its end tells that no one can
             self._folded = _Folded((x, kernel, bias, *how), weakref.ref(seen), result)
             return seen
         if id(kernel) not in self._followed:
@@ -100,9 +100,7 @@ class KeptKernels(TorchFunctionMode):
         if folded is not None and ((seen := folded.seen()) is not None or folded.result is not None):
             self._followed[id(folded.given[1])] = None
             if seen is not None:
-                with torch.no_grad():
-                    seen.set_(torch.empty_like(seen))
-                seen.copy_(torch.conv2d(*folded.given))
+                _moved(seen, torch.empty_like(seen)).copy_(torch.conv2d(*folded.given))
 
     def _of(self, x: Tensor, kernel: Tensor, bias: Tensor | None, by: _Normalisation | None) -> tuple[Any, Any]:
         """Return the kernel and bias that an input should meet."""
@@ -187,6 +185,11 @@ def _same(some: tuple[Any, ...] | None, others: tuple[Any, ...] | None) -> bool:
     if some is None or others is None or len(some) != len(others):
         return False
     return all(a is b or (not isinstance(a, Tensor) and a == b) for a, b in zip(some, others, strict=True))
+
+
+def _moved(tensor: Tensor, to: Tensor) -> Tensor:
+    """Let a tensor lie where another does."""
+    return tensor.set_(to.untyped_storage(), to.storage_offset(), to.shape, to.stride())
 
 
 def _made_for_inference(tensor: Tensor | None) -> bool:
