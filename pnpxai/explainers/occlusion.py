@@ -22,13 +22,15 @@ Extent: TypeAlias = float | int | tuple[int, ...]
 class Occlusion(Perturbation):
     """Mean loss of score over the windows that cover a position. Zeiler and Fergus, 2014 (arXiv:1311.2901).
 
-    A window covers all channels of its positions.
+    A window covers all channels of its positions, or one of them.
     """
 
     window: Annotated[Extent, Choice(1 / 16, 1 / 8, 1 / 4)] = 1 / 8
     """Size of the window."""
     stride: Annotated[Extent, Choice(1 / 16, 1 / 8, 1 / 4)] = 1 / 16
     """How far it moves; not further than its size."""
+    each_channel: bool = False
+    """Windows cover one channel after the other, as is asked where channels are sensors."""
 
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""
@@ -50,15 +52,15 @@ class Occlusion(Perturbation):
         )
 
     def _on(self, inputs: Tensors) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-        """Return windows and strides, one for each input; an axis of channels is covered whole."""
+        """Return windows and strides, one for each input."""
         windows, strides = [], []
         for x, axis in zip(inputs, self.channel_axes(inputs), strict=True):
             sides = tuple(positions_of(x, axis))
             window = _extents(self.window, sides, "window")
             stride = tuple(map(min, _extents(self.stride, sides, "stride"), window))
             if axis is not None:
-                whole = (x.shape[axis],)
-                window, stride = (extent[: axis - 1] + whole + extent[axis - 1 :] for extent in (window, stride))
+                channels = (1 if self.each_channel else x.shape[axis],)
+                window, stride = (extent[: axis - 1] + channels + extent[axis - 1 :] for extent in (window, stride))
             windows.append(window)
             strides.append(stride)
         return windows, strides

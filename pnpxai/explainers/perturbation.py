@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from pnpxai.attributors.base import FromInputs
@@ -45,6 +46,8 @@ class GroupedPerturbation(Perturbation, abstract=True):
     baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]  # named again for its place
     feature_mask_fn: Annotated[FeatureMask, Choice()] = "auto"  # type: ignore[assignment]
     """What is present or absent together. All elements of a feature get its value."""
+    each_channel: bool = False
+    """Every channel of such a group of positions is a feature of its own, as is asked where channels are sensors."""
 
     def game(self) -> dict[str, Any]:
         """Return what stands in and what counts as one feature, as settings of a backend."""
@@ -54,9 +57,12 @@ class GroupedPerturbation(Perturbation, abstract=True):
         masks: list[Tensor] = []
         count = 0
         for fn, x, axis in zip(for_each(self.feature_mask_fn, inputs), inputs, self.channel_axes(inputs), strict=True):
-            ids = fn(own(x), axis) + count  # features of different inputs are different ones
-            count = int(ids.max()) + 1
-            masks.append(ids if axis is None else ids.unsqueeze(axis))
+            ids = fn(own(x), axis)
+            ids = ids if axis is None else ids.unsqueeze(axis)
+            if self.each_channel and axis is not None:
+                ids = torch.cat([ids + k * (int(ids.max()) + 1) for k in range(x.shape[axis])], axis)
+            masks.append(ids + count)  # features of different inputs are different ones
+            count += int(ids.max()) + 1
         return tuple(masks)
 
 

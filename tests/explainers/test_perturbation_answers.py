@@ -18,12 +18,13 @@ from pnpxai.attributors.rise import RISE as RISEBackend
 from pnpxai.explainers.feature_ablation import FeatureAblation
 from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.lime import Lime
+from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.rise import RISE
 from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
-from pnpxai.strategies.feature_masks import Grid
+from pnpxai.strategies.feature_masks import Grid, Positions
 from pnpxai.strategies.known_features import Given
 from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case
-from pnpxai.testing.subject import Subject
+from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
 
 MLP, CNN, SERIES = (CASES[name]() for name in ("mlp", "cnn", "series"))
@@ -80,6 +81,49 @@ def test_shapley_values_sum_to_the_difference_of_scores():
         rows = torch.arange(3)
         expected = CNN.model(CNN.inputs)[rows, CNN.targets] - CNN.model(blank)[rows, CNN.targets]
     assert torch.allclose(found, expected)
+
+
+class Sensors(nn.Module):
+    """A weight for each channel and time step, and a product of two channels."""
+
+    weight = torch.arange(1.0, 19.0, dtype=torch.float64).reshape(3, 6)
+
+    def forward(self, x):
+        return (x * self.weight).flatten(1).sum(1, keepdim=True) + 2 * (x[:, :1, 0] * x[:, 1:2, 0])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        FeatureAblation(Sensors(), feature_mask_fn=Positions(), each_channel=True),
+        Occlusion(Sensors(), window=1, stride=1, each_channel=True),
+        KernelShap(Sensors(), feature_mask_fn=Positions(), each_channel=True, n_samples=4000),
+        ShapleyValueSampling(Sensors(), feature_mask_fn=Positions(), each_channel=True, n_samples=40),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_channels_can_be_features_of_their_own(made):
+    x = torch.rand(2, 3, 6, dtype=torch.float64)
+    product = 2 * x[:, 0, 0] * x[:, 1, 0]
+    whole = isinstance(made, (FeatureAblation, Occlusion))  # without either channel, all of the product is gone
+    expected = x * Sensors.weight
+    expected[:, :2, 0] += product[:, None] * (1 if whole else 0.5)
+    with counted(made.model) as counter:
+        found = made.attribute(x, None)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-9 if whole else 0.4)
+    assert counter.rows == made.cost(x)
+    together = made.replace(each_channel=False).attribute(x, None)
+    assert torch.allclose(together, together[:, :1].expand(-1, 3, -1))
+
+
+def test_channels_of_features_that_differ_between_examples():
+    x = torch.rand(2, 3, 6, dtype=torch.float64)
+    mask = Given(torch.tensor([[0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3]]))
+    found = FeatureAblation(Sensors(), feature_mask_fn=mask, each_channel=True).attribute(x, None)
+    ones = [FeatureAblation(Sensors(), feature_mask_fn=Given(mask.ids[k : k + 1]), each_channel=True) for k in (0, 1)]
+    for k, one in enumerate(ones):
+        assert torch.allclose(found[k : k + 1], one.attribute(x[k : k + 1], None))
+    assert torch.allclose(found[0, 2, :3].unique(), (x[0, 2, :3] * Sensors.weight[2, :3]).sum())
 
 
 def test_lime_is_not_silenced_by_small_scores():
