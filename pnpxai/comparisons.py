@@ -14,6 +14,8 @@ from pnpxai.statistics import ranks
 
 __all__ = ["CriticalDifference", "Pair", "agreement", "critical_difference", "holm", "pairwise", "pareto"]
 
+_FEWEST = 3  # positions whose order says anything
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -152,33 +154,63 @@ def agreement(maps: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return (labels, labels) how alike two explainers order positions: Spearman's correlation, mean over examples.
 
     Args:
-        maps: label -> (examples, *positions); examples whose map is constant or not finite on either side are left
-            out, and a pair that has none left is NaN.
+        maps: label -> (examples, *positions), NaN where an example has no such position (of a shorter text). Positions
+            that either map lacks are left out; so are examples of which fewer than three remain, of which a map is
+            constant there, or infinite anywhere. A pair that has no example left is NaN.
 
     Raises:
         ArgumentError: the maps have different shapes.
     """
-    from scipy.stats import rankdata
-
     shapes = {np.shape(m) for m in maps.values()}
     if len(shapes) > 1:
         raise ArgumentError(f"maps: expected one shape, got {sorted(shapes)}")
-    standard = []
-    for values in maps.values():
-        rows = np.asarray(values, float).reshape(len(values), -1)
-        rank = rankdata(np.nan_to_num(rows), axis=1)
-        rank -= rank.mean(1, keepdims=True)
-        norm = np.linalg.norm(rank, axis=1, keepdims=True)
-        usable = np.isfinite(rows).all(1, keepdims=True) & (norm > 0)
-        standard.append(np.where(usable, rank / np.where(norm > 0, norm, 1), np.nan))
-    size = len(standard)
+    orders = [[_Order.of(values) for values in _rows(m)] for m in maps.values()]
+    size = len(orders)
     found = np.full((size, size), np.nan)
     for i, j in itertools.combinations_with_replacement(range(size), 2):
-        each = (standard[i] * standard[j]).sum(1)
+        each = np.array([a.correlation(b) for a, b in zip(orders[i], orders[j], strict=True)])
         each = each[np.isfinite(each)]
         if each.size:
             found[i, j] = found[j, i] = each.mean()
     return found
+
+
+@dataclass(frozen=True)
+class _Order:
+    """How a map orders its positions.
+
+    Attributes:
+        values: (positions,) the map.
+        known: the positions that it has.
+        ranks: of these, with mean 0 and length 1; NaN where they say nothing.
+    """
+
+    values: np.ndarray
+    known: np.ndarray
+    ranks: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, among: np.ndarray | None = None) -> _Order:
+        from scipy.stats import rankdata
+
+        known = ~np.isnan(values) if among is None else among
+        rank = rankdata(values[known])
+        rank -= rank.mean() if rank.size else 0.0
+        length = np.linalg.norm(rank)
+        says = len(rank) >= _FEWEST and length > 0 and not np.isinf(values).any()
+        return cls(values, known, rank / length if says else np.full(len(rank), np.nan))
+
+    def correlation(self, other: _Order) -> float:
+        """Return Spearman's correlation over the positions that both have."""
+        both = self.known & other.known
+        one, two = (o if o.known.sum() == both.sum() else _Order.of(o.values, both) for o in (self, other))
+        return float(one.ranks @ two.ranks) if len(one.ranks) else math.nan
+
+
+def _rows(values: np.ndarray) -> np.ndarray:
+    """Return (examples, positions)."""
+    array = np.asarray(values, float)
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def _table(values: Mapping[str, Sequence[float]]) -> np.ndarray:

@@ -86,3 +86,27 @@ def test_agreement_is_spearmans_mean() -> None:
     assert np.isnan(agreement({"a": np.ones((2, 3)), "b": np.ones((2, 3))})).all()
     with pytest.raises(ArgumentError, match="one shape"):
         agreement({"a": a, "b": b[:2]})
+
+
+def test_agreement_is_over_the_positions_that_both_maps_have() -> None:
+    a, b, c = RNG.normal(size=(3, 6, 12))
+    lengths = [12, 7, 3, 2, 0, 9]
+    for k, length in enumerate(lengths):
+        a[k, length:] = b[k, length:] = c[k, length:] = math.nan
+    a[5, :2], b[5, 4:6] = math.nan, math.nan  # one lacks what the other has
+    c[0, 4] = math.inf
+    found = agreement({"a": a, "b": b, "c": c})
+
+    def oracle(one: np.ndarray, other: np.ndarray, rows: list[int]) -> float:
+        kept = [np.isfinite(one[k]) & np.isfinite(other[k]) for k in rows]
+        each = [stats.spearmanr(one[k][on], other[k][on]).statistic for k, on in zip(rows, kept, strict=True)]
+        return float(np.mean(each))
+
+    assert found[0, 1] == pytest.approx(oracle(a, b, [0, 1, 2, 5]))
+    assert found[0, 2] == pytest.approx(oracle(a, c, [1, 2, 5]))
+    assert found[0, 0] == pytest.approx(1)
+    short = {"a": a[3:5], "b": b[3:5]}  # two positions are always ordered alike, or the other way round
+    assert np.isnan(agreement(short)).all()
+    flat = a[:2].copy()
+    flat[1, :7] = 2.0
+    assert agreement({"a": flat, "b": b[:2]})[0, 1] == pytest.approx(oracle(a, b, [0]))

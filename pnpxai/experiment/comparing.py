@@ -220,7 +220,7 @@ class _Plan:
         need_masks = [key for key, metric in self.metrics_by_key.items() if metric.needs_masks]
         tables = Tables(store.cells(), read.identities, read.with_masks, self.keys, names, need_masks)
         table = tables.values(read.keys, read.labels)
-        first, *others = kept(store.maps, self.keys, read.kept_identities, [given for _, given in read.shown])
+        first, *others = kept(store.maps, self.keys, read.shown)
         return Results(
             table=table,
             seconds=tables.seconds(),
@@ -231,7 +231,7 @@ class _Plan:
             inputs=first.inputs,
             facts=self.known | {"examples": len(read.identities)} | facts,
             curves=tables.curves(),
-            kept=tuple(number for number, _ in read.shown),
+            kept=tuple(example.number for example in read.shown),
             further=tuple(others),
             **beside,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,26 +11,43 @@ from torch import Tensor
 from pnpxai.experiment.maps import Maps
 from pnpxai.experiment.results import Kept
 from pnpxai.explainers.whose import by_input
+from pnpxai.metrics.positions import Masks
 from pnpxai.tensors import Tensors
 
-__all__ = ["kept"]
+__all__ = ["Shown", "kept"]
 
 
-def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[str], inputs: Sequence[Tensors]) -> list[Kept]:
+@dataclass(frozen=True)
+class Shown:
+    """An example whose maps are kept.
+
+    Attributes:
+        number: its place among all examples.
+        known_by: what it is known by.
+        inputs: its explained tensors.
+        counted: of each, the positions that count (not the padding), where any do not.
+    """
+
+    number: int
+    known_by: str
+    inputs: Tensors
+    counted: Masks
+
+
+def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[Shown]) -> list[Kept]:
     """Return what is kept of each input, of one that is empty where nothing is.
 
     Args:
         maps: the run's.
         keys: label -> what an explainer is known by there.
-        examples: what each example is known by there.
-        inputs: the explained tensors of each example.
+        examples: the examples.
     """
-    if not inputs:
+    if not examples:
         return [Kept(torch.empty(0), {})]
-    members = [_stacked(of) for of in zip(*inputs, strict=True)]
+    members = [_stacked(of) for of in zip(*(example.inputs for example in examples), strict=True)]
     found = [Kept(member, {}) for member in members]
     for label, key in keys.items():
-        each = [_mapped(maps.one(key, example), own) for example, own in zip(examples, inputs, strict=True)]
+        each = [_mapped(maps.one(key, example.known_by), example) for example in examples]
         for of_input, own in zip(found, zip(*each, strict=True), strict=True):
             like = next((m for m in own if m is not None), None)
             if like is not None:
@@ -37,18 +55,22 @@ def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[str], inputs: S
     return found
 
 
-def _mapped(maps: Tensors | None, inputs: Tensors) -> tuple[Tensor | None, ...]:
-    """Return an example's map of each input, None where there is none."""
+def _mapped(maps: Tensors | None, example: Shown) -> tuple[Tensor | None, ...]:
+    """Return an example's map of each input, NaN where it is of padding; None where there is none."""
     if maps is None:
-        return (None,) * len(inputs)
-    found = by_input([m[None] for m in maps], [x[None] for x in inputs])
-    return tuple(None if m is None else m[0] for m in found)
+        return (None,) * len(example.inputs)
+    found = by_input([m[None] for m in maps], [x[None] for x in example.inputs])
+    return tuple(
+        None if m is None else m[0] if counts is None or counts.shape != m.shape[1:] else m[0].where(counts, torch.nan)
+        for m, counts in zip(found, example.counted, strict=True)
+    )
 
 
 def _stacked(members: Sequence[Tensor]) -> Tensor:
-    """Return tensors as one; those that are smaller (shorter texts) are filled up with zeros."""
+    """Return tensors as one; those that are smaller (shorter texts) are filled up: numbers with NaN, ids with zeros."""
     sizes = [max(sizes) for sizes in zip(*(m.shape for m in members), strict=True)]
-    whole = members[0].new_zeros((len(members), *sizes))
+    fill = torch.nan if members[0].is_floating_point() else 0
+    whole = members[0].new_full((len(members), *sizes), fill)
     for row, member in zip(whole, members, strict=True):
         row[tuple(slice(0, size) for size in member.shape)] = member
     return whole

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch
+from pnpxai.experiment.kept import Shown
 from pnpxai.experiment.store import Store
 from pnpxai.experiment.stream import Stream, identities, masked
 from pnpxai.experiment.work import EXPLAINED, Job, Piece, Task
-from pnpxai.metrics.positions import position_masks
-from pnpxai.tensors import Tensors, own
+from pnpxai.metrics.positions import attended, position_masks
+from pnpxai.tensors import own
 
 __all__ = ["Reading"]
 
@@ -29,7 +31,7 @@ class Reading:
         with_masks: what each is known by where what is known to matter counts.
         keys: each example's key.
         labels: its true class, -1 where it is not known.
-        shown: number and explained tensors of the examples whose maps are kept.
+        shown: the examples whose maps are kept.
     """
 
     stream: Stream
@@ -42,12 +44,7 @@ class Reading:
     with_masks: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    shown: list[tuple[int, Tensors]] = field(default_factory=list)
-
-    @property
-    def kept_identities(self) -> list[str]:
-        """What the examples are known by whose maps are kept."""
-        return [self.identities[number] for number, _ in self.shown]
+    shown: list[Shown] = field(default_factory=list)
 
     def tasks(self) -> Iterator[Task]:
         """Read on, and yield what is missing of each chunk."""
@@ -67,8 +64,7 @@ class Reading:
                     if part.labels is None
                     else [-1 if label is None else int(label) for label in part.labels]
                 )
-                explained = self.job.arguments(part).explained if wanted else ()
-                self.shown += [(start + row, tuple(own(x[row].cpu()) for x in explained)) for row in sorted(wanted)]
+                self._show(part, wanted)
                 pieces = tuple(
                     p for key in self.job.candidates for p in self._pieces(key, known_by, with_masks, wanted)
                 )
@@ -76,6 +72,20 @@ class Reading:
                 self.progress(len(part) * len(self.job.candidates) - task.rows)
                 if task.rows:
                     yield task
+
+    def _show(self, part: Batch, wanted: set[int]) -> None:
+        """Note the examples of the last chunk whose maps are kept."""
+        if not wanted:
+            return
+        arguments, start = self.job.arguments(part), len(self.identities) - len(part)
+        try:
+            counted = attended(arguments, self.job.common.get("channel_dim"))
+        except ArgumentError:  # a mask of other values than 0 and 1, which metrics refuse
+            counted = (None,) * len(arguments.explained)
+        for row in sorted(wanted):
+            inputs = tuple(own(x[row].cpu()) for x in arguments.explained)
+            of_row = tuple(None if c is None else c[row].cpu() for c in counted)
+            self.shown.append(Shown(start + row, self.identities[start + row], inputs, of_row))
 
     def _check_masks(self, part: Batch) -> None:
         """Refuse masks that do not fit, before anything is run."""

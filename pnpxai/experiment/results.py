@@ -28,8 +28,9 @@ class Kept:
     """One of the model's inputs, for the examples that were kept.
 
     Attributes:
-        inputs: (examples, ...) what was explained.
-        maps: for each explainer that maps this input (examples, *positions).
+        inputs: (examples, ...) what was explained; a shorter example ends in NaN, or, of ids, in zeros.
+        maps: for each explainer that maps this input (examples, *positions), NaN where an example has no map, no such
+            position, or padding.
     """
 
     inputs: Tensor

@@ -18,7 +18,7 @@ from pnpxai.engine.score import Target
 from pnpxai.engine.seeds import Stream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.positions import Masks, position_masks, position_shape
+from pnpxai.metrics.positions import Masks, attended, position_masks
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.sharing import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -130,7 +130,12 @@ class Metric(Declared, abstract=True, keyword_only=True):
             score = arguments.score(self.model, targets, self.followed())
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
-            counted, nothing = _something(self._counted(attention_mask, arguments), score.size)
+            counted, nothing = _something(
+                attended(arguments, self.channel_dim)
+                if attention_mask is None
+                else position_masks(attention_mask, arguments.explained, self.channel_dim, "attention_mask"),
+                score.size,
+            )
             undefined = [
                 "attributions hold NaN or infinity" if bad else "no position counts" if none else None
                 for bad, none in zip(_not_finite(maps, score.size), nothing, strict=True)
@@ -192,15 +197,6 @@ class Metric(Declared, abstract=True, keyword_only=True):
     def examples(self, inputs: Any) -> int:
         """Return the number of examples in ``inputs``."""
         return batch_size(self.arguments(inputs).explained)
-
-    def _counted(self, attention_mask: Any, arguments: Arguments) -> Masks:
-        tensors = arguments.explained
-        if attention_mask is None:
-            found = arguments.keywords.get("attention_mask")
-            shapes = [position_shape(x, self.channel_dim) for x in tensors]
-            fits = isinstance(found, Tensor) and shapes == [found.shape]
-            attention_mask = found if fits else (None,) * len(tensors)
-        return position_masks(attention_mask, tensors, self.channel_dim, "attention_mask")
 
 
 def _something(counted: Masks, size: int) -> tuple[Masks, list[bool]]:

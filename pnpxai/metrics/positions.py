@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from pnpxai.engine.arguments import Arguments
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.strategies.feature_masks import channel_axis, positions_of
 from pnpxai.tensors import Tensors, own
 
-__all__ = ["Masks", "position_maps", "position_masks", "position_shape"]
+__all__ = ["Masks", "attended", "position_maps", "position_masks", "position_shape"]
 
 Masks: TypeAlias = tuple[Tensor | None, ...]
 """For each input, (examples, *positions) truth values, or None where nothing is said."""
@@ -53,6 +54,15 @@ def _positions(attribution: Tensor, tensor: Tensor, channel_dim: int | None) -> 
 def position_shape(tensor: Tensor, channel_dim: int | None) -> torch.Size:
     """Return (examples, *positions) of an input."""
     return torch.Size((tensor.shape[0], *positions_of(tensor, channel_dim)))
+
+
+def attended(arguments: Arguments, channel_dim: int | None) -> Masks:
+    """Return the positions that count (not the padding): what the model's ``attention_mask`` says, if that fits."""
+    found = arguments.keywords.get("attention_mask")
+    shapes = [position_shape(x, channel_dim) for x in arguments.explained]
+    fits = isinstance(found, Tensor) and shapes == [found.shape]
+    given = found if fits else (None,) * len(shapes)
+    return position_masks(given, arguments.explained, channel_dim, "attention_mask")
 
 
 def position_masks(given: Any, inputs: Tensors, channel_dim: int | None, name: str) -> Masks:

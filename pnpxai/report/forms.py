@@ -77,7 +77,7 @@ def form_of(view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int, *, si
     """
     kind = view.kind or ("tokens" if ids else {1: "table", 2: "series"}.get(x.ndim, "image"))
     if kind == "tokens" and x.ndim == 1 and all(len(m) >= _length(k, x, view) for m in maps):
-        return Words(view, x, k)
+        return Words(view, x, maps, k)
     if kind == "table" and x.ndim == 1 and all(len(m) == len(x) for m in maps):
         return Columns(view, x, maps)
     if kind == "series":
@@ -131,6 +131,7 @@ class Line(Form):
     kind = "series"
 
     def __init__(self, view: View, x: np.ndarray, turned: bool, name: str) -> None:
+        x = x[:, : _end(x)]
         self.turned, self.length = turned, x.shape[1]
         channels = len(x)
         self.names = view.names if len(view.names) == channels else tuple(map(str, range(channels)))
@@ -163,7 +164,7 @@ class Line(Form):
         return float(values[channel, step]), f"{where}step {int(step) + 1} of {self.length}"
 
     def _time_last(self, values: np.ndarray) -> np.ndarray:
-        return values.T if self.turned and values.ndim == 2 else values
+        return (values.T if self.turned and values.ndim == 2 else values)[..., : self.length]
 
 
 class Columns(Form):
@@ -218,8 +219,11 @@ class Words(Form):
 
     kind = "tokens"
 
-    def __init__(self, view: View, x: np.ndarray, k: int) -> None:
+    def __init__(self, view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int) -> None:
         self.texts, self.counts = told_words(k, x, view)
+        if maps and k >= len(view.words):  # ids: those that no map knows fill up a shorter text
+            known = np.any([~np.isnan(_per_position(values[: len(x)])) for values in maps], axis=0)
+            self.texts = [text if is_known else "" for text, is_known in zip(self.texts, known, strict=True)]
         self.given = Markup('<p class="text">{}</p>').format(" ".join(word for word in self.texts if word))
         self.style = "--text: 24rem" if len(self.texts) > _LONG else ""
 
@@ -257,6 +261,12 @@ def shades() -> str:
 
 def _length(k: int, x: np.ndarray, view: View) -> int:
     return sum(count for _, count in view.words[k]) if k < len(view.words) else len(x)
+
+
+def _end(x: np.ndarray) -> int:
+    """Return how long a series is (channels, time), which NaN may fill up to the length of others."""
+    known = np.flatnonzero(~np.isnan(x).all(0))
+    return int(known[-1]) + 1 if len(known) else x.shape[1]
 
 
 def _short(value: float) -> str:
