@@ -113,8 +113,11 @@ class KeptKernels(TorchFunctionMode):
         ready = self._ready.get(id(kernel))
         if ready is None or ready.state != state or not _same(ready.of, of):
             with torch.no_grad():
-                made, moved = (kernel, bias) if by is None else by.folded(kernel, bias)
-                ready = self._ready[id(kernel)] = _Ready(of, state, made.contiguous(memory_format=layout), moved)
+                if by is None:
+                    made = kernel.contiguous(memory_format=layout), bias
+                else:
+                    made = by.folded(kernel, bias, layout)
+            ready = self._ready[id(kernel)] = _Ready(of, state, *made)
         return ready.kernel, ready.bias
 
 
@@ -144,13 +147,14 @@ class _Normalisation(NamedTuple):
             return None
         return cls(mean, var, weight, bias, eps)
 
-    def folded(self, kernel: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return a kernel and bias of which the convolution comes normalised."""
-        mean, var, kernel = self.mean.double(), self.var.double(), kernel.double()
+    def folded(self, kernel: Tensor, bias: Tensor | None, layout: torch.memory_format) -> tuple[Tensor, Tensor]:
+        """Return a kernel, laid out, and a bias of which the convolution comes normalised."""
+        mean, var = self.mean.double(), self.var.double()
         scale = (var + self.eps).rsqrt() * (1 if self.weight is None else self.weight.double())
         moved = ((0 if bias is None else bias.double()) - mean) * scale
         moved = moved if self.bias is None else moved + self.bias.double()
-        return (kernel * scale.reshape(-1, 1, 1, 1)).float(), moved.float()
+        made = kernel.detach().clone(memory_format=layout).mul_(scale.float().reshape(-1, 1, 1, 1))
+        return made, moved.float()
 
 
 @dataclass(frozen=True)
