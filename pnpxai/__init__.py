@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from pnpxai.elsewhere import Modules, instead
 
 if TYPE_CHECKING:
     from pnpxai.auto import (
@@ -82,12 +85,12 @@ _HOMES = {
     "write_report": "report",
 }
 
+sys.meta_path.append(Modules)
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
-        from pnpxai.elsewhere import instead
-
         if instead(name):
             raise ImportError(f"pnpxai has no {name!r}{instead(name)}")
         raise AttributeError(f"module 'pnpxai' has no attribute {name!r}")

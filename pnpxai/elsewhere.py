@@ -1,12 +1,17 @@
-"""Names that users of captum and of PnPXAI 0.1 look for, and what takes their place here."""
+"""Names and modules that users of captum and of PnPXAI 0.1 look for, and what takes their place here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CAPTUM", "ORIGINAL", "instead", "missing"]
+__all__ = ["CAPTUM", "ORIGINAL", "Modules", "instead", "missing"]
 
 ORIGINAL = {
+    "core": "pnpxai itself (detect, recommend, Recommender, Experiment, AutoExplanation), and pnpxai.modalities",
+    "evaluator": "pnpxai.metrics; for evaluator.optimizer, pnpxai.tuning",
+    "explainers.utils": "pnpxai.strategies",
+    "utils": "nothing, it was the inside of it (for set_seed, seed= where something is drawn)",
+    "messages": "nothing, it was the inside of it",
     "detect_model_architecture": "pnpxai.detect(model).parts",
     "set_seed": "seed=, where something is drawn",
     "AVAILABLE_EXPLAINERS": "pnpxai.every(Explainer), or pnpxai.recommend(model, traits) for those that fit",
@@ -89,6 +94,16 @@ def instead(name: str) -> str:
     """Return the end of an error message that says what to use, nothing for names that nobody is known to look for."""
     known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:6], name[:3]) if start in CAPTUM), None)
     return f"; instead: {known}" if known else ""
+
+
+class Modules:
+    """Says what to use in place of modules: the last of ``sys.meta_path``, asked for what no other finds."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Refuse a module of this package that there is not, in the words of ``instead``."""
+        if name.startswith("pnpxai.") and instead(name.removeprefix("pnpxai.")):
+            raise ModuleNotFoundError(f"No module named {name!r}{instead(name.removeprefix('pnpxai.'))}")
 
 
 def missing(owner: object, name: str) -> Any:

@@ -76,8 +76,16 @@ class Examples:
         Equal contents are told apart by their occurrence.
 
         Raises:
-            ArgumentError: there is nothing, or a batch holds no tensor.
+            ArgumentError: there is nothing, a batch holds no tensor, or it is none of these.
         """
+        given = parts if isinstance(parts, (list, tuple)) else [parts]
+        wrong = [p for p in given if not (isinstance(p, tuple) and len(p) in (3, 4))]
+        if wrong:
+            came = f"a tuple of {len(wrong[0])}" if isinstance(wrong[0], tuple) else type(wrong[0]).__name__
+            raise ArgumentError(
+                "data: expected (inputs, targets, labels) or (inputs, targets, labels, masks) for each batch, such as "
+                f"[(inputs, targets, None)], got {came}; auto_explain(model, data) takes any data"
+            )
         contents: list[str] = []
         for inputs, *_ in parts:
             tensors = flat(inputs)

@@ -53,6 +53,30 @@ def test_what_has_another_name_says_which(package, name, use):
         getattr(importlib.import_module(package), name)
 
 
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("pnpxai.core", "pnpxai.modalities"),
+        ("pnpxai.core.modality", "pnpxai.modalities"),
+        ("pnpxai.evaluator.metrics", "pnpxai.metrics"),
+        ("pnpxai.explainers.utils.postprocess", "pnpxai.strategies"),
+        ("pnpxai.utils", "seed="),
+    ],
+)
+def test_modules_that_are_elsewhere_say_where(module, use):
+    with pytest.raises(ModuleNotFoundError, match=f"No module named '{module[:11]}.*'; instead: .*{use}"):
+        importlib.import_module(module)
+    package, _, name = module.rpartition(".")
+    with pytest.raises(ImportError, match=f"; instead: .*{use}"):
+        exec(f"from {package} import {name}")  # noqa: S102
+
+
+def test_other_modules_are_simply_not_there():
+    for module in ("pnpxai.nonesuch", "pnpxai.metrics.nonesuch", "nonesuch", "core"):
+        with pytest.raises(ModuleNotFoundError, match=f"^No module named '{module}'$"):
+            importlib.import_module(module)
+
+
 @pytest.mark.parametrize("package", ["pnpxai", "pnpxai.explainers", "pnpxai.metrics", "pnpxai.attributors"])
 def test_what_nobody_looks_for_is_simply_not_there(package):
     module = importlib.import_module(package)

@@ -44,6 +44,13 @@ def test_wrong_data_is_refused() -> None:
     for parts in ([], [("text", None, None)], [(torch.ones(0, 2), None, None)]):
         with pytest.raises(ArgumentError, match="data: expected"):
             Examples.of(parts)
+    x = torch.ones(3, 2)
+    for parts, came in (
+        (3, "int"), (None, "NoneType"), (x, "Tensor"), ((x, None, None), "Tensor"), ([(x, None)], "a tuple of 2"),
+        ([(x, None, None), (x, None, None, None, None)], "a tuple of 5"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=rf"data: expected \(inputs, targets, labels\) .*, got {came};"):
+            Examples.of(parts)
     with pytest.raises(ArgumentError, match="from 0 to 9, got"):
         _examples().take([10])
 

@@ -199,6 +199,51 @@ def test_views_survive_joining_and_files(tmp_path):
     assert Explanation.load(both.save(tmp_path)) == both
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"kind": "x"}, "kind: expected one of 'image', 'series', 'tokens', 'table', got 'x'"),
+        ({"limit": 0}, "limit: expected a whole number >= 1, got 0"),
+        ({"limit": "all"}, "limit: expected a whole number >= 1, got 'all'"),
+        ({"member": 1}, "member: expected 0 to 0, got 1"),
+        ({"member": "x"}, "member: expected 0 to 0, got 'x'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_plotted_is_told(asked, message):
+    with pytest.raises(ArgumentError, match=message):
+        explanation(torch.rand(2, 3), torch.rand(2, 3), View()).plot(**asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("a", "b"), "Display: mean: expected a number or a tuple, got 'a'"),
+        ((0.5, None), "Display: std: expected a number or a tuple, got None"),
+        (([[0.1], [0.2, 0.3]], 1), "Display: mean: expected a number or a tuple, got "),
+        (({"mea": 0}), "Display: no setting 'mea'; did you mean 'mean'"),
+        ((0.5, [1.0, 0.0]), "std: expected numbers other than 0"),
+        ({"low": 1}, "low: expected a number below high=1, got 1"),
+    ],
+    ids=str,
+)
+def test_a_scaling_that_cannot_be_is_told(given, message):
+    with pytest.raises(ArgumentError, match=message):
+        Display(**given) if isinstance(given, dict) else Display(*given)
+    with pytest.raises(ArgumentError, match=message):
+        Display.of(given)
+
+
+def test_levels_are_numbers_however_they_are_given():
+    wanted = Display((0.5, 0.25), 2.0)
+    for levels in ([0.5, 0.25], np.array([0.5, 0.25]), torch.tensor([0.5, 0.25]).reshape(2, 1, 1)):
+        for std in (2, [2], np.float32(2), torch.tensor(2.0)):
+            assert Display(levels, std) == wanted
+    assert Display.from_dict(wanted.to_dict()) == wanted
+    assert isinstance(wanted.limits[0], tuple)
+    assert wanted.limits == ((-0.25, -0.125), (0.25, 0.375))
+
+
 def test_unknown_styles_are_refused():
     with pytest.raises(ArgumentError, match="style: expected 'beside', 'over', 'bars' or 'waterfall', got 'pie'"):
         figure(torch.rand(1, 2), torch.rand(1, 2), ["a"], View(), style="pie")  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pnpxai.counts import whole_number
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.files import read, write
@@ -126,7 +127,7 @@ class Explanation:
             shared: one colour scale for all examples, instead of one for each.
 
         Raises:
-            ArgumentError: there is no such member, or not as many names as are needed.
+            ArgumentError: there is no such member or kind, or not as many names as are needed.
         """
         maps, inputs, titles, view = self._shown(limit, member, kind)
         tokens = (view.kind or ("table" if inputs.is_floating_point() else "tokens")) == "tokens"
@@ -151,8 +152,9 @@ class Explanation:
 
     def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, Tensor, list[str], View]:
         """Return what is drawn of a member: maps, inputs, titles, the view."""
-        if not 0 <= member < len(self.attributions):
-            raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member}")
+        limit = whole_number("limit", limit)
+        if member not in range(len(self.attributions)):
+            raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member!r}")
         own = whose(self.attributions, self.inputs)[member]
         view = self.views[own] if own < len(self.views) else View()
         scores = self._scores()

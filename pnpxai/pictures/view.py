@@ -4,53 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
+from pydantic import BeforeValidator
 from torch import Tensor
 
+from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError
 
 __all__ = ["Display", "Kind", "View", "as_array"]
 
 Kind: TypeAlias = Literal["image", "series", "tokens", "table"]
-Level: TypeAlias = Any  # a number, or a tuple with one for each channel
 
 
-@dataclass(frozen=True)
-class Display:
-    """How pictures were scaled for the model: (value - mean) / std of values from ``low`` to ``high``.
+def as_array(values: Tensor | np.ndarray) -> np.ndarray:
+    """Return numbers as an array of double precision."""
+    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
-    Attributes:
-        mean: what was subtracted, one number or one for each channel.
-        std: what was divided by.
-        low: the darkest value before that.
-        high: the brightest.
-    """
+
+def _level(value: Any) -> Any:
+    """Return the numbers that lists, arrays and tensors hold, a single one alone; all else as it is."""
+    try:
+        array = as_array(value)
+    except ValueError:  # its parts differ in length
+        return value
+    if array.dtype.kind not in "iuf":
+        return value
+    return float(array.reshape(-1)[0]) if array.size == 1 else tuple(map(float, array.reshape(-1)))
+
+
+Level: TypeAlias = Annotated[float | tuple[float, ...], BeforeValidator(_level)]
+"""A number, or one for each channel."""
+
+
+class Display(Declared):
+    """How pictures were scaled for the model: (value - mean) / std of values from ``low`` to ``high``."""
 
     mean: Level = 0.0
+    """What was subtracted, one number or one for each channel."""
     std: Level = 1.0
+    """What was divided by, one number or one for each channel."""
     low: float = 0.0
+    """The darkest value before that."""
     high: float = 1.0
+    """The brightest."""
+
+    def check(self) -> None:
+        """Refuse to divide by zero, and pictures that are all as bright."""
+        if not np.all(self.std):
+            raise ArgumentError(f"std: expected numbers other than 0, got {self.std}")
+        if self.low >= self.high:
+            raise ArgumentError(f"low: expected a number below high={self.high:g}, got {self.low:g}")
 
     @classmethod
     def of(cls, given: Any) -> Self | None:
         """Read a ``Display``, a pair (mean, std), a mapping, or a transform or image processor that has both.
 
         Raises:
-            ArgumentError: neither a mean nor a standard deviation is found.
+            ArgumentError: neither a mean nor a standard deviation is found, or they are no numbers.
         """
         if given is None or isinstance(given, cls):
             return given
         if isinstance(given, Mapping):
-            return cls(**{name: _level(value) for name, value in given.items()})
+            return cls(**given)
         if isinstance(given, (tuple, list)) and len(given) == 2:
-            return cls(_level(given[0]), _level(given[1]))
+            return cls(*given)
         steps = [given, *reversed(getattr(given, "transforms", None) or [])]
         for one in steps:
             for mean, std in (("mean", "std"), ("image_mean", "image_std")):
                 if hasattr(one, mean) and hasattr(one, std):
-                    return cls(_level(getattr(one, mean)), _level(getattr(one, std)))
+                    return cls(getattr(one, mean), getattr(one, std))
         raise ArgumentError(
             f"display: expected a Display, (mean, std), or a transform with mean and std, got {given!r}; such as "
             "display=pnpxai.Display(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
@@ -100,6 +124,11 @@ class View:
     words: tuple[tuple[tuple[str, int], ...], ...] = ()
     classes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        kinds = get_args(Kind)
+        if self.kind not in (None, *kinds):
+            raise ArgumentError(f"kind: expected one of {', '.join(map(repr, kinds))}, got {self.kind!r}")
+
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""
         return replace(self, words=tuple(self.words[row] for row in rows)) if self.words else self
@@ -116,16 +145,6 @@ class View:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> View:
         """Return what ``to_dict`` wrote, also after JSON has made lists of its tuples."""
-        display = None if data["display"] is None else Display(**{n: _level(v) for n, v in data["display"].items()})
+        display = Display.of(data["display"])
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
         return cls(data["kind"], data["channel_dim"], display, tuple(data["names"]), words, tuple(data["classes"]))
-
-
-def as_array(values: Tensor | np.ndarray) -> np.ndarray:
-    """Return numbers as an array of double precision."""
-    return values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def _level(value: Any) -> Any:
-    array = np.asarray(value, float)
-    return float(array.reshape(-1)[0]) if array.size == 1 else tuple(map(float, array.reshape(-1)))

@@ -39,8 +39,14 @@ def write_report(
         the path.
 
     Raises:
-        ArgumentError: ``path`` is a folder.
+        ArgumentError: these are no results, or ``path`` is a folder.
     """
+    if not isinstance(results, Results):
+        raise ArgumentError(
+            f"results: expected what compare returned, got {results!r}; Results.load(folder) reads a run folder"
+        )
+    if not isinstance(path, (str, Path)):
+        raise ArgumentError(f"path: expected a file such as 'report.html', got {path!r}")
     path = Path(path)
     if path.is_dir():
         raise ArgumentError(f"path: expected a file such as {path / 'report.html'}, got the folder {path}")

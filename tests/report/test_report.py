@@ -232,6 +232,15 @@ def test_a_folder_is_no_file(tmp_path: Path, plain):
         write_report(plain, tmp_path)
 
 
+def test_only_results_are_reported_and_only_to_a_file(tmp_path: Path, plain):
+    for wrong in (None, str(tmp_path), {}):
+        with pytest.raises(ArgumentError, match=r"results: expected what compare returned, got .*Results.load\(folder"):
+            write_report(wrong, tmp_path / "report.html")
+    with pytest.raises(ArgumentError, match="path: expected a file such as 'report.html', got None"):
+        write_report(plain, None)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 def test_ids_are_written_out(written):
     results = made(positions=(5,), inputs=(5,))
     results = replace(results, inputs=torch.arange(30).reshape(6, 5))
