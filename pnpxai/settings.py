@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from pnpxai.errors import ArgumentError
 from pnpxai.registry import qualified_name
 
-__all__ = ["comparable", "decoded", "encoded", "labels", "shown", "unlabelled"]
+__all__ = ["comparable", "decoded", "encoded", "labels", "shown", "told", "unlabelled"]
+
+_LONG = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
 
 
 def comparable(value: Any, owner: Any) -> Any:
@@ -45,6 +48,11 @@ def shown(value: Any, owner: Any) -> str:
         first, *_, last = value.flatten().tolist()
         return f"tensor {tuple(value.shape)} of {first:.3g}, ..., {last:.3g}"
     return getattr(value, "__qualname__", None) or repr(value)
+
+
+def told(value: Any, owner: Any) -> str:
+    """Return a setting as a sentence tells it: as ``shown``, but long numbers with six digits."""
+    return _LONG.sub(lambda number: f"{float(number[0]):g}", shown(value, owner))
 
 
 def labels(members: Sequence[Any]) -> list[str]:

@@ -124,3 +124,11 @@ def test_public_names_exist_and_load_lazily() -> None:
     assert set(pnpxai.__all__) <= set(dir(pnpxai))
     with pytest.raises(AttributeError, match="no attribute 'Autoexplain'"):
         _ = pnpxai.Autoexplain
+
+
+def test_what_is_shared_is_told_with_short_numbers() -> None:
+    display = pnpxai.Display(mean=torch.tensor([0.3]), std=torch.tensor([0.7]))  # single precision, read as double
+    auto = pnpxai.auto_explain(Bright(), X, display=display, settings={"baseline_fn": 0.30000001192092896})
+    assert auto.settings["low"] != -3 / 7
+    assert auto.assumed[-1] == ("explainers and metrics share: channel_dim=1, low=-0.428571, high=1.0, baseline_fn=0.3")
+    assert auto.assumed[-1] in repr(auto)

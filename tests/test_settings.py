@@ -11,7 +11,7 @@ import torch
 
 from pnpxai.declare import Declared
 from pnpxai.errors import ArgumentError, SignatureError
-from pnpxai.settings import labels, unlabelled
+from pnpxai.settings import labels, told, unlabelled
 from pnpxai.strategies.baselines import Baseline, GaussianBlur
 from pnpxai.strategies.drawn_baselines import Background
 from tests.declared_toys import Spread, Toy, at_top_level, network
@@ -149,3 +149,23 @@ def test_labels_are_names_with_what_differs():
     ]
     assert labels([Spread(), Spread()]) == ["Spread", "Spread"]
     assert [unlabelled(label) for label in labels([Spread(), Spread(width=5)])] == ["Spread", "Spread"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.30000001192092896, "0.3"),
+        (-2.1179039301310043, "-2.1179"),
+        (2.6399999999999997, "2.64"),
+        (1.0000000013e-10, "1e-10"),
+        ((0.1 + 0.2, 1, None), "(0.3, 1, None)"),
+        (
+            GaussianBlur(sigma_x=0.30000001192092896, sigma_y=2.5),
+            "GaussianBlur(kernel_size_x=3, kernel_size_y=3, sigma_x=0.3, sigma_y=2.5)",
+        ),
+        (MODEL[0], "'0'"),
+        (1234.5, "1234.5"),
+    ],
+)
+def test_a_sentence_tells_numbers_in_short(value, expected):
+    assert told(value, Toy(MODEL)) == expected

@@ -19,6 +19,7 @@ from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
+from pnpxai.settings import told
 from pnpxai.statistics import DecisionRule
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits
@@ -118,7 +119,7 @@ class AutoExplanation(Steps):
     def assumed(self) -> tuple[str, ...]:
         """What was taken for granted about the data and the model, in words."""
         shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
-        used = ", ".join(f"{name}={value!r}" for name, value in shared.items())
+        used = ", ".join(f"{name}={told(value, self)}" for name, value in shared.items())
         return (*self._reading.assumed, f"explainers and metrics share: {used}")
 
     def __repr__(self) -> str:
