@@ -41,14 +41,16 @@ def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None
     return _built(Metric, spec, model, common)
 
 
-def as_metrics(specs: Sequence[MetricSpec], model: Any, common: dict[str, Any] | None = None) -> dict[str, Metric]:
+def as_metrics(
+    specs: Sequence[MetricSpec], model: Any, common: dict[str, Any] | None = None, name: str = "metrics"
+) -> dict[str, Metric]:
     """Return metrics by labels: the class's name, with the settings that differ where it comes again.
 
     Raises:
-        ArgumentError: a spec names nothing, or the same metric is given twice.
+        ArgumentError: a spec names nothing, or the same metric is given twice (said of the argument ``name``).
     """
     metrics = [as_metric(spec, model, common) for spec in several(specs)]
-    return dict(zip(_unique(labels(metrics), "metrics"), metrics, strict=True))
+    return dict(zip(_unique(labels(metrics), name), metrics, strict=True))
 
 
 def several(specs: Any) -> Sequence[Any]:

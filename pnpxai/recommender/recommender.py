@@ -42,7 +42,7 @@ class Recommender(Declared, keyword_only=True):
     metric: Any = None
     """Tune for this metric alone instead of the percentile."""
     deciding: Annotated[tuple[Any, ...], _Several] = ("AbPC", "FaithfulnessCorrelation")
-    """The metrics that the ranking goes by."""
+    """The metrics that the ranking goes by; one metric may come with several settings."""
     limits: Mapping[Any, float] | None = None
     """What the tuned explainers must keep within, such as ``{"Sensitivity": 0.5, "seconds": 1.0}``; see ``tune``."""
     rule: DecisionRule | None = None
@@ -117,7 +117,7 @@ class Recommender(Declared, keyword_only=True):
         wanted = () if self.metric is None else judges_of(self.metric, model, common, masked=masked)
         if len(wanted) > 1:
             raise ArgumentError(f"metric: expected one, got {len(wanted)}")
-        limits = limits_of(self.limits, model, common, masked=masked, judges=wanted)
+        limits = limits_of(self.limits, model, common, masked=masked, judges=wanted or deciding)
         asked = [*deciding, *wanted, *(limit.judge for limit in limits)]
         examples = with_known(examples, masks, asked, candidates[0].explainer)
         shared = Shared()
@@ -132,9 +132,9 @@ class Recommender(Declared, keyword_only=True):
         _, held_out = examples.split(self.tuning_fraction, self.seed)
         judges = Judges(deciding, self.seed, shared)
         compared = [*(result.best for result in found.tuned.values()), *controls]
-        measured = {candidate.label: judges.measured(candidate, held_out) for candidate in compared}
+        measured = {candidate.label: judges.on(candidate, held_out) for candidate in compared}
         directions = {judge.name: judge.higher_is_better for judge in deciding}
-        values = {name: {label: cells[name].values for label, cells in measured.items()} for name in directions}
+        values = {n: {of: cells[k].values for of, cells in measured.items()} for k, n in enumerate(directions)}
         rule = MeanRank(metrics=tuple(directions)) if self.rule is None else self.rule
         return Ranking(
             decision=rule.decide(values, directions, [c.label for c in controls]),

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.choose import MetricSpec, as_metric
+from pnpxai.metrics.choose import MetricSpec, as_metrics, several
 from pnpxai.metrics.positions import position_masks
 from pnpxai.tuning.judging import COSTS, Judge
 
@@ -46,7 +46,7 @@ class Limit:
 def judges_of(
     metric: Any, model: Any, common: dict[str, Any] | None, *, masked: bool, name: str = "metric"
 ) -> tuple[Judge, ...]:
-    """Return a judge for each metric or cost, given alone or as several.
+    """Return a judge for each metric or cost, given alone or as several; a metric's is called as in a comparison.
 
     Args:
         metric: names, classes or configured objects; "seconds", "rows".
@@ -56,14 +56,12 @@ def judges_of(
         name: what the argument is called in errors.
 
     Raises:
-        ArgumentError: nothing is called so, none is given or one twice, or it needs masks.
+        ArgumentError: nothing is called so, none is given or one twice with the same settings, or it needs masks.
     """
-    found = tuple(_judge(one, model, common) for one in (metric if isinstance(metric, (list, tuple)) else [metric]))
-    names = [judge.name for judge in found]
-    if not found:
+    specs = several(metric)
+    if not specs:
         raise ArgumentError(f"{name}: expected at least one metric, got none")
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"{name}: expected different ones, got {', '.join(names)}")
+    found = _judges(specs, model, common, name)
     _known(found, name, masked)
     return found
 
@@ -83,17 +81,17 @@ def limits_of(
     Raises:
         ArgumentError: nothing is called so, a bound is no finite number, or masks are needed.
     """
-    by_name = {judge.name: judge for judge in judges}
     if not isinstance(limits, Mapping | None):
         raise ArgumentError(
             f"limits: expected a mapping such as {{'Sensitivity': 0.5, 'seconds': 1.0}}, got {limits!r}"
         )
+    limited: dict[Any, Judge] = {judge.name: judge for judge in judges}
+    others = [spec for spec in limits or {} if not (isinstance(spec, str) and spec in limited)]
+    made = _judges(others, model, common, "limits")
+    limited |= {spec: _searched(judge, judges) for spec, judge in zip(others, made, strict=True)}
     found = []
     for spec, bound in (limits or {}).items():
-        judge = by_name.get(spec) if isinstance(spec, str) else None
-        judge = judge or _judge(spec, model, common)
-        if by_name.get(judge.name, judge) != judge:
-            raise ArgumentError(f"limits: {judge.name} is searched for with other settings; limit it by its name")
+        judge = limited[spec]
         if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
             raise ArgumentError(f"limits: {judge.name}: expected a number, got {bound!r}")
         found.append(Limit(judge, float(bound)))
@@ -130,15 +128,32 @@ def with_known(examples: Examples, masks: Any, judges: Sequence[Judge], explaine
     return found
 
 
-def _judge(spec: MetricSpec, model: Any, common: dict[str, Any] | None) -> Judge:
-    if not isinstance(spec, str):
-        return Judge.of(as_metric(spec, model, common))
-    if spec in COSTS:
-        return Judge(spec)
-    hint = did_you_mean(spec, COSTS)
-    if "did you mean" in hint:
-        raise ArgumentError(f"metric: no metric or cost {spec!r}{hint}")
-    return Judge.of(as_metric(spec, model, common))
+def _judges(specs: Sequence[Any], model: Any, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
+    costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
+    others = [spec for spec in specs if spec not in costs]
+    for spec in others:
+        hint = did_you_mean(spec, COSTS) if isinstance(spec, str) else ""
+        if "did you mean" in hint:
+            raise ArgumentError(f"metric: no metric or cost {spec!r}{hint}")
+    if len(set(costs)) < len(costs):
+        raise ArgumentError(f"{name}: expected different ones, got {', '.join(costs)}")
+    metrics = iter([Judge.of(metric, label) for label, metric in as_metrics(others, model, common, name).items()])
+    return tuple(Judge(spec) if spec in costs else next(metrics) for spec in specs)
+
+
+def _searched(limited: Judge, judges: Sequence[Judge]) -> Judge:
+    """Return what is searched for, where that is what is limited; refuse to limit it under other settings."""
+    for metric in limited.metrics:
+        alike = [judge for judge in judges if any(type(one) is type(metric) for one in judge.metrics)]
+        for judge in alike:
+            if metric in judge.metrics:
+                return judge
+        if alike:
+            names = " or ".join(repr(judge.name) for judge in alike)
+            raise ArgumentError(
+                f"limits: {type(metric).__name__} is searched for with other settings; limit it by its name, {names}"
+            )
+    return limited
 
 
 def _known(judges: Sequence[Judge], name: str, masked: bool) -> None:

@@ -33,30 +33,29 @@ class Judge:
 
     name: str
     metrics: tuple[Metric, ...] = ()
-    panel: dict[str, dict[str, np.ndarray]] | None = None
+    panel: dict[Metric, dict[str, np.ndarray]] | None = None
 
     @classmethod
-    def of(cls, metric: Metric) -> Judge:
-        """Return what one metric says."""
-        return cls(type(metric).__name__, (metric,))
+    def of(cls, metric: Metric, label: str | None = None) -> Judge:
+        """Return what one metric says, under its class's name or another one."""
+        return cls(label or type(metric).__name__, (metric,))
 
     @property
     def higher_is_better(self) -> bool:
         """The direction."""
         return self.panel is not None or any(metric.higher_is_better for metric in self.metrics)
 
-    def among(self, name: str, key: str, value: float) -> float:
+    def among(self, metric: Metric, key: str, value: float) -> float:
         """Return the percentile of a value among the panel's of one example: 0 the worst, 1 the best, ties halfway."""
         assert self.panel is not None  # noqa: S101
-        values = self.panel[name][key]
+        values = self.panel[metric][key]
         below, upto = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
         share = float(below + upto) / (2 * max(len(values), 1))
-        metric = next(m for m in self.metrics if type(m).__name__ == name)
         return share if metric.higher_is_better else 1.0 - share
 
 
 class Judges:
-    """All that is asked of candidates in one search; measures each metric once.
+    """All that is asked of candidates in one search; measures each metric once, told apart by its settings.
 
     Attributes:
         judges: what is asked.
@@ -68,7 +67,7 @@ class Judges:
         self.judges = tuple(judges)
         self.seed = seed
         self.shared = shared
-        self.metrics = {type(m).__name__: m for judge in judges for m in judge.metrics}
+        self.metrics = tuple(dict.fromkeys(metric for judge in judges for metric in judge.metrics))
         self._costs = [name for name in COSTS if any(judge.name == name for judge in judges)]
 
     def on(self, candidate: Candidate, examples: Examples) -> list[Cell]:
@@ -76,18 +75,18 @@ class Judges:
         measured = self.measured(candidate, examples)
         return [self._judged(judge, measured, examples.keys) for judge in self.judges]
 
-    def measured(self, candidate: Candidate, examples: Examples) -> dict[str, Cell]:
+    def measured(self, candidate: Candidate, examples: Examples) -> dict[Metric | str, Cell]:
         """Return a cell for each metric and cost."""
-        cells = {name: Cell() for name in (*self.metrics, *self._costs)}
+        cells = {asked: Cell() for asked in (*self.metrics, *self._costs)}
         with self.shared.sharing():
             for batch in examples:
-                for name, cell in self._batch(candidate, batch).items():
-                    cells[name].extend(cell)
+                for asked, cell in self._batch(candidate, batch).items():
+                    cells[asked].extend(cell)
         return cells
 
     def cost(self, candidate: Candidate, examples: Examples) -> int:
         """Return how many rows a separate evaluation runs."""
-        of_metrics = [self._bound(metric, candidate) for metric in self.metrics.values()]
+        of_metrics = [self._bound(metric, candidate) for metric in self.metrics]
         key, times = _key(candidate), 2 if "seconds" in self._costs else 1
         return sum(
             times * self.shared.cost(candidate.explainer, key, batch)
@@ -95,14 +94,14 @@ class Judges:
             for batch in examples
         )
 
-    def _batch(self, candidate: Candidate, batch: Batch) -> dict[str, Cell]:
+    def _batch(self, candidate: Candidate, batch: Batch) -> dict[Metric | str, Cell]:
         try:
             raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
             maps = candidate.postprocessor(raw)
         except Exception as refusal:  # of one setting, which must not end a search of many
             return dict.fromkeys((*self.metrics, *self._costs), refused(batch, refusal))
-        cells = {name: Cell(*self._spent(name, candidate, batch)) for name in self._costs}
-        for name, metric in self.metrics.items():
+        cells: dict[Metric | str, Cell] = {n: Cell(*self._spent(n, candidate, batch)) for n in self._costs}
+        for metric in self.metrics:
             bound = self._bound(metric, candidate)
             try:
                 self.shared.separate += bound.cost(batch.inputs)
@@ -111,9 +110,9 @@ class Judges:
                 found = bound.measure(
                     batch.inputs, batch.targets, maps, masks=masks, seed=stream, shared=self.shared.runs
                 )
-                cells[name] = Cell([float(v) for v in found.values], list(found.reasons))
+                cells[metric] = Cell([float(v) for v in found.values], list(found.reasons))
             except Exception as refusal:
-                cells[name] = refused(batch, refusal)
+                cells[metric] = refused(batch, refusal)
         return cells
 
     def _spent(self, name: str, candidate: Candidate, batch: Batch) -> tuple[list[float], list[str | None]]:
@@ -126,19 +125,19 @@ class Judges:
         return metric.replace(explainer=candidate.explainer, postprocessor=candidate.postprocessor)
 
     @staticmethod
-    def _judged(judge: Judge, measured: dict[str, Cell], keys: Sequence[str]) -> Cell:
+    def _judged(judge: Judge, measured: dict[Metric | str, Cell], keys: Sequence[str]) -> Cell:
+        cells = [(metric, measured[metric]) for metric in judge.metrics]
         if judge.panel is None:
-            return measured[judge.name]
+            return cells[0][1] if cells else measured[judge.name]
         found = Cell()
         for k, key in enumerate(keys):
             parts, reason = [], None
-            for metric in judge.metrics:
-                name = type(metric).__name__
-                value, why = measured[name].values[k], measured[name].reasons[k]
-                reason = reason or why
-                parts.append(judge.among(name, key, value) if np.isfinite(value) else 0.0)
+            for metric, cell in cells:
+                value = cell.values[k]
+                reason = reason or cell.reasons[k]
+                parts.append(judge.among(metric, key, value) if np.isfinite(value) else 0.0)
             # a map that one metric has no value for is as bad as any there; one that none has a value for has none
-            every = all(not np.isfinite(measured[type(m).__name__].values[k]) for m in judge.metrics)
+            every = all(not np.isfinite(cell.values[k]) for _, cell in cells)
             found.values.append(float("nan") if every else float(np.mean(parts)))
             found.reasons.append(reason if every else None)
         return found

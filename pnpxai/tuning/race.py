@@ -18,6 +18,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.settings import labels
 from pnpxai.statistics import bootstrap
 from pnpxai.traits import Traits
 from pnpxai.tuning.asked import Limit
@@ -66,18 +67,17 @@ def panel(
         seed: fixes all draws.
         shared: what evaluations have in common.
     """
-    names = [type(m).__name__ for m in metrics]
     judges = [Judge.of(m) for m in metrics]
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    rows: dict[Metric, list[np.ndarray]] = {metric: [] for metric in metrics}
     for candidate, shift in fixed:
         measured = Judges(judges, seed + shift, shared).measured(candidate, examples)
-        for name in names:
-            rows[name].append(measured[name].array())
-    values: dict[str, dict[str, np.ndarray]] = {}
-    for name in names:
-        table = np.stack(rows[name], 1)
-        values[name] = {key: np.sort(row[np.isfinite(row)]) for key, row in zip(examples.keys, table, strict=True)}
-    return Judge(f"percentile of {' and '.join(names)}", tuple(metrics), values)
+        for metric, own in rows.items():
+            own.append(measured[metric].array())
+    values: dict[Metric, dict[str, np.ndarray]] = {}
+    for metric, own in rows.items():
+        table = np.stack(own, 1)
+        values[metric] = {key: np.sort(row[np.isfinite(row)]) for key, row in zip(examples.keys, table, strict=True)}
+    return Judge(f"percentile of {' and '.join(labels(metrics))}", tuple(metrics), values)
 
 
 def race(

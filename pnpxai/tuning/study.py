@@ -68,9 +68,9 @@ def tune(
         examples: at least two. A setting wins over the default by its mean gain on those searched on less the gain's
             standard error, so that with few examples defaults stay.
         metric: what to be good at; it knows its direction. Of several, the front is found: candidates that none is
-            better than in all of them; the best is then the one of them that is best in the first metric. What
-            explaining one example costs counts as a metric: "seconds" (run time, nothing shared) and "rows" (through
-            the model).
+            better than in all of them; the best is then the one of them that is best in the first metric. One metric
+            with several settings is several: what differs stands in their names. What explaining one example costs
+            counts as a metric: "seconds" (run time, nothing shared) and "rows" (through the model).
         limits: what the best must keep within, such as ``{"Sensitivity": 0.5, "seconds": 1.0}``: for a metric or a cost
             the worst mean value that is taken.
         masks: what is known to matter in each example, for metrics that compare with it: (examples, *positions) truth
