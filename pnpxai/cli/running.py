@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import typer
 
 from pnpxai.cli.command import Answer
 from pnpxai.cli.file import read_options
+from pnpxai.cli.interruption import heard
 from pnpxai.cli.options import Options, first_wrong, spelled
 from pnpxai.errors import ArgumentError, ConfinedError, MissingExtraError, OutOfMemoryError
 
@@ -37,7 +39,10 @@ def run(command: Callable[[Any], Answer], kind: type[Options], given: dict[str, 
     with _told(bool(shown)):
         held = {} if file is None else read_options(Path(file))
         with _results_only():
-            answer = command(_options(kind, held, {n: v for n, v in given.items() if v not in (None, [])}))
+            asked = _options(kind, held, {n: v for n, v in given.items() if v not in (None, [])})
+            importlib.import_module("pnpxai.cli.doing")  # what takes long to import, before Ctrl-C is an exception
+            with heard():
+                answer = command(asked)
         typer.echo(
             json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str)
             if as_json

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from pnpxai.tuning.storage import opened
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("may_be_interrupted")]
 
 MODEL = """
 import time
@@ -46,14 +46,6 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "slow.py").write_text(MODEL)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((64, 1, 4, 4), np.float32))
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _heard() -> Iterator[None]:
-    """Let a command hear Ctrl-C where these tests run in a shell's background, which would have it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def _start(arguments: list[str], at: Path) -> subprocess.Popen[str]:
