@@ -12,7 +12,7 @@ __all__ = ["at_once", "heard"]
 
 
 def at_once() -> None:
-    """Let Ctrl-C end this process with one line: an exception in the midst of an import may be lost or changed there."""
+    """Let Ctrl-C end this process with one line: an exception in the midst of an import may be lost or changed."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _leave)
 
