@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pnpxai.columns import filled, in_columns
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.files import complete
@@ -170,7 +171,7 @@ class Results:
         return float(self.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        return f"{self.decision.sentence()}\n{self.summary().to_string(index=False, justify='left')}"
+        return f"{filled(self.decision.sentence())}\n\n{in_columns(self.summary().to_dict('list'))}"
 
     def save(self, folder: str | Path) -> Path:
         """Write the table (parquet), everything else (JSON) and the maps (safetensors), each complete or not at all."""

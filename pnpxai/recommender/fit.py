@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from pnpxai.columns import filled, in_columns
 from pnpxai.detector import ModelFacts, detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer, fitting
@@ -62,10 +63,7 @@ class Recommendation:
         )
 
     def __str__(self) -> str:
-        table = self.table()
-        aligned = pd.DataFrame({name: table[name].str.ljust(table[name].str.len().max()) for name in table})
-        lines = aligned.to_string(index=False, justify="left").splitlines()
-        return "\n".join([self._made_of, *(line.rstrip() for line in lines)])
+        return f"{filled(self._made_of)}\n\n{in_columns(self.table().to_dict('list'))}"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self._made_of)}</p>{self.table().to_html(index=False, justify='left')}"

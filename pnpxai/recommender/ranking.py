@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from pnpxai.columns import filled, in_columns
 from pnpxai.errors import ArgumentError
 from pnpxai.files import complete
 from pnpxai.statistics import Decision, Interval
@@ -74,21 +75,20 @@ class Ranking:
         return pd.DataFrame(rows)
 
     def __str__(self) -> str:
-        table = self.table()
-        aligned = pd.DataFrame({name: table[name].str.ljust(table[name].str.len().max()) for name in table})
-        parts = [self.decision.sentence(), "", aligned.to_string(index=False, justify="left")]
+        notes = []
         if self.tuned:
             metric = next(iter(self.tuned.values())).metric
-            parts.append(f"mean [95 % interval] over {self.decision.n} held-out examples; gain in {metric}")
+            notes.append(f"mean [95 % interval] over {self.decision.n} held-out examples; gain in {metric}")
         if self.dropped:
-            parts.append(f"Given up while tuning, being clearly worse: {', '.join(self.dropped)}")
+            notes.append(f"Given up while tuning, being clearly worse: {', '.join(self.dropped)}")
         for limit, counts in self._ruled_out().items():
-            parts.append(f"{limit} ruled out {', '.join(f'{count} of {label}' for label, count in counts.items())}")
-        parts += [f"{label} failed: {reason}" for label, reason in self.failed.items()]
+            notes.append(f"{limit} ruled out {', '.join(f'{count} of {label}' for label, count in counts.items())}")
+        notes += [f"{label} failed: {reason}" for label, reason in self.failed.items()]
         if self.rejected:
-            parts.append(f"Do not fit: {', '.join(self.rejected)}")
-        parts.append(f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}")
-        return "\n".join(parts)
+            notes.append(f"Do not fit: {', '.join(self.rejected)}")
+        notes.append(f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}")
+        table = in_columns(self.table().to_dict("list"))
+        return "\n".join([filled(self.decision.sentence()), "", table, "", *map(filled, notes)])
 
     def _ruled_out(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}

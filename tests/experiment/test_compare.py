@@ -65,6 +65,11 @@ def test_the_verdict_names_the_right_explainer(results: Results) -> None:
     text = str(results)
     assert text.startswith("GradientXInput explains best.")
     assert "this model and these 16 examples" in text
+    assert max(map(len, text.splitlines())) <= 80
+    for row in results.summary().to_dict("records"):
+        assert all(str(cell) in text for cell in row.values())
+    for metric, sign in {"AbPC": "+", "Sensitivity": "-", "Complexity": "-"}.items():
+        assert f"{metric} ({sign})" in text
 
 
 def test_a_run_is_saved_whole_and_read_back(tmp_path, results: Results) -> None:  # noqa: ANN001
