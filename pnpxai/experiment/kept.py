@@ -44,15 +44,25 @@ def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[Shown]) -> list
     """
     if not examples:
         return [Kept(torch.empty(0), {})]
-    members = [_stacked(of) for of in zip(*(example.inputs for example in examples), strict=True)]
-    found = [Kept(member, {}) for member in members]
+    inputs = list(zip(*(example.inputs for example in examples), strict=True))
+    found = [Kept(_stacked(of), {}) for of in inputs]
     for label, key in keys.items():
         each = [_mapped(maps.one(key, example.known_by), example) for example in examples]
-        for of_input, own in zip(found, zip(*each, strict=True), strict=True):
-            like = next((m for m in own if m is not None), None)
-            if like is not None:
-                of_input.maps[label] = _stacked([torch.full_like(like, torch.nan) if m is None else m for m in own])
+        for of_input, given, own in zip(found, inputs, zip(*each, strict=True), strict=True):
+            pair = next(((m, x) for m, x in zip(own, given, strict=True) if m is not None), None)
+            if pair is not None:
+                of_input.maps[label] = _stacked(
+                    [_nowhere(*pair, x) if m is None else m for m, x in zip(own, given, strict=True)]
+                )
     return found
+
+
+def _nowhere(like: Tensor, of: Tensor, x: Tensor) -> Tensor:
+    """Return a map of ``x`` that says nothing, in the form of the map ``like`` of ``of``, as long as the input is."""
+    sizes = list(like.shape)
+    for axis in range(-1, -1 - min(like.ndim, x.ndim), -1):
+        sizes[axis] = x.shape[axis] if like.shape[axis] == of.shape[axis] else sizes[axis]
+    return like.new_full(sizes, torch.nan)
 
 
 def _mapped(maps: Tensors | None, example: Shown) -> tuple[Tensor | None, ...]:

@@ -11,7 +11,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 import pnpxai
+from pnpxai.attributors.base import Attributor
+from pnpxai.errors import UnsuitableError
 from pnpxai.experiment import Results
+from pnpxai.explainers.base import Explainer
 from pnpxai.report import write_report
 from pnpxai.report.maps import gallery
 from tests.auto_models import Words
@@ -89,11 +92,14 @@ def test_a_report_draws_texts_of_different_lengths(tokenizer: Words | None, tmp_
     assert not re.search(r"\bnan\b", page, re.IGNORECASE)
 
 
-def test_a_report_draws_series_of_different_lengths(tmp_path: Path) -> None:
+def series() -> pnpxai.AutoExplanation:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
-    auto = pnpxai.auto_explain(model, [torch.randn(2, 2, length) for length in (30, 20, 12)])
-    results = auto.compare(["GradientXInput", "Occlusion"], ["AbPC"], show_progress=False)
+    return pnpxai.auto_explain(model, [torch.randn(2, 2, length) for length in (30, 20, 12)])
+
+
+def test_a_report_draws_series_of_different_lengths(tmp_path: Path) -> None:
+    results = series().compare(["GradientXInput", "Occlusion"], ["AbPC"], show_progress=False)
     lengths = [30, 30, 20, 20, 12, 12]
     for values in (results.inputs, *results.maps.values()):
         assert values.shape == (6, 2, 30)
@@ -110,3 +116,31 @@ def test_a_report_draws_series_of_different_lengths(tmp_path: Path) -> None:
     for example, length in zip(shown.shown, lengths, strict=True):
         assert all(tile.alt.endswith(f"of {length}") for tile in example.rows[0].tiles)
     assert write_report(results, tmp_path / "report.html").is_file()
+
+
+class Short(Explainer):
+    """Refuses long series."""
+
+    def attributor(self) -> Attributor:
+        return Cubes()
+
+
+class Cubes(Attributor):
+    def __init__(self) -> None:
+        super().__init__(lambda x: x)
+
+    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+        if inputs[0].shape[-1] == 30:
+            raise UnsuitableError("Short: too long")
+        return (inputs[0] ** 3,)
+
+
+def test_without_a_map_of_the_longest_the_others_are_compared() -> None:
+    results = series().compare(["GradientXInput", Short], ["AbPC"], controls=False, show_progress=False)
+    assert results.maps["Short"].shape == results.maps["GradientXInput"].shape == (6, 2, 30)
+    assert results.maps["Short"].isfinite().sum((1, 2)).tolist() == [0, 0, 40, 40, 24, 24]
+    one, other = (results.maps[label].double() for label in ("GradientXInput", "Short"))
+    shorter = zip(range(2, 6), (20, 20, 12, 12), strict=True)
+    alone = [stats.spearmanr(one[k, :, :n].flatten(), other[k, :, :n].flatten()).statistic for k, n in shorter]
+    agreement: Any = results.agreement()
+    assert agreement.loc["GradientXInput", "Short"] == pytest.approx(np.mean(alone))
