@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.batching import Block, in_blocks, row_limit
+from pnpxai.engine.guard import module_of
 from pnpxai.engine.kernels import KeptKernels
 from pnpxai.engine.layout import in_fast_layout
-from pnpxai.engine.memory import remembered
+from pnpxai.engine.memory import Compute, remembered
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
 
@@ -30,7 +31,7 @@ def gradient_sum(
     refuse_integers(like)
     totals = tuple(torch.zeros_like(tensor) for tensor in like)
     weight = torch.tensor(list(weights), dtype=torch.float64)
-    compute = KeptKernels().around(_gradients)
+    compute = _kept(score, _gradients)
 
     def visit(block: Block) -> None:
         *gradients, values = remembered("gradient", score.take(block.rows), points(block), compute)
@@ -82,7 +83,7 @@ def perturbed_scores(
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
     results: list[Tensor | None] = [None]
-    compute = KeptKernels().around(_scores)
+    compute = _kept(score, _scores)
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
 
     def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
@@ -111,6 +112,12 @@ def perturbed_scores(
             in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
     assert results[0] is not None  # noqa: S101  (n_steps > 0)
     return results[0]
+
+
+def _kept(score: Score, run: Compute) -> Compute:
+    """Return a function that is run many times, with kept kernels where the model can be seen."""
+    seen = module_of(getattr(score.forward, "forward", score.forward))
+    return run if seen is None else KeptKernels().around(run)
 
 
 def _gradients(score: Score, rows: Tensors) -> Tensors:

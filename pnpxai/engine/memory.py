@@ -16,7 +16,7 @@ from pnpxai.engine.keys import content_key
 from pnpxai.engine.score import Score
 from pnpxai.tensors import Tensors, take_rows
 
-__all__ = ["RowMemory", "remembered", "remembering"]
+__all__ = ["Compute", "RowMemory", "remembered", "remembering"]
 
 Key: TypeAlias = tuple[Any, ...]
 _ENTRY = 1024

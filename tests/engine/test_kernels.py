@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
@@ -14,96 +18,57 @@ from torch.overrides import TorchFunctionMode
 from pnpxai.engine.kernels import KeptKernels
 from pnpxai.engine.loops import gradient_sum, perturbed_scores
 from pnpxai.engine.score import Score
+from tests.engine.folded_blocks import Block, in_line, kept_passes, normalisations, one_pass
 
 
-class _Seen(TorchFunctionMode):
-    """Notes the kernels that convolutions get, and how many normalisations ran."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernels: list[Tensor] = []
-        self.normalised = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.conv2d:
-            self.kernels.append(args[1])
-        self.normalised += func is F.batch_norm
-        return func(*args, **(kwargs or {}))
-
-
-def _norm() -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(4, eps=0.1)
-    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
-        nn.init.normal_(tensor)
-    nn.init.uniform_(norm.running_var, 0.5, 2)
-    return norm.eval()
-
-
-class _Block(nn.Module):
-    """A convolution of (examples, 3, 8, 8) and two ways to normalise it, used as a test says."""
-
-    def __init__(self, way: Callable[[_Block, Tensor], Tensor], *, bias: bool = True) -> None:
-        super().__init__()
-        self.conv, self.norm, self.other = nn.Conv2d(3, 4, 3, padding=1, bias=bias), _norm(), _norm()
-        self.way, self.passes, self.kept = way, 0, list[Tensor]()
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.passes += 1
-        return self.way(self, x).square().flatten(1).sum(1)
-
-
-def _in_line(block: _Block, x: Tensor) -> Tensor:
-    return torch.relu(block.norm(block.conv(x)))
-
-
-def _held(block: _Block, x: Tensor) -> Tensor:
+def _held(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     normal = block.norm(plain)
     return torch.relu(normal)
 
 
-def _seen_before(block: _Block, x: Tensor) -> Tensor:
+def _seen_before(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     size = plain.abs().sum()
     return block.norm(plain) * size
 
 
-def _seen_after(block: _Block, x: Tensor) -> Tensor:
+def _seen_after(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     return block.norm(plain) + plain
 
 
-def _normalised_twice(block: _Block, x: Tensor) -> Tensor:
+def _normalised_twice(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     return block.norm(plain) * block.other(plain)
 
 
-def _one_kernel_twice(block: _Block, x: Tensor) -> Tensor:
+def _one_kernel_twice(block: Block, x: Tensor) -> Tensor:
     return block.norm(block.conv(x)) * block.other(block.conv(x))
 
 
-def _at_times_otherwise(block: _Block, x: Tensor) -> Tensor:
+def _at_times_otherwise(block: Block, x: Tensor) -> Tensor:
     return torch.relu(block.conv(x) if block.passes % 3 == 0 else block.norm(block.conv(x)))
 
 
-def _at_times_another_norm(block: _Block, x: Tensor) -> Tensor:
+def _at_times_another_norm(block: Block, x: Tensor) -> Tensor:
     return (block.other if block.passes % 3 == 0 else block.norm)(block.conv(x))
 
 
-def _at_times_kept(block: _Block, x: Tensor) -> Tensor:
+def _at_times_kept(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     if block.passes % 3 == 0:
         block.kept.append(plain)
     return block.norm(plain)
 
 
-def _at_times_ignored(block: _Block, x: Tensor) -> Tensor:
+def _at_times_ignored(block: Block, x: Tensor) -> Tensor:
     plain = block.conv(x)
     del plain
     return block.norm(block.conv(x)) if block.passes % 3 else x
 
 
-def _checked(block: _Block, x: Tensor) -> Tensor:
+def _checked(block: Block, x: Tensor) -> Tensor:
     return block.norm(_four(block.conv(x)))
 
 
@@ -113,11 +78,11 @@ def _four(x: Tensor) -> Tensor:
     return x
 
 
-def _of_the_batch(block: _Block, x: Tensor) -> Tensor:
+def _of_the_batch(block: Block, x: Tensor) -> Tensor:
     return F.batch_norm(block.conv(x), None, None, training=True)
 
 
-WAYS = [_in_line, _held, _seen_before, _seen_after, _normalised_twice, _one_kernel_twice, _at_times_otherwise,
+WAYS = [in_line, _held, _seen_before, _seen_after, _normalised_twice, _one_kernel_twice, _at_times_otherwise,
         _at_times_another_norm, _at_times_kept, _at_times_ignored, _checked, _of_the_batch]  # fmt: skip
 
 
@@ -132,37 +97,19 @@ def x(request: pytest.FixtureRequest) -> Tensor:
     return torch.randn(2, 3, 8, 8).contiguous(memory_format=request.param)
 
 
-def _passes(model: nn.Module, x: Tensor, count: int = 5, *, gradients: bool = False) -> tuple[list[Tensor], list[int]]:
-    """Return what passes with kept kernels give, and how many normalisations ran in each."""
-
-    def run() -> tuple[Tensor, int]:
-        with torch.set_grad_enabled(gradients):
-            leaf = x.detach().requires_grad_(gradients)
-            before, result = seen.normalised, model(leaf)
-            result = torch.autograd.grad(result.sum(), leaf)[0] if gradients else result
-        return result, seen.normalised - before
-
-    kept = KeptKernels().around(run)
-    with _Seen() as seen:
-        results, counts = zip(*(kept() for _ in range(count)), strict=True)
-    return list(results), list(counts)
-
-
 @pytest.mark.parametrize("gradients", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_pass_is_changed_by_folding(
-    way: Callable[[_Block, Tensor], Tensor], x: Tensor, bias: bool, gradients: bool
+    way: Callable[[Block, Tensor], Tensor], x: Tensor, bias: bool, gradients: bool
 ) -> None:
     torch.manual_seed(1)
-    model = _Block(way, bias=bias)
-    found, _ = _passes(model, x, gradients=gradients)
+    model = Block(way, bias=bias)
+    found = kept_passes(model, x, gradients=gradients)
     kept, model.passes, model.kept = model.kept, 0, []
     for one in found:
-        leaf = x.detach().requires_grad_()
-        result = model(leaf)
-        expected = torch.autograd.grad(result.sum(), leaf)[0] if gradients else result
-        assert torch.allclose(one, expected, rtol=1e-4, atol=1e-4 * float(expected.detach().abs().max()))
+        expected = one_pass(model, x, gradients=gradients)
+        assert torch.allclose(one, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     for one, expected in zip(kept, model.kept, strict=True):
         assert torch.allclose(one, expected, atol=1e-6)
         assert one.requires_grad is gradients
@@ -170,85 +117,112 @@ def test_no_pass_is_changed_by_folding(
 
 @pytest.mark.parametrize("gradients", [False, True], ids=["values", "gradients"])
 def test_normalisation_runs_in_the_first_pass_alone(x: Tensor, gradients: bool) -> None:
-    for way in (_in_line, _checked):
-        assert _passes(_Block(way), x, gradients=gradients)[1] == [1, 0, 0, 0, 0]
-    assert _passes(_Block(_at_times_otherwise), x, gradients=gradients)[1] == [1, 0, 0, 1, 1]
+    for way in (in_line, _checked):
+        assert normalisations(Block(way), x, gradients=gradients) == [1, 0, 0, 0, 0]
+    assert normalisations(Block(_at_times_otherwise), x, gradients=gradients) == [1, 0, 0, 1, 1]
 
 
 def test_what_is_kept_by_others_stays_when_the_passes_end(x: Tensor) -> None:
-    model = _Block(lambda block, x: block.conv(x))
+    model = Block(in_line)
     model.norm.register_forward_hook(lambda norm, given, output: model.kept.append(given[0]))
-    model.way = lambda block, x: block.norm(block.conv(x))
-    with torch.no_grad(), KeptKernels():
-        for _ in range(3):
-            model(x)
-    with torch.no_grad():
-        assert all(torch.allclose(one, model.conv(x), atol=1e-6) for one in model.kept)
+    kept_passes(model, x)
+    assert all(torch.allclose(one, model.conv(x), atol=1e-6) for one in model.kept)
 
 
 def test_an_error_leaves_what_others_hold_as_it_is_without(x: Tensor) -> None:
-    def way(block: _Block, x: Tensor) -> Tensor:
+    def way(block: Block, x: Tensor) -> Tensor:
         plain = block.conv(x)
         if block.passes == 3:
             block.kept.append(plain)
             raise ValueError("enough")
         return block.norm(plain)
 
-    model = _Block(way)
+    model = Block(way)
     with pytest.raises(ValueError, match="enough"):
-        _passes(model, x)
-    with torch.no_grad():
-        assert torch.allclose(model.kept[0], model.conv(x), atol=1e-6)
+        kept_passes(model, x)
+    assert torch.allclose(model.kept[0], model.conv(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("changed", ["weight", "bias", "running_mean", "running_var"])
 def test_statistics_that_were_changed_are_folded_anew(x: Tensor, changed: str) -> None:
-    model = _Block(_in_line)
-    with torch.no_grad(), KeptKernels():
+    model = Block(in_line)
+    kept = KeptKernels().around(model)
+    for edit in (lambda t: t.mul_(2), lambda t: t.set_(t.clone() * 2), lambda t: setattr(t, "data", t * 2)):
         for _ in range(3):
-            model(x)
-        getattr(model.norm, changed).mul_(2)
-        found = model(x)
-        model.norm.register_buffer("running_mean", model.norm.running_mean + 1)
-        moved = model(x)
-    with torch.no_grad():
-        assert torch.allclose(moved, model(x), rtol=1e-4)
-        model.norm.running_mean -= 1
-        assert torch.allclose(found, model(x), rtol=1e-4)
+            kept(x)
+        edit(getattr(model.norm, changed))
+        assert torch.allclose(kept(x), model(x), rtol=1e-4)
+        assert torch.allclose(kept(x), model(x), rtol=1e-4)
 
 
-def test_inference_tensors_and_autocast_are_left_alone(x: Tensor) -> None:
-    model = _Block(_in_line)
+def test_inference_and_autocast_are_left_alone(x: Tensor) -> None:
+    model = Block(in_line)
     with torch.inference_mode():
-        assert _passes(model, x.clone())[1] == [1] * 5
+        assert normalisations(model, x.clone()) == [1] * 5
     with torch.autocast("cpu", torch.bfloat16):
-        assert _passes(model, x)[1] == [1] * 5
+        assert normalisations(model, x) == [1] * 5
 
 
-def test_loops_fold_and_agree_with_a_model_that_cannot_be_folded(x: Tensor) -> None:
-    model = _Block(_in_line)
-    score = Score.of(model, (x,))
+def test_modes_of_others_around_see_all_as_it_is(x: Tensor) -> None:
+    with _Seen():
+        assert normalisations(Block(in_line), x) == [1] * 5
 
-    def values() -> Tensor:
-        return perturbed_scores(score, lambda block: (x.repeat(len(block.steps), 1, 1, 1),), 4, (x,), asked=1)
 
-    def gradients() -> Tensor:
-        def points(block: Any) -> tuple[Tensor]:
-            return (x.repeat(len(block.steps), 1, 1, 1),)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_no_function_shows_ends_folding(x: Tensor) -> None:
+    activation = torch.jit.CompilationUnit("def f(x):\n    return x.abs()\n").f
+    assert normalisations(Block(lambda block, x: activation(block.norm(block.conv(x)))), x) == [1, 0, 1, 1, 1]
 
-        return gradient_sum(score, (x,), points, [0.25] * 4, 2)[0]
 
-    with _Seen() as seen:
-        found = values(), gradients()
-    assert seen.normalised == 2
+def test_every_normalisation_of_a_resnet_is_folded_from_the_second_pass_on() -> None:
+    model = torchvision.models.resnet18(num_classes=3).eval().requires_grad_(False)
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            nn.init.normal_(buffer, std=0.3)
+        if name.endswith("running_var"):
+            nn.init.uniform_(buffer, 0.5, 2)
+    x = torch.randn(1, 3, 32, 32)
+    assert normalisations(model, x, 3) == [20, 0, 0]
+    assert normalisations(model, x, 3, gradients=True) == [20, 0, 0]
+    found = kept_passes(model, x, 3)
+    expected = one_pass(model.double(), x.double()).float()
+    assert all(torch.allclose(one, expected, rtol=1e-4, atol=1e-5) for one in found)
+
+
+def test_kernels_that_are_gone_are_forgotten(x: Tensor) -> None:
+    model = Block(in_line)
+    kept = KeptKernels().around(model)
+    for _ in range(3):
+        kept(x)
+    gone = weakref.ref(model.conv.weight), weakref.ref(model)
+    model.conv.weight = nn.Parameter(model.conv.weight.detach() * 2, requires_grad=False)
+    assert gone[0]() is None
+    del kept, model
+    gc.collect()
+    assert gone[1]() is None
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "inside a function"])
+def test_loops_fold_where_the_model_can_be_seen(x: Tensor, seen: bool) -> None:
+    model = Block(in_line)
+    score = Score.of(model if seen else lambda x: model(x), (x,))
+
+    def points(block: Any) -> tuple[Tensor]:
+        return (x.repeat(len(block.steps), 1, 1, 1),)
+
+    def both() -> tuple[Tensor, Tensor]:
+        return perturbed_scores(score, points, 4, (x,), asked=1), gradient_sum(score, (x,), points, [0.25] * 4, 2)[0]
+
+    with mock.patch.object(torch, "batch_norm", wraps=torch.batch_norm) as ran:
+        found = both()
+    assert ran.call_count == (2 if seen else 8)
     model.way = lambda block, x: torch.relu(block.norm(block.conv(x).clone()))
-    assert torch.allclose(found[0], values(), rtol=1e-5)
-    assert torch.allclose(found[1], gradients(), atol=1e-5)
+    for one, other in zip(found, both(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-@torch.no_grad()
 def test_a_kernel_is_laid_out_once_and_the_models_own_stays() -> None:
-    model, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    model, x = _convolution()
     first, second = _kernels(model, x)
     assert first is second
     assert _side_by_side(first)
@@ -257,23 +231,41 @@ def test_a_kernel_is_laid_out_once_and_the_models_own_stays() -> None:
     assert _kernels(model, x.contiguous(), 1)[0] is model.weight
 
 
-@torch.no_grad()
 def test_a_kernel_that_was_changed_or_is_made_anew_is_not_kept() -> None:
-    model, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    with KeptKernels():
-        model(x)
-        model.weight.mul_(2)
-        found = model(x)
-    assert torch.allclose(found, model(x), rtol=1e-5, atol=1e-6)
-    made = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    model, x = _convolution()
+    kept = KeptKernels().around(model)
+    kept(x)
+    model.weight.mul_(2)
+    assert torch.allclose(kept(x), model(x), rtol=1e-5, atol=1e-6)
+    made = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)).requires_grad_(False)
     first, second = _kernels(made, x)
     assert first is not second
     assert not _side_by_side(first)
 
 
-def test_a_kernel_that_alone_is_differentiated_is_left_alone() -> None:
-    model, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    assert _kernels(model, x, 1)[0] is model.weight
+@pytest.mark.parametrize("leaf", [True, False], ids=["with the input", "alone"])
+def test_a_kernel_that_is_differentiated_is_left_alone(leaf: bool) -> None:
+    model, x = _convolution()
+    model.requires_grad_(True)
+    assert _kernels(model, x.requires_grad_(leaf), 1)[0] is model.weight
+
+
+class _Seen(TorchFunctionMode):
+    """Notes the kernels that convolutions get."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.conv2d:
+            self.kernels.append(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def _convolution() -> tuple[nn.Conv2d, Tensor]:
+    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    return nn.Conv2d(3, 4, 3).requires_grad_(False), x
 
 
 def _kernels(model: nn.Module, x: Tensor, passes: int = 2) -> list[Tensor]:
