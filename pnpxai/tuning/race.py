@@ -102,7 +102,7 @@ def race(
 
     One process does it, as candidates share most rows, and processes do not. Measured with a search for each of four
     processes (6 explainers, 16 trials each, a model that waits): 61 instead of 71 s, 1.3 times the rows, and other
-    trials, as what is computed in other batches rounds otherwise.
+    trials.
 
     Args:
         candidates: where the searches start.
