@@ -113,8 +113,10 @@ class KeptKernels(TorchFunctionMode):
         by = self._followed.get(kernel) if self._folds else None
         ready = self._of(x, kernel, bias, by)
         if by is not None and ready is not None:
-            self._folded = Folded((x, kernel, bias, *how), by, torch.conv2d(x, ready.kernel, ready.bias, *how))
-            return self._folded.stand_in(marked=self._was_watched)
+            folded = Folded((x, kernel, bias, *how), by, torch.conv2d(x, ready.kernel, ready.bias, *how))
+            seen = folded.stand_in(marked=self._was_watched)
+            self._folded = folded
+            return seen
         result = torch.conv2d(x, kernel if ready is None else ready.kernel, bias, *how)
         if kernel not in self._followed and kernel not in self._shown:
             self._plain = _Plain(kernel, result)

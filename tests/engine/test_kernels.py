@@ -189,6 +189,16 @@ def test_every_normalisation_of_a_resnet_is_folded_from_the_second_pass_on() -> 
     assert all(torch.allclose(one, expected, rtol=1e-4, atol=1e-5) for one in found)
 
 
+def test_passes_may_hold_passes(x: Tensor) -> None:
+    model, kernels = Block(in_line), KeptKernels()
+    for _ in range(3):
+        with kernels:
+            inner = kernels.around(model)(x), KeptKernels().around(model)(x)
+            with kernels:
+                found = (*inner, model(x))
+        assert all(torch.allclose(one, model(x), rtol=1e-4) for one in found)
+
+
 def test_kernels_that_are_gone_are_forgotten(x: Tensor) -> None:
     model = Block(in_line)
     kept = KeptKernels().around(model)
