@@ -10,13 +10,14 @@ from torch import Tensor
 from pnpxai.engine.batching import Block, in_blocks, row_limit
 from pnpxai.engine.guard import module_of
 from pnpxai.engine.kernels import KeptKernels
-from pnpxai.engine.layout import in_fast_layout
+from pnpxai.engine.layout import in_fast_layout, is_picture
 from pnpxai.engine.memory import Compute, remembered
 from pnpxai.engine.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.tensors import Tensors
 
 __all__ = ["gradient_sum", "perturbed_scores"]
 
+_LARGE = 96 * 96
 Points = Callable[[Block], Tensors]
 """Gives the rows of a block: tensors (len(block), ...), step after step, each for all examples of the block."""
 
@@ -31,10 +32,9 @@ def gradient_sum(
     refuse_integers(like)
     totals = tuple(torch.zeros_like(tensor) for tensor in like)
     weight = torch.tensor(list(weights), dtype=torch.float64)
-    compute = _kept(score, _gradients)
 
     def visit(block: Block) -> None:
-        *gradients, values = remembered("gradient", score.take(block.rows), points(block), compute)
+        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients)
         _refuse_parts(values, block, whole=score.size * len(weights))
         shape = (len(block.steps), len(block.examples))
         for total, part in zip(totals, gradients, strict=True):
@@ -83,7 +83,7 @@ def perturbed_scores(
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
     results: list[Tensor | None] = [None]
-    compute = _kept(score, _scores)
+    compute = _kept(score, like)
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
 
     def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
@@ -114,12 +114,6 @@ def perturbed_scores(
     return results[0]
 
 
-def _kept(score: Score, run: Compute) -> Compute:
-    """Return a function that is run many times, with kept kernels where the model can be seen."""
-    seen = module_of(getattr(score.forward, "forward", score.forward))
-    return run if seen is None else KeptKernels().around(run)
-
-
 def _gradients(score: Score, rows: Tensors) -> Tensors:
     gradients, values = gradient(score, rows)
     return (*gradients, values)
@@ -127,6 +121,16 @@ def _gradients(score: Score, rows: Tensors) -> Tensors:
 
 def _scores(score: Score, rows: Tensors) -> Tensors:
     return (in_fast_layout(score.forward, score, rows),)
+
+
+def _kept(score: Score, like: Tensors) -> Compute:
+    """Return what computes scores, with kept kernels where the model can be seen and pictures are large.
+
+    What sees every function that runs costs more than it saves where the pictures are small.
+    """
+    model = module_of(getattr(score.forward, "forward", score.forward))
+    large = any(is_picture(x) and x.shape[2] * x.shape[3] >= _LARGE for x in like)
+    return KeptKernels(model).around(_scores) if model is not None and large else _scores
 
 
 def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:

@@ -42,13 +42,13 @@ def one_pass(model: nn.Module, x: Tensor, *, gradients: bool = False) -> Tensor:
 
 def kept_passes(model: nn.Module, x: Tensor, count: int = 5, *, gradients: bool = False) -> list[Tensor]:
     """Return what passes with kept kernels give."""
-    kept = KeptKernels().around(one_pass)
+    kept = KeptKernels(model).around(one_pass)
     return [kept(model, x, gradients=gradients) for _ in range(count)]
 
 
 def normalisations(model: nn.Module, x: Tensor, count: int = 5, *, gradients: bool = False) -> list[int]:
     """Return how many normalisations run in each of some passes with kept kernels."""
-    kept, counts = KeptKernels().around(one_pass), []
+    kept, counts = KeptKernels(model).around(one_pass), list[int]()
     for _ in range(count):
         with mock.patch.object(torch, "batch_norm", wraps=torch.batch_norm) as ran:
             kept(model, x, gradients=gradients)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -103,14 +102,6 @@ def _unseen(plain: Tensor) -> Tensor:
         return plain.abs()
 
 
-def _in_thread(plain: Tensor) -> Tensor:
-    found: list[Tensor] = []
-    thread = threading.Thread(target=lambda: found.append(plain.detach().abs()))
-    thread.start()
-    thread.join()
-    return found[0]
-
-
 def _edited_between(block: Block, x: Tensor) -> Tensor:
     return block.norm(_script("x.mul_(2.0)")(block.conv(x)))
 
@@ -136,9 +127,9 @@ def _slopes(block: Block, x: Tensor) -> Tensor:
 
 def _along(block: Block, x: Tensor) -> Tensor:
     with forward_ad.dual_level():
-        plain = block.conv(forward_ad.make_dual(x, torch.ones_like(x)))
-        normal = block.norm(plain)
-        tangent = forward_ad.unpack_dual(torch.tanh(normal + plain if _third(block) else normal)).tangent
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        normal = block.conv(dual) if _third(block) else block.norm(block.conv(dual))
+        tangent = forward_ad.unpack_dual(torch.tanh(normal)).tangent
     assert tangent is not None
     return tangent
 
@@ -213,7 +204,6 @@ WAYS = {
     "scripted before": _beside(_script("x.abs()"), first=True),
     "scripted after": _beside(_script("x.abs()"), first=False),
     "unseen": _beside(_unseen, first=True),
-    "other thread": _beside(_in_thread, first=True),
     "function at times": _at_times(lambda block, plain: _Doubled.apply(plain)),
     "normalised in a function": lambda block, x: _Normal.apply(block.conv(x), block.norm),
     "normalised in a function at times": _at_times(lambda block, plain: _Normal.apply(plain, block.norm)),

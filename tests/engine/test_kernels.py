@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.kernels import KeptKernels
-from pnpxai.engine.loops import gradient_sum, perturbed_scores
+from pnpxai.engine.loops import perturbed_scores
 from pnpxai.engine.score import Score
 from tests.engine.folded_blocks import Block, in_line, kept_passes, normalisations, one_pass
 
@@ -115,17 +115,23 @@ def test_no_pass_is_changed_by_folding(
         assert one.requires_grad is gradients
 
 
-@pytest.mark.parametrize("gradients", [False, True], ids=["values", "gradients"])
-def test_normalisation_runs_in_the_first_pass_alone(x: Tensor, gradients: bool) -> None:
+def test_normalisation_is_folded_in_passes_without_gradients(x: Tensor) -> None:
     for way in (in_line, _checked):
-        assert normalisations(Block(way), x, gradients=gradients) == [1, 0, 0, 0, 0]
-    assert normalisations(Block(_at_times_otherwise), x, gradients=gradients) == [1, 0, 0, 1, 1]
+        assert normalisations(Block(way), x) == [0] * 5
+        assert normalisations(Block(way), x, gradients=True) == [1] * 5
+    assert normalisations(Block(_at_times_otherwise), x) == [0, 0, 0, 1, 1]
+    assert normalisations(Block(_held), x) == [0, 1, 1, 1, 1]
+    assert normalisations(Block(_seen_before), x) == [1] * 5
 
 
 def test_what_is_kept_by_others_stays_when_the_passes_end(x: Tensor) -> None:
     model = Block(in_line)
     model.norm.register_forward_hook(lambda norm, given, output: model.kept.append(given[0]))
     kept_passes(model, x)
+    both = nn.Sequential(model.conv, model.norm)  # nothing comes after
+    with torch.no_grad():
+        KeptKernels(both).around(both)(x)
+    assert len(model.kept) == 6
     assert all(torch.allclose(one, model.conv(x), atol=1e-6) for one in model.kept)
 
 
@@ -146,13 +152,13 @@ def test_an_error_leaves_what_others_hold_as_it_is_without(x: Tensor) -> None:
 @pytest.mark.parametrize("changed", ["weight", "bias", "running_mean", "running_var"])
 def test_statistics_that_were_changed_are_folded_anew(x: Tensor, changed: str) -> None:
     model = Block(in_line)
-    kept = KeptKernels().around(model)
+    kept = KeptKernels(model).around(one_pass)
     for edit in (lambda t: t.mul_(2), lambda t: t.set_(t.clone() * 2), lambda t: setattr(t, "data", t * 2)):
         for _ in range(3):
-            kept(x)
+            kept(model, x)
         edit(getattr(model.norm, changed))
-        assert torch.allclose(kept(x), model(x), rtol=1e-4)
-        assert torch.allclose(kept(x), model(x), rtol=1e-4)
+        assert torch.allclose(kept(model, x), model(x), rtol=1e-4)
+        assert torch.allclose(kept(model, x), model(x), rtol=1e-4)
 
 
 def test_inference_and_autocast_are_left_alone(x: Tensor) -> None:
@@ -171,10 +177,10 @@ def test_modes_of_others_around_see_all_as_it_is(x: Tensor) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_no_function_shows_ends_folding(x: Tensor) -> None:
     activation = torch.jit.CompilationUnit("def f(x):\n    return x.abs()\n").f
-    assert normalisations(Block(lambda block, x: activation(block.norm(block.conv(x)))), x) == [1, 0, 1, 1, 1]
+    assert normalisations(Block(lambda block, x: activation(block.norm(block.conv(x)))), x) == [0, 1, 1, 1, 1]
 
 
-def test_every_normalisation_of_a_resnet_is_folded_from_the_second_pass_on() -> None:
+def test_every_normalisation_of_a_resnet_is_folded() -> None:
     model = torchvision.models.resnet18(num_classes=3).eval().requires_grad_(False)
     for name, buffer in model.named_buffers():
         if name.endswith("running_mean"):
@@ -182,53 +188,49 @@ def test_every_normalisation_of_a_resnet_is_folded_from_the_second_pass_on() -> 
         if name.endswith("running_var"):
             nn.init.uniform_(buffer, 0.5, 2)
     x = torch.randn(1, 3, 32, 32)
-    assert normalisations(model, x, 3) == [20, 0, 0]
-    assert normalisations(model, x, 3, gradients=True) == [20, 0, 0]
+    assert normalisations(model, x, 3) == [0, 0, 0]
     found = kept_passes(model, x, 3)
     expected = one_pass(model.double(), x.double()).float()
     assert all(torch.allclose(one, expected, rtol=1e-4, atol=1e-5) for one in found)
 
 
 def test_passes_may_hold_passes(x: Tensor) -> None:
-    model, kernels = Block(in_line), KeptKernels()
-    for _ in range(3):
-        with kernels:
-            inner = kernels.around(model)(x), KeptKernels().around(model)(x)
-            with kernels:
-                found = (*inner, model(x))
-        assert all(torch.allclose(one, model(x), rtol=1e-4) for one in found)
-
-
-def test_kernels_that_are_gone_are_forgotten(x: Tensor) -> None:
     model = Block(in_line)
-    kept = KeptKernels().around(model)
+    kept = KeptKernels(model).around(one_pass)
+    model.way = lambda block, x: in_line(block, x) if block.passes % 2 else in_line(block, x) + kept(model, x)[0]
+    found = [kept(model, x) for _ in range(6)]
+    model.passes, kept = 0, one_pass
+    assert all(torch.allclose(one, model(x), rtol=1e-4) for one in found)
+
+
+def test_equal_rows_have_equal_results_in_all_passes(x: Tensor) -> None:
+    found = kept_passes(Block(in_line), x)
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
+def test_nothing_outlives_the_passes(x: Tensor) -> None:
+    model = Block(in_line)
+    kept = KeptKernels(model).around(one_pass)
     for _ in range(3):
-        kept(x)
+        kept(model, x)
     gone = weakref.ref(model.conv.weight), weakref.ref(model)
-    model.conv.weight = nn.Parameter(model.conv.weight.detach() * 2, requires_grad=False)
-    assert gone[0]() is None
     del kept, model
     gc.collect()
-    assert gone[1]() is None
+    assert [one() for one in gone] == [None, None]
 
 
-@pytest.mark.parametrize("seen", [True, False], ids=["seen", "inside a function"])
-def test_loops_fold_where_the_model_can_be_seen(x: Tensor, seen: bool) -> None:
-    model = Block(in_line)
+@pytest.mark.parametrize(("side", "seen", "count"), [(96, True, 0), (96, False, 4), (8, True, 4)])
+def test_loops_fold_where_the_model_can_be_seen_and_pictures_are_large(side: int, seen: bool, count: int) -> None:
+    model, x = Block(in_line), torch.randn(2, 3, side, side)
     score = Score.of(model if seen else lambda x: model(x), (x,))
 
     def points(block: Any) -> tuple[Tensor]:
         return (x.repeat(len(block.steps), 1, 1, 1),)
 
-    def both() -> tuple[Tensor, Tensor]:
-        return perturbed_scores(score, points, 4, (x,), asked=1), gradient_sum(score, (x,), points, [0.25] * 4, 2)[0]
-
     with mock.patch.object(torch, "batch_norm", wraps=torch.batch_norm) as ran:
-        found = both()
-    assert ran.call_count == (2 if seen else 8)
-    model.way = lambda block, x: torch.relu(block.norm(block.conv(x).clone()))
-    for one, other in zip(found, both(), strict=True):
-        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+        found = perturbed_scores(score, points, 4, (x,), asked=1)
+    assert ran.call_count == count
+    assert torch.allclose(found, model(x)[:, None].expand(2, 4), rtol=1e-5)
 
 
 def test_a_kernel_is_laid_out_once_and_the_models_own_stays() -> None:
@@ -243,21 +245,14 @@ def test_a_kernel_is_laid_out_once_and_the_models_own_stays() -> None:
 
 def test_a_kernel_that_was_changed_or_is_made_anew_is_not_kept() -> None:
     model, x = _convolution()
-    kept = KeptKernels().around(model)
-    kept(x)
+    kept = KeptKernels(model).around(one_pass)
+    kept(model, x)
     model.weight.mul_(2)
-    assert torch.allclose(kept(x), model(x), rtol=1e-5, atol=1e-6)
+    assert torch.allclose(kept(model, x), model(x), rtol=1e-5, atol=1e-6)
     made = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)).requires_grad_(False)
     first, second = _kernels(made, x)
     assert first is not second
     assert not _side_by_side(first)
-
-
-@pytest.mark.parametrize("leaf", [True, False], ids=["with the input", "alone"])
-def test_a_kernel_that_is_differentiated_is_left_alone(leaf: bool) -> None:
-    model, x = _convolution()
-    model.requires_grad_(True)
-    assert _kernels(model, x.requires_grad_(leaf), 1)[0] is model.weight
 
 
 class _Seen(TorchFunctionMode):
@@ -280,7 +275,7 @@ def _convolution() -> tuple[nn.Conv2d, Tensor]:
 
 def _kernels(model: nn.Module, x: Tensor, passes: int = 2) -> list[Tensor]:
     """Return the kernels that a model's convolutions get in some passes under one ``KeptKernels``."""
-    with _Seen() as seen, KeptKernels():
+    with torch.no_grad(), _Seen() as seen, KeptKernels(model):
         for _ in range(passes):
             model(x)
     return seen.kernels
