@@ -13,6 +13,7 @@ local Dask cluster of two workers of which one is killed half way; the tables mu
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -92,17 +93,17 @@ def of_digits(
     net: nn.Module, folder: Path, count: int, metrics: list[str], executor: Executor | None = None
 ) -> Results:
     """Compare on digits."""
-    given: dict[str, Any] = {"traits": Traits.image(), "folder": folder, "executor": executor, "show_progress": False}
-    return compare(net, DataLoader(Shifted(count), batch_size=CHUNK), EIGHT, metrics, chunk=CHUNK, **given)
+    loader = DataLoader(Shifted(count), batch_size=CHUNK)
+    return compared(net, loader, EIGHT, metrics, folder=folder, executor=executor, chunk=CHUNK)
 
 
 def of_pictures(net: nn.Module, folder: Path | None, count: int, executor: Executor | None = None) -> Results:
     """Compare on pictures."""
-    metrics = ["Complexity", AbPC(net, n_steps=3)]
-    given: dict[str, Any] = {"traits": Traits.image(), "folder": folder, "executor": executor, "show_progress": False}
-    return compare(
-        net, DataLoader(Generated(count), batch_size=16), ["Gradient", "GradientXInput"], metrics, keep=4, **given
-    )
+    loader, metrics = DataLoader(Generated(count), batch_size=16), ["Complexity", AbPC(net, n_steps=3)]
+    return compared(net, loader, ["Gradient", "GradientXInput"], metrics, folder=folder, executor=executor, keep=4)
+
+
+compared = functools.partial(compare, traits=Traits.image(), show_progress=False)
 
 
 def digits_noted(folder: Path, count: int, metrics: list[str]) -> dict[str, Any]:

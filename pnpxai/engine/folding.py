@@ -25,7 +25,7 @@ class Normalisation(NamedTuple):
     @classmethod
     def of(
         cls,
-        x: Tensor,
+        x: Tensor | None,
         mean: Tensor | None,
         var: Tensor | None,
         weight: Tensor | None = None,
@@ -40,10 +40,9 @@ class Normalisation(NamedTuple):
     @classmethod
     def of_module(cls, norm: nn.BatchNorm2d) -> Normalisation | None:
         """Read what a module would ask for."""
-        mean, var = norm._buffers["running_mean"], norm._buffers["running_var"]
-        if norm.training or mean is None or var is None:
-            return None
-        return cls(mean, var, norm._parameters["weight"], norm._parameters["bias"], norm.eps)
+        held = norm._buffers | norm._parameters  # sooner found than as attributes, at every convolution
+        names = ("running_mean", "running_var", "weight", "bias")
+        return cls.of(None, *(held[name] for name in names), training=norm.training, eps=norm.eps)
 
     def folded(self, kernel: Tensor, bias: Tensor | None, layout: torch.memory_format) -> tuple[Tensor, Tensor] | None:
         """Return a kernel, laid out, and a bias of which the convolution comes normalised; None if they overflow."""

@@ -147,8 +147,9 @@ class _Kept:
         made = self._made
         if made is None or made.state != state or len(made.of) != len(of) or not same(made.of, of):
             with torch.no_grad():
-                parts = (self.kernel.contiguous(memory_format=layout), bias)
-                if by is not None:
+                if by is None:
+                    parts = self.kernel.contiguous(memory_format=layout), bias
+                else:
                     parts = by.folded(self.kernel, bias, layout)
             if parts is None:
                 self.norm = None
