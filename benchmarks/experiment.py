@@ -37,7 +37,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pnpxai.demo import digits, train
 from pnpxai.experiment import Results, compare
-from pnpxai.metrics.flipping import AbPC
+from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.traits import Traits
 
 EIGHT = ["Gradient", "GradientXInput", "GuidedBackprop", "DeepLift", "LRPUniformEpsilon", "SmoothGrad",

@@ -46,13 +46,13 @@ from scipy.stats import rankdata, t, wilcoxon
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.sharing import SharedRuns
-from pnpxai.registry import every
+from pnpxai.metrics.shared_runs import SharedRuns
 
 SIDE, SMALL = 24, 8
 MINOR, DISRUPTIVE = {"inputs": 0.001, "model": 0.001}, {"inputs": 1.0, "model": 2.0}

@@ -26,10 +26,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from pnpxai.explainers.gradient import Gradient
-from pnpxai.metrics.correlation import FaithfulnessCorrelation, MuFidelity
-from pnpxai.metrics.flipping import AbPC, MoRF
-from pnpxai.metrics.robustness import Sensitivity
-from pnpxai.metrics.sharing import SharedRuns
+from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation, MuFidelity
+from pnpxai.metrics.faithfulness.flipping import AbPC, MoRF
+from pnpxai.metrics.robustness.sensitivity import Sensitivity
+from pnpxai.metrics.shared_runs import SharedRuns
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,15 @@ from optuna.trial import FixedTrial
 
 from pnpxai.demo import digits, train
 from pnpxai.examples import Examples
-from pnpxai.metrics.choose import as_candidates, as_explainer
-from pnpxai.metrics.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.evaluation import evaluate
-from pnpxai.metrics.flipping import AbPC
+from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
+from pnpxai.metrics.faithfulness.flipping import AbPC
+from pnpxai.metrics.selection import as_candidates, as_explainer
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
-from pnpxai.tuning.candidates import Space
-from pnpxai.tuning.shared import Shared
+from pnpxai.tuning.search.shared_runs import Shared
+from pnpxai.tuning.space.candidates import Space
 
 IMAGE = Traits.image()
 EIGHT = ("Gradient", "GradientXInput", "GuidedBackprop", "DeepLift", "LRPUniformEpsilon", "SmoothGrad",

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from pnpxai import Examples, Traits, recommend, tune
 from pnpxai.demo import digits, train
 from pnpxai.errors import ArgumentError
-from pnpxai.metrics.choose import as_candidates
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.selection import as_candidates
 from pnpxai.tuning import Shared, TuningResult
 
 

@@ -39,8 +39,8 @@ def measure() -> dict[str, Any]:
     from tqdm import tqdm
 
     import pnpxai
+    from pnpxai.declare.registry import every
     from pnpxai.explainers.base import Explainer
-    from pnpxai.registry import every
     from pnpxai.testing.architectures import ARCHITECTURES
     from pnpxai.testing.laws import laws_of
     from pnpxai.testing.matrix import cell

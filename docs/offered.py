@@ -11,11 +11,11 @@ from typing import Any
 
 import pnpxai
 from pnpxai import attributors
-from pnpxai.elsewhere import CAPTUM as CAPTUM_INSTEAD
-from pnpxai.elsewhere import ORIGINAL as ORIGINAL_INSTEAD
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
+from pnpxai.migration import CAPTUM as CAPTUM_INSTEAD
+from pnpxai.migration import ORIGINAL as ORIGINAL_INSTEAD
 from pnpxai.strategies.base import Strategy
 
 CAPTUM = """

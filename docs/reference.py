@@ -15,11 +15,11 @@ from mkdocs.structure.files import File, Files
 
 import pnpxai
 from pnpxai import attributors
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.imputation import Imputer
-from pnpxai.registry import every
+from pnpxai.metrics.faithfulness.imputation import Imputer
 from pnpxai.statistics import DecisionRule
 from pnpxai.strategies.base import Strategy
 from pnpxai.traits import Traits

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pnpxai.elsewhere import Modules, instead
+from pnpxai.migration import Modules, instead
 
 if TYPE_CHECKING:
     from pnpxai.auto import (
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
         AutoExplanationForVisualQuestionAnswering,
         auto_explain,
     )
+    from pnpxai.declare.registry import every
     from pnpxai.detector import detect
     from pnpxai.examples import Examples
     from pnpxai.experiment import Experiment, Results, compare
     from pnpxai.explainers.explanation import Explanation
     from pnpxai.pictures import Display
     from pnpxai.recommender import Recommender, XaiRecommender, rank, recommend
-    from pnpxai.registry import every
     from pnpxai.report import write_report
     from pnpxai.traits import Traits
     from pnpxai.tuning import TuningResult, tune

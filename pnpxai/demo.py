@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pnpxai.auto import AutoExplanationForImageClassification
-from pnpxai.engine.seeds import generator
+from pnpxai.engine.running.seeds import generator
 from pnpxai.experiment import Results
 from pnpxai.files import complete
 from pnpxai.report import write_report

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.attention import AttentionRollout
-from pnpxai.attributors.attention_maps import attention_pass
-from pnpxai.attributors.cam_layers import last_feature_map
-from pnpxai.engine.arguments import Arguments
-from pnpxai.engine.guard import borrowed, module_of
-from pnpxai.engine.operations import Operation, Operations, operation_name
-from pnpxai.engine.score import Score, select_output
-from pnpxai.engine.token_grid import Sides
+from pnpxai.attributors.attention.maps import attention_pass
+from pnpxai.attributors.attention.rollout import AttentionRollout
+from pnpxai.attributors.cam.feature_maps import last_feature_map
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.score import Score, select_output
+from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
+from pnpxai.engine.seeing.token_grid import Sides
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.tensors import Tensors, flat
 

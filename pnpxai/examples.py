@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.engine.keys import example_keys, numbered
-from pnpxai.engine.score import select_output
-from pnpxai.engine.seeds import Stream, generator
+from pnpxai.engine.running.keys import example_keys, numbered
+from pnpxai.engine.running.score import select_output
+from pnpxai.engine.running.seeds import Stream, generator
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 

@@ -12,9 +12,9 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.encoding import unlabelled
 from pnpxai.errors import ArgumentError
-from pnpxai.settings import unlabelled
 
 __all__ = ["Decision", "DecisionRule", "Interval", "MeanRank", "bootstrap", "pearson", "ranks"]
 

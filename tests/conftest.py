@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pnpxai import registry
+from pnpxai.declare import registry
 from pnpxai.testing.architectures import ARCHITECTURES
 
 # the same examples everywhere, and no verdict by the clock

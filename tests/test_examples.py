@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pnpxai.engine.keys import model_key, numbered, settings_key
+from pnpxai.engine.running.keys import model_key, numbered, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, inputs_and_label, largest
 from tests.small import Bright

@@ -23,7 +23,7 @@ from pnpxai.strategies.baselines import EachBaseline, Invert, Zeros
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.token_baselines import Pad, Token
 from pnpxai.traits import Traits
-from pnpxai.tuning.space import suggest
+from pnpxai.tuning.space.parameters import suggest
 
 IDS = torch.tensor([[5, 6, 7, 0], [6, 3, 3, 3]])
 

@@ -6,12 +6,12 @@ from torch import nn
 
 from pnpxai.attributors import Saliency
 from pnpxai.attributors.base import Attributor
+from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.grad_cam import GradCam
 from pnpxai.recommender import rank, recommend
-from pnpxai.registry import every
 from pnpxai.traits import Traits
 from tests.small import Bright, examples
 

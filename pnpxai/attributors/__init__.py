@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from pnpxai.attributors.ablation import FeatureAblation
-from pnpxai.attributors.adaptive import AdaptiveSamples, AdaptiveSteps
-from pnpxai.attributors.attention import AttentionRollout, TransformerAttribution
-from pnpxai.attributors.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
+from pnpxai.attributors.attention.rollout import AttentionRollout, TransformerAttribution
 from pnpxai.attributors.base import Attributor
-from pnpxai.attributors.cam import LayerAttribution, LayerGradCam
-from pnpxai.attributors.cam_guided import UpsampledGuidedGradCam
-from pnpxai.attributors.cam_maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
-from pnpxai.attributors.cam_scores import ScoreCAM
-from pnpxai.attributors.composites import Composite, rule_named
-from pnpxai.attributors.conductance import InternalInfluence, LayerConductance
-from pnpxai.attributors.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
-from pnpxai.attributors.expectations import GradientShap, LayerGradientShap
-from pnpxai.attributors.full_grad import FullGrad, FullGradients
-from pnpxai.attributors.gradients import InputXGradient, Saliency
-from pnpxai.attributors.kernel_shap import KernelShap
-from pnpxai.attributors.layer_ablation import LayerFeatureAblation
-from pnpxai.attributors.layer_paths import LayerIntegratedGradients
+from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
+from pnpxai.attributors.cam.guided import UpsampledGuidedGradCam
+from pnpxai.attributors.cam.maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
+from pnpxai.attributors.cam.score_cam import ScoreCAM
+from pnpxai.attributors.gradient.adaptive import AdaptiveSamples, AdaptiveSteps
+from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
+from pnpxai.attributors.gradient.conductance import InternalInfluence, LayerConductance
+from pnpxai.attributors.gradient.expectations import GradientShap, LayerGradientShap
+from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients
+from pnpxai.attributors.gradient.noise import NoiseTunnel, RelativeNoise
+from pnpxai.attributors.gradient.paths import IntegratedGradients
+from pnpxai.attributors.gradient.saliency import InputXGradient, Saliency
 from pnpxai.attributors.layers import LayerActivation, LayerGradientXActivation
-from pnpxai.attributors.noise import NoiseTunnel, RelativeNoise
-from pnpxai.attributors.occlusion import Occlusion
-from pnpxai.attributors.paths import IntegratedGradients
-from pnpxai.attributors.propagation import (
+from pnpxai.attributors.perturbation.ablation import FeatureAblation
+from pnpxai.attributors.perturbation.kernel_shap import KernelShap
+from pnpxai.attributors.perturbation.layer_ablation import LayerFeatureAblation
+from pnpxai.attributors.perturbation.lime import Lime
+from pnpxai.attributors.perturbation.occlusion import Occlusion
+from pnpxai.attributors.perturbation.rise import RISE
+from pnpxai.attributors.perturbation.shapley import ShapleyValues, ShapleyValueSampling
+from pnpxai.attributors.perturbation.similarity import ExponentialKernel, get_exp_kernel_similarity_function
+from pnpxai.attributors.propagation.captum_rules import (
     Alpha1_Beta0_Rule,
     EpsilonRule,
     GammaRule,
     IdentityRule,
     PropagationRule,
 )
-from pnpxai.attributors.relevance import LRP, LayerLRP, Relevance
-from pnpxai.attributors.rise import RISE
-from pnpxai.attributors.sampling import ShapleyValues, ShapleyValueSampling
-from pnpxai.attributors.similarity import ExponentialKernel, get_exp_kernel_similarity_function
-from pnpxai.attributors.surrogates import Lime
+from pnpxai.attributors.propagation.composites import Composite, rule_named
+from pnpxai.attributors.propagation.deeplift import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
+from pnpxai.attributors.propagation.full_grad import FullGrad, FullGradients
+from pnpxai.attributors.propagation.lrp import LRP, LayerLRP, Relevance
 
 __all__ = [
     "LRP",
@@ -98,7 +98,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Say what takes the place of what is not here."""
-    from pnpxai.elsewhere import instead
+    from pnpxai.migration import instead
 
     if instead(name):
         raise ImportError(f"pnpxai.attributors has no {name!r}{instead(name)}")

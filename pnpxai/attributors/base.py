@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NoReturn
 import torch
 from torch import Tensor
 
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.score import Score, Target
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
@@ -38,7 +38,7 @@ class Attributor(ABC):
     Common arguments of ``attribute``, throughout this package:
 
     - ``inputs``: a tensor (examples, ...) or a tuple of them; they are what is explained.
-    - ``target``: which output to explain, see ``pnpxai.engine.score.Target``.
+    - ``target``: which output to explain, see ``pnpxai.engine.running.score.Target``.
     - ``additional_forward_args``: further arguments of the model; tensors with one row per example follow the examples,
       all others are shared.
     - ``attribute_to_layer_input``: of methods at a layer, look at what goes into it instead of what comes out.

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import AtLayer, prepared
-from pnpxai.engine.batching import row_limit
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.layers import value_and_gradient
-from pnpxai.engine.parts import Pace, in_parts, rows_are_examples
-from pnpxai.engine.score import Score, Target
-from pnpxai.engine.site import AtSites, Call, Members, Place, find_places
+from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.layer_blocks import Pace, in_parts, rows_are_examples
+from pnpxai.engine.running.layers import value_and_gradient
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.site import AtSites, Call, Members, Place, find_places
 from pnpxai.tensors import Tensors, check_finite
 
 __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]

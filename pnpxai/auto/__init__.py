@@ -1,6 +1,6 @@
 """Model and data in, answers out."""
 
-from pnpxai.auto.door import auto_explain
+from pnpxai.auto.auto_explain import auto_explain
 from pnpxai.auto.explanation import AutoExplanation
 from pnpxai.auto.tasks import (
     AutoExplanationForImageClassification,

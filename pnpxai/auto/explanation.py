@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pnpxai.auto.batches import Reading
 from pnpxai.auto.data import Data
-from pnpxai.auto.reading import Reading
 from pnpxai.auto.steps import Steps
+from pnpxai.declare.encoding import told
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.explanation import Explanation
-from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer
+from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
-from pnpxai.settings import told
 from pnpxai.statistics import DecisionRule
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pnpxai.elsewhere import missing
+from pnpxai.migration import missing
 from pnpxai.tuning import TuningResult
 
 if TYPE_CHECKING:

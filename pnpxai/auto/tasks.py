@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.auto.data import Data
 from pnpxai.auto.explanation import AutoExplanation
-from pnpxai.engine.score import select_output
+from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities import ImageModality, TabularModality, TextModality, TimeSeriesModality
 

@@ -67,7 +67,7 @@ def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
     of_file = set(kind.model_fields) <= set(OptionsFile.model_fields) and "model" in kind.model_fields
 
     def called(**given: Any) -> None:
-        from pnpxai.cli.running import run
+        from pnpxai.cli.runner import run
 
         run(command, kind, given)
 

@@ -38,7 +38,7 @@ def main(
 
 def doctor(asked: OnData) -> Answer:
     """Say which explainers fit a model (and data), which do not, and why."""
-    from pnpxai.cli.subject import auto, model_of
+    from pnpxai.cli.objects import auto, model_of
     from pnpxai.recommender import recommend
     from pnpxai.report.terminal import fit
 
@@ -56,8 +56,8 @@ def doctor(asked: OnData) -> Answer:
 
 def explain(asked: Explain) -> Answer:
     """Explain examples: a folder for each explainer, with tensors, settings and a picture."""
-    from pnpxai.cli.doing import explained
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.actions import explained
+    from pnpxai.cli.objects import writable
 
     with writable(Path(asked.out or "pnpxai-explanations")) as folder:
         written = explained(asked, folder)
@@ -68,7 +68,7 @@ def explain(asked: Explain) -> Answer:
 
 def tune(asked: Tune) -> Answer:
     """Search explainers' settings for the best mean value of a metric; the gain is measured on held-out examples."""
-    from pnpxai.cli.doing import tuned
+    from pnpxai.cli.actions import tuned
 
     with _file_of(asked.out, "tuned.json") as write:
         results = tuned(asked)
@@ -79,7 +79,7 @@ def tune(asked: Tune) -> Answer:
 
 def rank(asked: Rank) -> Answer:
     """Tune all explainers under one budget, and rank them on held-out examples: which one explains best?"""
-    from pnpxai.cli.doing import ranked
+    from pnpxai.cli.actions import ranked
     from pnpxai.report.terminal import ranking as table
 
     with _file_of(asked.out, "ranking.json") as write:
@@ -94,8 +94,8 @@ def rank(asked: Rank) -> Answer:
 
 def compare(asked: Compare) -> Answer:
     """Compare explainers on all examples, into a run folder with a report; the same command goes on where it was."""
-    from pnpxai.cli.doing import compared
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.actions import compared
+    from pnpxai.cli.objects import writable
     from pnpxai.report import write_report
     from pnpxai.report.terminal import comparison
 
@@ -121,7 +121,7 @@ def demo(asked: Demo) -> Answer:
     """Train a digit classifier, explain it with all that fits, tune, compare, and write a report."""
     import torch
 
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.objects import writable
     from pnpxai.demo import run
 
     torch.set_num_threads(1)  # so small a network keeps no second thread busy: they would wait for each other
@@ -164,8 +164,8 @@ def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str]]]:
     """Lend what writes JSON to a file, if one is asked for, and says so, after making sure that it can be."""
-    from pnpxai.cli.doing import write_json
-    from pnpxai.cli.subject import writable
+    from pnpxai.cli.actions import write_json
+    from pnpxai.cli.objects import writable
     from pnpxai.errors import ArgumentError
 
     if out is None:

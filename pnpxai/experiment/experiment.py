@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from pnpxai.elsewhere import missing
-from pnpxai.engine.score import select_output
+from pnpxai.declare.encoding import labels
+from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import Batch, Examples, largest
-from pnpxai.experiment.comparing import DEFAULT_METRICS, compare
 from pnpxai.experiment.results import Results
-from pnpxai.experiment.stream import Data, Stream
-from pnpxai.experiment.work import Job
+from pnpxai.experiment.running.batches import Data, Stream
+from pnpxai.experiment.running.comparison import DEFAULT_METRICS, compare
+from pnpxai.experiment.running.work import Job
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.choose import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer, as_metric
+from pnpxai.migration import missing
 from pnpxai.recommender import recommend
 from pnpxai.recommender.fit import needed_traits
-from pnpxai.settings import labels
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning import TuningResult, tune
 

@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pnpxai.columns import filled, in_columns
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
+from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.files import complete
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap

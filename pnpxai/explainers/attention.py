@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from pnpxai import attributors
-from pnpxai.attributors.attention import HeadFusion
-from pnpxai.declare import Choice, Range
+from pnpxai.attributors.attention.rollout import HeadFusion
+from pnpxai.declare.declared import Choice, Range
 from pnpxai.detector import ModelFacts
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer

@@ -13,19 +13,19 @@ from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from pnpxai.attributors.base import Attributor, Configured
-from pnpxai.declare import Bound, Declared
+from pnpxai.declare.declared import Bound, Declared
 from pnpxai.detector import ModelFacts, detect
-from pnpxai.engine.arguments import Arguments, Extractor
-from pnpxai.engine.embeddings import at_embeddings, run_first
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.rows import ExamplesFirst, TurnedPlaces
-from pnpxai.engine.score import Target, select_output
-from pnpxai.engine.seeds import Stream
-from pnpxai.engine.site import AtSites, Site, find_places
+from pnpxai.engine.running.arguments import Arguments, Extractor
+from pnpxai.engine.running.embeddings import at_embeddings, run_first
+from pnpxai.engine.running.examples_axis import ExamplesFirst, TurnedPlaces
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Target, select_output
+from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.baseline_adapters import baselines_by, embedded, of_ids
 from pnpxai.explainers.descriptions import described, of_gap, plain_target
 from pnpxai.explainers.explanation import Explanation
-from pnpxai.explainers.starts import baselines_by, embedded, of_ids
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
 from pnpxai.traits import Traits
 
@@ -120,7 +120,7 @@ class Explainer(Declared, abstract=True):
         Args:
             inputs: a batch: a tensor (examples, ...), a tuple of them, a mapping of keyword arguments, or what
                 ``forward_arg_extractor`` reads.
-            targets: which output to explain, see ``pnpxai.engine.score.Target``.
+            targets: which output to explain, see ``pnpxai.engine.running.score.Target``.
             seed: fixes what is drawn at random.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from pnpxai import attributors
-from pnpxai.declare import Choice
+from pnpxai.declare.declared import Choice
 from pnpxai.detector import ModelFacts
 from pnpxai.explainers.base import Explainer
 from pnpxai.traits import Traits

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 
 from pnpxai.attributors.base import Attributor
-from pnpxai.engine.keys import example_keys
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.keys import example_keys
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import as_tuple, like
 

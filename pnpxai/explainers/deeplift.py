@@ -10,10 +10,10 @@ from torch import Tensor
 from pnpxai.attributors import DeepLift as Backend
 from pnpxai.attributors import DeepLiftShap as ShapBackend
 from pnpxai.attributors.base import Configured, FromInputs
-from pnpxai.declare import Choice
+from pnpxai.declare.declared import Choice
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.starts import baselines_by, is_background, rows_by
+from pnpxai.explainers.baseline_adapters import baselines_by, is_background, rows_by
 from pnpxai.strategies.baselines import Baseline
 
 __all__ = ["DeepLift", "DeepLiftShap"]

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.encoding import encoded, shown
 from pnpxai.errors import ArgumentError
-from pnpxai.settings import encoded, shown
 from pnpxai.tensors import Tensors, own
 
 __all__ = ["described", "largest", "missed", "of_gap", "of_target", "plain_target", "short", "written"]

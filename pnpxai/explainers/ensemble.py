@@ -9,12 +9,12 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Configured
-from pnpxai.declare import Choice
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.seeds import Stream
+from pnpxai.declare.declared import Choice
+from pnpxai.declare.registry import by_name
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import by_name
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.tensors import as_tuple, like
 

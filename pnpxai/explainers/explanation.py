@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pnpxai.counts import whole_number
+from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.files import read, write
-from pnpxai.explainers.whose import whose
+from pnpxai.explainers.match_inputs import whose
 from pnpxai.pictures import Kind, View, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
@@ -33,7 +33,7 @@ class Explanation:
         settings: its settings, as JSON has them; a long tensor by its shape.
         attributions: one tensor for each explained argument or layer.
         inputs: the explained arguments.
-        targets: which output was explained, see ``pnpxai.engine.score.Target``.
+        targets: which output was explained, see ``pnpxai.engine.running.score.Target``.
         scores: (examples,) the model's output there.
         gap: (examples,) how far the attributions are from complete (sums of differences) or conserving (relevance,
             after biases and stabilisers took their parts); None if the method promises neither.

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
 from pnpxai.files import complete
-from pnpxai.registry import qualified_name
 
 __all__ = ["read", "write"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pnpxai.attributors import FullGrad as Backend
 from pnpxai.attributors.base import Configured
-from pnpxai.declare import Choice
+from pnpxai.declare.declared import Choice
 from pnpxai.detector import ModelFacts
 from pnpxai.explainers.base import Explainer
 from pnpxai.traits import Traits

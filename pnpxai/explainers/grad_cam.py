@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from pnpxai.attributors import UpsampledGradCam, UpsampledGuidedGradCam
-from pnpxai.declare import Choice
+from pnpxai.declare.declared import Choice
 from pnpxai.detector import ModelFacts
 from pnpxai.explainers.cam import ClassActivation
 from pnpxai.traits import Traits

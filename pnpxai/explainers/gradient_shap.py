@@ -9,10 +9,10 @@ from annotated_types import Ge
 from pnpxai.attributors import GradientShap as Backend
 from pnpxai.attributors import RelativeNoise
 from pnpxai.attributors.base import Configured, FromInputs
-from pnpxai.attributors.samples import Distribution, OwnBaselines
-from pnpxai.declare import Choice, Range
+from pnpxai.attributors.gradient.random_points import Distribution, OwnBaselines
+from pnpxai.declare.declared import Choice, Range
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.starts import is_background, rows_by, starts_by
+from pnpxai.explainers.baseline_adapters import is_background, rows_by, starts_by
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.tensors import Tensors
 

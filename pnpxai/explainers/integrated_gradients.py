@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from pnpxai.attributors import IntegratedGradients as Backend
 from pnpxai.attributors.base import Configured
-from pnpxai.declare import Choice, Range
+from pnpxai.declare.declared import Choice, Range
 from pnpxai.explainers.base import Explainer, baselines_by
 from pnpxai.strategies.baselines import Baseline
 

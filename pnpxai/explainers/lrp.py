@@ -11,10 +11,10 @@ from annotated_types import Ge, Gt
 from pydantic import BeforeValidator
 
 from pnpxai.attributors import LRP as Backend
-from pnpxai.attributors.composites import Composite, Make, RuleName, rule_named
-from pnpxai.declare import Range
-from pnpxai.engine.places import Argument
-from pnpxai.engine.site import AtSites
+from pnpxai.attributors.propagation.composites import Composite, Make, RuleName, rule_named
+from pnpxai.declare.declared import Range
+from pnpxai.engine.running.places import Argument
+from pnpxai.engine.running.site import AtSites
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 

@@ -8,9 +8,9 @@ from annotated_types import Ge
 from pydantic import BeforeValidator
 
 from pnpxai.attributors import LRP as Backend
-from pnpxai.attributors.composites import Composite, Make, RuleName
-from pnpxai.attributors.relative import relative_composite
-from pnpxai.declare import Choice, Range
+from pnpxai.attributors.propagation.composites import Composite, Make, RuleName
+from pnpxai.attributors.propagation.rap import relative_composite
+from pnpxai.declare.declared import Choice, Range
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.lrp import CompositeLRP, at_inputs, check_range

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pnpxai.attributors import Occlusion as Backend
 from pnpxai.attributors.base import Configured, FromInputs
-from pnpxai.declare import Choice
+from pnpxai.declare.declared import Choice
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import baselines_by
 from pnpxai.explainers.perturbation import Perturbation

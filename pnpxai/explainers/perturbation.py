@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.attributors.base import FromInputs
-from pnpxai.declare import Choice
-from pnpxai.engine.site import Site, find_places
+from pnpxai.declare.declared import Choice
+from pnpxai.engine.running.site import Site, find_places
 from pnpxai.explainers.base import Explainer, baselines_by
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline

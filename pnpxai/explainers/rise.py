@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Lt
 
 from pnpxai.attributors.base import Configured, FromInputs
-from pnpxai.attributors.rise import RISE as Backend
-from pnpxai.declare import Range
+from pnpxai.attributors.perturbation.rise import RISE as Backend
+from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import baselines_by
 from pnpxai.explainers.perturbation import Perturbation
 

@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from pnpxai.attributors import ShapleyValueSampling as Backend
 from pnpxai.attributors.base import Configured
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
 from pnpxai.explainers.perturbation import GroupedPerturbation
 
 __all__ = ["ShapleyValueSampling"]

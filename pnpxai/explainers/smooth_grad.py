@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import Explainer
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]

@@ -11,16 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from pnpxai.declare import Bound, Declared
-from pnpxai.engine.arguments import Arguments, Extractor
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.score import Target
-from pnpxai.engine.seeds import Stream
+from pnpxai.declare.declared import Bound, Declared
+from pnpxai.engine.running.arguments import Arguments, Extractor
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Target
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import Masks, attended, position_masks
 from pnpxai.metrics.sample import Sample
-from pnpxai.metrics.sharing import SharedRuns
+from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, rows_of
 

@@ -12,7 +12,7 @@ import numpy as np
 from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.sharing import SharedRuns
+from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, as_tuple
 

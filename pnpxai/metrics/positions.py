@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.engine.arguments import Arguments
+from pnpxai.engine.running.arguments import Arguments
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.strategies.feature_masks import channel_axis, positions_of
 from pnpxai.tensors import Tensors, own

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.engine.arguments import Arguments
-from pnpxai.engine.keys import content_key
-from pnpxai.engine.score import Score, Target
-from pnpxai.engine.seeds import Stream
+from pnpxai.declare.encoding import encoded
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.keys import content_key
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.positions import Masks, position_maps
-from pnpxai.metrics.sharing import SharedRuns
-from pnpxai.settings import encoded
+from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.tensors import Tensors, flat, map_tensors, take_rows
 
 __all__ = ["Sample"]

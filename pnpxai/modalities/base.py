@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 from torch import Tensor, nn
 
-from pnpxai.declare import Declared
-from pnpxai.engine.guard import module_of
+from pnpxai.declare.declared import Declared
+from pnpxai.engine.running.guard import module_of
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits

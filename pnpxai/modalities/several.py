@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import Modality
 from pnpxai.pictures import View
-from pnpxai.registry import by_name, every
 from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.traits import Traits
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
 from pnpxai.errors import ArgumentError
 
 __all__ = ["Display", "Kind", "View", "as_array"]

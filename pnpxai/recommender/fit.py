@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from pnpxai.columns import filled, in_columns
+from pnpxai.declare.registry import by_name, every
+from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.detector import ModelFacts, detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer, fitting
-from pnpxai.metrics.choose import ExplainerSpec
+from pnpxai.metrics.selection import ExplainerSpec
 from pnpxai.modalities import Modality, SeveralModalities
-from pnpxai.registry import by_name, every
 from pnpxai.traits import Traits
 
 __all__ = ["ModalitySpec", "Recommendation", "classes_of", "needed_traits", "recommend", "traits_of"]

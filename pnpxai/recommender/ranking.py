@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pnpxai.columns import filled, in_columns
+from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
 from pnpxai.files import complete
 from pnpxai.statistics import Decision, Interval

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
-from pnpxai.metrics.choose import as_candidates
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.selection import as_candidates
 from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, needed_traits, recommend, traits_of
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pnpxai.declare.registry import by_name
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import by_name
 from pnpxai.report.words import number
 
 __all__ = ["Family", "Line", "Panel", "Search", "families", "searches"]

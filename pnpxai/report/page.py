@@ -7,15 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.encoding import unlabelled
+from pnpxai.declare.registry import by_name
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import by_name
 from pnpxai.report.strips import Scale, Span, interval
 from pnpxai.report.words import counted, definition, said
-from pnpxai.settings import unlabelled
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.registry import by_name
 from pnpxai.errors import ArgumentError
-from pnpxai.registry import by_name
 from pnpxai.traits import Traits
 
 __all__ = ["Strategy", "each_by_name", "for_each"]

@@ -8,8 +8,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from pnpxai.engine.keys import example_keys
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.keys import example_keys
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.strategies.baselines import Baseline, refuse_ids
 from pnpxai.traits import Traits

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
 from pnpxai.errors import ArgumentError
 from pnpxai.strategies.base import Strategy, each_by_name
 from pnpxai.traits import Traits

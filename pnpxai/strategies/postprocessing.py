@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from pnpxai.declare import Choice, Declared
+from pnpxai.declare.declared import Choice, Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.feature_masks import channel_axis

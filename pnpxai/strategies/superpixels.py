@@ -11,7 +11,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
 from pnpxai.errors import ArgumentError
 from pnpxai.strategies.feature_masks import FeatureMask, Grid, Positions, channel_axis, consecutive, positions_of
 from pnpxai.traits import Traits

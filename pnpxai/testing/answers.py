@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.guard import borrowed
+from pnpxai.engine.running.guard import borrowed
 from pnpxai.testing.subject import Subject, close, require
 from pnpxai.testing.zoo import Case, mlp
 

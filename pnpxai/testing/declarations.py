@@ -10,9 +10,9 @@ import pickle
 from collections.abc import Iterable
 from typing import Any
 
-from pnpxai.declare import Declared
+from pnpxai.declare.declared import Declared
+from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import SignatureError
-from pnpxai.registry import by_name, every
 from pnpxai.strategies.base import Strategy
 from pnpxai.testing.subject import Broken, require
 

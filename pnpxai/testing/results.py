@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.site import AtSites, Call, find_places
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import NonFiniteError
 from pnpxai.testing.subject import Subject, attempt, close, require
 from pnpxai.testing.zoo import Case

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.metrics.base import Metric

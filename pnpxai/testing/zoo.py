@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.score import select_output
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import select_output
 from pnpxai.tensors import own
 from pnpxai.testing import nets
 from pnpxai.traits import Traits

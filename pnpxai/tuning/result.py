@@ -14,7 +14,7 @@ from pnpxai.files import complete
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.tuning.shared import RowCount
+from pnpxai.tuning.search.shared_runs import RowCount
 
 __all__ = ["LimitCheck", "Stability", "TuningResult"]
 

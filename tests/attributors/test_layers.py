@@ -128,7 +128,7 @@ def test_the_states_of_an_lstm(library, examples):
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(("make", "layer", "shape"), [(TimeFirst, "cell", (7, 5, 2)), (Windows, "inner", (7, 6))])
 def test_a_layer_whose_rows_are_not_the_examples_is_looked_at_in_one_pass(name, make, layer, shape, monkeypatch):
-    monkeypatch.setattr("pnpxai.engine.batching._CPU_ROWS", (2, 2))
+    monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (2, 2))
     model, x = built(make), drawn(*shape)
     given = {"attribute_to_layer_input": True} | ({} if name == "LayerActivation" else {"target": 1})
     agree(*(explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, captum.attr)))
@@ -138,7 +138,7 @@ def test_a_layer_whose_rows_are_not_the_examples_is_looked_at_in_one_pass(name, 
 @pytest.mark.parametrize("layer", ["0", ["3", "0"]], ids=str)
 def test_parts_are_joined(name, layer, monkeypatch):
     whole = at("cnn", name, layer)[0]
-    monkeypatch.setattr("pnpxai.engine.batching._CPU_ROWS", (1, 1))
+    monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (1, 1))
     for a, b in zip(flat(at("cnn", name, layer)[0]), flat(whole), strict=True):
         assert torch.allclose(a, b, atol=1e-12)
 

@@ -9,9 +9,9 @@ from torch import nn
 
 import pnpxai.attributors
 from pnpxai.attributors import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel
-from pnpxai.attributors.noise import noisy_copies
-from pnpxai.engine.batching import Block
-from pnpxai.engine.seeds import Stream
+from pnpxai.attributors.gradient.noise import noisy_copies
+from pnpxai.engine.running.batching import Block
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, NonFiniteError
 from pnpxai.testing.audit import audit
 from pnpxai.testing.subject import counted
@@ -175,7 +175,7 @@ def test_noise_is_averaged_at_a_layer(name, rows, monkeypatch):
     given = {} if name == "LayerActivation" else {"target": it.targets}
     copies = noisy_copies((it.inputs,), [0.3], Stream(5), Block(range(3), range(4)))[0].split(3)
     expected = torch.stack([method.attribute(copy, **given) for copy in copies]).mean(0)
-    monkeypatch.setattr("pnpxai.engine.batching._CPU_ROWS", (rows, rows))
+    monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (rows, rows))
     found = NoiseTunnel(method).attribute(it.inputs, nt_samples=4, stdevs=0.3, seed=5, **given)
     assert torch.allclose(found, expected, atol=1e-12)
 

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from pnpxai.cli.data import load_data
 from pnpxai.cli.models import load_model
+from pnpxai.cli.objects import auto
 from pnpxai.cli.options import OnData
-from pnpxai.cli.subject import auto
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from pnpxai.tuning.storage import opened
+from pnpxai.tuning.storage.storages import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("may_be_interrupted")]
 

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
+from pnpxai.cli.objects import auto
 from pnpxai.cli.options import OnData
 from pnpxai.cli.pictures import Pictures
-from pnpxai.cli.subject import auto
 from pnpxai.errors import ArgumentError
 
 NET = """

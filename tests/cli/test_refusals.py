@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_to(run: Run, model: str, monkeypatch: p
 def test_a_full_disk_leaves_no_half_files_and_the_run_goes_on(
     run: Run, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pnpxai.experiment import store
+    from pnpxai.experiment.storage import store
 
     write, calls = store.pq.write_table, []
 

@@ -13,7 +13,7 @@ from pnpxai.experiment import Results, compare
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.smooth_grad import SmoothGrad
-from pnpxai.metrics.flipping import AbPC
+from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.report import write_report
 from pnpxai.statistics import MeanRank
 from pnpxai.traits import Traits

@@ -17,7 +17,7 @@ from pnpxai.experiment import Results
 from pnpxai.explainers.base import Explainer
 from pnpxai.report import write_report
 from pnpxai.report.maps import gallery
-from tests.auto_models import Words
+from tests.auto.models import Words
 
 TEXTS = ["abcdefgfed", "gabc", "fbdga", "defgabc", "ca", "gecab"]
 LENGTHS = list(map(len, TEXTS))

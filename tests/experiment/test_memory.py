@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from pnpxai.experiment import compare
-from pnpxai.metrics.flipping import AbPC
+from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.traits import Traits
 
 torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
-from pnpxai.experiment.store import Store, writing
+from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.explainers.base import Explainer
 from pnpxai.traits import Traits
 from tests.small import Bright, examples, pictures
@@ -123,7 +123,7 @@ class Weak(Explainer):
     works = False
 
     def attributor(self) -> Attributor:
-        from pnpxai.attributors.gradients import Saliency
+        from pnpxai.attributors.gradient.saliency import Saliency
 
         return Saliency(self.forward_func) if Weak.works else _Weak()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import every
 from pnpxai.testing.contracts import fitting_cases
 
 FEWER = {"n_iter": 3, "n_steps": 4, "n_samples": 8, "window": 1 / 4, "stride": 1 / 4, "n_masks": 20}

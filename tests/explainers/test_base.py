@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, ConfinedError
 from pnpxai.explainers.base import Explainer, fitting
@@ -15,7 +16,6 @@ from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.lrp import LRPEpsilonPlus
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.smooth_grad import SmoothGrad
-from pnpxai.registry import every
 from pnpxai.testing.audit import audit
 from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES, cnn, skip_cnn

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from pnpxai import attributors
+from pnpxai.declare.registry import by_name, every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.cam import ClassActivation, EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, ScoreCAM
 from pnpxai.explainers.grad_cam import GradCam, GuidedGradCam
-from pnpxai.registry import by_name, every
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.subject import counted
 from pnpxai.traits import Traits

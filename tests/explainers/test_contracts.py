@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import every
 from pnpxai.testing.audit import check_growth
 from pnpxai.testing.contracts import COMMON_FIELDS, EXPLAINER_CHECKS, fitting_cases
 from pnpxai.testing.declarations import (

@@ -9,8 +9,9 @@ from torch import nn
 
 from pnpxai.attributors import DeepLift as DeepLiftBackend
 from pnpxai.attributors import DeepLiftShap as DeepLiftShapBackend
+from pnpxai.declare.registry import by_name
 from pnpxai.detector import detect
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.backprop import Deconvolution, GuidedBackprop
 from pnpxai.explainers.base import Explainer
@@ -20,7 +21,6 @@ from pnpxai.explainers.gradient import Gradient
 from pnpxai.explainers.gradient_shap import ExpectedGradients, GradientShap
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.smooth_grad import SmoothGradSquared
-from pnpxai.registry import by_name
 from pnpxai.strategies.baselines import EachBaseline, Mean
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import as_tuple

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import every
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
 from pnpxai.testing.laws import LAWS, laws_of
 from pnpxai.testing.laws.refusals import REFUSALS, allowed, reason_against

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import every
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.laws import laws_of
 from pnpxai.testing.laws.refusals import allowed

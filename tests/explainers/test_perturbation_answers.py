@@ -14,7 +14,7 @@ from pnpxai.attributors import KernelShap as KernelShapBackend
 from pnpxai.attributors import Lime as LimeBackend
 from pnpxai.attributors import ShapleyValues
 from pnpxai.attributors import ShapleyValueSampling as SamplingBackend
-from pnpxai.attributors.rise import RISE as RISEBackend
+from pnpxai.attributors.perturbation.rise import RISE as RISEBackend
 from pnpxai.explainers.feature_ablation import FeatureAblation
 from pnpxai.explainers.kernel_shap import KernelShap
 from pnpxai.explainers.lime import Lime

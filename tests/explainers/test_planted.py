@@ -6,10 +6,10 @@ import functools
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.controls import RandomMap
-from pnpxai.registry import every
 from pnpxai.statistics import bootstrap
 from pnpxai.testing.planted import TASKS, rank_accuracy
 

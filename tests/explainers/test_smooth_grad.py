@@ -10,7 +10,7 @@ from torch import nn
 
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.errors import ArgumentError, ShapeError, SignatureError
 from pnpxai.explainers.smooth_grad import SmoothGrad, VarGrad
 from pnpxai.testing.answers import check_linear, linear_case

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
@@ -17,7 +18,6 @@ from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.gradient_shap import GradientShap
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.registry import every
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.tensors import as_tuple
 from pnpxai.testing import results

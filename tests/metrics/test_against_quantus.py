@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.explainers.gradient import Gradient
-from pnpxai.metrics.complexity import Complexity, Sparseness
-from pnpxai.metrics.correlation import FaithfulnessCorrelation
-from pnpxai.metrics.flipping import MoRF
-from pnpxai.metrics.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
-from pnpxai.metrics.randomisation import RandomLogit
-from pnpxai.metrics.robustness import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
+from pnpxai.metrics.complexity.complexity import Complexity, Sparseness
+from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
+from pnpxai.metrics.faithfulness.flipping import MoRF
+from pnpxai.metrics.localisation.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
+from pnpxai.metrics.randomisation.randomisation import RandomLogit
+from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 
 quantus = pytest.importorskip("quantus")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Quantus' own

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
 from pnpxai.testing import declarations, measurements
 from pnpxai.testing.contracts import METRIC_CHECKS
 from pnpxai.testing.lending import check_cost, check_nothing_left

@@ -13,8 +13,8 @@ import pytest
 import torch
 from scipy.stats import wilcoxon
 
+from pnpxai.declare.registry import every
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
 
 ROOT = Path(__file__).parents[2]
 METRICS = every(Metric, within="pnpxai.")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pnpxai.declare.registry import every
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
 from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.strategies.token_baselines import Pad
 from pnpxai.tensors import as_tuple

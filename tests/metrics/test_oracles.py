@@ -11,13 +11,13 @@ from scipy.stats import rankdata, spearmanr
 from torch import Tensor, nn
 
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.erasure import Comprehensiveness, Sufficiency
-from pnpxai.metrics.flipping import AbPC, LeRF, MoRF
-from pnpxai.metrics.imputation import Linear
-from pnpxai.metrics.insertion import Deletion, Insertion, InsertionDeletion
-from pnpxai.metrics.ranking import average_ranks, spearman
-from pnpxai.metrics.road import ROAD
-from tests.metrics.test_imputation import exact
+from pnpxai.metrics.faithfulness.erasure import Comprehensiveness, Sufficiency
+from pnpxai.metrics.faithfulness.flipping import AbPC, LeRF, MoRF
+from pnpxai.metrics.faithfulness.imputation import Linear
+from pnpxai.metrics.faithfulness.insertion import Deletion, Insertion, InsertionDeletion
+from pnpxai.metrics.faithfulness.road import ROAD
+from pnpxai.metrics.rank_correlation import average_ranks, spearman
+from tests.metrics.faithfulness.test_imputation import exact
 
 SIDE, STEPS = 5, 6
 DRAW = torch.Generator().manual_seed(3)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai.declare.registry import by_name, every
 from pnpxai.explainers.controls import InputOnly, RandomMap
 from pnpxai.explainers.gradient import Gradient, GradientXInput
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.imputation import Constant
-from pnpxai.registry import by_name, every
+from pnpxai.metrics.faithfulness.imputation import Constant
 from pnpxai.strategies.baselines import GaussianBlur
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.feature_masks import FeatureMask, Grid, Patches

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.gradient import GradientXInput
 from pnpxai.metrics.base import Metric
-from pnpxai.registry import every
 
 METRICS = every(Metric, within="pnpxai.")
 UNIT, SIGNED, POSITIVE = (0, 1), (-1, 1), (0, math.inf)

@@ -47,7 +47,7 @@ def test_said():
     assert said(blur) == "GaussianBlur(kernel_size=[5, 5], sigma=1)"
     assert said({"type": "Zeros"}) == "Zeros"
     assert said({"a": 1}) == "{a=1}"
-    assert said({"callable": "pnpxai.metrics.removal:probability"}) == "probability"
+    assert said({"callable": "pnpxai.metrics.faithfulness.removal:probability"}) == "probability"
     assert (said(None), said(True), said("x"), said(1e-06)) == ("None", "True", "x", "1e-06")
 
 

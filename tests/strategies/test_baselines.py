@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
+from pnpxai.declare.registry import every
 from pnpxai.errors import ArgumentError
-from pnpxai.registry import every
 from pnpxai.strategies.baselines import Baseline, EachBaseline, GaussianBlur, Invert, LocalMean, Mean, Zeros
 from pnpxai.traits import Traits
 

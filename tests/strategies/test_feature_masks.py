@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pnpxai.declare.registry import every
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.registry import every
 from pnpxai.strategies.feature_masks import FeatureMask, Grid, Patches, Positions, channel_axis, consecutive
 from pnpxai.strategies.known_features import Columns, Given, Words
 from pnpxai.traits import Traits

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnpxai.registry import every
+from pnpxai.declare.registry import every
 from pnpxai.strategies.pooling import Pooling
 from pnpxai.traits import Traits
 

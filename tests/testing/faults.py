@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from pnpxai.attributors import Saliency
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.testing.subject import Subject
 
 

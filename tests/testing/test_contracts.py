@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from pnpxai.attributors import Saliency
 from pnpxai.attributors.base import Attributor
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.grad_cam import GradCam
 from pnpxai.explainers.gradient import Gradient

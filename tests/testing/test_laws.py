@@ -6,9 +6,9 @@ from unittest.mock import patch
 
 import pytest
 
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient
-from pnpxai.registry import every
 from pnpxai.tensors import as_tuple, own
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.laws import judge, laws_of

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import pytest
 import torch
 
-from pnpxai.declare import Choice, Declared, Range
+from pnpxai.declare.declared import Choice, Declared, Range
 from pnpxai.errors import ArgumentError
 from pnpxai.testing import answers, declarations, lending, randomness, results
 from pnpxai.testing.contracts import EXPLAINER_CHECKS
 from pnpxai.testing.zoo import skip_cnn
-from tests.declared_toys import Filling
+from tests.declare.toys import Filling
 from tests.testing import faults as f
 
 RANDOM = {"stochastic": True}

@@ -10,9 +10,9 @@ from annotated_types import Gt
 from pnpxai import AutoExplanationForImageClassification
 from pnpxai.attributors import InputXGradient
 from pnpxai.attributors.base import Attributor
-from pnpxai.declare import Range
+from pnpxai.declare.declared import Range
+from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import every
 from pnpxai.tensors import as_tuple, like
 from pnpxai.testing import ExplainerContract
 from tests.small import Bright, pictures

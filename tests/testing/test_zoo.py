@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.engine.score import select_output
+from pnpxai.engine.running.score import select_output
 from pnpxai.testing import zoo
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.audit import audit

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pnpxai.attributors import TransformerAttribution
-from pnpxai.attributors.attention_maps import attention_pass
-from pnpxai.attributors.rules import Ledger
-from pnpxai.engine.guard import borrowed
-from pnpxai.engine.score import Score
+from pnpxai.attributors.attention.maps import attention_pass
+from pnpxai.attributors.propagation.operation_rules import Ledger
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score
 from pnpxai.testing.laws.cam import resized
 from pnpxai.testing.laws.trial import Trial, deviation
 from pnpxai.testing.laws.written_out import WRITTEN_OUT

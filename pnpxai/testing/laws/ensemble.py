@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pnpxai.declare.registry import by_name
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import by_name
 from pnpxai.tensors import as_tuple
 from pnpxai.testing.laws.trial import Trial, deviation
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.full_grad import FullGrad, FullGradients
-from pnpxai.engine.site import AtSites, Call, find_places
+from pnpxai.attributors.propagation.full_grad import FullGrad, FullGradients
+from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.testing.laws.cam import resized
 from pnpxai.testing.laws.trial import Trial, deviation, worst
 

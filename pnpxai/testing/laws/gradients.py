@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pnpxai.engine.seeds import Stream
+from pnpxai.engine.running.seeds import Stream
 from pnpxai.tensors import Tensors, as_tuple
 from pnpxai.testing.laws.trial import Trial, deviation
 

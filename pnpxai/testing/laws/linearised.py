@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
-from pnpxai.engine.guard import borrowed
+from pnpxai.engine.running.guard import borrowed
 from pnpxai.tensors import Tensors
 from pnpxai.testing.laws.convolutions import Conv, alpha2_beta1, box, gamma, ruled, z_plus
 from pnpxai.testing.laws.trial import Trial, deviation

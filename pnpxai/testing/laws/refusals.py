@@ -10,9 +10,9 @@ from unittest.mock import patch
 
 import torch
 
+from pnpxai.declare.registry import by_name
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
-from pnpxai.registry import by_name
 from pnpxai.testing.laws.attention import caught
 from pnpxai.testing.laws.full_grad import left_out
 from pnpxai.testing.laws.gradients import guided_gradient

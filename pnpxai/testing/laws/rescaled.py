@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pnpxai.engine.guard import borrowed
+from pnpxai.engine.running.guard import borrowed
 from pnpxai.tensors import Tensors
 from pnpxai.testing.laws.gradients import background
 from pnpxai.testing.laws.trial import Trial, deviation

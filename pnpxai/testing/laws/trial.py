@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.score import select_output
+from pnpxai.engine.running.score import select_output
 from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import Tensors, as_tuple
 from pnpxai.testing.zoo import Case

@@ -1,0 +1,171 @@
+"""Class activation maps: a layer's channels weighted, summed and resized to the input."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictured
+from pnpxai.attributors.cam.grad_cam import LayerAttribution
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.tensors import Tensors, check_finite
+
+__all__ = [
+    "ActivationMap",
+    "EigenCAM",
+    "GradCamPlusPlus",
+    "HiResCAM",
+    "LayerCAM",
+    "UpsampledGradCam",
+    "resized",
+]
+
+
+class ActivationMap(Attributor):
+    """Channels of a layer, weighted and summed, resized to the input.
+
+    The layer is by default the last feature map on the way to the score, see ``last_feature_map``. Layers of
+    transformers, (examples, tokens, channels) or (examples, height, width, channels), are folded to the grid of patches
+    without the class token and its like. Several layers give the mean of their maps.
+
+    Maps are signed: the ReLU that most papers put around the sum hides evidence against the class.
+    """
+
+    differentiates: ClassVar[bool] = True
+    """Whether the weights are made of gradients at the layer."""
+
+    def __init__(self, forward_func: Callable[..., Any], layer: Any = None, interpolate_mode: str = "bilinear") -> None:
+        super().__init__(forward_func)
+        self.layer = layer
+        self.interpolate_mode = interpolate_mode
+
+    @abstractmethod
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the map (examples, 1, ...) of one layer."""
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return one row for each example, and one more to find the layer where none was given.
+
+        Without gradients nothing runs behind the layer, but for one example, where there are several.
+        """
+        size = super().cost(inputs)
+        return size + (self.layer is None) + (size > 1 and not self.differentiates)
+
+    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
+        """Return a map (examples, 1, ...) with the sides of the first input that has positions.
+
+        Raises:
+            UnsuitableError: no input has positions, or no layer holds a map of them.
+        """
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            sides = tuple(tensors[pictured(tensors)].shape[2:])
+            found = feature_maps(score, tensors, self.layer, differentiate=self.differentiates)
+            maps = [resized(self.coarse(one, score, tensors), sides, self.interpolate_mode) for one in found]
+            check_finite("attributions", maps)
+            return torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
+
+
+def resized(maps: Tensor, sides: tuple[int, ...], mode: str) -> Tensor:
+    """Return maps (examples, channels, ...) with other sides; a mode for pictures stands for its like on other axes."""
+    modes = {1: "linear", 3: "trilinear"} if mode in ("bilinear", "bicubic") else {}
+    return LayerAttribution.interpolate(maps, sides, modes.get(len(sides), mode))
+
+
+def _summed(channels: Tensor) -> Tensor:
+    return channels.sum(1, keepdim=True)
+
+
+class UpsampledGradCam(ActivationMap):
+    """Channels weighted by their mean gradient: ``LayerGradCam``, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
+
+    With ``relu``, only what is positive is left, before it is resized.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any = None,
+        interpolate_mode: str = "bilinear",
+        relu: bool = False,
+    ) -> None:
+        super().__init__(forward_func, layer, interpolate_mode)
+        self.relu = relu
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the sum of mean gradients times values."""
+        means = found.gradients.mean(tuple(range(2, found.gradients.ndim)), keepdim=True)
+        summed = _summed(means * found.values)
+        return summed.relu() if self.relu else summed
+
+
+class HiResCAM(ActivationMap):
+    """Every value times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891).
+
+    Where the score is linear in the layer's values, the layer's map sums to it, but for the bias.
+    """
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the sum of gradients times values."""
+        return _summed(found.gradients * found.values)
+
+
+class LayerCAM(ActivationMap):
+    """Every value times the positive part of its own gradient. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943)."""
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the sum of positive gradients times values."""
+        return _summed(found.gradients.relu() * found.values)
+
+
+class GradCamPlusPlus(ActivationMap):
+    """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063).
+
+    The weights within a channel come from the second and third derivatives of ``exp(score)``, of a score that is linear
+    in the layer's values near them. The factor ``exp(score)`` that all weights share is left out. The paper's values
+    come out of a ReLU; where others make the sum of a channel negative, it counts as zero.
+    """
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the sum of the weighted channels."""
+        positive = found.gradients.relu()
+        axes = tuple(range(2, positive.ndim))
+        # g^2 / (2 g^2 + g^3 sum A), which counts only where g > 0
+        shares = 1 / (2 + positive * found.values.sum(axes, keepdim=True).relu())
+        return _summed((shares * positive).sum(axes, keepdim=True) * found.values)
+
+
+class EigenCAM(ActivationMap):
+    """Values along their first principal direction among channels. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
+
+    It does not depend on the target. The sign is that with which the largest absolute value is positive.
+    """
+
+    differentiates: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any = None,
+        interpolate_mode: str = "bilinear",
+        centred: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, interpolate_mode)
+        self.centred = centred
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the projection on the first right singular vector."""
+        values = found.values.flatten(2).transpose(1, 2)  # (examples, positions, channels)
+        wide = values.to(torch.promote_types(values.dtype, torch.float32))
+        if self.centred:
+            wide = wide - wide.mean(1, keepdim=True)
+        direction = torch.linalg.svd(wide, full_matrices=False).Vh[:, :1]
+        projected = (wide * direction).sum(2)
+        projected = projected * projected.gather(1, projected.abs().argmax(1, keepdim=True)).sign()
+        return projected.to(values.dtype).unsqueeze(1).unflatten(2, found.values.shape[2:])

@@ -1,0 +1,87 @@
+"""Score-CAM: channels weighted by the score of the input that each of them lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import prepared
+from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictured
+from pnpxai.attributors.cam.maps import ActivationMap, resized
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.batching import Block
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.loops import perturbed_scores
+from pnpxai.engine.running.score import Score, select_output
+from pnpxai.tensors import Tensors
+
+__all__ = ["ScoreCAM"]
+
+
+class ScoreCAM(ActivationMap):
+    """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279).
+
+    A channel is resized to the input and scaled to [0, 1] for each example (one that is constant hides all). The
+    weights are the softmax of the scores over the channels.
+    """
+
+    differentiates: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any = None,
+        interpolate_mode: str = "bilinear",
+        n_channels: int | None = None,
+        perturbations_per_eval: int | None = None,
+    ) -> None:
+        super().__init__(forward_func, layer, interpolate_mode)
+        self.n_channels = None if n_channels is None else whole_number("n_channels", n_channels)
+        self.perturbations_per_eval = perturbations_per_eval
+
+    def cost(self, inputs: Any, additional_forward_args: Any = None, **settings: Any) -> int:
+        """Return one row more for each example and channel; the layer is looked at to count its channels."""
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, _first_output, additional_forward_args)
+            found = feature_maps(score, tensors, self.layer, differentiate=False)
+        return super().cost(inputs) + score.size * sum(self._channels(one) for one in found)
+
+    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+        """Return the weighted sum of the channels that spread most (of all, by default)."""
+        k, n = pictured(inputs), self._channels(found)
+        channels = found.values
+        if n < channels.shape[1]:
+            chosen = channels.flatten(2).std(2, correction=0).topk(n).indices
+            channels = channels[torch.arange(score.size, device=chosen.device)[:, None], chosen]
+
+        def masked(block: Block) -> Tensors:
+            some = channels[block.examples.start : block.examples.stop, block.steps.start : block.steps.stop]
+            masks = _unit(resized(some, tuple(inputs[k].shape[2:]), self.interpolate_mode))
+            # step after step, each for all examples
+            masks = masks.transpose(0, 1).flatten(0, 1).unsqueeze(1)
+            rows = [x.index_select(0, block.rows.to(x.device)) for x in inputs]
+            rows[k] = rows[k] * masks
+            return tuple(rows)
+
+        scores = perturbed_scores(score, masked, n, inputs, asked=self.perturbations_per_eval)
+        weights = scores.to(channels.device, channels.dtype).softmax(1)
+        return (channels * weights.reshape(*weights.shape, *[1] * (channels.ndim - 2))).sum(1, keepdim=True)
+
+    def _channels(self, found: FeatureMap) -> int:
+        available = found.values.shape[1]
+        return available if self.n_channels is None else min(self.n_channels, available)
+
+
+def _first_output(output: Any) -> Tensor:
+    chosen = select_output(output)
+    return chosen.reshape(len(chosen), -1)[:, 0]
+
+
+def _unit(maps: Tensor) -> Tensor:
+    """Return maps (examples, channels, ...) scaled to [0, 1], constant ones to zero."""
+    axes = tuple(range(2, maps.ndim))
+    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
+    return torch.where(high > low, (maps - low) / (high - low), torch.zeros_like(maps))

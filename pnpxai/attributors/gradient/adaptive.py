@@ -1,0 +1,231 @@
+"""As many steps or samples as an example needs: until its completeness gap, or its standard error, is small enough."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Around, Configured
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.seeds import Stream
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import as_tuple, batch_size, flat, map_tensors, own, sum_rows, take_rows
+
+__all__ = ["AdaptiveSamples", "AdaptiveSteps", "Reached"]
+
+
+class Reached(NamedTuple):
+    """What stopping at a tolerance gives.
+
+    Attributes:
+        attributions: as the wrapped attributor gives them.
+        used: (examples,) how many steps or samples each example's attributions are made of.
+        error: (examples,) the error reached, in the units of the tolerance; above it where the limit came first.
+    """
+
+    attributions: Any
+    used: Tensor
+    error: Tensor
+
+
+class _Adaptive(Around):
+    def _parameters(self) -> dict[str, Any]:
+        """Return what the wrapped ``attribute`` takes, with defaults."""
+        inner = self.attribution_method
+        configured = isinstance(inner, Configured)
+        known = inspect.signature(inner.attributor.attribute if configured else inner.attribute).parameters
+        return {name: p.default for name, p in known.items()} | (inner.settings if configured else {})
+
+    def _parts(self, inputs: Any, target: Target, arguments: dict[str, Any]) -> Callable[[Tensor], dict[str, Any]]:
+        """Return the arguments of the wrapped ``attribute`` for some of the examples."""
+        tensors = as_tuple(inputs)
+        size = batch_size(tensors)
+        score = Score.of(self.forward_func, tensors, target)
+        shared = self.attribution_method.shares_baselines or arguments.get("draw_baseline_from_distrib")
+        rows_of_all = {"baselines": arguments["baselines"]} if shared and "baselines" in arguments else {}
+
+        def part(rows: Tensor) -> dict[str, Any]:
+            taken = take_rows({"inputs": inputs} | arguments, rows, size)
+            return taken | rows_of_all | {"target": score.given_target(rows)}
+
+        return part
+
+
+class AdaptiveSteps(_Adaptive):
+    """Doubles the steps of a path method, for each example, until what is missing from completeness is small enough.
+
+    It wraps whatever takes ``n_steps`` and returns a convergence delta: ``IntegratedGradients``,
+    ``LayerIntegratedGradients``, ``LayerConductance``.
+    """
+
+    def __init__(self, attribution_method: Any) -> None:
+        super().__init__(attribution_method)
+        if "n_steps" not in self._parameters() or not attribution_method.has_convergence_delta():
+            raise ArgumentError(
+                f"attribution_method: expected one with n_steps and a convergence delta, "
+                f"got {type(attribution_method).__name__}"
+            )
+
+    def attribute(
+        self,
+        inputs: Any,
+        tolerance: float = 0.01,
+        n_steps: int = 8,
+        most: int = 512,
+        target: Target = None,
+        **arguments: Any,
+    ) -> Reached:
+        """Return attributions, and how many steps each example took.
+
+        Args:
+            tolerance: the largest gap, as a fraction of the size of the difference of outputs that is distributed.
+            n_steps: the number to begin with.
+            most: no more steps than that.
+            **arguments: further arguments of the wrapped ``attribute``.
+
+        Raises:
+            ArgumentError: the tolerance is not positive, or the limit is below the number to begin with.
+        """
+        n_steps, most = _checked(tolerance, n_steps, most, "n_steps")
+        with borrowed(self.forward_func):
+            part = self._parts(inputs, target, arguments)
+            results = _Results(batch_size(as_tuple(inputs)))
+            while len(rows := results.open):
+                found, delta = self.attribution_method.attribute(
+                    **part(rows), n_steps=n_steps, return_convergence_delta=True
+                )
+                # the attributions sum to the difference of outputs plus the gap
+                difference = sum(sum_rows(a, len(rows)) for a in flat(found)) - delta
+                error = delta.abs() / difference.abs().clamp_min(torch.finfo(delta.dtype).tiny)
+                error = torch.where(delta == 0, torch.zeros_like(error), error)
+                last = n_steps >= most
+                results.keep(rows, found, n_steps, error, (error <= tolerance) | last)
+                n_steps = min(2 * n_steps, most)
+            return results.reached()
+
+
+class AdaptiveSamples(_Adaptive):
+    """Repeats a method that draws samples, for each example, until the standard error of the mean is small enough.
+
+    It wraps whatever takes a ``seed``: ``NoiseTunnel``, ``GradientShap``, ``ShapleyValueSampling``, ``RISE``, ... Each
+    round is a result of its own, so the standard error is that of a mean of independent results, whatever the method
+    does inside a round. A method whose single rounds are biased (``KernelShap`` with few samples) stays so.
+    """
+
+    def __init__(self, attribution_method: Any) -> None:
+        super().__init__(attribution_method)
+        if "seed" not in self._parameters():
+            raise ArgumentError(
+                "attribution_method: expected one that draws samples by a seed, "
+                f"got {type(attribution_method).__name__}"
+            )
+
+    def attribute(
+        self,
+        inputs: Any,
+        tolerance: float = 0.1,
+        least: int = 4,
+        most: int = 64,
+        target: Target = None,
+        seed: int | Stream = 0,
+        **arguments: Any,
+    ) -> Reached:
+        """Return mean attributions, and how many samples each example took (rounds, where these have no number).
+
+        Args:
+            tolerance: the largest standard error, as a fraction of the size of the attributions (both as the root of
+                the sum of squares over an example).
+            least: at least so many rounds, without which a standard error says little.
+            most: no more rounds than that.
+            seed: fixes what is drawn.
+            **arguments: further arguments of the wrapped ``attribute``, its number of samples in one round among them.
+
+        Raises:
+            ArgumentError: the tolerance is not positive, or there are less than two rounds.
+        """
+        least, most = _checked(tolerance, least, most, "least", 2)
+        stream = Stream.of(seed)
+        numbers = self._parameters() | arguments
+        each = next((numbers[name] for name in ("nt_samples", "n_samples", "n_masks") if name in numbers), 1)
+        with borrowed(self.forward_func):
+            part = self._parts(inputs, target, arguments)
+            results = _Results(batch_size(as_tuple(inputs)))
+            count = 0
+            while len(rows := results.open):
+                count += 1
+                draws = stream.fork(f"round {count}").take(rows.tolist())
+                found = self.attribution_method.attribute(**part(rows), seed=draws)
+                error = results.average(rows, found, count)
+                stop = (error <= tolerance) & (count >= least) | (count >= most)
+                results.close(rows, each * count, error, stop)
+            return results.reached()
+
+
+class _Results:
+    """What each example has reached; those that are done are not run again."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.open = torch.arange(size)
+        self.used = torch.zeros(size, dtype=torch.long)
+        self.error: Tensor | None = None
+        self.packing: Any = None
+        self.values: list[Tensor] = []
+        self.squares: list[Tensor] = []
+
+    def keep(self, rows: Tensor, found: Any, used: int, error: Tensor, done: Tensor) -> None:
+        """Replace the attributions of some examples by better ones."""
+        self._begin(found)
+        for value, member in zip(self.values, flat(found), strict=True):
+            value[rows.to(value.device)] = member.detach()
+        self.close(rows, used, error, done)
+
+    def average(self, rows: Tensor, found: Any, count: int) -> Tensor:
+        """Add a result to the means (Welford), and return their relative standard error, by example."""
+        self._begin(found)
+        spread = size = torch.zeros(len(rows), dtype=torch.float64)
+        for mean, square, member in zip(self.values, self.squares, flat(found), strict=True):
+            at = rows.to(mean.device)
+            shift = member.detach() - mean[at]
+            mean[at] += shift / count
+            square[at] += shift * (member.detach() - mean[at])
+            spread = spread + sum_rows(square[at].double(), len(rows)).cpu()
+            size = size + sum_rows(mean[at].double().square(), len(rows)).cpu()
+        variance = spread / (count * max(count - 1, 1))
+        return torch.where(variance == 0, variance, (variance / size).sqrt())
+
+    def close(self, rows: Tensor, used: int, error: Tensor, done: Tensor) -> None:
+        """Note what some examples have reached, and leave out those that are done."""
+        if self.error is None:
+            self.error = error.new_full((self.size,), math.inf)
+        self.error[rows.to(error.device)] = error
+        self.used[rows] = used
+        self.open = rows[~done.cpu()]
+
+    def reached(self) -> Reached:
+        """Return all."""
+        waiting = iter(self.values)
+        assert self.error is not None  # noqa: S101  (a batch has examples)
+        return Reached(map_tensors(lambda _: next(waiting), self.packing), self.used, self.error)
+
+    def _begin(self, found: Any) -> None:
+        if self.packing is None:
+            self.packing = found
+            self.values = [own(member).zero_() for member in flat(found)]
+            self.squares = [torch.zeros_like(value) for value in self.values]
+
+
+def _checked(tolerance: float, first: int, most: int, name: str, least: int = 1) -> tuple[int, int]:
+    if isinstance(tolerance, bool) or not hasattr(tolerance, "__float__") or not 0 < float(tolerance) < math.inf:
+        raise ArgumentError(f"tolerance: expected a number > 0, got {tolerance!r}")
+    first, most = whole_number(name, first, least), whole_number("most", most, least)
+    if most < first:
+        raise ArgumentError(f"most: expected at least {name}={first}, got {most}")
+    return first, most

@@ -1,0 +1,206 @@
+"""What a layer passes on along a straight path from a baseline to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, prepared
+from pnpxai.attributors.gradient.layer_paths import WeightedSum, between, gap
+from pnpxai.attributors.gradient.paths import Quadrature, quadrature
+from pnpxai.attributors.layers import first_rows, packed, places_of
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.layer_blocks import Explain, Pace, in_parts, in_steps, stacked
+from pnpxai.engine.running.layers import Slopes, slopes
+from pnpxai.engine.running.score import Score, Target, refuse_integers
+from pnpxai.engine.running.site import Members, Place
+from pnpxai.errors import ShapeError
+from pnpxai.tensors import Tensors
+
+__all__ = ["InternalInfluence", "LayerConductance"]
+
+
+class LayerConductance(AtLayer):
+    """How much of an input's integrated gradient flows through each value of a layer. Dhamdhere et al., 2018.
+
+    The sum, over a path from the baseline to the input, of the layer's gradient times its change (arXiv:1805.12233).
+    Where nothing bypasses the layer, attributions sum to F(inputs) - F(baselines) in the limit of many steps.
+    """
+
+    _multiply_by_inputs = True
+    _has_convergence_delta = True
+
+    def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
+        """Return examples x points, and what it takes to see that the layer's rows are the examples."""
+        size = super().cost(inputs)
+        return size * (n_steps + 1) + (1 if size > 1 else 2)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
+
+        Args:
+            baselines: inputs where the path starts.
+            n_steps: number of steps from point to point; there is one point more, and both ends are among them.
+            method: the quadrature rule whose nodes are the points between the ends.
+            return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too.
+        """
+        along = _Path(self, attribute_to_layer_input, with_ends(method, n_steps), internal_batch_size, grad_kwargs)
+
+        def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            flow = _Flow()
+            scores, members = along.run(part, given, pace, flow.add, show_progress)
+            result = packed(self.layer, members, flow.result)
+            return scores[-1], (result, gap(flow.result, scores[0], scores[-1]))
+
+        found = along.explained(inputs, baselines, target, additional_forward_args, explain)
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+
+
+class InternalInfluence(AtLayer):
+    """Gradients at a layer, averaged along a path from the baseline to the input. Leino et al., 2018.
+
+    The path is one of inputs, and nothing is multiplied: it says how sensitive the score is to each value of the layer
+    on the way (arXiv:1802.03788).
+    """
+
+    def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
+        """Return examples x steps, and what it takes to see that the layer's rows are the examples."""
+        size = super().cost(inputs)
+        return size * n_steps + (1 if size > 1 else 2)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "gausslegendre",
+        internal_batch_size: int | None = None,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value.
+
+        Args:
+            baselines: inputs where the path starts.
+            n_steps: number of points on the path.
+            method: the quadrature rule.
+        """
+        nodes, weights = quadrature(method, n_steps)
+        along = _Path(self, attribute_to_layer_input, nodes, internal_batch_size, grad_kwargs)
+
+        def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            total = WeightedSum(weights)
+            scores, members = along.run(
+                part, given, pace, lambda steps, found: total.add(steps, found.gradients), show_progress
+            )
+            return scores[-1], packed(self.layer, members, total.result)
+
+        return along.explained(inputs, baselines, target, additional_forward_args, explain)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A straight path of inputs, along which a layer is looked at."""
+
+    owner: Any
+    at_input: bool
+    nodes: list[float]
+    asked: int | None
+    grad_kwargs: dict[str, Any] | None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return places_of(self.owner.forward_func, self.owner.layer, self.at_input)
+
+    def explained(self, inputs: Any, baselines: Baselines, target: Target, extra: Any, explain: Explain) -> Any:
+        """Return ``explain(score, ends and starts, pace)`` of all examples."""
+        with borrowed(self.owner.forward_func, freeze=not self.grad_kwargs):
+            ends, score = prepared(self.owner.forward_func, inputs, target, extra)
+            refuse_integers(ends)
+            starts = broadcast_baselines(baselines, ends)
+            limit = row_limit(ends, score.extra, asked=self.asked)
+            limit = score.size if self.grad_kwargs else limit
+            return in_parts(score, ends, self.places, limit, explain, beside=starts)
+
+    def run(
+        self, part: Score, given: Tensors, pace: Pace, add: Callable[[range, Slopes], None], show_progress: bool
+    ) -> tuple[list[Tensor], tuple[Members, ...]]:
+        """Give the slopes at every node to ``add``; return the scores at the ends, and what the places hold."""
+        ends, starts = given[: len(given) // 2], given[len(given) // 2 :]
+        scores: list[Tensor] = []
+        members: list[tuple[Members, ...]] = []
+
+        def visit(steps: range, rows: Tensor) -> Tensor:
+            points = between(starts, ends, [self.nodes[step] for step in steps])
+            found = slopes(part.take(rows), points, self.places, **(self.grad_kwargs or {}))
+            if pace.steps == "some" and any(value.shape[:1] != rows.shape for value in found.values):
+                raise ShapeError("layer: its rows are not the examples")
+            add(steps, found)
+            members[:] = [first_rows(found.members, part.size, rows.numel())]
+            if found.scores.numel() == rows.numel():
+                ends_here = ([0] if steps.start == 0 else []) + ([-1] if steps.stop == len(self.nodes) else [])
+                scores.extend(stacked(found.scores, steps)[end] for end in ends_here)
+            return found.scores
+
+        limit = row_limit(ends, part.extra, asked=self.asked)
+        in_steps(part.size, len(self.nodes), pace, limit, visit, show_progress=show_progress, label="steps")
+        if not scores:  # the model gave one value for all steps
+            with torch.no_grad():
+                scores = [part(starts), part(ends)]
+        return scores, members[0]
+
+
+class _Flow:
+    """The sum of the changes from each point to the next, times the gradient at the first of the two, streamed."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[Tensor, Tensor]] = []  # value and gradient at the last point so far
+        self.result: Tensors = ()
+
+    def add(self, steps: range, found: Slopes) -> None:
+        points = [(stacked(v, steps), stacked(g, steps)) for v, g in zip(found.values, found.gradients, strict=True)]
+        last = [(v[-1:], g[-1:]) for v, g in points]
+        if self._last:
+            points = [
+                (torch.cat([v0, v]), torch.cat([g0, g])) for (v0, g0), (v, g) in zip(self._last, points, strict=True)
+            ]
+        shares = tuple(((v[1:] - v[:-1]) * g[:-1]).sum(0) for v, g in points)
+        self.result = tuple(a + b for a, b in zip(self.result, shares, strict=True)) if self.result else shares
+        self._last = last
+
+
+def with_ends(method: str, n_steps: int) -> list[float]:
+    """Return ``n_steps + 1`` nodes of a quadrature rule from 0 to 1, both among them.
+
+    Raises:
+        ArgumentError: the method is unknown, or there are no steps.
+    """
+    count = whole_number("n_steps", n_steps) + {"riemann_trapezoid": 1, "riemann_left": 0, "riemann_right": 0}.get(
+        method, -1
+    )
+    nodes, _ = quadrature(method, max(count, 1))
+    return [0.0, *(node for node in nodes[:count] if 1e-9 < node < 1 - 1e-9), 1.0]

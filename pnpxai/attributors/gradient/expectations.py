@@ -1,0 +1,123 @@
+"""Gradients at random points between baselines and inputs, averaged; they approximate SHAP values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pnpxai.attributors.base import AtLayer, Attributor
+from pnpxai.attributors.gradient.noise import Deviation
+from pnpxai.attributors.gradient.random_points import Distribution, Samples
+from pnpxai.attributors.layers import places_of
+from pnpxai.engine.running.score import Target
+from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.site import AtSites
+from pnpxai.tensors import Tensors
+
+__all__ = ["GradientShap", "LayerGradientShap"]
+
+
+class GradientShap(Attributor):
+    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874).
+
+    Each sample takes one row of the baselines, jointly for all inputs, adds noise to the input, and goes to a random
+    point between the two; the gradient there times their difference is averaged over samples.
+    """
+
+    _has_convergence_delta = True
+
+    shares_baselines: ClassVar[bool] = True
+
+    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+        super().__init__(forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
+        """Return one row for each sample of each example (without deltas)."""
+        return super().cost(inputs) * n_samples
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Distribution,
+        n_samples: int = 5,
+        stdevs: Deviation | tuple[Deviation, ...] = 0.0,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        *,
+        seed: int | Stream = 0,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
+
+        Args:
+            baselines: rows to compare with, or a function that gives them; see ``Distribution``.
+            n_samples: number of samples for each example.
+            stdevs: standard deviation of the noise, as in ``NoiseTunnel``.
+            return_convergence_delta: return (examples * n_samples,) deltas too, those of one example side by side:
+                sum(attributions) - (F(noisy input) - F(baseline)) of each sample. Their mean tends to zero.
+            seed: fixes what is drawn; draw k is the same for all examples of a batch.
+
+        Raises:
+            ArgumentError: the baselines are no rows of the inputs' shape, or a setting is out of range.
+        """
+        samples = Samples(self, n_samples, stdevs, Stream.of(seed), return_convergence_delta, show_progress)
+        found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        return (found, deltas) if return_convergence_delta else found
+
+
+class LayerGradientShap(AtLayer):
+    """``GradientShap`` at a layer: the layer's gradient at random points between baselines and inputs.
+
+    The points lie between inputs, not between values of the layer; what is multiplied is the layer's difference.
+    """
+
+    _has_convergence_delta = True
+
+    shares_baselines: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
+        """Return the most that may be run: three rows for each sample, and one example to look at the layer."""
+        size = super().cost(inputs)
+        return 3 * size * n_samples + (1 if size > 1 else 2)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Distribution,
+        n_samples: int = 5,
+        stdevs: Deviation | tuple[Deviation, ...] = 0.0,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        *,
+        seed: int | Stream = 0,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value; see ``GradientShap.attribute``.
+
+        Args:
+            baselines: rows of inputs to compare with, or a function that gives them.
+            n_samples: number of samples for each example.
+            stdevs: standard deviation of the noise on the inputs.
+            return_convergence_delta: return (examples * n_samples,) deltas too.
+            seed: fixes what is drawn.
+        """
+        at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
+        samples = Samples(self, n_samples, stdevs, Stream.of(seed), return_convergence_delta, show_progress, at)
+        found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        return (found, deltas) if return_convergence_delta else found

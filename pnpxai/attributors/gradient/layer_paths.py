@@ -1,0 +1,157 @@
+"""Integrated gradients of what comes after a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, prepared
+from pnpxai.attributors.gradient.paths import Quadrature, quadrature
+from pnpxai.attributors.layers import packed, places_of
+from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.guard import borrowed, eager
+from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
+from pnpxai.engine.running.score import Score, Target, gradient
+from pnpxai.engine.running.site import AtSites, Call, Site
+from pnpxai.tensors import Tensors, sum_rows
+
+__all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
+
+
+class LayerIntegratedGradients(AtLayer):
+    """Gradients integrated from a layer's value at the baseline to that at the input, times their difference.
+
+    Integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) of what comes after the layer. Where nothing
+    bypasses the layer, attributions sum to F(inputs) - F(baselines). Token ids are explained at their embedding.
+
+    What comes before the layer runs once, where that is exact (see ``AtSites.read``).
+    """
+
+    _has_convergence_delta = True
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def cost(
+        self,
+        inputs: Any,
+        n_steps: int = 50,
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        **settings: Any,
+    ) -> int:
+        """Return examples x steps, two more each for the ends of the path, and three to verify the replay."""
+        places = places_of(self.forward_func, self.layer, False)
+        seen = isinstance(eager(self.forward_func), nn.Module) and all(isinstance(place, Site) for place in places)
+        return super().cost(inputs) * (n_steps + 2 + 3 * seen)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
+
+        Args:
+            baselines: inputs whose values at the layer are where the path starts.
+            n_steps: number of points on the path.
+            method: the quadrature rule.
+            return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too, a single
+                one for several layers.
+
+        Raises:
+            ArgumentError: one of several layers depends on another.
+        """
+        nodes, weights = quadrature(method, n_steps)
+        kwargs = grad_kwargs or {}
+        with borrowed(self.forward_func, freeze=not grad_kwargs):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            starts = broadcast_baselines(baselines, tensors)
+            at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
+            limit = score.size if grad_kwargs else row_limit(tensors, score.extra, asked=internal_batch_size)
+
+            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+                graph = bool(kwargs.get("create_graph"))
+                here, there = (Call((*x, *part.extra)) for x in (given[: len(tensors)], given[len(tensors) :]))
+                # what verifies a replay runs twice the rows
+                replay = internal_batch_size is None or 2 * part.size <= internal_batch_size
+                end = at.read(here, replay=replay, graph=graph, size=part.size)
+                start = at.read(there, stop=not return_convergence_delta, graph=graph)
+                rows = end.values if end.call.recording is not None else given
+                along = replace(part, forward=at, extra=(end.call,))
+                total = WeightedSum(weights)
+
+                def visit(steps: range, examples: Tensor) -> Tensor:
+                    points = between(start.values, end.values, [nodes[step] for step in steps])
+                    found, scores = gradient(along.take(examples), points, **kwargs)
+                    total.add(steps, found)
+                    return scores
+
+                asked = row_limit(rows, part.extra, asked=internal_batch_size)
+                in_steps(part.size, n_steps, pace, asked, visit, show_progress=show_progress, label="steps")
+                shares = total.result
+                if self.multiplies_by_inputs:
+                    shares = tuple(g * (y - b) for g, y, b in zip(shares, end.values, start.values, strict=True))
+                result, scores = packed(self.layer, end.members, shares), part.select(end.output)
+                if not return_convergence_delta:
+                    return scores, (result,)
+                return scores, (result, gap(shares, part.select(start.output), scores))
+
+            found = in_parts(score, tensors, at.places, limit, explain, beside=starts, probe=False)
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+
+
+def between(starts: Tensors, ends: Tensors, nodes: Sequence[float]) -> Tensors:
+    """Return the points at some nodes of straight lines, node after node."""
+    return tuple(torch.cat([b + node * (x - b) for node in nodes]) for b, x in zip(starts, ends, strict=True))
+
+
+class WeightedSum:
+    """A weighted sum of gradients over steps, streamed."""
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self._weights = torch.tensor(list(weights), dtype=torch.float64)
+        self.result: Tensors = ()
+
+    def add(self, steps: range, gradients: Tensors) -> None:
+        """Add the gradients of some steps."""
+        shares = []
+        for g in gradients:
+            weight = self._weights[steps.start : steps.stop].to(g.device, g.dtype)
+            shares.append(torch.tensordot(weight, stacked(g, steps), dims=1))
+        self.result = tuple(a + b for a, b in zip(self.result, shares, strict=True)) if self.result else tuple(shares)
+
+
+def gap(shares: Tensors, start: Tensor, end: Tensor) -> Tensor:
+    """Return (examples,) how far shares at a layer are from summing to ``end - start``."""
+    return (sum(by_example(share, end.numel()) for share in shares) - (end - start)).detach()
+
+
+def by_example(share: Tensor, size: int) -> Tensor:
+    """Return (size,) the sum over all that belongs to each example."""
+    axis = next((axis for axis, length in enumerate(share.shape) if length == size), None)
+    if axis is None:  # several rows for each example, or one for all
+        return sum_rows(share, size)
+    return share.movedim(axis, 0).reshape(size, -1).sum(1)

@@ -1,0 +1,257 @@
+"""Mean, mean square or variance of any attributor over noisy copies of the inputs."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Around
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score
+from pnpxai.engine.running.seeds import Stream
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
+
+__all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_rows", "noisy_copies"]
+
+
+@dataclass(frozen=True)
+class RelativeNoise:
+    """A standard deviation that is a fraction of each example's range (max - min over all but the batch dimension)."""
+
+    level: float
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the deviations, (examples, 1, ...)."""
+        flat = inputs.reshape(inputs.shape[0], -1)
+        spread = flat.amax(1) - flat.amin(1)
+        return self.level * spread.reshape(-1, *[1] * (inputs.ndim - 1))
+
+
+Deviation = float | Callable[[Tensor], Tensor]
+
+
+class NoiseTunnel(Around):
+    """Averages an attributor over inputs with Gaussian noise added.
+
+    ``smoothgrad`` is the mean (Smilkov et al., 2017, arXiv:1706.03825), ``smoothgrad_sq`` the mean of squares (Hooker
+    et al., 2019, arXiv:1806.10758), ``vargrad`` the variance (divided by n; Adebayo et al., 2018, arXiv:1810.03307).
+    """
+
+    def has_convergence_delta(self) -> bool:
+        """Return what the wrapped attributor returns."""
+        return self.attribution_method.has_convergence_delta()
+
+    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
+        """Return the attributions; of a mean over copies nothing is promised for the inputs themselves."""
+        return self.attribute(inputs, **arguments), None
+
+    def cost(self, inputs: Any, nt_samples: int = 5, **settings: Any) -> int:
+        """Return what the wrapped attributor runs, for each copy."""
+        return nt_samples * self.attribution_method.cost(inputs)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        nt_type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = "smoothgrad",
+        nt_samples: int = 5,
+        nt_samples_batch_size: int | None = None,
+        stdevs: Deviation | tuple[Deviation, ...] = 1.0,
+        draw_baseline_from_distrib: bool = False,
+        *,
+        last_clean: bool = False,
+        antithetic: bool = False,
+        seed: int | Stream = 0,
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return attributions in the shape that the wrapped attributor gives.
+
+        Args:
+            nt_type: what is taken of the samples.
+            nt_samples: number of noisy copies of each example.
+            nt_samples_batch_size: at most so many copies of each example in one pass.
+            stdevs: standard deviation of the noise: a number, a function of an input (such as ``RelativeNoise``), or
+                a tuple of these, one for each input.
+            draw_baseline_from_distrib: each copy takes one row, jointly over the inputs, from ``baselines``.
+            last_clean: the last copy has no noise.
+            antithetic: every second copy has the noise of the one before with the opposite sign, which makes a mean of
+                as many samples several times more exact.
+            seed: fixes the noise; draw k is the same for all examples of a batch.
+            **kwargs: arguments of the wrapped ``attribute``. With ``return_convergence_delta`` the deltas of all
+                copies are returned too, (examples * nt_samples,), the copies of one example side by side.
+
+        Raises:
+            ArgumentError: a setting is out of range.
+        """
+        nt_samples = _checked(nt_type, nt_samples)
+        stream = Stream.of(seed)
+        tensors = as_tuple(inputs)
+        with borrowed(self.forward_func):
+            check_finite("inputs", tensors)
+            size = batch_size(tensors)
+            scales = deviations(stdevs, tensors)
+            with_target = "target" in kwargs
+            score = Score.of(self.forward_func, tensors, kwargs.pop("target", None))
+            moments = _Moments(nt_type, size)
+            deltas: list[Tensor] = []
+            with_delta = bool(kwargs.get("return_convergence_delta"))
+            asked = None if nt_samples_batch_size is None else nt_samples_batch_size * size
+            limit = row_limit(tensors, kwargs, asked=asked, name="nt_samples_batch_size")
+
+            def visit(block: Block) -> None:
+                noisy = noisy_copies(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)
+                arguments = {n: take_rows(v, block.rows, size) for n, v in kwargs.items() if n != "baselines"}
+                if "baselines" in kwargs and draw_baseline_from_distrib:
+                    arguments["baselines"] = _baselines(kwargs["baselines"], block, stream)
+                elif "baselines" in kwargs:
+                    shared = getattr(self.attribution_method, "shares_baselines", False)
+                    given = kwargs["baselines"]
+                    arguments["baselines"] = given if shared else take_rows(given, block.rows, size)
+                if with_target:
+                    arguments["target"] = score.given_target(block.rows)
+                result = self.attribution_method.attribute(like(inputs, noisy), **arguments)
+                if with_delta:
+                    result, delta = result
+                    deltas.append(torch.cat([_places(block, nt_samples)[:, None].to(delta), delta[:, None]], 1))
+                moments.add(block, result)
+
+            in_blocks(size, nt_samples, limit, visit, show_progress=show_progress, label="noisy copies")
+            result = moments.result()
+            if not with_delta:
+                return result
+            ordered = torch.cat(deltas)
+            return result, ordered[ordered[:, 0].argsort(), 1]
+
+
+class _Moments:
+    """Streams a mean, a mean of squares or a variance (Welford): memory does not grow, and no variance is negative."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        self.kind = kind
+        self.size = size
+        self.count = [0] * size  # by example
+        self.packing: Any = None
+        self.means: list[Tensor] = []  # of squares, for a mean of squares
+        self.deviations: list[Tensor] = []  # sums of squares
+
+    def add(self, block: Block, result: Any) -> None:
+        members = flat(result)
+        for m in members:
+            if m.shape[:1] != (len(block),):
+                raise ShapeError(
+                    f"attributions: expected a row for each of {len(block)} noisy copies, got shape {tuple(m.shape)}"
+                )
+        if self.packing is None:
+            self.packing = result
+            self.means = [m.new_zeros(self.size, *m.shape[1:]) for m in members]
+            self.deviations = [torch.zeros_like(m) for m in self.means] if self.kind == "vargrad" else []
+        part = slice(block.examples.start, block.examples.stop)
+        for step in range(len(block.steps)):
+            share = 1 / (self.count[block.examples.start] + 1)
+            for k, member in enumerate(members):
+                sample = member.detach()[step * len(block.examples) :][: len(block.examples)]
+                mean = self.means[k][part]
+                shift = sample - mean if self.deviations else sample
+                mean.lerp_(sample**2 if self.kind == "smoothgrad_sq" else sample, share)
+                if self.deviations:
+                    self.deviations[k][part].addcmul_(shift, sample - mean)
+            for example in block.examples:
+                self.count[example] += 1
+
+    def result(self) -> Any:
+        chosen = [d / self.count[0] for d in self.deviations] if self.deviations else self.means
+        waiting = iter(chosen)
+        return map_tensors(lambda _: next(waiting), self.packing)
+
+
+def _checked(nt_type: str, nt_samples: int) -> int:
+    if nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
+        raise ArgumentError(f"nt_type: expected 'smoothgrad', 'smoothgrad_sq' or 'vargrad', got {nt_type!r}")
+    return whole_number("nt_samples", nt_samples)
+
+
+def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
+    """Return the standard deviation of each input's noise: a number, or a tensor that broadcasts to the input.
+
+    Raises:
+        ArgumentError: one is no number >= 0, or there are not as many as inputs.
+    """
+    given: tuple[Deviation, ...] = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
+    if len(given) != len(tensors):
+        raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(given)}")
+    scales: list[Tensor | float] = []
+    for value, tensor in zip(given, tensors, strict=True):
+        if callable(value) and not isinstance(value, numbers.Real):
+            scales.append(value(tensor.detach()))
+        elif isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= float(value) < float("inf"):
+            raise ArgumentError(f"stdevs: expected a number >= 0, got {value!r}")
+        else:
+            scales.append(float(value))
+    return scales
+
+
+def noisy_copies(
+    tensors: Tensors,
+    scales: list[Tensor | float],
+    stream: Stream,
+    block: Block,
+    clean_after: int = -1,
+    antithetic: bool = False,
+) -> Tensors:
+    """Return a block's rows with noise added.
+
+    Args:
+        tensors: all examples.
+        scales: what ``deviations`` returns.
+        stream: gives the noise.
+        block: which steps of which examples.
+        clean_after: this copy, counted from one, has no noise.
+        antithetic: every second copy has the noise of the one before with the opposite sign.
+    """
+    part = slice(block.examples.start, block.examples.stop)
+    own = stream.take(block.examples)
+    results = []
+    for k, (tensor, scale) in enumerate(zip(tensors, scales, strict=True)):
+        x = tensor.detach()[part]
+        width = scale[part] if isinstance(scale, Tensor) else scale
+
+        def copy(step: int, x: Tensor = x, width: Tensor | float = width, k: int = k) -> Tensor:
+            if not x.is_floating_point() or step == clean_after - 1:  # ids carry no noise
+                return x
+            draw, sign = (step // 2, 1 - 2 * (step % 2)) if antithetic else (step, 1)
+            return x + sign * width * own.normal(x, "noise", draw, k)
+
+        results.append(
+            torch.cat([copy(step) for step in block.steps]) if len(block.steps) > 1 else copy(block.steps[0])
+        )
+    return tuple(results)
+
+
+def drawn_rows(count: int, stream: Stream, block: Block) -> Tensor:
+    """Return, for each row of a block, the number of one of ``count`` rows, drawn anew for each step."""
+    own = stream.take(block.examples)
+    picks = []
+    for step in block.steps:
+        drawn = [int(torch.randint(count, (1,), generator=g)) for g in own.generators("baseline", step)]
+        picks += drawn if len(drawn) > 1 else drawn * len(block.examples)
+    return torch.tensor(picks)
+
+
+def _baselines(baselines: Any, block: Block, stream: Stream) -> Any:
+    counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
+    if len(counts) != 1:
+        raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")
+    chosen = drawn_rows(counts.pop(), stream, block)
+    return like(baselines, [b.index_select(0, chosen.to(b.device)) for b in as_tuple(baselines)])
+
+
+def _places(block: Block, n: int) -> Tensor:
+    return torch.tensor([example * n + step for step in block.steps for example in block.examples])

@@ -1,0 +1,124 @@
+"""Gradients averaged along a straight path from a baseline to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import (
+    Attributor,
+    Baselines,
+    broadcast_baselines,
+    completeness_gap,
+    prepared,
+)
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.batching import Block, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.loops import gradient_sum, perturbed_scores
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, like
+
+__all__ = ["IntegratedGradients", "Quadrature", "quadrature"]
+
+Quadrature: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"]
+
+
+def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:
+    """Return the nodes in [0, 1] and weights, which sum to one, of a quadrature rule.
+
+    Raises:
+        ArgumentError: the method is unknown, or there are too few steps for it.
+    """
+    n_steps = whole_number("n_steps", n_steps)
+    if method == "gausslegendre":
+        nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+        return list(0.5 * (1 + nodes)), list(0.5 * weights)
+    edges = np.arange(n_steps) / n_steps
+    even = [1 / n_steps] * n_steps
+    if method == "riemann_left":
+        return list(edges), even
+    if method == "riemann_right":
+        return list(edges + 1 / n_steps), even
+    if method == "riemann_middle":
+        return list(edges + 0.5 / n_steps), even
+    if method == "riemann_trapezoid":
+        if n_steps < 2:
+            raise ArgumentError("n_steps: riemann_trapezoid needs at least 2, got 1")
+        ends = 0.5 / (n_steps - 1)
+        return list(np.linspace(0, 1, n_steps)), [ends, *[2 * ends] * (n_steps - 2), ends]
+    known = ", ".join(map(repr, Quadrature.__args__))  # type: ignore[attr-defined]
+    raise ArgumentError(f"method: expected one of {known}, got {method!r}")
+
+
+class IntegratedGradients(Attributor):
+    """Gradients integrated from a baseline to the input, times their difference. Sundararajan et al., 2017.
+
+    The attributions sum to F(inputs) - F(baselines) up to the quadrature's error (arXiv:1703.01365).
+    """
+
+    _has_convergence_delta = True
+
+    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+        super().__init__(forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def cost(self, inputs: Any, n_steps: int = 50, return_convergence_delta: bool = False, **settings: Any) -> int:
+        """Return examples x steps, and two more each for a delta."""
+        return super().cost(inputs) * (n_steps + 2 * return_convergence_delta)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
+
+        Args:
+            baselines: where the path starts.
+            n_steps: number of points on the path.
+            method: the quadrature rule.
+            return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.
+        """
+        nodes, weights = quadrature(method, n_steps)
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            starts = broadcast_baselines(baselines, tensors)
+            points = partial(_points, starts, tensors, nodes)
+            limit = row_limit(tensors, score.extra, asked=internal_batch_size)
+            gradients = gradient_sum(score, tensors, points, weights, limit, show_progress=show_progress)
+            results = tuple(
+                g * (x - b) if self.multiplies_by_inputs else g
+                for g, x, b in zip(gradients, tensors, starts, strict=True)
+            )
+            results = tuple(r.detach() for r in results)
+            if not return_convergence_delta:
+                return like(inputs, results)
+            found = like(inputs, results), completeness_gap(results, *_end_scores(score, starts, tensors))
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+
+
+def _points(starts: Tensors, ends: Tensors, nodes: list[float], block: Block) -> Tensors:
+    part = slice(block.examples.start, block.examples.stop)
+    return tuple(
+        torch.cat([b[part] + nodes[step] * (x[part] - b[part]) for step in block.steps])
+        for b, x in zip(starts, ends, strict=True)
+    )
+
+
+def _end_scores(score: Score, starts: Tensors, ends: Tensors) -> tuple[Tensor, Tensor]:
+    values = perturbed_scores(score, partial(_points, starts, ends, [0.0, 1.0]), 2, ends, joint=True)
+    return values[:, 0], values[:, 1]

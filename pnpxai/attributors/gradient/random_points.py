@@ -1,0 +1,194 @@
+"""Random points between baselines and noisy inputs, and the mean of what the gradients there say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Attributor, broadcast_baselines, distribution_rows, prepared
+from pnpxai.attributors.gradient.layer_paths import by_example
+from pnpxai.attributors.gradient.noise import deviations, drawn_rows, noisy_copies
+from pnpxai.attributors.layers import first_rows, packed
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.batching import Block, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
+from pnpxai.engine.running.layers import Slopes, slopes
+from pnpxai.engine.running.score import Score, Target, WholeBatchOutput, gradient, refuse_integers
+from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.errors import ShapeError
+from pnpxai.tensors import Tensors, flat, like, take_rows
+
+__all__ = ["Distribution", "OwnBaselines", "Samples"]
+
+
+@dataclass(frozen=True)
+class OwnBaselines:
+    """Baselines of which each example has its own, in all its samples, instead of draws from rows that all share."""
+
+    rows: Tensors
+
+
+Distribution: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors] | OwnBaselines
+"""Rows to compare with, (rows, ...) for each input, as many for each; or a function (of the inputs, if it takes an
+argument) that gives them; or one row for each example."""
+_Ends: TypeAlias = tuple[Tensors, Any]  # values, and the model's output where it is needed
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is drawn for each example, and what is made of it.
+
+    Sample k draws one row of the baselines, noise for the input, and a point between the two.
+
+    Attributes:
+        owner: the attributor.
+        number: of samples for each example.
+        stdevs: standard deviation of the noise.
+        stream: what is drawn from.
+        with_deltas: whether the ends' scores are wanted.
+        show_progress: show a progress bar.
+        at: the layer whose gradients and values are taken; by default those of the inputs.
+    """
+
+    owner: Attributor
+    number: int
+    stdevs: Any
+    stream: Stream
+    with_deltas: bool
+    show_progress: bool
+    at: AtSites | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "number", whole_number("n_samples", self.number))
+
+    def mean(self, inputs: Any, baselines: Any, target: Target, extra: Any) -> tuple[Any, Tensor]:
+        """Return the mean, and (examples * samples,) deltas."""
+        with borrowed(self.owner.forward_func):
+            tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
+            refuse_integers(tensors)
+            if isinstance(baselines, OwnBaselines):
+                rows, pick = broadcast_baselines(baselines.rows, tensors), _own_row
+            else:
+                rows, pick = distribution_rows(baselines, inputs, tensors), drawn_rows
+            scales = deviations(self.stdevs, tensors)
+            limit = row_limit(tensors, score.extra)
+
+            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+                *own, numbers = given
+                block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
+                return _Part(self, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
+
+            places = () if self.at is None else self.at.places
+            probe = None if self.at is None else True
+            numbers = torch.arange(score.size)
+            return in_parts(score, tensors, places, limit, explain, beside=(numbers,), probe=probe)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some examples with all their samples."""
+
+    samples: Samples
+    score: Score
+    inputs: Tensors  # of these examples
+    everything: Tensors  # of all examples
+    scales: list[Tensor | float]
+    rows: Tensors
+    pick: Callable[[int, Stream, Block], Tensor]  # of these rows, one for each row of a block
+    block: Block
+    pace: Pace
+
+    def explain(self, limit: int, original: Any) -> tuple[Tensor, Any]:
+        """Return scores, and (mean, deltas)."""
+        samples, size = self.samples, self.score.size
+        still = all(isinstance(scale, float) and scale == 0 for scale in self.scales)
+        clean = self._ends(self.score, self.inputs) if still else None
+        sums: list[Tensor] = []
+        deltas = self.inputs[0].new_zeros(size, samples.number)
+        seen: list[Any] = []
+
+        def visit(steps: range, numbers: Tensor) -> Tensor:
+            block, score = Block(self.block.examples, steps), self.score.take(numbers)
+            if clean is None:
+                noisy = noisy_copies(self.everything, self.scales, samples.stream, block)
+                values, output = self._ends(score, noisy)
+            else:
+                noisy = _repeated(self.inputs, len(steps))
+                values, output = _repeated(clean[0], len(steps)), take_rows(clean[1], numbers, size)
+            picks = self.pick(len(self.rows[0]), samples.stream, block)
+            starts = tuple(row.index_select(0, picks.to(row.device)) for row in self.rows)
+            start_values, start_output = self._starts(score, starts, picks)
+            found = self._slopes(score, _blended(starts, noisy, self._blend(steps)))
+            shares = found.gradients
+            if samples.owner.multiplies_by_inputs:
+                shares = tuple(g * (y - b) for g, y, b in zip(shares, values, start_values, strict=True))
+            if samples.with_deltas:
+                rise = score.select(output) - score.select(start_output)
+                if rise.numel() != numbers.numel():
+                    raise WholeBatchOutput("model: it returns one value for a whole batch, so samples have no deltas")
+                gaps = sum(by_example(share, numbers.numel()) for share in shares) - rise
+                deltas[:, steps.start : steps.stop] = gaps.reshape(len(steps), size).T
+            means = [stacked(share, steps).sum(0) / samples.number for share in shares]
+            sums[:] = [a + b for a, b in zip(sums, means, strict=True)] if sums else means
+            seen[:] = [first_rows(found.members, size, numbers.numel()), found.scores]
+            return found.scores
+
+        in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
+        members, scores = seen
+        result = like(original, sums) if samples.at is None else packed(samples.owner.layer, members, sums)  # type: ignore[attr-defined]
+        return scores, (result, deltas.reshape(-1))
+
+    def _slopes(self, score: Score, points: Tensors) -> Slopes:
+        if self.samples.at is None:
+            gradients, scores = gradient(score, points)
+            return Slopes(points, gradients, (), scores)
+        found = slopes(score, points, self.samples.at.places)
+        if self.pace.steps == "some" and any(value.shape[:1] != (score.size,) for value in found.values):
+            raise ShapeError("layer: its rows are not the examples")
+        return found
+
+    def _ends(self, score: Score, inputs: Tensors) -> _Ends:
+        """Return the values at the layer (or the inputs themselves), and the output."""
+        samples = self.samples
+        with torch.no_grad():
+            if samples.at is None:
+                return inputs, score.output(inputs) if samples.with_deltas else None
+            call = Call((*inputs, *score.extra))
+            read = samples.at.read(call, stop=not samples.with_deltas, alone=False)
+            return read.values, read.output
+
+    def _starts(self, score: Score, starts: Tensors, picks: Tensor) -> _Ends:
+        """Do what ``_ends`` does for baselines; each row runs once, where it means the same for every example."""
+        if self.pace.steps == "one" or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
+            return self._ends(score, starts)
+        unique, back = picks.unique(return_inverse=True)
+        once = tuple(row.index_select(0, unique.to(row.device)) for row in self.rows)
+        values, output = self._ends(score, once)
+        values = starts if self.samples.at is None else tuple(v.index_select(0, back.to(v.device)) for v in values)
+        return values, take_rows(output, back, len(unique))
+
+    def _blend(self, steps: range) -> Tensor:
+        """Return, for each row, how far from the baseline its point lies."""
+        own, example = self.samples.stream.take(self.block.examples), torch.empty(self.score.size)
+        return torch.cat([own.uniform(example, "blend", step).expand(self.score.size) for step in steps])
+
+
+def _own_row(count: int, stream: Stream, block: Block) -> Tensor:
+    return block.rows
+
+
+def _blended(starts: Tensors, ends: Tensors, share: Tensor) -> Tensors:
+    return tuple(
+        b + share.to(x.device, x.dtype).reshape(-1, *[1] * (x.ndim - 1)) * (x - b)
+        for b, x in zip(starts, ends, strict=True)
+    )
+
+
+def _repeated(tensors: Tensors, times: int) -> Tensors:
+    return tensors if times == 1 else tuple(x.repeat(times, *[1] * (x.ndim - 1)) for x in tensors)

@@ -1,0 +1,90 @@
+"""What the score loses when a group of a layer's values is replaced by a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from pnpxai.attributors.base import AtLayer, Baselines
+from pnpxai.attributors.layers import packed, places_of
+from pnpxai.attributors.perturbation.ablation import losses
+from pnpxai.attributors.perturbation.games import Game, Numeric, perturbable, stand_ins
+from pnpxai.attributors.perturbation.groups import Groups
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.site import AtSites, Call, Reading, Site
+from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.tensors import Tensors
+
+__all__ = ["LayerFeatureAblation"]
+
+
+class LayerFeatureAblation(AtLayer):
+    """Loss of score for each group of a layer's values. What comes before the layer runs once, where that is exact."""
+
+    _multiply_by_inputs = True
+
+    def cost(
+        self,
+        inputs: Any,
+        additional_forward_args: Any = None,
+        layer_mask: Any = None,
+        attribute_to_layer_input: bool = False,
+        **settings: Any,
+    ) -> int:
+        """Return a row for each group and for the whole layer, one to read it, and three to verify its replay."""
+        with borrowed(self.forward_func, gradients=False):
+            tensors, score = perturbable(self.forward_func, inputs, None, additional_forward_args)
+            at, read = self._read(tensors, score, attribute_to_layer_input, stop=True)
+            recorded = isinstance(at.model, nn.Module) and isinstance(at.places[0], Site)
+            groups = Groups.of(layer_mask, read.values, "layer_mask")
+            return score.size * (1 + max(groups.sizes) + (4 if recorded else 1))
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        layer_baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        layer_mask: Tensor | Tensors | None = None,
+        attribute_to_layer_input: bool = False,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value; a tuple where it has several tensors.
+
+        In a tuple, None stays None, and what is no floating point number gets zero: it is not ablated.
+
+        Args:
+            layer_baselines: what stands in for a group of the layer's values; anything that broadcasts to them.
+            layer_mask: an id for each value of the layer, as ``FeatureAblation`` takes it for inputs.
+            perturbations_per_eval: at most so many groups of each example in one pass; 1 leaves it to the device.
+
+        Raises:
+            ShapeError: a mask or a baseline does not fit the layer, or the layer has no row for each example.
+        """
+        with borrowed(self.forward_func, gradients=False):
+            tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
+            at, read = self._read(tensors, score, attribute_to_layer_input, replay=True)
+            game = Game(
+                replace(score, forward=Numeric(at), extra=(read.call,)),
+                read.values,
+                stand_ins(layer_baselines, read.values, "layer_baselines"),
+                Groups.of(layer_mask, read.values, "layer_mask"),
+            )
+            return packed(self.layer, read.members, losses(game, perturbations_per_eval, show_progress))
+
+    def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[AtSites, Reading]:
+        places = places_of(self.forward_func, self.layer, at_input)
+        if len(places) != 1:
+            raise ArgumentError(f"layer: expected one layer, got {len(places)}")
+        at = AtSites(self.forward_func, places)
+        read = at.read(Call((*tensors, *score.extra)), size=score.size, **how)
+        if any(value.shape[:1] != (score.size,) for value in read.values):
+            raise ShapeError(
+                f"layer: expected one row for each of {score.size} examples at {places[0]}, "
+                f"got {[tuple(value.shape) for value in read.values]}"
+            )
+        return at, read

@@ -1,0 +1,244 @@
+"""DeepLIFT: differences from a baseline, passed back operation by operation; averaged over baselines, at a layer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import (
+    Attributor,
+    Baselines,
+    broadcast_baselines,
+    completeness_gap,
+    distribution_rows,
+    prepared,
+)
+from pnpxai.attributors.propagation.rescale import multipliers
+from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.site import AtSites, Call, find_places
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, as_tuple, like
+
+__all__ = ["DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap"]
+
+Custom = Callable[..., tuple[Tensor, ...]] | None
+
+
+class DeepLift(Attributor):
+    """DeepLIFT with the rescale rule. Shrikumar et al., 2017 (arXiv:1704.02685).
+
+    Every nonlinear operation passes back its output's difference over its input's difference, products the mean of the
+    other factor, so that attributions sum to F(inputs) - F(baselines). Operations are ruled where they run, whether a
+    module or a function calls them; one without a rule is refused by name.
+    """
+
+    _has_convergence_delta = True
+
+    def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
+        super().__init__(model)
+        self.model = model
+        self.eps = eps
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return two rows for each example: itself and its baseline."""
+        return 2 * super().cost(inputs)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        custom_attribution_func: Custom = None,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
+
+        Args:
+            baselines: what it is compared with.
+            return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.
+            custom_attribution_func: makes the attributions of (multipliers, inputs, baselines), tuples, or of the first
+                one or two of these; it returns a tuple of equal length.
+
+        Raises:
+            RuleError: an operation of the model has no rule; the message names it.
+        """
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            starts = broadcast_baselines(baselines, tensors)
+            found = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+
+
+class DeepLiftShap(DeepLift):
+    """DeepLIFT averaged over baselines, close to Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+
+    shares_baselines: ClassVar[bool] = True
+
+    def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+        super().__init__(model, multiply_by_inputs)
+
+    def cost(self, inputs: Any, baselines: Any = None, **settings: Any) -> int:
+        """Return two rows for each example and baseline."""
+        return super().cost(inputs) * len(distribution_rows(baselines, inputs, as_tuple(inputs))[0])
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        custom_attribution_func: Custom = None,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
+
+        Args:
+            baselines: rows to compare each example with, (baselines, ...) for each input, or a function (of the inputs,
+                if it takes an argument) that gives them.
+            return_convergence_delta: return (examples * baselines,) deltas too, those of an example side by side.
+            custom_attribution_func: as for ``DeepLift``.
+        """
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            rows = distribution_rows(baselines, inputs, tensors)
+            passes = [
+                (score, tensors, score, tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)))
+                for k in range(len(rows[0]))
+            ]
+            found = _packed(inputs, _differences(self, passes, custom_attribution_func))
+            return found if return_convergence_delta else found[0]
+
+
+class LayerDeepLift(DeepLift):
+    """DeepLIFT at a layer: the differences of its values, times what they are multiplied by downstream."""
+
+    def __init__(self, model: Callable[..., Any], layer: Any, multiply_by_inputs: bool = True) -> None:
+        super().__init__(model, multiply_by_inputs)
+        self.layer = layer
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        custom_attribution_func: Custom = None,
+        grad_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value; see ``DeepLift.attribute``.
+
+        Args:
+            baselines: what it is compared with.
+            return_convergence_delta: return a delta (examples,) too.
+            custom_attribution_func: as for ``DeepLift``, of the layer's values.
+            grad_kwargs: accepted for compatibility; the backward pass is made of rules.
+        """
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            starts = broadcast_baselines(baselines, tensors)
+            rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
+            found = _packed_at_layer(_differences(self, [rebased], custom_attribution_func))
+        if not return_convergence_delta:
+            return found[0]
+        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+
+    def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
+        """Return the pass between the layer's values at the inputs and at the baselines."""
+        at = AtSites(self.forward_func, find_places(self.forward_func, self.layer, "input" if at_input else "output"))
+        reads = [at.read(Call((*x, *score.extra))) for x in (inputs, starts)]
+        scores = [Score(at, score.size, score.target, (read.call,), score.transform) for read in reads]
+        return scores[0], reads[0].values, scores[1], reads[1].values
+
+
+class LayerDeepLiftShap(LayerDeepLift):
+    """``LayerDeepLift`` averaged over baselines."""
+
+    shares_baselines: ClassVar[bool] = True
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
+        target: Target = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        custom_attribution_func: Custom = None,
+    ) -> Any:
+        """Return attributions in the shape of the layer's value; see ``DeepLiftShap.attribute``.
+
+        Args:
+            baselines: rows to compare each example with, or a function that gives them.
+            return_convergence_delta: return (examples * baselines,) deltas too.
+            custom_attribution_func: as for ``DeepLift``, of the layer's values.
+        """
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            rows = distribution_rows(baselines, inputs, tensors)
+            passes = [
+                self._rebased(
+                    score,
+                    tensors,
+                    tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)),
+                    attribute_to_layer_input,
+                )
+                for k in range(len(rows[0]))
+            ]
+            found = _packed_at_layer(_differences(self, passes, custom_attribution_func))
+            return found if return_convergence_delta else found[0]
+
+
+_Pass = tuple[Score, Tensors, Score, Tensors]  # score and inputs, score and baselines
+
+
+def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tuple[Tensors, Tensor]:
+    """Return the attributions, averaged over the passes, and (examples, passes) deltas."""
+    size = passes[0][0].size
+    means = tuple(torch.zeros_like(x) for x in passes[0][1])
+    deltas = means[0].new_zeros(size, len(passes))
+    for k, (score, inputs, reference, starts) in enumerate(passes):
+
+        def visit(block: Block, k: int = k, one: _Pass = (score, inputs, reference, starts)) -> None:
+            score, inputs, reference, starts = one
+            part = slice(block.examples.start, block.examples.stop)
+            x, b = tuple(t[part] for t in inputs), tuple(t[part] for t in starts)
+            found, after, before = multipliers(score.take(block.rows), x, reference.take(block.rows), b, owner.eps)
+            shares = _attributions(found, x, b, owner.multiplies_by_inputs, custom)
+            for mean, share in zip(means, shares, strict=True):
+                mean[part] += share / len(passes)
+            deltas[part, k] = completeness_gap(shares, before, after)
+
+        in_blocks(size, 1, row_limit(inputs, score.extra), visit)
+    return means, deltas
+
+
+def _attributions(found: Tensors, x: Tensors, b: Tensors, multiply: bool, custom: Custom) -> Tensors:
+    if custom is not None:
+        given = (found, x, b)[: len(inspect.signature(custom).parameters)]
+        made = custom(*given)
+        if not isinstance(made, tuple) or len(made) != len(x):
+            raise ArgumentError(
+                f"custom_attribution_func: expected a tuple of {len(x)} tensors, got {type(made).__name__}"
+            )
+        return tuple(m.detach() for m in made)
+    return tuple(m * (xi - bi) for m, xi, bi in zip(found, x, b, strict=True)) if multiply else found
+
+
+def _packed(original: Any, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    return like(original, found[0]), found[1].reshape(-1)
+
+
+def _packed_at_layer(found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    return _packed(found[0] if len(found[0]) != 1 else found[0][0], found)

@@ -1,0 +1,201 @@
+"""Full gradients: a score as the input's part and the parts of all biases, and the map that they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.cam.maps import resized
+from pnpxai.attributors.propagation.rescale_rules import divides
+from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target, refuse_integers
+from pnpxai.engine.seeing.decompositions import DECOMPOSED, decomposed
+from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, ROUTES, SUMS
+from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
+from pnpxai.engine.seeing.token_grid import Sides, layout_of
+from pnpxai.errors import ConfinedError, RuleError
+from pnpxai.tensors import Tensors, like, own
+
+__all__ = ["FullGrad", "FullGradients"]
+
+
+@dataclass(frozen=True)
+class FullGradients:
+    """A score in parts: it is the sum of them all.
+
+    Attributes:
+        inputs: gradient times input, in the shape of each input.
+        biases: gradient times bias of every operation that has one, in the shape of what the operation gives. A bias
+            is what an operation adds to a linear function of its operands, near their values: a layer's own, batch
+            normalisation's shift, or what a smooth activation differs from its tangent by.
+        score: (examples,) the explained output.
+        grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
+    """
+
+    inputs: Tensors
+    biases: Tensors
+    score: Tensor
+    grids: tuple[Sides, ...] = ()
+
+
+class FullGrad(Attributor):
+    """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780).
+
+    Each part is taken in absolute value, rescaled to 0 ... 1, resized to the input and summed over channels.
+    """
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        pooling_method: Literal["abssum", "possum"] = "abssum",
+        interpolate_mode: str = "bilinear",
+    ) -> Any:
+        """Return for each input a map (examples, 1, ...); of an input without positions, (examples, columns).
+
+        The map of a bias, with its channels before or behind the positions, counts for every input that has as many
+        axes, and for none that has fewer than three.
+
+        Args:
+            pooling_method: sum absolute values over channels, or only positive ones.
+            interpolate_mode: how maps are resized, as in ``torch.nn.functional.interpolate``.
+
+        Raises:
+            RuleError: a part of the model cannot be split into a linear part and a bias.
+            ConfinedError: a part of the model is hidden, so that the parts do not add up to the score.
+        """
+        rectify = torch.abs if pooling_method == "abssum" else torch.relu
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            refuse_integers(tensors)
+            maps = [x.new_zeros((x.shape[0], 1, *x.shape[2:]) if x.ndim > 2 else x.shape) for x in tensors]
+
+            def visit(block: Block) -> None:
+                part = slice(block.examples.start, block.examples.stop)
+                found = _split(score.take(block.rows), tuple(x[part] for x in tensors))
+                for result, of_input in zip(maps, found.inputs, strict=True):
+                    folded = (_folded(bias, of_input, found.grids) for bias in found.biases)
+                    for share in (of_input, *(bias for bias in folded if bias is not None)):
+                        result[part] += _map(rectify(share), result.shape, interpolate_mode)
+
+            in_blocks(score.size, 1, row_limit(tensors, score.extra), visit)
+            return like(inputs, maps)
+
+    def decompose(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None
+    ) -> FullGradients:
+        """Return the parts themselves, in one pass; see ``attribute``."""
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            refuse_integers(tensors)
+            return _split(score, tensors)
+
+
+def _folded(bias: Tensor, x: Tensor, grids: tuple[Sides, ...]) -> Tensor | None:
+    """Return what an operation's bias gets as (examples, channels, ...), None where it is no map of an input."""
+    if bias.ndim != x.ndim or x.ndim < 3 or len(bias) != len(x):
+        return None
+    layout = layout_of(bias.shape, len(x), tuple(x.shape[2:]), grids)
+    if layout is None:  # a single position, which counts for all
+        return bias.movedim(-1, 1) if bias.shape[1] == 1 else bias
+    return layout.fold(bias)
+
+
+def _map(share: Tensor, shape: torch.Size, mode: str) -> Tensor:
+    axes = tuple(range(1, share.ndim))
+    low, high = share.amin(axes, keepdim=True), share.amax(axes, keepdim=True)
+    scaled = (share - low) / torch.where(high > low, high - low, torch.ones_like(high))
+    return scaled if len(shape) < 3 else resized(scaled, tuple(shape[2:]), mode).sum(1, keepdim=True)
+
+
+def _split(score: Score, inputs: Tensors) -> FullGradients:
+    leaves = tuple(own(x).requires_grad_() for x in inputs)
+    biases = _Biases()
+
+    def watched(*args: Any) -> Any:
+        with Operations(biases.replace):
+            return score.forward(*args)
+
+    values = replace(score, forward=watched)(leaves)
+    held = [*leaves, *biases.outputs]
+    gradients = torch.autograd.grad(values.sum(), held, allow_unused=True, materialize_grads=True)
+    constants = [*(x.detach() for x in leaves), *biases.constants]
+    # what is masked out is infinite, and has no influence
+    parts = tuple((g * c).masked_fill_(g == 0, 0) for g, c in zip(gradients, constants, strict=True))
+    missing = float((sum(part.sum() for part in parts) - values.detach().sum()).abs())
+    size = float(sum(part.abs().sum() for part in parts) + values.detach().abs().sum())
+    if missing > torch.finfo(values.dtype).eps ** 0.5 * size:
+        raise ConfinedError(
+            f"FullGrad: the parts differ from the score by {missing:.2g}: something is scripted, detached or changed "
+            "outside of torch; pass the original Python model"
+        )
+    grids = tuple(dict.fromkeys(biases.grids))
+    return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), grids)
+
+
+@dataclass
+class _Biases:
+    """Notes what each operation gives, and what of it is constant."""
+
+    outputs: list[Tensor] = field(default_factory=list)
+    constants: list[Tensor] = field(default_factory=list)
+    grids: list[Sides] = field(default_factory=list)
+
+    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
+        name = operation_name(function)
+        if not operands or not torch.is_grad_enabled() or name in _PASSIVE:
+            return function(*args, **kwargs)
+        if in_place(function, kwargs):
+            outside, rest, plain = out_of_place(function, args, kwargs)
+            return args[0].copy_(self.replace(outside, rest, plain))
+        if name in DECOMPOSED:
+            with Operations(self.replace):
+                return decomposed(name, function, lambda compute: compute(), *args, **kwargs)
+        result = function(*args, **kwargs)
+        if not isinstance(result, Tensor) or not result.requires_grad:
+            return result
+        if name.startswith("conv"):
+            self.grids.append(tuple(result.shape[2:]))
+
+        def apply(*others: Tensor) -> Tensor:
+            new_args, new_kwargs = put(*others)
+            return function(*new_args, **new_kwargs)
+
+        affine = name in SUMS | _ROWS or (name in AFFINE and len(operands) == 1 and not divides(function, args))
+        constant = _constant(name, apply, operands, affine)
+        if not constant.any():
+            return result
+        self.outputs.append(result)
+        self.constants.append(constant)
+        return result.clone()  # which may be edited in place
+
+
+_ROWS = JOINS | {"pad", "masked_fill"}
+_PASSIVE = ROUTES - _ROWS
+
+
+def _constant(name: str, apply: Callable[..., Tensor], operands: list[Tensor], affine: bool) -> Tensor:
+    values = tuple(own(x).requires_grad_() for x in operands)
+    if affine:
+        with torch.no_grad():
+            return apply(*(torch.zeros_like(x) for x in values))
+    result = apply(*values)
+    if len(values) == 1 and name in ELEMENTWISE:  # of which some have no second derivative
+        (slope,) = torch.autograd.grad(result, values, torch.ones_like(result))
+        return result.detach() - slope * values[0].detach()
+    seed = torch.zeros_like(result, requires_grad=True)
+    try:
+        # the derivative along the values: the gradient is linear in its seed, and this is its transpose
+        pulled = torch.autograd.grad(result, values, seed, create_graph=True)
+        (slope,) = torch.autograd.grad(pulled, seed, tuple(v.detach() for v in values), materialize_grads=True)
+    except RuntimeError as problem:
+        raise RuleError(f"FullGrad: the operation {name!r} cannot be split: {problem}") from problem
+    return result.detach() - slope

@@ -1,0 +1,131 @@
+"""Rules of layers that others define: zennit's, and those that change a module's weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.attributors.propagation.linear_operations import Kernel
+from pnpxai.attributors.propagation.operation_rules import Affine, Ledger
+from pnpxai.tensors import Tensors, own
+
+__all__ = ["AlphaBeta", "OfModule", "OfZennit"]
+
+
+@dataclass(frozen=True)
+class OfZennit:
+    """A rule of zennit, read as data (its modifiers, gradient mapper and reducer), on one call of a module."""
+
+    hook: Any
+    module: nn.Module
+    forward: Callable[..., Tensor]
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return what the rule's reducer makes of the operand."""
+        from zennit import rules
+        from zennit.core import ParamMod
+
+        (operand,) = operands
+        hook, inputs, outputs, constants = self.hook, [], [], []
+        by_sign = isinstance(hook, (rules.ZPlus, rules.AlphaBeta, rules.Gamma))
+        # what a layer makes of zeros is the same for all rows
+        batched = operand.ndim > 1 and operand.ndim != getattr(getattr(self.module, "weight", None), "ndim", 0) - 1
+        modifiers = zip(hook.input_modifiers, hook.param_modifiers, hook.output_modifiers, strict=True)
+        for of_input, of_parameters, of_output in modifiers:
+            entry = of_input(operand.detach()).detach().requires_grad_()
+            with ParamMod.ensure(of_parameters)(self.module):
+                with torch.no_grad():
+                    of_zeros = getattr(self.module, "of_zeros", None)
+                    nothing = torch.zeros_like(entry[:1] if batched else entry) if of_zeros is None else None
+                    constants.append(self.forward(nothing) if of_zeros is None else of_zeros().detach())
+                # after a ReLU, there are no negative parts
+                empty = of_zeros is not None and by_sign and not entry.any()
+                inputs.append(entry)
+                outputs.append(constants[-1] if empty else of_output(self.forward(entry)))
+        mapped = hook.gradient_mapper(relevance, outputs)
+        mapped = list(mapped) if isinstance(mapped, (tuple, list)) else [mapped]
+        gradients = [torch.zeros_like(entry) for entry in inputs]
+        used = [k for k, (o, m) in enumerate(zip(outputs, mapped, strict=True)) if o.requires_grad and m.any()]
+        if used:
+            of, at, seeds = ([part[k] for k in used] for part in (outputs, inputs, mapped))
+            found = torch.autograd.grad(of, at, seeds)
+            for k, gradient in zip(used, found, strict=True):
+                gradients[k] = gradient
+        with torch.no_grad():
+            # the reducer is linear in value times gradient, so what it makes of the outputs is all that was shared
+            ones = [torch.ones_like(m) for m in mapped]
+            shared = hook.reducer(ones, [o * m for o, m in zip(outputs, mapped, strict=True)])
+            kept = hook.reducer(ones, [c * m for c, m in zip(constants, mapped, strict=True)])
+            left = relevance - shared
+            # under the others, a neuron may have nothing that takes its relevance
+            conserves = isinstance(hook, (rules.Epsilon, rules.Gamma))
+            self.ledger.note(kept, left if conserves else None, None if conserves else left)
+        return (hook.reducer(inputs, gradients).detach(),)
+
+
+@dataclass(frozen=True)
+class AlphaBeta:
+    """Positive and negative contributions on their own, weighted alpha and -beta, as zennit's rule of that name.
+
+    The sums of both follow from the sum of all and the sum of their sizes, which takes half as many products as
+    splitting inputs and weights by sign. What is less than rounding leaves of a sum is zero.
+    """
+
+    kernel: Kernel
+    alpha: float
+    stabilizer: float
+    biases: bool
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return the operand's share of both sums."""
+        (x,) = (operand.detach() for operand in operands)
+        kernel, value, size = self.kernel, x.clone().requires_grad_(), x.abs().requires_grad_()
+        total, sizes = kernel.call(value, kernel.weight, None), kernel.call(size, kernel.weight.abs(), None)
+        bias = kernel.of_zeros() if self.biases else relevance.new_zeros(())
+        least, scales = 200 * torch.finfo(x.dtype).eps * sizes.detach(), []
+        kept, left = None, relevance.new_zeros(())
+        for weight, sign in ((self.alpha, 1), (1 - self.alpha, -1)):
+            twice = torch.add(sizes.detach(), total.detach(), alpha=sign)
+            none = twice <= least
+            constant = (sign * bias).clamp(min=0)
+            scale = relevance / twice.masked_fill_(none, 0.0).mul_(0.5).add_(constant).add_(self.stabilizer)
+            scale.mul_(weight)
+            if bias.ndim:
+                kept = constant * scale if kept is None else kept + constant * scale
+            left = left + self.stabilizer * scale
+            scales.append(scale.masked_fill(none, 0.0))
+        self.ledger.note(bias=kept, rest=left)
+        seeds = [scales[0] - scales[1], scales[0] + scales[1]]
+        slopes = torch.autograd.grad([total, sizes], [value, size], seeds)
+        return ((x * slopes[0]).addcmul_(x.abs(), slopes[1]).mul_(0.5),)
+
+
+@dataclass(frozen=True)
+class OfModule:
+    """A rule that changes a module's weights (see ``propagation``), with the epsilon rule on what they give."""
+
+    rule: Any
+    module: nn.Module
+    ledger: Ledger = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return the operand's share under the changed weights."""
+        changed = copy.copy(self.module)
+        changed.__dict__ = {n: v for n, v in self.module.__dict__.items() if n != "forward"}
+        changed.__dict__["_parameters"] = {
+            n: None if p is None else nn.Parameter(own(p), requires_grad=False)
+            for n, p in self.module._parameters.items()
+        }
+        forward = type(self.module).forward
+        with torch.no_grad():
+            output = forward(changed, *operands)
+        self.rule._manipulate_weights(changed, tuple(x.detach() for x in operands), output)
+        rule = Affine(lambda *x: forward(changed, *x), self.rule.STABILITY_FACTOR, self.ledger)
+        return rule.share(operands, relevance)

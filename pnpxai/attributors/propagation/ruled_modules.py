@@ -1,0 +1,100 @@
+"""A model under rules at its modules: those that a zennit composite or a user names, after canonisation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.attributors.propagation.captum_rules import IdentityRule, PropagationRule
+from pnpxai.attributors.propagation.composites import Composite
+from pnpxai.attributors.propagation.layer_rules import OfModule, OfZennit
+from pnpxai.attributors.propagation.operation_rules import Pass, Rule, tied
+from pnpxai.attributors.propagation.ruled_model import Rules
+from pnpxai.errors import ConfinedError, RuleError
+
+__all__ = ["canonised", "ruled_modules"]
+
+_log = logging.getLogger("pnpxai")
+
+
+@contextlib.contextmanager
+def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module, Any]]]:
+    """Apply a composite's canonizers; give the modules with their rules; take the canonizers back."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConfinedError("model: the inside of a scripted model cannot be seen; pass the original Python model")
+    applied: list[Any] = []
+    context: dict[str, Any] = {}
+    by_module = None if isinstance(composite, Composite) or composite is None else composite.module_map
+    try:
+        for canonizer in composite.canonizers if composite is not None else ():
+            applied += canonizer.apply(model)
+        for parameter in model.parameters() if applied else ():
+            parameter.requires_grad_(False)  # of what canonizers have put in; the model's own are frozen already
+        found = []
+        for name, module in model.named_modules():
+            rule = getattr(module, "rule", None)  # a user's own comes first
+            if rule is None and by_module is not None and not isinstance(module, nn.MultiheadAttention):
+                rule = by_module(context, name, module)
+            if rule is not None:
+                found.append((name, module, rule))
+        yield found
+    finally:
+        for instance in reversed(applied):
+            instance.remove()
+
+
+@contextlib.contextmanager
+def ruled_modules(found: list[tuple[str, nn.Module, Any]], rules: Rules, verbose: bool) -> Iterator[None]:
+    """Let the named modules pass relevance by their rules (their ``forward`` is exchanged for the time being)."""
+    from zennit.core import BasicHook
+    from zennit.rules import Pass as ZennitPass
+
+    with contextlib.ExitStack() as stack:
+        for name, module, rule in found:
+            if isinstance(rule, (ZennitPass, IdentityRule)):
+                make: _Make = _passing
+            elif isinstance(rule, BasicHook):
+                make = partial(_of_zennit, rules, module, rule)
+            elif isinstance(rule, PropagationRule):
+                make = partial(_of_module, rules, module, rule)
+            else:
+                raise RuleError(f"LRP: the rule {type(rule).__name__} of layer {name!r} is no relevance rule")
+            if verbose:
+                _log.info("Applied %s on layer %s", type(rule).__name__, name)
+            if "forward" in module.__dict__:
+                stack.callback(module.__dict__.__setitem__, "forward", module.__dict__["forward"])
+            else:
+                stack.callback(module.__dict__.pop, "forward", None)
+            module.__dict__["forward"] = partial(_ruled_forward, module, make, module.forward)
+        yield
+
+
+_Make = Callable[[Callable[..., Tensor]], Rule]
+
+
+def _passing(forward: Callable[..., Tensor]) -> Rule:
+    return Pass()
+
+
+def _of_zennit(rules: Rules, module: nn.Module, hook: Any, forward: Callable[..., Tensor]) -> Rule:
+    return OfZennit(hook, module, forward, rules.ledger)
+
+
+def _of_module(rules: Rules, module: nn.Module, rule: Any, forward: Callable[..., Tensor]) -> Rule:
+    return OfModule(rule, module, rules.ledger)
+
+
+def _ruled_forward(module: nn.Module, make: _Make, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if len(args) != 1 or kwargs or not args[0].requires_grad:
+        return forward(*args, **kwargs)
+    (operand,) = args
+    changes = bool(getattr(module, "inplace", False))
+    before = operand.clone() if changes else operand
+    result = tied(make(forward), forward, [before])
+    return operand.copy_(result) if changes else result

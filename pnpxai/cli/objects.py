@@ -1,0 +1,120 @@
+"""What options ask for, as objects: the model on its data, explainers and metrics, a place to write to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pnpxai.auto import AutoExplanation
+from pnpxai.cli.data import load_data, names_of
+from pnpxai.cli.models import is_code, load_model, made, named_object
+from pnpxai.cli.options import Named, OnData, Sample, Subject
+from pnpxai.cli.pictures import display_of
+from pnpxai.errors import ArgumentError
+from pnpxai.metrics.selection import as_explainer, as_metric
+
+__all__ = ["auto", "chosen", "model_of", "writable"]
+
+
+def model_of(asked: Subject) -> Any:
+    """Return the model.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    if asked.model is None:
+        raise ArgumentError("model: expected module:attribute or a Python file, as an argument or in --options")
+    return load_model(asked.model, asked.weights, asked.device)
+
+
+def auto(asked: OnData) -> AutoExplanation:
+    """Return the model on the data.
+
+    Raises:
+        ArgumentError: there is no such model, or no such data.
+    """
+    model = model_of(asked)
+    if asked.data is None:
+        raise ArgumentError("data: expected a folder, a file or module:attribute, as an argument or in --options")
+    class_names = names_of(asked.class_names, "class_names")
+    data = load_data(asked, class_names)
+    tokenizer = None if asked.tokenizer is None else made(named_object(asked.tokenizer, "tokenizer", "tokenizer"), "")
+    texts = data[0] if isinstance(data, tuple) else data
+    if tokenizer is None and isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        raise ArgumentError("tokenizer: texts need the model's; name it with --tokenizer module:attribute")
+    found = AutoExplanation(
+        model,
+        data,
+        asked.modality,
+        target=asked.target,
+        target_labels=asked.target_labels,
+        layer=asked.layer,
+        tokenizer=tokenizer,
+        display=display_of(asked),
+        class_names=class_names,
+        feature_names=names_of(asked.feature_names, "feature_names"),
+        seed=asked.seed if isinstance(asked, Sample) else 0,
+    )
+    _try(found, asked.data)
+    return found
+
+
+def _try(on: AutoExplanation, spec: str) -> None:
+    """Run the model on a first example.
+
+    Raises:
+        ArgumentError: it cannot be.
+    """
+    try:
+        on.examples(1)
+    except (ArgumentError, OSError):
+        raise
+    except Exception as problem:
+        said = next(iter(str(problem).strip().splitlines()), "")
+        raise ArgumentError(
+            f"data: the model cannot be run on what {spec} holds ({type(problem).__name__}: {said}); see --input, "
+            "--label, --size, --modality (--traceback shows more)"
+        ) from problem
+
+
+def chosen(what: str, named: Sequence[Named] | None, on: AutoExplanation) -> list[Any] | None:
+    """Return the explainers or metrics that were named, configured; None where none is.
+
+    Raises:
+        ArgumentError: nothing is called so, or it has no such settings.
+    """
+    if named is None:
+        return None
+    make, found = as_explainer if what == "explainers" else as_metric, []
+    for spec in named:
+        if isinstance(spec, dict) and len(spec) != 1:
+            raise ArgumentError(f"{what}: expected a name with its settings, got {spec!r}")
+        name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
+        cls = named_object(name, what) if is_code(name) else name
+        found.append(make(cls, on.model, on.settings).replace(**settings))
+    return found
+
+
+@contextlib.contextmanager
+def writable(folder: Path) -> Iterator[Path]:
+    """Make a folder, and make sure that it can be written to; where that or what follows fails, leave no empty one.
+
+    Raises:
+        OSError: it cannot.
+    """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    probe = folder / ".probe.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"probe")
+        finally:
+            probe.unlink(missing_ok=True)
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in new:
+                path.rmdir()
+        raise

@@ -1,0 +1,133 @@
+"""How a command is run: its options complete, its answer on stdout and all else on stderr, its errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import typer
+
+from pnpxai.cli.command import Answer
+from pnpxai.cli.interruption import heard
+from pnpxai.cli.options import Options, first_wrong, spelled
+from pnpxai.cli.options_file import read_options
+from pnpxai.errors import ArgumentError, ConfinedError, MissingExtraError, OutOfMemoryError
+
+__all__ = ["run"]
+
+
+def run(command: Callable[[Any], Answer], kind: type[Options], given: dict[str, Any]) -> None:
+    """Run a command and print its answer.
+
+    Args:
+        command: what is run.
+        kind: the options that it takes.
+        given: what the command line has, None for what it does not; it goes before what the file has.
+    """
+    file, as_json, shown = (given.pop(name, None) for name in ("file", "as_json", "traceback"))
+    with _told(bool(shown)):
+        held = {} if file is None else read_options(Path(file))
+        with _results_only():
+            asked = _options(kind, held, {n: v for n, v in given.items() if v not in (None, [])})
+            importlib.import_module("pnpxai.cli.actions")  # what takes long to import, before Ctrl-C is an exception
+            with heard():
+                answer = command(asked)
+        typer.echo(
+            json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str)
+            if as_json
+            else _wrapped(answer.text)
+        )
+
+
+def _options(kind: type[Options], held: dict[str, Any], given: dict[str, Any]) -> Options:
+    own = {name: value for name, value in held.items() if name in kind.model_fields}
+    try:
+        return kind.model_validate(own | given)
+    except pydantic.ValidationError as invalid:
+        name, said, _ = first_wrong(invalid)
+        raise ArgumentError(f"{spelled(kind, name)}: {said}, got {given.get(name)!r}") from None
+
+
+@contextlib.contextmanager
+def _told(shown: bool) -> Iterator[None]:
+    """Say in one line why it could not be done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _leave("interrupted; what a run folder or a --storage holds is kept, the same command goes on", 130)
+    except Exception as problem:
+        if shown:
+            traceback.print_exc()
+        _leave(*_said(problem))
+
+
+def _said(problem: Exception) -> tuple[str, int]:
+    """Return what to say of an error, and the exit code."""
+    if isinstance(problem, ArgumentError):
+        return str(problem), 2
+    if isinstance(problem, OSError) and problem.strerror:
+        name = f"{problem.filename}: " if problem.filename else ""
+        return f"{name}{problem.strerror}", 1
+    if isinstance(problem, (ConfinedError, MissingExtraError, OutOfMemoryError, BrokenExecutor)):
+        return str(problem), 1
+    first = next(iter(str(problem).strip().splitlines()), "")
+    return f"{type(problem).__name__}{_place(problem)}: {first} (--traceback shows more)", 1
+
+
+def _place(problem: Exception) -> str:
+    """Return where in the user's code an error came from."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = [f for f in frames if not any(part in Path(f.filename).parts for part in ("site-packages", "pnpxai"))
+           and Path(f.filename).is_file() and not f.filename.startswith(os.path.dirname(os.__file__))]  # fmt: skip
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"pnpxai: {' '.join(message.split())}", err=True)
+    raise typer.Exit(code)
+
+
+def _wrapped(text: str) -> str:
+    """Return text whose long lines go on below their beginning."""
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.splitlines():
+        own = len(line) - len(line.lstrip())
+        indent = " " * (own and own + 2)
+        long = len(line.rstrip()) > width and "\x1b" not in line
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) if long else [line]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _results_only() -> Iterator[None]:
+    """Send what anything prints meanwhile, the user's code and other processes too, to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: what is undefined is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(of) for key, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(of) for of in value]
+    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value

@@ -1,0 +1,158 @@
+"""Settings as values: compared by content, shown, written to JSON and read back."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pnpxai.declare.registry import qualified_name
+from pnpxai.errors import ArgumentError
+
+__all__ = ["comparable", "decoded", "encoded", "labels", "shown", "told", "unlabelled"]
+
+_LONG = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
+
+
+def comparable(value: Any, owner: Any) -> Any:
+    """Return a stand-in for ``value`` that ``==`` compares by content: layers by name, tensors by value."""
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), value.tolist())
+    if isinstance(value, torch.nn.Module):
+        return _layer_name(value, owner) or id(value)
+    if isinstance(value, Mapping):
+        return {key: comparable(member, owner) for key, member in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(comparable(member, owner) for member in value)
+    return value
+
+
+def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
+    named_modules = getattr(getattr(owner, "model", None), "named_modules", None)
+    named: Iterable[tuple[str, torch.nn.Module]] = named_modules() if named_modules is not None else ()
+    return next((name for name, module in named if module is layer), None)
+
+
+def shown(value: Any, owner: Any) -> str:
+    """Return a setting as ``repr`` shows it."""
+    if isinstance(value, torch.nn.Module):
+        return repr(_layer_name(value, owner) or type(value).__name__)
+    if isinstance(value, tuple):
+        return f"({', '.join(shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
+    if isinstance(value, torch.Tensor) and value.numel() > 3:
+        first, *_, last = value.flatten().tolist()
+        return f"tensor {tuple(value.shape)} of {first:.3g}, ..., {last:.3g}"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def told(value: Any, owner: Any) -> str:
+    """Return a setting as a sentence tells it: as ``shown``, but long numbers with six digits."""
+    return _LONG.sub(lambda number: f"{float(number[0]):g}", shown(value, owner))
+
+
+def labels(members: Sequence[Any]) -> list[str]:
+    """Return a name for each: that of its class; where this comes again, with the settings in which they differ."""
+    names = [type(member).__name__ for member in members]
+    found = []
+    for member, name in zip(members, names, strict=True):
+        settings = [m.settings() for m, other in zip(members, names, strict=True) if other == name]
+        plain = [{n: comparable(value, member) for n, value in of.items()} for of in settings]
+        differing = [n for n in member.settings() if any(n not in of or of[n] != plain[0].get(n) for of in plain)]
+        told = ", ".join(f"{n}={shown(member.settings()[n], member)}" for n in differing)
+        found.append(f"{name} ({told})" if told else name)
+    return found
+
+
+def unlabelled(label: str) -> str:
+    """Return the name of the class that a label is of."""
+    return label.partition(" (")[0]
+
+
+def encoded(value: Any, name: str, owner: Any) -> Any:
+    """Return the JSON form of a setting called ``name``."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, (tuple, list)):
+        return [encoded(member, name, owner) for member in value]
+    if isinstance(value, torch.Tensor):
+        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, torch.nn.Module):
+        found = _layer_name(value, owner)
+        if found is None:
+            raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
+        return {"layer": found}
+    where = _public_name(value)
+    if callable(value) and _named(where) is value:
+        return {"callable": where}
+    raise ArgumentError(
+        f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
+    )
+
+
+def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any], Any], Any]) -> Any:
+    """Return what ``encoded`` wrote; ``build(data, model)`` makes a declared value of its dictionary."""
+    if isinstance(value, list):
+        return tuple(decoded(member, name, model, build) for member in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "type" in value:
+        return build(value, model)
+    if "tensor" in value:
+        dtype = vars(torch).get(str(value.get("dtype")))
+        if not isinstance(dtype, torch.dtype):
+            raise ArgumentError(f"from_dict: {name}: {value.get('dtype')!r} is no dtype of torch")
+        return torch.tensor(value["tensor"], dtype=dtype)
+    if "layer" in value:
+        layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
+        if value["layer"] not in layers:
+            raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
+        return layers[value["layer"]]
+    found = _named(value.get("callable", ""))
+    if found is None:
+        raise ArgumentError(
+            f"from_dict: {name}: {value.get('callable')!r} names no function that is loaded; import its module first"
+        )
+    return found
+
+
+def _named(where: str) -> Callable[..., Any] | None:
+    """Return the function that bears this name where it was defined, if that is loaded: nothing is imported.
+
+    None of Python's own library is named so: what JSON names is called later, and nobody's setting is ``os.system``.
+    """
+    module, _, path = where.partition(":")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    try:
+        found = functools.reduce(_held, path.split("."), sys.modules[module])
+    except (KeyError, AttributeError):
+        return None
+    return found if callable(found) and _public_name(found) == where else None
+
+
+def _held(holder: Any, name: str) -> Any:
+    """Return what a module or class holds under a name; one that imports what it is asked for (lazily) is not asked."""
+    found = inspect.getattr_static(holder, name)
+    return found.__func__ if isinstance(found, staticmethod) else found
+
+
+_TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torch.fft")
+"""Where functions that are built into torch have public names."""
+
+
+def _public_name(value: Any) -> str:
+    full = getattr(value, "__name__", "")
+    names = (full, full.partition("_")[2])  # torch.special.expit calls itself special_expit
+    found = (f"{where}:{name}" for where in _TORCH for name in names if _member(where, name) is value)
+    return next(found, qualified_name(value))
+
+
+def _member(module: str, name: str) -> Any:
+    return vars(sys.modules[module]).get(name, _TORCH) if module in sys.modules else _TORCH

@@ -1,0 +1,76 @@
+"""Finding classes by what they are, so that no list of them has to be kept by hand."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator
+from typing import TypeVar
+
+from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.migration import instead
+
+__all__ = ["by_name", "every", "member", "qualified_name"]
+
+C = TypeVar("C")
+
+
+def every(base: type[C], *, within: str = "") -> list[type[C]]:
+    """Return the final (instantiable) subclasses of ``base``, sorted by name.
+
+    The modules beside ``base`` are imported first, so that nothing has to be imported in advance
+    and a new file is enough for a new class to be found.
+
+    Args:
+        base: an abstract class such as ``Explainer`` or ``Metric``.
+        within: keep only classes whose module starts with this (``"pnpxai."`` leaves out a user's own).
+    """
+    package = sys.modules[base.__module__].__package__ or ""
+    if "." in package:  # beside a class at the top of a library stands the whole library
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+            importlib.import_module(module.name)
+    found = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
+    return sorted((c for c in found if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
+
+
+def by_name(base: type[C], name: str, what: str) -> type[C]:
+    """Return the subclass of ``base`` that is called ``name`` (its class name, alias or qualified name).
+
+    Raises:
+        ArgumentError: nothing is called so; the message, which starts with ``what``, suggests what was meant.
+    """
+    classes = every(base)
+    for cls in reversed(classes):
+        if name in (cls.__name__, getattr(cls, "name", None), qualified_name(cls), *getattr(cls, "aliases", ())):
+            return cls
+    known = [getattr(cls, "name", None) or cls.__name__ for cls in classes]
+    raise ArgumentError(f"{what}: no {base.__name__.lower()} {name!r}{did_you_mean(name, known)}")
+
+
+def member(base: type[C], name: str, package: str) -> type[C]:
+    """Return the class that ``from package import name`` asks for.
+
+    Raises:
+        ImportError: it has another name here; the message says which.
+        AttributeError: there is none.
+    """
+    every(base)  # imports the modules
+    for cls in (base, *_descendants(base)):
+        if cls.__module__.startswith(f"{package}.") and name in (cls.__name__, *getattr(cls, "aliases", ())):
+            return cls
+    if instead(name):
+        raise ImportError(f"{package} has no {name!r}{instead(name)}")
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+def qualified_name(obj: object) -> str:
+    """Return ``module:qualname`` of a class or function."""
+    return f"{getattr(obj, '__module__', '?')}:{getattr(obj, '__qualname__', '?')}"
+
+
+def _descendants(base: type[C]) -> Iterator[type[C]]:
+    for child in base.__subclasses__():
+        yield child
+        yield from _descendants(child)

@@ -1,0 +1,139 @@
+"""Many rows in passes that fit: how many rows a pass takes, chunks of examples x steps, back-off, progress."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.declare.counts import whole_number
+from pnpxai.errors import OutOfMemoryError
+from pnpxai.tensors import flat
+
+__all__ = ["Block", "in_blocks", "row_limit"]
+
+_log = logging.getLogger("pnpxai")
+_CPU_BYTES, _CPU_ROWS = 5 * 2**20, (4, 256)
+_CPU_SMALL = 1024
+_GPU_BYTES, _GPU_ROWS = 48 * 2**20, (16, 4096)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some steps of some examples, computed in one pass: row ``s * len(examples) + e`` is example e at step s."""
+
+    examples: range
+    steps: range
+
+    @property
+    def rows(self) -> Tensor:
+        """The example that each row belongs to (a long tensor)."""
+        return torch.tensor([e for _ in self.steps for e in self.examples])
+
+    def __len__(self) -> int:
+        return len(self.examples) * len(self.steps)
+
+    def split(self) -> tuple[Block, Block]:
+        """Return two halves: of the steps where there are several, else of the examples."""
+        if len(self.steps) > 1:
+            half = len(self.steps) // 2
+            return Block(self.examples, self.steps[:half]), Block(self.examples, self.steps[half:])
+        half = len(self.examples) // 2
+        return Block(self.examples[:half], self.steps), Block(self.examples[half:], self.steps)
+
+
+def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_batch_size") -> int:
+    """Return how many rows one pass should take: ``asked`` is an upper bound, the device and the row's size decide.
+
+    A CPU is fastest with few rows at a time, a GPU with as many as fit.
+
+    Raises:
+        ArgumentError: ``asked`` is not a positive whole number.
+    """
+    tensors = flat(structures)
+    on_gpu = any(tensor.device.type != "cpu" for tensor in tensors)
+    row_bytes = sum(t.element_size() * math.prod(t.shape[1:]) for t in tensors if t.ndim)
+    budget, (least, most) = (_GPU_BYTES, _GPU_ROWS) if on_gpu else (_CPU_BYTES, _CPU_ROWS)
+    if not on_gpu and row_bytes >= _CPU_SMALL:  # what layers make of more rows leaves the cache
+        most = 64
+    chosen = min(max(budget // max(row_bytes, 1), least), most)
+    return chosen if asked is None else min(whole_number(name, asked), chosen)
+
+
+def in_blocks(
+    n_examples: int,
+    n_steps: int,
+    limit: int,
+    visit: Callable[[Block], None],
+    *,
+    show_progress: bool = False,
+    label: str = "",
+) -> int:
+    """Call ``visit`` with blocks of at most ``limit`` rows that cover every step of every example once.
+
+    A visit must change nothing when it fails: one that runs out of memory is tried again in halves, and the limit
+    stays halved.
+
+    Returns:
+        The limit in the end.
+
+    Raises:
+        OutOfMemoryError: a single row does not fit.
+    """
+    waiting = _blocks(n_examples, n_steps, limit)[::-1]
+    warned = False
+    with _progress(show_progress, n_examples * n_steps, label) as bar:
+        while waiting:
+            block = waiting.pop()
+            if len(block) > limit and len(block) > 1:
+                waiting.extend(reversed(block.split()))
+                continue
+            failed = False
+            try:
+                visit(block)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                failed = True
+            if not failed:
+                bar.update(len(block))
+                continue
+            if len(block) == 1:
+                raise OutOfMemoryError(
+                    "a single row does not fit in memory; use smaller inputs, a smaller dtype, "
+                    "or a device with more memory"
+                )
+            # outside the except clause, whose traceback would keep the failed pass alive
+            limit = max(1, len(block) // 2)
+            waiting.append(block)
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+            if not warned:
+                _log.warning("out of memory: going on with at most %d rows per pass", limit)
+                warned = True
+    return limit
+
+
+def _blocks(n_examples: int, n_steps: int, limit: int) -> list[Block]:
+    width = min(n_examples, limit)
+    steps = max(1, limit // width)
+    return [
+        Block(range(first, min(first + width, n_examples)), range(start, min(start + steps, n_steps)))
+        for first in range(0, n_examples, width)
+        for start in range(0, n_steps, steps)
+    ]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def _progress(show: bool, total: int, label: str) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc=label, unit="row", disable=not show, leave=False)

@@ -1,0 +1,128 @@
+"""Where a model's ids become numbers that can be differentiated: the embeddings that read them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import eager, module_of
+from pnpxai.engine.running.places import Argument, Place, Site, argument_names
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, own, take_rows
+
+__all__ = ["at_embeddings", "run_first"]
+
+_Reads = list[tuple[Site, Tensors]]  # what embeddings were handed
+
+
+def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tuple[Place, ...], Arguments]:
+    """Return the places to differentiate at instead of ids, and the arguments with only what these places stand for.
+
+    For numbers that is the argument itself, for ids the output of the embedding that is handed them: their memory, or
+    if no embedding is, a copy of them. Integers that no embedding reads, such as a mask, are no longer explained. One
+    example is run.
+
+    Raises:
+        ArgumentError: several embeddings read the same ids, or nothing is left to be explained.
+    """
+    inside = module_of(model)
+    sites = [
+        Site(module, "output", name)
+        for name, module in (() if inside is None else inside.named_modules())
+        if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+    ]
+    if not sites and not any(x.is_floating_point() for x in arguments.explained):
+        raise _nothing(arguments)
+    rows, size = torch.tensor([0]), batch_size(arguments.explained)
+    explained, extra, keywords = (
+        map_tensors(own, take_rows(part, rows, size))
+        for part in (arguments.explained, arguments.extra, arguments.keywords)
+    )
+    reads = _reads(model, sites, Arguments(explained, extra, arguments.names, keywords))
+    ids = [k for k, x in enumerate(explained) if not x.is_floating_point()]
+    readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}
+    taken = {site for sites in readers.values() for site in sites}
+    readers |= {k: _readers(reads, explained[k], _equal, taken) for k in ids if not readers[k]}
+    for found in readers.values():
+        _refuse_several(found, reads)
+    kept = [k for k in range(len(explained)) if readers.get(k, True)]
+    if not kept:
+        raise _nothing(arguments)
+    names = arguments.names or argument_names(model)
+    places = tuple(readers[k][0] if k in readers else Argument(_name(names, k)) for k in kept)
+    return places, arguments if len(kept) == len(explained) else _keeping(arguments, kept, names)
+
+
+def run_first(places: Sequence[Place], arguments: Arguments) -> bool:
+    """Tell whether next to nothing runs before the places: they are embeddings, and all that is given are integers."""
+    embeddings = all(isinstance(p, Site) and isinstance(p.module, (nn.Embedding, nn.EmbeddingBag)) for p in places)
+    return embeddings and not any(t.is_floating_point() for t in flat(tuple(arguments.call())))
+
+
+def _reads(model: Callable[..., Any], sites: Sequence[Site], arguments: Arguments) -> _Reads:
+    seen: _Reads = []
+    with contextlib.ExitStack() as stack, torch.no_grad():
+        for site in sites:
+            hook = site.module.register_forward_pre_hook(
+                lambda module, args, kwargs, site=site: seen.append((site, flat((args, kwargs)))), with_kwargs=True
+            )
+            stack.callback(hook.remove)
+        call = arguments.call()
+        eager(model)(*call.args, **call.kwargs)
+    return seen
+
+
+def _readers(
+    reads: _Reads, ids: Tensor, alike: Callable[[Tensor, Tensor], bool], but: Collection[Site] = ()
+) -> tuple[Site, ...]:
+    found = [site for site, given in reads if site not in but and any(alike(g, ids) for g in given)]
+    return tuple(dict.fromkeys(found))
+
+
+def _refuse_several(found: Sequence[Site], reads: _Reads) -> None:
+    runs = sum(site in found for site, _ in reads)
+    if len(found) > 1:
+        names = ", ".join(repr(site.name) for site in found)
+        raise ArgumentError(f"inputs: the embeddings {names} read the same ids; give layer=, one or several of them")
+    if runs > 1:
+        raise ArgumentError(
+            f"inputs: the embedding {found[0].name!r} of these ids runs {runs} times in a forward pass; "
+            "give layer=, a layer behind it that runs once"
+        )
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.numel() == other.numel() and torch.equal(one.reshape(-1).long(), other.reshape(-1).long())
+
+
+def _keeping(arguments: Arguments, kept: list[int], names: tuple[str, ...]) -> Arguments:
+    """Return the arguments by keyword, with only some of the explained ones explained."""
+    given = (*arguments.explained, *arguments.extra)
+    by_name = arguments.keywords | {_name(names, k): value for k, value in enumerate(given)}
+    chosen = tuple(names[k] for k in kept)
+    rest = {name: value for name, value in by_name.items() if name not in chosen}
+    return Arguments(tuple(arguments.explained[k] for k in kept), (), chosen, rest)
+
+
+def _nothing(arguments: Arguments) -> ArgumentError:
+    return ArgumentError(
+        f"inputs: expected floating point numbers to differentiate, got {arguments.explained[0].dtype}, which "
+        "no embedding of the model reads; give layer=, the layer (or its name) whose values are to be explained"
+    )
+
+
+def _name(names: tuple[str, ...], k: int) -> str:
+    if k >= len(names):
+        raise ArgumentError(
+            f"inputs: argument {k} of the model has no name; give layer=, the layers whose values are to be explained"
+        )
+    return names[k]

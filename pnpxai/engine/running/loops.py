@@ -1,0 +1,146 @@
+"""The two loops that methods are made of: weighted sums of gradients along points, and scores of perturbed inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.score import Score, WholeBatchOutput, gradient, refuse_integers
+from pnpxai.engine.speed.kernels import KeptKernels
+from pnpxai.engine.speed.layout import in_fast_layout, is_picture
+from pnpxai.engine.speed.row_cache import Compute, remembered
+from pnpxai.tensors import Tensors
+
+__all__ = ["gradient_sum", "perturbed_scores"]
+
+_LARGE = 96 * 96
+Points = Callable[[Block], Tensors]
+"""Gives the rows of a block: tensors (len(block), ...), step after step, each for all examples of the block."""
+
+
+def gradient_sum(
+    score: Score, like: Tensors, points: Points, weights: Sequence[float], limit: int, *, show_progress: bool = False
+) -> Tensors:
+    """Return, for each example, the sum over steps of ``weights[step] * gradient(score)(points[step])``.
+
+    The sum is streamed: memory does not grow with the number of steps.
+    """
+    refuse_integers(like)
+    totals = tuple(torch.zeros_like(tensor) for tensor in like)
+    weight = torch.tensor(list(weights), dtype=torch.float64)
+
+    def visit(block: Block) -> None:
+        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients)
+        _refuse_parts(values, block, whole=score.size * len(weights))
+        shape = (len(block.steps), len(block.examples))
+        for total, part in zip(totals, gradients, strict=True):
+            if len(block.steps) == 1:
+                total[block.examples.start : block.examples.stop].add_(part, alpha=float(weight[block.steps.start]))
+                continue
+            scale = weight[block.steps.start : block.steps.stop].to(total.device, total.dtype)
+            stepwise = part.reshape(*shape, *part.shape[1:])
+            total[block.examples.start : block.examples.stop] += torch.tensordot(scale, stepwise, dims=1)
+
+    try:
+        in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
+    except WholeBatchOutput:
+        for total in totals:
+            total.zero_()
+        in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
+    return totals
+
+
+def perturbed_scores(
+    score: Score,
+    points: Points,
+    n_steps: int,
+    like: Tensors,
+    *,
+    asked: int | None = None,
+    name: str = "perturbations_per_eval",
+    show_progress: bool = False,
+    label: str = "",
+    joint: bool = False,
+) -> Tensor:
+    """Return (examples, steps) scores of the perturbed inputs that ``points`` gives, computed without gradients.
+
+    Args:
+        score: what is computed.
+        points: gives the perturbed inputs.
+        n_steps: number of perturbed inputs for each example.
+        like: tensors whose rows are as large as those of the points.
+        asked: at most so many perturbed inputs of each example in one pass.
+        name: what ``asked`` is called.
+        show_progress: show a progress bar.
+        label: what the bar says.
+        joint: of a model that gives one value for its whole batch, return (1, steps): all examples, step by step.
+
+    Raises:
+        WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
+    """
+    results: list[Tensor | None] = [None]
+    compute = _kept(score, like)
+    limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
+
+    def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
+        if results[0] is None:
+            results[0] = values.new_empty(n_rows, n_steps)
+        part = values.expand(len(examples) * len(steps)).reshape(len(steps), len(examples)).T
+        results[0][examples.start : examples.stop, steps.start : steps.stop] = part
+
+    def visit(block: Block) -> None:
+        (values,) = remembered("score", score.take(block.rows), points(block), compute)
+        _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
+        write(values, block.examples, block.steps, score.size)
+
+    def visit_step(block: Block) -> None:
+        if len(block) < score.size:
+            raise _whole_batch()
+        write(score(points(block)), range(1), block.steps, 1)
+
+    with torch.no_grad():
+        try:
+            in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
+        except WholeBatchOutput:
+            if score.size > 1 and not joint:
+                raise
+            results[0] = None
+            in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
+    assert results[0] is not None  # noqa: S101  (n_steps > 0)
+    return results[0]
+
+
+def _gradients(score: Score, rows: Tensors) -> Tensors:
+    gradients, values = gradient(score, rows)
+    return (*gradients, values)
+
+
+def _scores(score: Score, rows: Tensors) -> Tensors:
+    return (in_fast_layout(score.forward, score, rows),)
+
+
+def _kept(score: Score, like: Tensors) -> Compute:
+    """Return what computes scores, with kept kernels where the model can be seen and pictures are large.
+
+    What sees every function that runs costs more than it saves where the pictures are small.
+    """
+    model = module_of(getattr(score.forward, "forward", score.forward))
+    large = any(is_picture(x) and x.shape[2] * x.shape[3] >= _LARGE for x in like)
+    return KeptKernels(model).around(_scores) if model is not None and large else _scores
+
+
+def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:
+    """Refuse one value for several rows, unless the block holds the ``whole`` number of them."""
+    if values.numel() == 1 and len(block) not in (1, whole):
+        raise _whole_batch()
+
+
+def _whole_batch() -> WholeBatchOutput:
+    return WholeBatchOutput(
+        "model: it returns one value for a whole batch, so its rows cannot be computed in parts; "
+        "return one value per example, or explain one example at a time"
+    )

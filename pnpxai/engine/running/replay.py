@@ -1,0 +1,265 @@
+"""Run only what comes after a place: calls that finish before it is reached hand back what they returned once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.seeing.operations import Operation, Operations
+from pnpxai.tensors import Tensors, flat, map_tensors, own
+
+__all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
+
+_Key = tuple[nn.Module, int]  # a module and the number of its call: one ReLU may run several times
+_Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(eq=False)
+class _Kept:
+    """A tensor that a recorded call returned.
+
+    Attributes:
+        live: as the model has it, while the recorded pass lasts.
+        value: our copy.
+        version: the live one's count of edits, as far as recorded calls made them.
+        read: whether its numbers are looked at outside of recorded calls.
+        edited: whether it is edited in place.
+    """
+
+    live: Tensor | None
+    value: Tensor
+    version: int
+    read: bool = False
+    edited: bool = False
+
+
+@dataclass(eq=False)
+class _Result:
+    """What a call returned, and what it did.
+
+    Attributes:
+        skeleton: the returned structure, with empty tensors.
+        members: for each of its tensors what was kept, or the number of the argument that it is.
+        changes: (number of an argument that was edited in place, what was kept of it before, its numbers afterwards).
+        counts: how often every module had been called by then.
+    """
+
+    skeleton: Any
+    members: list[_Kept | int]
+    changes: list[tuple[int, _Kept | None, Tensor]]
+    counts: dict[nn.Module, int]
+
+
+@dataclass(eq=False)
+class _Notes:
+    """What is noted while the recorded pass lasts."""
+
+    open: set[nn.Module]  # modules that hold a place: what they do themselves is done again in each replay
+    kept: dict[int, _Kept] = field(default_factory=dict)  # by id of the live tensor
+    calls: dict[nn.Module, int] = field(default_factory=dict)
+    hidden: int = 0  # depth of what need not be seen, such as recorded calls
+
+
+class Recording:
+    """What the module calls of one forward pass returned, up to the moment a place was reached.
+
+    It holds all examples of that pass (no dataclass, so that ``take_rows`` leaves it whole); rows are picked as they
+    are handed out. Of a tensor whose numbers only recorded calls look at, no more than the shape is held.
+    """
+
+    def __init__(self, size: int, open_modules: set[nn.Module]) -> None:
+        self.size = size
+        self.results: dict[_Key, _Result] = {}
+        self.closed = False
+        self._everything: list[_Kept] = []
+        self._arguments = _Result(((), {}), [], [], {})
+        self._notes = _Notes(open_modules)
+
+    def close(self) -> None:
+        """Record nothing more: a place was reached."""
+        self.closed = True
+
+    @contextlib.contextmanager
+    def unseen(self) -> Iterator[None]:
+        """While open, looking at a tensor does not count."""
+        self._notes.hidden += 1
+        try:
+            yield
+        finally:
+            self._notes.hidden -= 1
+
+    def versions(self) -> list[int]:
+        """Return the edit counts of what is held; they change when a replay does harm."""
+        after = [tensor for result in self.results.values() for _, _, tensor in result.changes]
+        return [tensor._version for tensor in (*(kept.value for kept in self._everything), *after)]
+
+    def _keep(self, live: Tensor, value: Tensor) -> _Kept:
+        kept, before = _Kept(live, value, live._version), self._notes.kept.get(id(live))
+        if before is not None:  # one tensor was returned twice: be careful with both
+            for one in (before, kept):
+                one.read = one.edited = True
+        self._notes.kept[id(live)] = kept
+        self._everything.append(kept)
+        return kept
+
+    def _call(self, module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        notes = self._notes
+        key = (module, notes.calls.get(module, 0))
+        notes.calls[module] = key[1] + 1
+        if self.closed or notes.hidden or module in notes.open:
+            return original(*args, **kwargs)
+        with self.unseen():
+            given = flat((args, kwargs))
+            before = [tensor._version for tensor in given]
+            result = original(*args, **kwargs)
+            if not self.closed:
+                self.results[key] = self._result(result, given, before)
+        return result
+
+    def _result(self, result: Any, given: Tensors, before: list[int]) -> _Result:
+        changes: list[tuple[int, _Kept | None, Tensor]] = []
+        for k, tensor in enumerate(given):
+            if tensor._version == before[k]:
+                continue
+            kept = self._notes.kept.get(id(tensor))
+            if kept is not None:
+                kept.edited |= kept.version != before[k]
+                kept.version = tensor._version
+            changes.append((k, kept, own(tensor)))
+        number = {id(tensor): k for k, tensor in enumerate(given)}
+        members = [number[id(t)] if id(t) in number else self._keep(t, own(t)) for t in flat(result)]
+        return _Result(map_tensors(lambda t: torch.empty(0), result), members, changes, dict(self._notes.calls))
+
+    def _see(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
+        if not self._notes.hidden and not _asks_for_shape(function, result):
+            for tensor in flat((args, kwargs)):
+                if (kept := self._notes.kept.get(id(tensor))) is not None:
+                    kept.read = True
+        return result
+
+    def _finish(self) -> None:
+        """Forget the numbers that no replay will look at."""
+        modules = {module for module, _ in self.results}
+        for kept in self._everything:
+            kept.edited |= kept.live is not None and kept.live._version != kept.version
+        for result in self.results.values():
+            result.counts = {module: count for module, count in result.counts.items() if module in modules}
+            result.changes = [change for change in result.changes if change[1] is None or change[1].read]
+            for _, before, _ in result.changes:
+                if before is not None:
+                    before.edited = True
+        for kept in self._everything:
+            kept.live = None
+            kept.read |= not kept.value.is_floating_point() or kept.value.ndim == 0
+            if not kept.read:  # NaN, so that it is noticed should they be looked at after all
+                kept.value = kept.value.new_full((), float("nan")).expand(kept.value.shape)
+        self._notes = _Notes(set())
+
+
+@contextlib.contextmanager
+def recorded(model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Given]:
+    """While open, note what every module call returns, until the recording is closed.
+
+    Gives the arguments to call the model with.
+    """
+    given = (args, kwargs)
+    live = map_tensors(own, given)
+    members: list[_Kept | int] = [
+        recording._keep(one, other.detach()) for one, other in zip(flat(live), flat(given), strict=True)
+    ]
+    recording._arguments = _Result(map_tensors(lambda t: torch.empty(0), given), members, [], {})
+    modules = [module for module in model.modules() if module is not model]
+    with _forwards(modules, recording._call), Operations(recording._see):
+        yield live
+    recording._finish()
+
+
+@contextlib.contextmanager
+def replayed(recording: Recording, rows: Tensor) -> Iterator[_Given]:
+    """While open, recorded calls return what they did, for the given examples; all others run.
+
+    Gives the arguments to call the model with.
+    """
+    calls: dict[nn.Module, int] = {}
+    picked: dict[int, Tensor] = {}
+    size, every = recording.size, rows.numel() == recording.size and bool((rows == torch.arange(recording.size)).all())
+
+    def pick(tensor: Tensor, *, spread: bool = False) -> Tensor:
+        if tensor.ndim == 0 or tensor.shape[0] != size or every:
+            return tensor
+        if size == 1 or spread:
+            return tensor[:1].expand(rows.numel(), *tensor.shape[1:])
+        return tensor.index_select(0, rows.to(tensor.device))
+
+    def hand(member: _Kept | int, given: Tensors) -> Tensor:
+        if isinstance(member, int):
+            return given[member]
+        if id(member) not in picked:
+            found = pick(member.value, spread=not member.read)
+            ours = member.value.untyped_storage().data_ptr() == found.untyped_storage().data_ptr()
+            picked[id(member)] = found.clone() if member.read and member.edited and ours else found
+        return picked[id(member)]
+
+    def filled(result: _Result, given: Tensors = ()) -> Any:
+        waiting = iter(result.members)
+        return map_tensors(lambda _: hand(next(waiting), given), result.skeleton)
+
+    def call(module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        key = (module, calls.get(module, 0))
+        calls[module] = key[1] + 1
+        if key not in recording.results:
+            return original(*args, **kwargs)
+        result = recording.results[key]
+        calls.update(result.counts)
+        given = flat((args, kwargs))
+        for k, _, after in result.changes:
+            given[k].copy_(pick(after))
+        return filled(result, given)
+
+    with _forwards([*dict.fromkeys(module for module, _ in recording.results)], call):
+        yield filled(recording._arguments)
+
+
+def equal_up_to_rounding(found: Tensors, wanted: Tensors) -> bool:
+    """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
+
+    def equal(a: Tensor, b: Tensor) -> bool:
+        if a.shape != b.shape or not b.is_floating_point():
+            return torch.equal(a, b)
+        accuracy = max(1e-5, 4 * torch.finfo(b.dtype).eps)
+        scale = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
+        return torch.allclose(a, b, rtol=accuracy, atol=accuracy * scale, equal_nan=True)
+
+    return len(found) == len(wanted) and all(equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+_SHAPE = {"size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"}
+
+
+def _asks_for_shape(function: Operation, result: Any) -> bool:
+    """Tell whether a call asks for nothing but a shape or a dtype."""
+    name = getattr(function, "__name__", "")
+    return name in _SHAPE or (name == "__get__" and not isinstance(result, Tensor))
+
+
+@contextlib.contextmanager
+def _forwards(modules: list[nn.Module], wrapper: Callable[..., Any]) -> Iterator[None]:
+    """Exchange the ``forward`` of modules."""
+    before = {module: module.__dict__.get("forward") for module in modules}
+    try:
+        for module in before:
+            module.__dict__["forward"] = partial(wrapper, module, module.forward)
+        yield
+    finally:
+        for module, own_forward in before.items():
+            if own_forward is None:
+                module.__dict__.pop("forward", None)
+            else:
+                module.__dict__["forward"] = own_forward

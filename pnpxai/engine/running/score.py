@@ -1,0 +1,272 @@
+"""The model seen as one number per example: output selected by target. Target forms and outputs are dealt with here."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.running.guard import eager
+from pnpxai.engine.speed.layout import in_fast_layout
+from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
+
+__all__ = ["Score", "Target", "WholeBatchOutput", "gradient", "refuse_integers", "select_output"]
+
+Target: TypeAlias = (
+    None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[Any], Tensor]
+)
+"""Which output explains: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
+function of the model's output that gives one number per example. None where the model has a single output."""
+
+
+class WholeBatchOutput(ArgumentError):
+    """The model returned one value for several rows, so its batch must not be split."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model, a target and extra arguments as a function of inputs with one value per example.
+
+    Attributes:
+        forward: the model, called as ``forward(*inputs, *extra)``.
+        size: number of examples that the targets and extra arguments belong to.
+        target: None, a function, one index tuple for all examples, or a tensor (size, k) of k indices each.
+        extra: further arguments; tensors with ``size`` rows belong to the examples, all others are shared.
+        transform: applied to the output before the target selects (softmax, say).
+    """
+
+    forward: Callable[..., Any]
+    size: int
+    target: None | tuple[int, ...] | Tensor | Callable[[Any], Tensor] = None
+    extra: tuple[Any, ...] = ()
+    transform: Callable[[Tensor], Tensor] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        forward: Callable[..., Any],
+        inputs: Tensors,
+        target: Target = None,
+        extra: Any = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> Score:
+        """Build the score of ``inputs``, with its target and extra arguments checked.
+
+        Raises:
+            ArgumentError: the target has an unknown form or another number of entries than there are examples.
+        """
+        if not callable(forward):
+            raise ArgumentError(f"forward_func: expected a model or a function, got {type(forward).__name__}")
+        size = batch_size(inputs)
+        extra = () if extra is None else tuple(extra) if type(extra) is tuple else (extra,)
+        return cls(eager(forward), size, _normal_target(target, size), extra, transform)
+
+    def __call__(self, inputs: Tensors) -> Tensor:
+        """Return (rows,) values, or (1,) where the model gives one value for its whole batch.
+
+        Raises:
+            ArgumentError: the target does not fit the model's output.
+            NonFiniteError: a value is NaN or infinite.
+        """
+        value = self.select(self.output(inputs))
+        if not torch.isfinite(value).all():
+            raise NonFiniteError(
+                f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
+                f" of {value.numel()} rows"
+            )
+        return value
+
+    def output(self, inputs: Tensors) -> Any:
+        """Return all that the model gives."""
+        # it may edit what it gets
+        return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
+
+    def take(self, rows: Tensor) -> Score:
+        """Return the score of some examples (an index may occur several times)."""
+        target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
+        return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
+
+    def given_target(self, rows: Tensor) -> Target:
+        """Return the target of some examples in a form that can be given to an attributor."""
+        target = self.take(rows).target
+        return [tuple(row) for row in target.tolist()] if isinstance(target, Tensor) else target
+
+    def select(self, output: Any) -> Tensor:
+        """Return the scores that an output for all examples means."""
+        rows = self.size
+        if callable(self.target):
+            return _one_each(self.target(output), rows, "target: the function")
+        chosen = select_output(output)
+        if self.transform is not None:
+            chosen = self.transform(chosen)
+        if not chosen.is_floating_point():
+            raise ArgumentError(f"model: expected a floating point output, got {chosen.dtype}")
+        if chosen.ndim == 0 or (chosen.numel() == 1 and rows > 1):
+            return chosen.reshape(1)
+        if chosen.shape[0] != rows:
+            raise ShapeError(f"model: expected {rows} rows of output for {rows} rows of input, got {chosen.shape[0]}")
+        if self.target is None:
+            return _one_each(chosen, rows, "model")
+        indices = self.target if isinstance(self.target, Tensor) else torch.tensor([self.target])
+        indices = indices.to(chosen.device)
+        width = indices.shape[1]
+        if chosen.ndim == 1 and width == 1:
+            chosen = chosen.unsqueeze(1)
+        if width != chosen.ndim - 1:
+            raise ArgumentError(
+                f"target: expected {chosen.ndim - 1} indices for an output of shape {tuple(chosen.shape)}, got {width}"
+            )
+        for axis, length in enumerate(chosen.shape[1:]):
+            column = indices[:, axis]
+            outside = column[(column < -length) | (column >= length)]
+            if outside.numel():
+                raise ArgumentError(
+                    f"target: expected an index from 0 to {length - 1} (the model gives {length} outputs), "
+                    f"got {int(outside[0])}"
+                )
+        return chosen[(torch.arange(rows, device=chosen.device), *indices.expand(rows, -1).unbind(1))]
+
+
+def select_output(output: Any) -> Tensor:
+    """Return the tensor that scores come from: the output itself, its ``logits``, or its only or first tensor.
+
+    Raises:
+        ArgumentError: the output holds no tensor, or several under names that do not tell.
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        if "logits" in output:
+            return output["logits"]
+        tensors = {key: value for key, value in output.items() if isinstance(value, Tensor)}
+        if len(tensors) == 1:
+            return next(iter(tensors.values()))
+        raise ArgumentError(
+            f"model: its output holds {sorted(map(str, output))}; pass a function as the target, "
+            "such as target=lambda output: output['scores'][:, 3]"
+        )
+    if hasattr(output, "logits"):
+        return output.logits
+    if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
+        return output[0]
+    raise ArgumentError(
+        f"model: expected a tensor, a tuple or a mapping of tensors as output, got {type(output).__name__}; "
+        "pass a function of the output as the target"
+    )
+
+
+def gradient(
+    score: Score, inputs: Tensors, *, seed_by_score: bool = False, **grad_kwargs: Any
+) -> tuple[Tensors, Tensor]:
+    """Return the gradient of the summed scores with respect to ``inputs``, and the scores.
+
+    The inputs are not touched, also where the model edits them in place. An input that the score does not depend on
+    has gradient zero.
+
+    Args:
+        score: what is differentiated.
+        inputs: floating point tensors.
+        seed_by_score: start the backward pass with the score itself instead of one (as relevance propagation does).
+        **grad_kwargs: passed on to ``torch.autograd.grad``.
+
+    Raises:
+        ArgumentError: an input is of integers, or the score depends on no input in a differentiable way.
+        NonFiniteError: a gradient is NaN or infinite.
+    """
+    refuse_integers(inputs)
+    if grad_kwargs.get("create_graph"):
+        # with the graph, a result can be differentiated with respect to what was given
+        leaves = tuple(t if t.requires_grad else own(t).requires_grad_() for t in inputs)
+        return _differentiated(score, leaves, seed_by_score, grad_kwargs)
+
+    def run(rows: Tensors) -> tuple[Tensors, Tensor]:
+        leaves = tuple(own(t).requires_grad_() for t in rows)
+        gradients, values = _differentiated(score, leaves, seed_by_score, grad_kwargs)
+        return tuple(g.detach().contiguous() for g in gradients), values.detach()
+
+    return in_fast_layout(score.forward, run, inputs)
+
+
+def _differentiated(
+    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: dict[str, Any]
+) -> tuple[Tensors, Tensor]:
+    values = score(leaves)
+    if not values.requires_grad:
+        raise ArgumentError(
+            "model: the score does not depend on the inputs through differentiable operations "
+            "(is something detached, rounded or computed under no_grad?)"
+        )
+    seeds = values.detach() if seed_by_score else torch.ones_like(values)
+    given = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
+    gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)
+    check_finite("gradient", gradients)
+    return gradients, values
+
+
+def refuse_integers(inputs: Tensors) -> None:
+    """Refuse tensors that cannot be differentiated at.
+
+    Raises:
+        ArgumentError: an input is of integers.
+    """
+    for tensor in inputs:
+        if not tensor.is_floating_point():
+            raise ArgumentError(
+                f"inputs: expected floating point numbers to differentiate, got {tensor.dtype}; "
+                "for token ids, explain the embedding: layer='<name of the embedding>'"
+            )
+
+
+def _one_each(value: Any, rows: int, who: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"{who} returned {type(value).__name__}; expected a tensor with one number per example")
+    if value.numel() == 1:
+        return value.reshape(1)
+    if value.numel() == rows:
+        return value.reshape(rows)
+    if who == "model" and value.shape[0] == rows:
+        raise ArgumentError(
+            f"target: the model gives {value.numel() // rows} outputs per example (shape {tuple(value.shape)}); "
+            f"say which one to explain, such as target=0"
+        )
+    raise ShapeError(f"{who} returned shape {tuple(value.shape)}; expected one number for each of {rows} examples")
+
+
+def _normal_target(target: Any, size: int) -> Any:
+    if target is None or (callable(target) and not isinstance(target, Tensor)):
+        return target
+    if hasattr(target, "__array__") and not isinstance(target, (Tensor, numbers.Number)):
+        target = torch.as_tensor(target)
+    if isinstance(target, Tensor):
+        if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+            raise ArgumentError(f"target: expected whole numbers, got a tensor of {target.dtype}")
+        if target.numel() == 1:
+            return (int(target),)
+        if target.ndim == 0 or target.shape[0] != size:
+            raise ArgumentError(
+                f"target: expected one entry for each of {size} examples, got shape {tuple(target.shape)}"
+            )
+        return own(target).reshape(size, -1).long()  # one made under inference mode cannot pick what is differentiated
+    if isinstance(target, tuple):
+        return tuple(_index(member) for member in target)
+    if isinstance(target, list):
+        if len(target) != size:
+            raise ArgumentError(f"target: expected one entry for each of {size} examples, got {len(target)}")
+        rows = [tuple(map(_index, t)) if isinstance(t, (tuple, list)) else (_index(t),) for t in target]
+        if len({len(row) for row in rows}) > 1:
+            raise ArgumentError("target: expected as many indices for each example, got some with more than others")
+        return torch.tensor(rows)
+    return (_index(target),)
+
+
+def _index(value: Any) -> int:
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_floating_point():
+        value = value.item()
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ArgumentError(f"target: expected a whole number, got {value!r} ({type(value).__name__})")
+    return int(value)

@@ -1,0 +1,178 @@
+"""Rows that ran before: known again by their content, so that what several methods or settings ask for is run once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.running.keys import content_key
+from pnpxai.engine.running.score import Score
+from pnpxai.tensors import Tensors, take_rows
+
+__all__ = ["Compute", "RowMemory", "remembered", "remembering"]
+
+Key: TypeAlias = tuple[Any, ...]
+_ENTRY = 1024
+"""About how many bytes one row takes beside its numbers: its key, its place, the tensors that hold it."""
+Compute: TypeAlias = Callable[[Score, Tensors], Tensors]
+"""Gives results of rows: tensors (rows, ...)."""
+
+
+class RowMemory:
+    """A store of what rows gave, the oldest left out when it is full.
+
+    Of a model that is seen as it is (a module, under no rules), called by position or by keyword, at its inputs or at
+    values inside it (of token ids, at their embedding), any row of any loop is kept: copies with noise that fewer or
+    more of them share, points of a path, inputs without the features that two maps rank first. A model whose parameters
+    or buffers change counts as another one; a target that is a function is taken to give the same for the same output.
+
+    Attributes:
+        rows_run: rows that were computed.
+        rows_saved: rows that were known.
+    """
+
+    def __init__(self, limit_bytes: int = 2**30) -> None:
+        self.rows_run = 0
+        self.rows_saved = 0
+        self._limit = limit_bytes
+        self._held = 0
+        self._kept: OrderedDict[Key, Tensors] = OrderedDict()
+        self._owners: dict[int, Any] = {}  # kept alive, so that nothing else gets their number
+
+    def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
+        """Return what ``compute`` gives, computing only what is not known."""
+        keys = self._keys(kind, score, rows)
+        # the same row may come several times
+        places = {key: k for k, key in reversed(list(enumerate(keys))) if key not in self._kept}
+        missing = sorted(places.values())
+        if len(missing) == len(keys):
+            found = compute(score, rows)
+            if any(part.shape[:1] != (len(keys),) for part in found):  # one value for a whole batch
+                return found
+            self._keep(keys, found)
+            return found
+        known = {key: self._kept[key] for key in keys if key in self._kept}
+        if missing:
+            index = torch.tensor(missing)
+            found = compute(score.take(index), take_rows(rows, index, len(keys)))
+            own = [keys[k] for k in missing]
+            known |= dict(zip(own, zip(*(part.unbind(0) for part in found), strict=True), strict=True))
+            self._keep(own, found)
+        self.rows_saved += len(keys) - len(missing)
+        return tuple(torch.stack(column) for column in zip(*(known[key] for key in keys), strict=True))
+
+    def _keep(self, keys: Sequence[Key], found: Tensors) -> None:
+        self.rows_run += len(keys)
+        for key, row in zip(keys, zip(*(part.unbind(0) for part in found), strict=True), strict=True):
+            if key not in self._kept:
+                self._kept[key] = row
+                self._held += _size(row)
+        while self._held > self._limit and self._kept:
+            _, row = self._kept.popitem(last=False)
+            self._held -= _size(row)
+
+    def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
+        model, way = _model(score.forward)
+        state = tuple((t.data_ptr(), t._version) for t in (*model.parameters(), *model.buffers()))
+        target, further = score.target, _leaves(score.extra) or []
+        self._owners |= {id(thing): thing for thing in (model, score.transform, target) if callable(thing)}
+        of_rows = [part for part in further if _belongs(part, score.size)]
+        shared = tuple(
+            content_key(part) if isinstance(part, Tensor) else part
+            for part in further
+            if not _belongs(part, score.size)
+        )
+        chosen = None if isinstance(target, Tensor) else id(target) if callable(target) else target
+        common = (kind, id(model), way, hash(state), chosen, id(score.transform), shared)
+        own = (*rows, *of_rows, *((target,) if isinstance(target, Tensor) else ()))
+        return [(*common, *found) for found in zip(*(_contents(tensor) for tensor in own), strict=True)]
+
+
+_ACTIVE: ContextVar[RowMemory | None] = ContextVar("rows", default=None)
+
+
+@contextlib.contextmanager
+def remembering(memory: RowMemory | None) -> Iterator[None]:
+    """Let the loops that run rows remember them (with None, run each), inside a ``with`` block."""
+    token = _ACTIVE.set(memory)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+def remembered(kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
+    """Return ``compute(score, rows)``, from the memory where there is one and the rows can be told by their content.
+
+    Args:
+        kind: what is computed.
+        score: of what.
+        rows: the inputs.
+        compute: computes it.
+    """
+    memory = _ACTIVE.get()
+    if memory is None or not _told_by_content(score):
+        return compute(score, rows)
+    return memory.results(kind, score, rows, compute)
+
+
+def _told_by_content(score: Score) -> bool:
+    model, _ = _model(score.forward)
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        return False
+    if torch._C._len_torch_function_stack():  # rules change what comes out
+        return False
+    return _leaves(score.extra) is not None
+
+
+def _model(forward: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the model that a function runs, and how: what it wraps says so by ``runs_model()``."""
+    way: tuple[Any, ...] = ()
+    while not isinstance(forward, nn.Module) and hasattr(type(forward), "runs_model"):
+        forward, own = forward.runs_model()
+        way = (*way, own)
+    return forward, way
+
+
+def _leaves(structure: Any) -> list[Any] | None:
+    """Return the tensors, numbers and words of further arguments, None where there is anything else among them."""
+    if structure is None or isinstance(structure, (Tensor, bool, int, float, str)):
+        return [structure]
+    if type(structure) is dict:
+        structure = [part for item in structure.items() for part in item]
+    if not isinstance(structure, (tuple, list)):
+        return None  # such as a recording of what ran before a place
+    parts = [_leaves(part) for part in structure]
+    return None if any(part is None for part in parts) else [leaf for part in parts for leaf in part or ()]
+
+
+def _size(row: Tensors) -> int:
+    return _ENTRY + sum(part.nbytes for part in row)
+
+
+def _belongs(part: Any, size: int) -> bool:
+    return isinstance(part, Tensor) and part.shape[:1] == (size,)
+
+
+def _contents(tensor: Tensor) -> list[tuple[Any, ...]]:
+    """Return for each row what its content is known by: two sums of its words, each times a random number."""
+    plain = tensor.detach().contiguous().flatten(1) if tensor.ndim > 1 else tensor.detach().contiguous()[:, None]
+    if plain.is_complex():
+        plain = torch.view_as_real(plain).flatten(1)
+    words = plain.view(torch.int32 if plain.element_size() * plain.shape[1] % 4 == 0 else torch.uint8).to(torch.int64)
+    sums = torch.stack([(words * factors.to(words.device)).sum(1) for factors in _factors(words.shape[1])], 1)
+    form = (str(tensor.dtype), tuple(tensor.shape[1:]))
+    return [(form, a, b) for a, b in sums.tolist()]
+
+
+@cache
+def _factors(count: int) -> Tensor:
+    draws = torch.Generator().manual_seed(count)
+    return torch.randint(-(2**62), 2**62, (2, count), generator=draws) * 2 + 1

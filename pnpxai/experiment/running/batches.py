@@ -1,0 +1,209 @@
+"""Data as people have it, read batch by batch: nothing is held but the batch at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+from pnpxai.declare.encoding import encoded
+from pnpxai.engine.running.keys import content_key, example_keys, numbered, settings_key
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Batch, Examples, inputs_and_label, masks_of, no_more_masks
+from pnpxai.tensors import flat
+
+__all__ = ["Data", "Stream", "identities", "masked", "members"]
+
+Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
+"""A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches of examples, read anew each time it is gone through.
+
+    Attributes:
+        batches: what each batch is taken out of.
+        inputs: takes the inputs out of a batch.
+        labels: takes the true classes out of a batch; None where there are none.
+        targets: takes what is explained out of a batch; None where the model's output says it.
+        collected: the Dataset and its collate function, where single examples can be read.
+        length: the number of examples, where it is known before all are read.
+        count: read no more than so many.
+        masks: takes what is known to matter out of a batch; None where it does not say.
+        beside: what is known to matter in all examples, where it stands beside the data; see ``masks_of``.
+    """
+
+    batches: Iterable[Any]
+    inputs: Callable[[Any], Any]
+    labels: Callable[[Any], Any]
+    targets: Callable[[Any], Any] | None = None
+    collected: tuple[Dataset, Callable[..., Any] | None] | None = None
+    length: int | None = None
+    count: int | None = None
+    masks: Callable[[Any], Any] | None = None
+    beside: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        input_extractor: Callable[[Any], Any] | None = None,
+        label_extractor: Callable[[Any], Any] | None = None,
+        *,
+        target_labels: bool = False,
+        mask_extractor: Callable[[Any], Any] | None = None,
+        batch_size: int = 32,
+    ) -> Stream:
+        """Return data as a stream.
+
+        Args:
+            data: see ``Data``; ``Examples`` too, which have their targets.
+            input_extractor: takes the inputs out of a batch; by default its first member, of a mapping all but labels.
+            label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
+            target_labels: explain the true classes.
+            mask_extractor: takes what is known to matter out of a batch, in the form of ``Metric.measure``.
+            batch_size: how many examples are read at once, where the data does not say.
+
+        Raises:
+            ArgumentError: the data is none of these.
+        """
+        if isinstance(data, Stream):
+            return data
+        if isinstance(data, Examples):
+            return cls(data.batches, _nothing, _nothing, attrgetter("targets"), length=len(data))
+        if isinstance(data, tuple) and len(data) == 2:
+            data = TensorDataset(*(torch.as_tensor(part) for part in data))
+        elif isinstance(data, Tensor) or hasattr(data, "__array__"):
+            data = TensorDataset(torch.as_tensor(data))
+        if isinstance(data, (Dataset, IterableDataset)):
+            data = DataLoader(data, batch_size=batch_size)
+        if not isinstance(data, Iterable):
+            raise ArgumentError(
+                f"data: expected a DataLoader, a Dataset, tensors or an iterable of batches, got {type(data).__name__}"
+            )
+        labels = label_extractor or _label
+        single = members(data)
+        length = None if single is None else len(single[0])  # type: ignore[arg-type]
+        targets = labels if target_labels else None
+        return cls(data, input_extractor or _inputs, labels, targets, single, length, masks=mask_extractor)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Go through the batches; those whose targets the model says have none.
+
+        Raises:
+            ArgumentError: a batch holds no tensor, or no label where that is to be explained.
+        """
+        start = 0
+        for batch in self._all():
+            if self.count is not None and self.count - start < len(batch):
+                batch = batch.take(range(self.count - start))
+            stop = start + len(batch)
+            yield batch if self.beside is None else replace(batch, masks=masks_of(self.beside, range(start, stop)))
+            start = stop
+            if start == self.count:
+                return
+        no_more_masks(self.beside, start)
+
+    def _all(self) -> Iterator[Batch]:
+        seen: dict[str, int] = {}
+        for number, batch in enumerate(self.batches):
+            if isinstance(batch, Batch):
+                yield batch
+                continue
+            inputs, labels = _as_tensors(self.inputs(batch)), _as_tensors(self.labels(batch))
+            tensors = flat(inputs)
+            if not tensors or tensors[0].ndim == 0 or not len(tensors[0]):
+                raise ArgumentError(f"data: batch {number} holds no tensor with at least one example")
+            own = tuple(t for t in tensors if t.ndim and t.shape[0] == len(tensors[0]))
+            targets = None if self.targets is None else _as_tensors(self.targets(batch))
+            if self.targets is not None and targets is None:
+                raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
+            masks = None if self.masks is None else _as_tensors(self.masks(batch))
+            yield Batch(inputs, targets, labels, numbered(example_keys(own), seen), masks)
+
+    def __len__(self) -> int:
+        """Return the number of examples, 0 where it is not known before all are read."""
+        known = self.length or 0
+        return known if self.count is None else min(known, self.count) or self.count
+
+    def take(self, numbers: Sequence[int]) -> list[Batch]:
+        """Return the examples with these numbers, in this order, reading no others where single ones can be read.
+
+        Raises:
+            ArgumentError: a number is out of range.
+        """
+        if self.collected is not None and self.length is not None:
+            bad = [n for n in numbers if not 0 <= n < self.length]
+            if bad:
+                raise ArgumentError(f"data_ids: expected numbers from 0 to {self.length - 1}, got {bad[0]}")
+            dataset, collate = self.collected
+            loader = DataLoader(Subset(dataset, list(numbers)), batch_size=len(numbers), collate_fn=collate)
+            beside = masks_of(self.beside, numbers)
+            return list(Stream(loader, self.inputs, self.labels, self.targets, masks=self.masks, beside=beside))
+        wanted, found, start = set(numbers), {}, 0
+        for batch in self:
+            found |= {start + row: batch.take([row]) for row in range(len(batch)) if start + row in wanted}
+            start += len(batch)
+            if len(found) == len(wanted):
+                break
+        missing = [n for n in numbers if n not in found]
+        if missing:
+            raise ArgumentError(f"data_ids: expected numbers from 0 to {start - 1}, got {missing[0]}")
+        return [found[n] for n in numbers]
+
+
+def members(data: Any) -> tuple[Dataset, Callable[..., Any]] | None:
+    """Return a loader's dataset and what makes a batch of its members, None where single ones cannot be read."""
+    if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset) or data.batch_sampler is None:
+        return None
+    return data.dataset, data.collate_fn
+
+
+def identities(batch: Batch, given: bool, kept: bool) -> tuple[str, ...]:
+    """Return what each example is known by: its content, its occurrence, and its target.
+
+    Args:
+        batch: the examples.
+        given: whether their targets are not the model's own.
+        kept: whether it must hold for longer than this process.
+
+    Raises:
+        ArgumentError: it must, and the target is a function without a name to be found again by.
+    """
+    if not given or batch.targets is None:
+        return batch.keys
+    if callable(batch.targets):
+        name = settings_key({"target": encoded(batch.targets, "targets", None) if kept else repr(batch.targets)})
+        return tuple(f"{key}/{name[:8]}" for key in batch.keys)
+    targets = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
+    return tuple(f"{key}/{target}" for key, target in zip(batch.keys, targets, strict=True))
+
+
+def masked(batch: Batch, known_by: Sequence[str]) -> tuple[str, ...]:
+    """Return what each example is known by together with what is known to matter in it."""
+    masks = flat(batch.masks)
+    if not masks:
+        return tuple(known_by)
+    return tuple(f"{name}/{key[:8]}" for name, key in zip(known_by, example_keys(masks), strict=True))
+
+
+def _as_tensors(part: Any) -> Any:
+    return torch.as_tensor(part) if type(part).__module__ == "numpy" else part
+
+
+def _nothing(batch: Any) -> Any:
+    """Stand where batches are taken apart already."""
+
+
+def _inputs(batch: Any) -> Any:
+    return inputs_and_label(batch)[0]
+
+
+def _label(batch: Any) -> Any:
+    return inputs_and_label(batch)[1]

@@ -1,0 +1,210 @@
+"""What a worker does: explain a chunk of examples and judge the maps; each cell has a value or a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.errors import UnsuitableError
+from pnpxai.examples import Batch
+from pnpxai.experiment.storage.maps import Mapped
+from pnpxai.metrics.base import Metric
+from pnpxai.metrics.evaluation import Candidate, Cell, judged
+from pnpxai.metrics.shared_runs import SharedRuns
+from pnpxai.tensors import Tensors
+
+__all__ = ["CURVES", "EXPLAINED", "Done", "Job", "Piece", "Task"]
+
+EXPLAINED = ""
+"""Stands where a metric's key stands, for the explanation itself: its time and cost."""
+
+CURVES = ("morf", "lerf", "insertion", "deletion")
+"""The curves that are kept: what becomes of the output while features are removed or put back."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is missing of some examples of a chunk, by one explainer.
+
+    Attributes:
+        explainer: its key.
+        metrics: the keys of the metrics that are missing.
+        rows: the examples.
+        maps: their maps, where they are known; else they are explained.
+    """
+
+    explainer: str
+    metrics: tuple[str, ...]
+    rows: tuple[int, ...]
+    maps: Tensors | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A chunk of examples with what is missing of it.
+
+    Attributes:
+        start: the first example's number.
+        batch: the examples.
+        identities: what each is known by.
+        with_masks: what each is known by where what is known to matter counts.
+        pieces: what is missing.
+        kept: rows whose maps are kept.
+        room: how many bytes of maps are kept in all, if there are more; None for any number.
+    """
+
+    start: int
+    batch: Batch
+    identities: tuple[str, ...]
+    with_masks: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    kept: frozenset[int] = frozenset()
+    room: int | None = 0
+
+    @property
+    def rows(self) -> int:
+        """How many maps it takes, known or not."""
+        return sum(len(piece.rows) for piece in self.pieces)
+
+
+@dataclass
+class Done:
+    """What came of a task: records to be stored, and maps.
+
+    Attributes:
+        records: (example, explainer, metric, value, reason, seconds, rows, target, retry, curves), one for each cell.
+        maps: those that are kept.
+    """
+
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+    maps: list[Mapped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker must hold to do the tasks of a comparison.
+
+    Attributes:
+        candidates: what explains, by key.
+        metrics: what judges, by key.
+        seed: fixes all draws.
+        targets: says from the model's output what is explained, where the examples have no targets.
+        model: the model.
+        common: the extractors that the model is called with.
+        threads: how many threads a pass of the model uses.
+    """
+
+    candidates: dict[str, Candidate]
+    metrics: dict[str, Metric]
+    seed: int
+    model: Any
+    targets: Callable[[Any], Any] | None = None
+    common: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+    def do(self, task: Task) -> Done:
+        """Return what is missing."""
+        batch, done, shared = self.placed(task.batch), Done(), SharedRuns()
+        for piece in task.pieces:
+            self._judge(done, piece, task, batch, shared)
+        return done
+
+    def placed(self, batch: Batch) -> Batch:
+        """Return a batch where the model is, with targets."""
+        device = self._device()
+        batch = batch if device is None else batch.to(device)
+        if self.targets is None or batch.targets is not None:
+            return batch
+        return replace(batch, targets=self.targets(self.output(batch)))
+
+    def arguments(self, batch: Batch) -> Arguments:
+        """Return what a batch means to the model."""
+        explained, further = (self.common.get(f"{kind}forward_arg_extractor") for kind in ("", "additional_"))
+        return Arguments.read(batch.inputs, explained, further, self.model)
+
+    def output(self, batch: Batch) -> Any:
+        """Return the model's output."""
+        call = self.arguments(batch).call()
+        with borrowed(self.model, gradients=False):
+            return self.model(*call.args, **call.kwargs)
+
+    def _judge(self, done: Done, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
+        part, device = batch.take(piece.rows), self._device()
+        known = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
+        candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
+        maps, cells, seconds = judged(candidate, metrics, part, self.seed, shared, Exception, known)
+        errors = [cell.error for cell in cells.values() if cell.error is not None]
+        if len(piece.rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
+            for place, row in enumerate(piece.rows):  # one example may have spoiled it for the others
+                own = None if piece.maps is None else tuple(m[place : place + 1] for m in piece.maps)
+                self._judge(done, replace(piece, rows=(row,), maps=own), task, batch, shared)
+            return
+        if piece.maps is None:
+            self._note(done, piece, task, part, maps, cells, seconds)
+        targets = _targets(part)
+        for name, metric in metrics.items():
+            known_by = task.with_masks if metric.needs_masks else task.identities
+            for place, row in enumerate(piece.rows):
+                told = _told(cells[name], place, targets[place])
+                done.records.append((known_by[row], piece.explainer, name, *told))
+
+    def _note(
+        self,
+        done: Done,
+        piece: Piece,
+        task: Task,
+        part: Batch,
+        maps: Tensors | None,
+        cells: dict[str, Cell],
+        seconds: float,
+    ) -> None:
+        """Note how explaining went, and the maps that are kept."""
+        errors = [cell.error for cell in cells.values() if cell.error is not None]
+        n_rows = _cost(self.candidates[piece.explainer], part.take([0])) if task.start == 0 else -1
+        why = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
+        again = maps is None and any(not issubclass(error, ValueError) for error in errors)
+        share = seconds / len(piece.rows)
+        for row, target in zip(piece.rows, _targets(part), strict=True):
+            explained = (float("nan"), why, share, n_rows, target, again, None)
+            done.records.append((task.identities[row], piece.explainer, EXPLAINED, *explained))
+        if maps is None:
+            return
+        found = Mapped(piece.explainer, tuple(task.identities[row] for row in piece.rows), maps)
+        if task.room is not None and sum(of.bytes for of in done.maps) + found.bytes > task.room:
+            found = found.take([place for place, row in enumerate(piece.rows) if row in task.kept])
+        if found.examples:
+            done.maps.append(replace(found, tensors=tuple(m.detach().cpu().clone() for m in found.tensors)))
+
+    def _device(self) -> torch.device | None:
+        module = module_of(self.model)
+        first = next(module.parameters(), None) if module is not None else None
+        return None if first is None else first.device
+
+
+def _targets(part: Batch) -> list[int]:
+    single = isinstance(part.targets, Tensor) and part.targets.ndim == 1
+    return part.targets.tolist() if single else [-1] * len(part)  # type: ignore[union-attr]
+
+
+def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:
+    """Return a cell's part of a record. What was refused will be refused again; other errors are worth another try."""
+    retry = cell.error is not None and not issubclass(cell.error, ValueError)
+    drawn = {name: curve[place] for name, curve in cell.curves.items() if name in CURVES}
+    curves = json.dumps(drawn) if drawn else None
+    share = cell.seconds / len(cell.values)
+    return cell.values[place], cell.reasons[place], share, -1, target, retry, curves
+
+
+def _cost(candidate: Candidate, batch: Batch) -> int:
+    """Return how many rows one explanation runs; -1 where it cannot be said."""
+    try:
+        return candidate.explainer.cost(batch.inputs)
+    except Exception:  # noqa: BLE001  a cell that failed has no cost
+        return -1

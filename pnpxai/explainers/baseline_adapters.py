@@ -1,0 +1,91 @@
+"""Baselines where they are needed: of inputs, of a layer's values, and of ids where they are embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from pnpxai.attributors.base import FromInputs
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.site import Call
+from pnpxai.strategies.base import for_each
+from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.tensors import Tensors, own
+from pnpxai.traits import Traits
+
+__all__ = ["baselines_by", "embedded", "is_background", "of_ids", "of_rows", "rows_by", "starts_by"]
+
+
+def baselines_by(baseline_fn: Baseline) -> FromInputs:
+    """Return the setting of a backend that compares each input with its own baseline."""
+    return FromInputs(lambda inputs: starts_by(baseline_fn, inputs))
+
+
+def starts_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+    """Return the baseline of each input."""
+    if isinstance(baseline_fn, _Embedded):
+        return baseline_fn.values
+    return tuple(one(own(x)) for one, x in zip(for_each(baseline_fn, inputs), inputs, strict=True))
+
+
+def is_background(baseline_fn: Any) -> bool:
+    """Tell whether it holds rows that all examples can be compared with (``rows_by``), not one for each example."""
+    return all(isinstance(one, Background) for one in getattr(baseline_fn, "strategies", (baseline_fn,)))
+
+
+def rows_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+    """Return the rows of a background for each input."""
+    return tuple(one.examples for one in for_each(baseline_fn, inputs) if isinstance(one, Background))
+
+
+def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Baseline]:
+    """Return the settings that are baselines of ids, if ids are among the arguments."""
+    if all(x.is_floating_point() for x in arguments.explained):
+        return {}
+    given = {name: value for name, value in settings.items() if isinstance(value, Baseline)}
+    return {name: b for name, b in given.items() if any(map(_is_of_ids, for_each(b, arguments.explained)))}
+
+
+def embedded(baseline_fn: Baseline, arguments: Arguments, read: Callable[[Call], Tensors], values: Tensors) -> Baseline:
+    """Return a baseline of ids as what the layer makes of it.
+
+    Args:
+        baseline_fn: gives ids for ids.
+        arguments: hold the ids.
+        read: gives the values at the layer, such as an embedding, for a call of the model.
+        values: the layer's values for the arguments; baselines that are not of ids are made of these.
+    """
+    ids = tuple(
+        one(own(x)) if _is_of_ids(one) and not x.is_floating_point() else x
+        for one, x in zip(for_each(baseline_fn, arguments.explained), arguments.explained, strict=True)
+    )
+    starts = read(replace(arguments, explained=ids).call())
+    each = zip(for_each(baseline_fn, values), values, starts, strict=True)
+    return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
+
+
+def of_rows(settings: Mapping[str, Any], rows: Tensor) -> dict[str, Baseline]:
+    """Return the settings that are baselines of ids where they are embedded, of some examples."""
+    return {name: value.take(rows) for name, value in settings.items() if isinstance(value, _Embedded)}
+
+
+class _Embedded(Baseline, abstract=True):
+    """Values that have been found already."""
+
+    values: Tensors
+
+    def __init__(self, values: Tensors) -> None:
+        object.__setattr__(self, "values", values)
+
+    def take(self, rows: Tensor) -> _Embedded:
+        """Return those of some examples."""
+        return _Embedded(tuple(value[rows.to(value.device)] for value in self.values))
+
+
+def _is_of_ids(baseline_fn: Baseline) -> bool:
+    examples = getattr(baseline_fn, "examples", None)  # a background may be of ids, or of embeddings
+    return baseline_fn.suits(Traits.text()) and (examples is None or not examples.is_floating_point())

@@ -1,0 +1,106 @@
+"""Inputs nearby, explained again: what robustness is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors import RelativeNoise
+from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.score import WholeBatchOutput, select_output
+from pnpxai.errors import ShapeError
+from pnpxai.explainers.baseline_adapters import of_rows
+from pnpxai.metrics.base import Metric, Sample
+from pnpxai.tensors import Tensors, as_tuple, rows_of
+
+__all__ = ["Neighbours", "neighbours", "norm", "outputs"]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Some disturbed copies of some examples, and their maps: rows as in ``Block``.
+
+    Attributes:
+        block: which examples and copies.
+        sample: the examples that the rows come from, one for each row, with their own maps.
+        inputs: the disturbed inputs.
+        maps: the maps of these.
+    """
+
+    block: Block
+    sample: Sample
+    inputs: Tensors
+    maps: Tensors
+
+    def moved(self) -> Tensors:
+        """Return how far the maps have moved."""
+        return tuple(b - a for a, b in zip(self.sample.attributions, self.maps, strict=True))
+
+    def apart(self) -> Tensor:
+        """Return (rows,) how far the inputs are from where they were."""
+        return norm(tuple(b - a for a, b in zip(self.sample.tensors, self.inputs, strict=True)))
+
+
+def neighbours(
+    metric: Metric, sample: Sample, n_iter: int, epsilon: float, look: Callable[[Neighbours], Tensor]
+) -> Tensor:
+    """Return (examples, n_iter) what ``look`` sees (one number for each row) in disturbed copies of each example.
+
+    The disturbance is uniform, up to ``epsilon`` of each example's range (max - min), copy k the same for all maps.
+
+    Raises:
+        ShapeError: the maps that are judged are not of the shape that the explainer makes.
+    """
+    reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
+    found: list[Tensor | None] = [None]
+
+    def visit(block: Block) -> None:
+        near = sample.take(block.rows)
+        inputs = tuple(_disturbed(sample, number, reach[number], block) for number in range(len(reach)))
+        own = of_rows(metric.explaining().settings(), block.rows)
+        judge = metric.replace(explainer=metric.explaining().replace(**own)) if own else metric
+        maps = as_tuple(judge.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
+        _check_alike(near.attributions, maps)
+        seen = look(Neighbours(block, near, inputs, maps))
+        if found[0] is None:
+            found[0] = seen.new_empty(sample.size, n_iter)
+        part = seen.reshape(len(block.steps), len(block.examples)).T
+        found[0][block.examples.start : block.examples.stop, block.steps.start : block.steps.stop] = part
+
+    limit = row_limit(sample.tensors, sample.score.extra)
+    try:
+        in_blocks(sample.size, n_iter, limit, visit)
+    except WholeBatchOutput:  # a single example of a model that gives one value for its batch
+        in_blocks(sample.size, n_iter, 1, visit)
+    assert found[0] is not None  # noqa: S101  (n_iter > 0)
+    return found[0]
+
+
+def outputs(sample: Sample, inputs: Tensors) -> Tensor:
+    """Return (rows, outputs) all that the model says of inputs."""
+    return select_output(sample.score.output(inputs)).reshape(sample.size, -1)
+
+
+def norm(maps: Tensors) -> Tensor:
+    """Return (rows,) Euclidean norms over all tensors."""
+    exact = [rows_of(m).to(torch.promote_types(m.dtype, torch.float32)) for m in maps]
+    return torch.stack([m.square().sum(1) for m in exact]).sum(0).sqrt()
+
+
+def _check_alike(given: Tensors, made: Tensors) -> None:
+    shapes = [[tuple(m.shape[1:]) for m in maps] for maps in (given, made)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(
+            f"attributions: expected maps as the explainer makes them, {shapes[1]} for an example, got {shapes[0]}; "
+            "give the postprocessor that turns one into the other"
+        )
+
+
+def _disturbed(sample: Sample, number: int, reach: Tensor, block: Block) -> Tensor:
+    """Return the rows of a block of one input."""
+    x, part = sample.tensors[number], slice(block.examples.start, block.examples.stop)
+    draws = [sample.stream.uniform(x, "disturbance", k, number) for k in block.steps]
+    return torch.cat([x[part] + reach[part] * (2 * draw.expand_as(x)[part] - 1) for draw in draws])

@@ -1,0 +1,149 @@
+"""Trials as a queue: planned once, each claimed by one process, and taken up again if that one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from pnpxai.tuning.storage.storages import Store
+
+__all__ = ["Queue"]
+
+_SEEN_EVERY = 20.0
+_LOST_AFTER = 180.0
+_WORKER = "worker"
+
+
+class Queue:
+    """The trials of one study.
+
+    Every trial that is to be run lies in the storage beforehand, so that each is claimed by exactly one process. A
+    trial whose process is gone goes back into the queue as it is: its settings and the examples that it has reported
+    stay, and whoever takes it up goes on from there.
+    """
+
+    def __init__(self, study: optuna.Study, store: Store) -> None:
+        self.study = study
+        self._store = store
+        self._me = {"host": _host(), "pid": os.getpid(), "born": _born(os.getpid()), "id": uuid.uuid4().hex[:12]}
+
+    def plan(self, trials: list[dict[str, Any]]) -> None:
+        """Add what is missing of the planned trials (an empty one means: what the sampler suggests)."""
+        with self._store.exclusive():
+            for parameters in trials[len(self.study.get_trials(deepcopy=False)) :]:
+                self.study.enqueue_trial(parameters)
+
+    def claim(
+        self, sampler: Callable[[int], optuna.samplers.BaseSampler], *, endless: bool = False
+    ) -> optuna.Trial | None:
+        """Return the next trial, which is now this process's; None where none waits.
+
+        Args:
+            sampler: gives the sampler of a trial, by its number.
+            endless: make a new trial where none waits.
+        """
+        with self._store.exclusive():
+            self._take_back()
+            waiting = self._in(TrialState.WAITING)
+            if not waiting:
+                if not endless:
+                    return None
+                self.study.enqueue_trial({})
+                waiting = self._in(TrialState.WAITING)
+            self.study.sampler = sampler(waiting[0].number)
+            trial = self.study.ask()
+            trial.set_user_attr(_WORKER, self._me)
+            return trial
+
+    def give_back(self, trial: optuna.Trial) -> None:
+        """Put a trial that was not finished back into the queue."""
+        with self._store.exclusive():
+            self._requeue(trial._trial_id)
+
+    def running(self) -> bool:
+        """Tell whether another process is at work on a trial."""
+        return bool(self._in(TrialState.RUNNING))
+
+    def finished(self) -> list[FrozenTrial]:
+        """Return the trials that are done."""
+        return self._in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+    @contextlib.contextmanager
+    def seen(self) -> Iterator[None]:
+        """Let processes on other machines see that this one is alive, inside a ``with`` block."""
+        if not self._store.common:
+            yield
+            return
+        done = threading.Event()
+
+        def beat() -> None:
+            while True:
+                with contextlib.suppress(Exception):  # a storage that is gone for a moment
+                    self.study.set_user_attr(f"seen {self._me['id']}", time.time())
+                if done.wait(_SEEN_EVERY):
+                    return
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _in(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def _take_back(self) -> None:
+        """Put trials back whose process is gone."""
+        for trial in self._in(TrialState.RUNNING):
+            if not self._at_work(trial.user_attrs.get(_WORKER)):
+                self._requeue(trial._trial_id)
+
+    def _requeue(self, trial_id: int) -> None:
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.study._storage.set_trial_state_values(trial_id, state=TrialState.WAITING)
+
+    def _at_work(self, worker: dict[str, Any] | None) -> bool:
+        if worker is None:  # killed while it claimed the trial: nobody claims one without the lock that is held here
+            return False
+        if worker["host"] == self._me["host"]:
+            return worker["born"] == _born(worker["pid"])
+        seen = self.study.user_attrs.get(f"seen {worker['id']}", 0.0)
+        return time.time() - seen < _LOST_AFTER
+
+
+@cache
+def _host() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()} {boot.read_text().strip() if boot.exists() else platform.node()}"
+
+
+def _born(pid: int) -> str | None:
+    """Return what tells a process from a later one with its number; None where it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        if Path("/proc/self").exists():
+            return None
+    else:
+        return None if fields[0] == "Z" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return str(pid)

@@ -1,0 +1,119 @@
+"""What is explained, by whom, and how it is shown: targets, names, reports, planted evidence."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+import pnpxai
+from pnpxai.errors import ArgumentError
+from pnpxai.metrics.localisation.localisation import RelevanceRankAccuracy
+from pnpxai.pictures import inline_png, pictured
+from pnpxai.report.maps import gallery
+from pnpxai.testing.planted import TASKS
+from tests.auto.models import TABLE, Reader, Words
+from tests.small import Bright, pictures
+
+
+@pytest.mark.parametrize(
+    ("model", "facts", "message"),
+    [
+        (nn.Linear(3, 1), {}, None),
+        (nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), {}, None),
+        (nn.Linear(3, 2), {"target": 1}, None),
+        (nn.Linear(3, 2), {"target": lambda output: output.sum(1)}, None),
+        (nn.Linear(3, 2), {}, "target: the model gives 2 numbers for each example"),
+    ],
+)
+def test_regression_has_one_output_or_a_target(model, facts, message):
+    auto = pnpxai.AutoExplanationForTabularRegression(model, (TABLE, TABLE["a"]), **facts)
+    if message:
+        with pytest.raises(ArgumentError, match=message):
+            auto.explain("Gradient")
+        return
+    assert "target_extractor" not in str(auto)
+    weight = next(model.parameters()).detach()
+    row = weight.sum(0) if callable(facts.get("target")) else weight[facts.get("target", 0)]
+    assert torch.allclose(auto.explain("Gradient").attributions[0], row.expand(3, 3), atol=1e-6)
+    assert auto.compare(["Gradient"], ["AbPC"], show_progress=False).table["value"].notna().any()
+
+
+def test_a_function_of_the_output_is_explained():
+    model = nn.Conv2d(1, 2, 3, padding=1)
+    x = pictures(3)
+    with pytest.raises(ArgumentError, match=r"gives \(2, 8, 8\) numbers for each example; say which"):
+        pnpxai.auto_explain(model, x)
+    auto = pnpxai.auto_explain(model, x, target=lambda output: output[:, 1].sum((1, 2)))
+    inner = auto.explain("Gradient").attributions[0][:, 0, 1:-1, 1:-1]
+    assert torch.allclose(inner, model.weight[1].sum().expand_as(inner), atol=1e-5)
+    assert "target <lambda>" in str(auto)
+
+
+def test_names_of_classes_stand_in_titles():
+    auto = pnpxai.auto_explain(Bright(), pictures(2), class_names=["up", "down"])
+    titles = [axes.get_title() for axes in auto.explain("Gradient").plot().axes]
+    assert all("up" in title or "down" in title for title in titles if title != "input")
+
+
+def test_facts_that_do_not_belong_to_the_data_are_refused():
+    with pytest.raises(ArgumentError, match="tokenizer: image data has none"):
+        pnpxai.auto_explain(Bright(), pictures(2), tokenizer=Words())
+    with pytest.raises(ArgumentError, match="expected as many examples in each part, got 3 and 2"):
+        pnpxai.auto_explain(nn.Linear(3, 2), (TABLE, torch.zeros(2)))
+
+
+def test_series_axes_as_in_the_original():
+    x = torch.randn(3, 2, 8)
+    task = pnpxai.AutoExplanationForTSClassification
+    assert task(nn.Conv1d(2, 2, 8), x).traits.channel_dim == 1
+    assert task(nn.Conv1d(2, 2, 8), x, sequence_dim=-2).traits.channel_dim == 2
+    assert task(nn.Conv1d(2, 2, 8), x, mask_agg_dim=None).traits.channel_dim is None
+    with pytest.raises(ArgumentError, match="expected two axes, got the same twice"):
+        task(nn.Conv1d(2, 2, 8), x, sequence_dim=-1, mask_agg_dim=-1)
+
+
+def test_what_is_affordable_goes_by_declared_cost():
+    auto = pnpxai.auto_explain(Bright(), pictures(4))
+    cheap = {cls.__name__ for cls in auto.affordable(2)}
+    assert {"Gradient", "GradCam"} <= cheap
+    assert not cheap & {"SmoothGrad", "RISE"}
+    assert set(auto.affordable(10**6)) == set(auto.recommended)
+
+
+def test_the_report_shows_words_columns_and_pictures_as_they_look():
+    auto = pnpxai.auto_explain(Reader(), ["abc", "de"], tokenizer=Words(), class_names=["x", "y", "z"])
+    shown = gallery(auto.compare(["Occlusion"], ["AbPC"], show_progress=False))
+    assert [re.sub("<.*?>", "", one.rows[0].given) for one in shown.shown] == ["a b c", "d e"]
+    assert shown.kinds == {"tokens"}
+    assert {one.class_name for one in shown.shown} <= {"x", "y", "z"}
+    assert "<b " in str(shown.shown[0].rows[0].tiles[0].drawn)
+    auto = pnpxai.auto_explain(nn.Linear(3, 2), TABLE)
+    shown = gallery(auto.compare(["GradientXInput"], ["AbPC"], show_progress=False))
+    assert re.search(r"strongest (for|against) the target: [abc]$", shown.shown[1].rows[0].tiles[0].alt)
+    assert shown.kinds == {"table"}
+    x = pictures(2)
+    scaled = pnpxai.auto_explain(Bright(), (x - 0.5) / 0.1, display=(0.5, 0.1))
+    shown = gallery(scaled.compare(["Gradient"], ["AbPC"], show_progress=False))
+    assert inline_png(pictured(x[0], (0.0, 1.0))) in shown.shown[0].rows[0].style
+
+
+@pytest.mark.slow
+def test_a_planted_glyph_is_found():
+    task = TASKS["pictures"]()
+    inputs, labels, truth = task.examples[:3]
+    auto = pnpxai.AutoExplanationForImageClassification(task.model, (inputs, labels), target_labels=True)
+    names = ("GradientXInput", "Occlusion", "LRPEpsilonPlus", "RandomMap")
+    found = {name: planted(auto, name, truth) for name in names}
+    by_chance = found.pop("RandomMap")
+    assert by_chance < 0.15
+    assert all(share > 3 * by_chance for share in found.values()), found
+
+
+def planted(auto, name, truth):
+    """Return the mean share of the pixels with the largest values that lie in the glyph."""
+    explanation = auto.explain(name, count=len(truth))
+    given = explanation.inputs[0], explanation.targets, explanation.attributions
+    return float(RelevanceRankAccuracy(auto.model).evaluate(*given, masks=truth).mean())
