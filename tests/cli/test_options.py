@@ -13,7 +13,8 @@ from click.testing import Result
 
 from pnpxai.cli import commands
 from pnpxai.cli.options import OptionsFile
-from pnpxai.tuning import TuningResult, study
+from pnpxai.tuning import TuningResult
+from pnpxai.tuning.search import study
 
 Run = Callable[..., Result]
 COMMANDS: dict[str, Any] = typer.main.get_command(commands.app).commands  # type: ignore[attr-defined]

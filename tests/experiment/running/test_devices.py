@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.experiment import OnDevices, compare, workers
+from pnpxai.experiment import OnDevices, compare
+from pnpxai.experiment.running import workers
 from pnpxai.experiment.running.work import Job
 from pnpxai.explainers.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.complexity.complexity import Complexity

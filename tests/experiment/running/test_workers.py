@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.experiment import Results, compare, workers
+from pnpxai.experiment import Results, compare
+from pnpxai.experiment.running import workers
 from pnpxai.experiment.running.work import Job
 from pnpxai.traits import Traits
 from tests.small import Bright, examples

@@ -1,4 +1,4 @@
-"""A search in a process of its own, slow enough to be killed in the middle: python -m tests.tuning.storage.killed STORAGE."""
+"""A search in a process of its own, slow enough to be killed: python -m tests.tuning.storage.killed STORAGE."""
 
 import sys
 import time
