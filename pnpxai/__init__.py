@@ -78,7 +78,7 @@ _HOMES = {
     "auto_explain": "auto",
     "compare": "experiment",
     "detect": "detector",
-    "every": "registry",
+    "every": "declare.registry",
     "rank": "recommender",
     "recommend": "recommender",
     "tune": "tuning",

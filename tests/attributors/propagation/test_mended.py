@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 import pnpxai.attributors
 from pnpxai.testing.zoo import CASES
-
 from tests.attributors.test_mended import both
 
 pytestmark = pytest.mark.usefixtures("captum_may_warn")
