@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def page():
-    spec = importlib.util.spec_from_file_location("matrix_page", DOCS / "matrix.py")
+    spec = importlib.util.spec_from_file_location("matrix_page", DOCS / "hooks/matrix.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -52,7 +52,7 @@ def test_the_marks_are_filled_in(page, data):
 @pytest.mark.slow
 def test_it_is_of_all_explainers_and_architectures_as_they_are_now(data):
     explainers = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
-    hint = "run python docs/matrix.py"
+    hint = "run python docs/hooks/matrix.py"
     assert set(data["cells"]) == {explainer.__name__ for explainer in explainers}, hint
     assert set(data["planted"]) == set(TASKS), hint
     for explainer in explainers:

@@ -30,7 +30,7 @@ def _module(path: str) -> ModuleType:
     return module
 
 
-meta, page = _module("benchmarks/meta_evaluation.py"), _module("docs/meta_evaluation.py")
+meta, page = _module("benchmarks/meta_evaluation.py"), _module("docs/hooks/meta_evaluation.py")
 DATA = json.loads(page.MEASURED.read_text())
 BEFORE = np.array([[3.0, 2, 5, 1, 4, 6], [1.0, 4, 3, 2, 6, 5]])
 

@@ -1,4 +1,4 @@
-"""The page of explainers against architectures: ``python docs/matrix.py`` measures, MkDocs fills in what was measured.
+"""The page of explainers against architectures: ``python docs/hooks/matrix.py`` measures, MkDocs fills in what was measured.
 
 Measuring takes a few minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MEASURED = Path(__file__).with_name("matrix.json")
+MEASURED = Path(__file__).parents[1] / "matrix.json"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MEASURED = Path(__file__).with_name("meta_evaluation.json")
+MEASURED = Path(__file__).parents[1] / "meta_evaluation.json"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
