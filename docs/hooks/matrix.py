@@ -1,4 +1,4 @@
-"""The page of explainers against architectures: ``python docs/hooks/matrix.py`` measures, MkDocs fills in what was measured.
+"""Fills in the page of explainers against architectures; ``python docs/hooks/matrix.py`` measures it again.
 
 Measuring takes a few minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
 """
