@@ -133,16 +133,15 @@ class Experiment:
         explainer = _chosen(self.explainers, explainer_id, "explainer_id")
         postprocessor = _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")
         metric = _chosen(self.metrics, metric_id, "metric_id")
-        bound = metric.replace(explainer=explainer, postprocessor=postprocessor)
+        candidate = Candidate("", explainer, postprocessor)
         found: dict[str, list[Any]] = {}
         for batch in self._batches(data_ids):
             raw = self._attributions(batch, explainer)
             maps = postprocessor(raw)
-            masks = batch.masks if metric.needs_masks else None
-            judged = bound.measure(batch.inputs, batch.targets, maps, masks=masks, seed=batch.stream(self.seed))
+            measured = candidate.measure(metric, batch, maps, self.seed)
             parts = {
                 "inputs": batch.inputs, "labels": batch.labels, "outputs": select_output(self._job.output(batch)),
-                "targets": batch.targets, "explanation": raw, "postprocessed": maps, "evaluation": judged.values,
+                "targets": batch.targets, "explanation": raw, "postprocessed": maps, "evaluation": measured.values,
             }  # fmt: skip
             for name, part in parts.items():
                 found.setdefault(name, []).append(part)

@@ -21,7 +21,7 @@ from pnpxai.explainers.occlusion import Occlusion
 from pnpxai.explainers.rise import RISE
 from pnpxai.explainers.smooth_grad import SmoothGrad, VarGrad
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.evaluation import Candidate, judged
+from pnpxai.metrics.evaluation import Candidate, explain_and_measure
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation, MuFidelity, SensitivityN
 from pnpxai.metrics.faithfulness.infidelity import Infidelity
 from pnpxai.metrics.randomisation.randomisation import MPRT
@@ -71,7 +71,7 @@ def test_eight_explainers_cost_one_masked_run(net: nn.Module) -> None:
         for batch in _examples():
             for explainer in explainers:
                 candidate = Candidate("", explainer, PostProcessor.on(Traits.image()))
-                judged(candidate, metrics, batch, 0, shared)
+                explain_and_measure(candidate, metrics, batch, 0, shared)
     own = sum(e.cost(batch.inputs) for e in explainers for batch in _examples())
     assert rows.rows == own + MASKED == own + shared.rows_run
     assert shared.rows_saved == 8 * SIZE * (101 + 101 + 26 + 151) - MASKED

@@ -16,7 +16,7 @@ from pnpxai.errors import UnsuitableError
 from pnpxai.examples import Batch
 from pnpxai.experiment.storage.maps import Mapped
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.evaluation import Candidate, Cell, judged
+from pnpxai.metrics.evaluation import Candidate, Cell, Judgement, explain_and_measure
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.tensors import Tensors
 
@@ -139,38 +139,30 @@ class Job:
         part, device = batch.take(piece.rows), self._device()
         known = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
         candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
-        maps, cells, seconds = judged(candidate, metrics, part, self.seed, shared, Exception, known)
-        errors = [cell.error for cell in cells.values() if cell.error is not None]
+        judgement = explain_and_measure(candidate, metrics, part, self.seed, shared, Exception, known)
+        errors = [cell.error for cell in judgement.cells.values() if cell.error is not None]
         if len(piece.rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
             for place, row in enumerate(piece.rows):  # one example may have spoiled it for the others
                 own = None if piece.maps is None else tuple(m[place : place + 1] for m in piece.maps)
                 self._judge(done, replace(piece, rows=(row,), maps=own), task, batch, shared)
             return
         if piece.maps is None:
-            self._note(done, piece, task, part, maps, cells, seconds)
+            self._note(done, piece, task, part, judgement)
         targets = _targets(part)
         for name, metric in metrics.items():
             known_by = task.with_masks if metric.needs_masks else task.identities
             for place, row in enumerate(piece.rows):
-                told = _told(cells[name], place, targets[place])
+                told = _told(judgement.cells[name], place, targets[place])
                 done.records.append((known_by[row], piece.explainer, name, *told))
 
-    def _note(
-        self,
-        done: Done,
-        piece: Piece,
-        task: Task,
-        part: Batch,
-        maps: Tensors | None,
-        cells: dict[str, Cell],
-        seconds: float,
-    ) -> None:
+    def _note(self, done: Done, piece: Piece, task: Task, part: Batch, judgement: Judgement) -> None:
         """Note how explaining went, and the maps that are kept."""
+        maps, cells = judgement.maps, judgement.cells
         errors = [cell.error for cell in cells.values() if cell.error is not None]
         n_rows = _cost(self.candidates[piece.explainer], part.take([0])) if task.start == 0 else -1
         why = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
         again = maps is None and any(not issubclass(error, ValueError) for error in errors)
-        share = seconds / len(piece.rows)
+        share = judgement.seconds / len(piece.rows)
         for row, target in zip(piece.rows, _targets(part), strict=True):
             explained = (float("nan"), why, share, n_rows, target, again, None)
             done.records.append((task.identities[row], piece.explainer, EXPLAINED, *explained))

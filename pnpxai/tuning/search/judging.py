@@ -11,7 +11,7 @@ from pnpxai.engine.running.keys import settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.evaluation import Candidate, Cell, refused
+from pnpxai.metrics.evaluation import Candidate, Cell
 from pnpxai.tuning.search.shared_runs import Shared
 
 __all__ = ["COSTS", "Judge", "Judges"]
@@ -86,7 +86,7 @@ class Judges:
 
     def cost(self, candidate: Candidate, examples: Examples) -> int:
         """Return how many rows a separate evaluation runs."""
-        of_metrics = [self._bound(metric, candidate) for metric in self.metrics]
+        of_metrics = [candidate.bound(metric) for metric in self.metrics]
         key, times = _key(candidate), 2 if "seconds" in self._costs else 1
         return sum(
             times * self.shared.cost(candidate.explainer, key, batch)
@@ -99,30 +99,21 @@ class Judges:
             raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
             maps = candidate.postprocessor(raw)
         except Exception as refusal:  # of one setting, which must not end a search of many
-            return dict.fromkeys((*self.metrics, *self._costs), refused(batch, refusal))
+            return dict.fromkeys((*self.metrics, *self._costs), Cell.refused(batch, refusal))
         cells: dict[Metric | str, Cell] = {n: Cell(*self._spent(n, candidate, batch)) for n in self._costs}
         for metric in self.metrics:
-            bound = self._bound(metric, candidate)
             try:
-                self.shared.separate += bound.cost(batch.inputs)
-                stream = batch.stream(self.seed)
-                masks = batch.masks if metric.needs_masks else None
-                found = bound.measure(
-                    batch.inputs, batch.targets, maps, masks=masks, seed=stream, shared=self.shared.runs
-                )
-                cells[metric] = Cell([float(v) for v in found.values], list(found.reasons))
+                self.shared.separate += candidate.bound(metric).cost(batch.inputs)
+                measured = candidate.measure(metric, batch, maps, self.seed, self.shared.runs)
+                cells[metric] = Cell.of(measured, curves=False)
             except Exception as refusal:
-                cells[metric] = refused(batch, refusal)
+                cells[metric] = Cell.refused(batch, refusal)
         return cells
 
     def _spent(self, name: str, candidate: Candidate, batch: Batch) -> tuple[list[float], list[str | None]]:
         of = self.shared.seconds if name == "seconds" else self.shared.cost
         each = of(candidate.explainer, _key(candidate), batch) / len(batch)
         return [each] * len(batch), [None] * len(batch)
-
-    @staticmethod
-    def _bound(metric: Metric, candidate: Candidate) -> Metric:
-        return metric.replace(explainer=candidate.explainer, postprocessor=candidate.postprocessor)
 
     @staticmethod
     def _judged(judge: Judge, measured: dict[Metric | str, Cell], keys: Sequence[str]) -> Cell:
