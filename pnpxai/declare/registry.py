@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -27,12 +28,17 @@ def every(base: type[C], *, within: str = "") -> list[type[C]]:
         base: an abstract class such as ``Explainer`` or ``Metric``.
         within: keep only classes whose module starts with this (``"pnpxai."`` leaves out a user's own).
     """
-    package = sys.modules[base.__module__].__package__ or ""
+    _import_all(sys.modules[base.__module__].__package__ or "")
+    found = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
+    return sorted((c for c in found if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
+
+
+@functools.cache
+def _import_all(package: str) -> None:
+    """Import all modules of a package, once: what is imported stays so."""
     if "." in package:  # beside a class at the top of a library stands the whole library
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
             importlib.import_module(module.name)
-    found = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
-    return sorted((c for c in found if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
 
 
 def by_name(base: type[C], name: str, what: str) -> type[C]:

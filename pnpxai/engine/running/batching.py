@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from torch import Tensor
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import OutOfMemoryError
 from pnpxai.tensors import flat
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 __all__ = ["Block", "in_blocks", "row_limit"]
 
@@ -87,7 +91,8 @@ def in_blocks(
     """
     waiting = _blocks(n_examples, n_steps, limit)[::-1]
     warned = False
-    with _progress(show_progress, n_examples * n_steps, label) as bar:
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(_bar(n_examples * n_steps, label)) if show_progress else None
         while waiting:
             block = waiting.pop()
             if len(block) > limit and len(block) > 1:
@@ -101,7 +106,8 @@ def in_blocks(
                     raise
                 failed = True
             if not failed:
-                bar.update(len(block))
+                if bar is not None:
+                    bar.update(len(block))
                 continue
             if len(block) == 1:
                 raise OutOfMemoryError(
@@ -133,7 +139,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
-def _progress(show: bool, total: int, label: str) -> Any:
+def _bar(total: int, label: str) -> tqdm[NoReturn]:
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, desc=label, unit="row", disable=not show, leave=False)
+    return tqdm(total=total, desc=label, unit="row", leave=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import random
 import sys
 import threading
@@ -56,117 +57,101 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
     Raises:
         ConfinedError: gradients are needed and a parameter was made under inference mode.
     """
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), borrowed(forward, gradients=gradients, freeze=freeze):
+            yield
+        return
     model = module_of(forward)
     owner = model if model is not None else forward
-    with _lock_of(owner), torch.inference_mode(False), torch.set_grad_enabled(gradients):
-        if id(owner) in _lent:  # by an outer call in this thread, which will give it back
-            yield
-            return
-        with _random_state(), _marked(owner):
-            if model is None:
+    outside = torch.is_grad_enabled()
+    with _lock_of(owner):
+        lent_before = id(owner) in _lent  # by an outer call in this thread, which will give it back
+        loan = None if lent_before else _Loan(model, freeze)
+        _lent.add(id(owner))
+        try:
+            if loan is not None:
+                loan.begin(gradients)
+            torch.set_grad_enabled(gradients)
+            if loan is None or "torch._dynamo" not in sys.modules:  # nothing has been compiled
                 yield
-                return
-            if gradients and any(p.is_inference() for p in model.parameters()):
+            else:
+                with torch.compiler.set_stance("force_eager"):  # compiled parts run as written, so that hooks reach them
+                    yield
+        finally:
+            if loan is not None:
+                _lent.discard(id(owner))
+                loan.end()
+            torch.set_grad_enabled(outside)
+
+
+class _Loan:
+    """What a model and the random states were before a model was lent, to be put back."""
+
+    def __init__(self, model: nn.Module | None, freeze: bool) -> None:
+        self.model = model
+        self.modules = () if model is None else tuple(model.modules())
+        self.modes = [module.training for module in self.modules]
+        # attributes, and what lies in those that are dictionaries: hooks, parameters, buffers, submodules, others' own
+        self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        for module in self.modules:
+            attributes = vars(module)
+            self.tables += [(held, dict(held)) for held in attributes.values() if isinstance(held, dict)]
+            self.tables.append((attributes, dict(attributes)))
+        self.parameters = [p for m in self.modules for p in m.parameters(recurse=False)]
+        self.buffers = [(b, b.detach().clone()) for m in self.modules for b in m.buffers(recurse=False)]
+        self.frozen = [p for p in self.parameters if freeze and p.requires_grad and not p.is_inference()]
+        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+    def begin(self, gradients: bool) -> None:
+        """Bring the model into eval mode, its parameters frozen."""
+        for parameter in self.parameters if gradients else ():
+            if parameter.is_inference():
                 raise ConfinedError(
                     "model: a parameter was made under torch.inference_mode and cannot be differentiated through; "
                     "build or load the model outside of it"
                 )
-            with _module_state(model), _frozen(model, freeze), _uncompiled():
-                _prepare(model)
-                yield
+        for parameter in self.frozen:
+            parameter.requires_grad_(False)
+        for module in self.modules:
+            vars(module).pop("_compiled_call_impl", None)  # by ``model.compile()``; hooks do not reach it
+        if self.model is not None and any(self.modes):
+            # an exported program has its mode built in, and says so
+            with contextlib.suppress(NotImplementedError):
+                self.model.eval()
+        for module in self.modules:
+            # cuDNN differentiates recurrent networks in train mode alone, which without dropout gives the same
+            if isinstance(module, nn.RNNBase) and any(p.is_cuda for p in module.parameters()):
+                module.training, module.dropout = True, 0.0
 
-
-def _prepare(model: nn.Module) -> None:
-    for module in model.modules():
-        module.__dict__.pop("_compiled_call_impl", None)  # by ``model.compile()``; hooks do not reach it
-    # an exported program has its mode built in, and says so
-    with contextlib.suppress(NotImplementedError):
-        model.eval()
-    for module in model.modules():
-        # cuDNN differentiates recurrent networks in train mode alone, which without dropout gives the same
-        if isinstance(module, nn.RNNBase) and any(p.is_cuda for p in module.parameters()):
-            module.training, module.dropout = True, 0.0
+    def end(self) -> None:
+        """Give back all that was noted."""
+        for parameter in self.frozen:
+            parameter.requires_grad_(True)
+        for table, noted in self.tables:
+            if list(table) != list(noted) or not all(map(operator.is_, table.values(), noted.values())):
+                table.clear()
+                table.update(noted)
+        for module, mode in zip(self.modules, self.modes, strict=True):
+            if module.training != mode:  # of a scripted module it lies elsewhere
+                module.training = mode
+        torch.set_grad_enabled(False)
+        for buffer, value in self.buffers:
+            if not torch.equal(buffer, value):
+                buffer.copy_(value)
+        random.setstate(self.states[0])
+        np.random.set_state(self.states[1])
+        torch.set_rng_state(self.states[2])
+        if self.cuda_states is not None:
+            torch.cuda.set_rng_state_all(self.cuda_states)
 
 
 def _lock_of(owner: Any) -> threading.RLock:
     with _locks_guard:
         try:
-            return _locks.setdefault(owner, threading.RLock())
+            lock = _locks.get(owner)
+            if lock is None:
+                lock = _locks[owner] = threading.RLock()
         except TypeError:  # no weak reference to it: nothing that another thread could share
             return threading.RLock()
-
-
-@contextlib.contextmanager
-def _marked(owner: Any) -> Iterator[None]:
-    _lent.add(id(owner))
-    try:
-        yield
-    finally:
-        _lent.discard(id(owner))
-
-
-@contextlib.contextmanager
-def _module_state(model: nn.Module) -> Iterator[None]:
-    modules = list(model.modules())
-    attributes = [dict(m.__dict__) for m in modules]
-    modes = [m.training for m in modules]
-    # hooks, parameters, buffers, submodules, and what a model keeps in dictionaries of its own
-    tables = [{n: dict(held) for n, held in m.__dict__.items() if isinstance(held, dict)} for m in modules]
-    buffers = {id(b): (b, b.detach().clone()) for m in modules for b in m._buffers.values() if b is not None}
-    try:
-        yield
-    finally:
-        for module, mode, before, held in zip(modules, modes, attributes, tables, strict=True):
-            for name, table in held.items():
-                if not _same(before[name], table):
-                    before[name].clear()
-                    before[name].update(table)
-            if not _same(module.__dict__, before):
-                module.__dict__.clear()
-                module.__dict__.update(before)
-            if module.training != mode:  # of a scripted module it lies elsewhere
-                module.training = mode
-        with torch.no_grad():
-            for buffer, value in buffers.values():
-                if not torch.equal(buffer, value):
-                    buffer.copy_(value)
-
-
-@contextlib.contextmanager
-def _frozen(model: nn.Module, freeze: bool) -> Iterator[None]:
-    trainable = [p for p in model.parameters() if p.requires_grad and not p.is_inference()] if freeze else []
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-@contextlib.contextmanager
-def _uncompiled() -> Iterator[None]:
-    """Let parts of a model that have been compiled run as they were written, so that hooks reach them."""
-    if "torch._dynamo" not in sys.modules:  # nothing has been compiled
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
-
-
-def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:
-    return list(left) == list(right) and all(left[key] is right[key] for key in left)
-
-
-@contextlib.contextmanager
-def _random_state() -> Iterator[None]:
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+        return lock
