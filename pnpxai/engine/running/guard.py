@@ -75,7 +75,9 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
             if loan is None or "torch._dynamo" not in sys.modules:  # nothing has been compiled
                 yield
             else:
-                with torch.compiler.set_stance("force_eager"):  # compiled parts run as written, so that hooks reach them
+                with torch.compiler.set_stance(
+                    "force_eager"
+                ):  # compiled parts run as written, so that hooks reach them
                     yield
         finally:
             if loan is not None:
