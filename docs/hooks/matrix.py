@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def measure() -> dict[str, Any]:
     """Return what holds in every cell."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # the laws stand in tests/
     import torch
     import torchvision
     from tqdm import tqdm
@@ -42,9 +44,9 @@ def measure() -> dict[str, Any]:
     from pnpxai.declare.registry import every
     from pnpxai.explainers.base import Explainer
     from pnpxai.testing.architectures import ARCHITECTURES
-    from pnpxai.testing.laws import laws_of
-    from pnpxai.testing.matrix import cell
     from pnpxai.testing.planted import TASKS
+    from tests.laws import laws_of
+    from tests.laws.matrix import cell
 
     torch.set_num_threads(1)
     explainers = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]

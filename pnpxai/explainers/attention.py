@@ -94,6 +94,8 @@ class TransformerAttribution(OfAttention):
     stabilizer: Annotated[float, Gt(0)] = 1e-6
     """Keeps the denominators of the rules away from zero."""
 
+    rectified = True
+
     def check(self) -> None:
         """Refuse rules that would not conserve relevance."""
         super().check()

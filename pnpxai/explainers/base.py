@@ -65,6 +65,8 @@ class Explainer(Declared, abstract=True):
     """Whether it is there to be beaten, not to explain."""
     explains_target: ClassVar[bool] = True
     """Whether its maps depend on which output is explained."""
+    rectified: ClassVar[bool] = False
+    """Whether its maps are, by definition, zero everywhere for an output that nothing speaks for."""
     repeated: ClassVar[bool] = False
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
     narrows_gap: ClassVar[str | None] = None

@@ -38,6 +38,7 @@ class GuidedGradCam(ClassActivation):
     """How the layer's map is resized to the input."""
 
     aliases: ClassVar[tuple[str, ...]] = ("GuidedGradCAM",)
+    rectified = True
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:

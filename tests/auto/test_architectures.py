@@ -14,10 +14,9 @@ from pnpxai.detector import detect
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.testing.architectures import ARCHITECTURES
-from pnpxai.testing.laws.refusals import shown
-from pnpxai.testing.matrix import RECTIFIED
 from pnpxai.testing.zoo import Case, calibrated, drawn
 from pnpxai.traits import Traits
+from tests.laws.refusals import shown
 
 
 @functools.cache
@@ -67,7 +66,7 @@ def runs_all(auto: pnpxai.AutoExplanation) -> None:
             continue
         for maps in auto.explain(cls, count=2).attributions:
             assert torch.isfinite(maps).all(), cls
-            assert maps.flatten(1).any(1).all() or cls.__name__ in RECTIFIED, cls
+            assert maps.flatten(1).any(1).all() or cls.rectified, cls
 
 
 @pytest.mark.slow

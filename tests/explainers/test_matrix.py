@@ -7,9 +7,9 @@ import pytest
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
-from pnpxai.testing.laws import LAWS, laws_of
-from pnpxai.testing.laws.refusals import REFUSALS, allowed, reason_against
-from pnpxai.testing.matrix import cell
+from tests.laws import LAWS, laws_of
+from tests.laws.matrix import cell
+from tests.laws.refusals import REFUSALS, allowed, reason_against
 
 EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
 NAMES = {explainer.__name__ for explainer in EXPLAINERS}

@@ -11,9 +11,9 @@ import pytest
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.testing.architectures import ARCHITECTURES
-from pnpxai.testing.laws import laws_of
-from pnpxai.testing.laws.refusals import allowed
 from pnpxai.testing.planted import TASKS
+from tests.laws import laws_of
+from tests.laws.refusals import allowed
 
 DOCS = Path(__file__).parents[2] / "docs"
 

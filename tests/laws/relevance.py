@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pnpxai.tensors import Tensors
-from pnpxai.testing.laws.trial import Trial, deviation
+from tests.laws.trial import Trial, deviation
 
 __all__ = ["conserved", "conserved_by_the_map", "hooks_of_zennit"]
 

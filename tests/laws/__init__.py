@@ -1,4 +1,8 @@
-"""What every explainer must be right about, measured against plain torch: one line for each of them."""
+"""What every explainer must be right about, measured against plain torch.
+
+A law compares an explainer's maps with something computed without the package (``gradients``, ``cam``, ...) in a
+``Trial``. ``matrix`` holds an explainer to its laws on an architecture, or its refusal to ``refusals``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.laws import (
+from pnpxai.testing.zoo import Case
+from tests.laws import (
     attention,
     cam,
     ensemble,
@@ -18,8 +23,8 @@ from pnpxai.testing.laws import (
     relevance,
     rescaled,
 )
-from pnpxai.testing.laws.trial import Trial
-from pnpxai.testing.zoo import Case
+from tests.laws.trial import Trial
+from tests.mirror import mirror_of, stated
 
 __all__ = ["LAWS", "Finding", "Law", "Trial", "judge", "laws_of"]
 
@@ -130,21 +135,22 @@ LAWS: dict[str, tuple[Law, ...]] = {
     ),
     "Occlusion": (Law("loop over windows", perturbation.windows),),
 }
-"""The laws of each explainer, by name. An explainer that propagates relevance need not be named: it conserves."""
+"""The laws of the package's explainers. A new explainer brings its own, as ``LAWS`` in its own test file."""
 
 
 def laws_of(explainer: type[Explainer]) -> tuple[Law, ...]:
-    """Return the laws of an explainer, by its name here, or else by what it is.
+    """Return the laws of an explainer, stated here or in its own test file; a composite of rules conserves at least.
 
     Raises:
         LookupError: nothing is known of it; the message says what to add.
     """
-    if explainer.__name__ in LAWS:
-        return LAWS[explainer.__name__]
+    laws = LAWS.get(explainer.__name__) or stated(explainer, "LAWS")
+    if laws:
+        return laws
     if any(parent.__name__ == "CompositeLRP" for parent in explainer.__mro__):
         return (_CONSERVED,)
     raise LookupError(
-        f"{explainer.__name__} has no law: add to LAWS in pnpxai/testing/laws what its maps must equal or sum to, "
+        f"{explainer.__name__} has no law: state in LAWS of {mirror_of(explainer)} what its maps must equal or sum to, "
         "computed without the package, such as a loop over perturbed inputs or a formula on hooked activations"
     )
 

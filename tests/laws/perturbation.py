@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.tensors import as_tuple
-from pnpxai.testing.laws.trial import Trial, deviation, worst
+from tests.laws.trial import Trial, deviation, worst
 
 __all__ = ["kernel_fit", "losses", "masked_scores", "orders", "ridge_fit", "windows"]
 

@@ -8,18 +8,14 @@ import torch
 
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.laws import Finding, judge
-from pnpxai.testing.laws.refusals import allowed, reason_against, shown
-from pnpxai.testing.laws.trial import Trial
 from pnpxai.testing.results import check_says_something
 from pnpxai.testing.subject import Broken, Subject
 from pnpxai.testing.zoo import Case
+from tests.laws import Finding, judge
+from tests.laws.refusals import allowed, reason_against, shown
+from tests.laws.trial import Trial
 
-__all__ = ["RECTIFIED", "Cell", "cell"]
-
-
-RECTIFIED = frozenset({"GuidedGradCam", "TransformerAttribution"})
-"""Whose maps are by definition zero everywhere if nothing speaks for an output."""
+__all__ = ["Cell", "cell"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def cell(explainer: type[Explainer], case: Case) -> Cell:
         raise Broken(f"{explainer.__name__} on {case.name}: none of its laws speaks of this model")
     changes = dict(findings[0].law.changes)
     subject = Subject.of_explainer(explainer, case, **(Trial.settings(explainer) | changes))
-    check_says_something(subject, _spoken_for(subject, case) if explainer.__name__ in RECTIFIED else case)
+    check_says_something(subject, _spoken_for(subject, case) if explainer.rectified else case)
     return Cell(findings)
 
 

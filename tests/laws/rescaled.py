@@ -16,9 +16,9 @@ from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.tensors import Tensors
-from pnpxai.testing.laws.gradients import background
-from pnpxai.testing.laws.trial import Trial, deviation
-from pnpxai.testing.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
+from tests.laws.gradients import background
+from tests.laws.trial import Trial, deviation
+from tests.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
 
 __all__ = ["mean_rescaled", "rescaled"]
 

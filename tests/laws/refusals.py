@@ -13,12 +13,13 @@ import torch
 from pnpxai.declare.registry import by_name
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
-from pnpxai.testing.laws.attention import caught
-from pnpxai.testing.laws.full_grad import left_out
-from pnpxai.testing.laws.gradients import guided_gradient
-from pnpxai.testing.laws.trial import Trial, deviation
 from pnpxai.testing.subject import Broken
 from pnpxai.testing.zoo import Case
+from tests.laws.attention import caught
+from tests.laws.full_grad import left_out
+from tests.laws.gradients import guided_gradient
+from tests.laws.trial import Trial, deviation
+from tests.mirror import stated
 
 __all__ = ["REFUSALS", "Refusal", "allowed", "reason_against", "shown"]
 
@@ -150,12 +151,13 @@ REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "ScoreCAM": _CAM,
     "TransformerAttribution": _ATTENTION,
 }
-"""All that is refused, by explainer; what is not listed here has to work."""
+"""All that the package's explainers refuse; a new explainer states its own as ``REFUSALS`` in its own test file."""
 
 
 def allowed(explainer: type[Explainer], name: str) -> tuple[Refusal, ...]:
     """Return what allows an explainer to refuse an architecture."""
-    return tuple(refusal for refusal in REFUSALS.get(explainer.__name__, ()) if name in refusal.on)
+    refusals = REFUSALS.get(explainer.__name__) or stated(explainer, "REFUSALS", ())
+    return tuple(refusal for refusal in refusals if name in refusal.on)
 
 
 def reason_against(explainer: type[Explainer], case: Case) -> str | None:

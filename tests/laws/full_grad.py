@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pnpxai.attributors.propagation.full_grad import FullGrad, FullGradients
 from pnpxai.engine.running.site import AtSites, Call, find_places
-from pnpxai.testing.laws.cam import resized
-from pnpxai.testing.laws.trial import Trial, deviation, worst
+from tests.laws.cam import resized
+from tests.laws.trial import Trial, deviation, worst
 
 __all__ = ["hooked_biases", "left_out", "parts"]
 

@@ -11,10 +11,10 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.tensors import as_tuple, own
 from pnpxai.testing.architectures import ARCHITECTURES
-from pnpxai.testing.laws import judge, laws_of
-from pnpxai.testing.laws.refusals import REFUSALS, Refusal, fails, is_same_as, reason_against
-from pnpxai.testing.matrix import cell
 from pnpxai.testing.subject import Broken
+from tests.laws import judge, laws_of
+from tests.laws.matrix import cell
+from tests.laws.refusals import REFUSALS, Refusal, fails, is_same_as, reason_against
 
 EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
 SMALL = ("skip_cnn", "series", "tokens", "vit")
@@ -64,5 +64,5 @@ def test_an_explainer_without_a_law_is_told_what_to_add():
     class Unheard(Explainer, abstract=True):
         """Nothing is known of it."""
 
-    with pytest.raises(LookupError, match="Unheard has no law: add to LAWS in pnpxai/testing/laws"):
+    with pytest.raises(LookupError, match=r"Unheard has no law: state in LAWS of tests\.laws\.test_test_laws what"):
         laws_of(Unheard)

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.running.seeds import Stream
 from pnpxai.tensors import Tensors, as_tuple
-from pnpxai.testing.laws.trial import Trial, deviation
+from tests.laws.trial import Trial, deviation
 
 __all__ = [
     "background",

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pnpxai.testing.laws.gradients import guided_gradient
-from pnpxai.testing.laws.trial import Trial, deviation
+from tests.laws.gradients import guided_gradient
+from tests.laws.trial import Trial, deviation
 
 __all__ = [
     "SITES",

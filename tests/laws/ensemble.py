@@ -7,7 +7,7 @@ from typing import Any
 from pnpxai.declare.registry import by_name
 from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import as_tuple
-from pnpxai.testing.laws.trial import Trial, deviation
+from tests.laws.trial import Trial, deviation
 
 __all__ = ["mean_of_members"]
 

@@ -16,9 +16,9 @@ from pnpxai.attributors.attention.maps import attention_pass
 from pnpxai.attributors.propagation.operation_rules import Ledger
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score
-from pnpxai.testing.laws.cam import resized
-from pnpxai.testing.laws.trial import Trial, deviation
-from pnpxai.testing.laws.written_out import WRITTEN_OUT
+from tests.laws.cam import resized
+from tests.laws.trial import Trial, deviation
+from tests.laws.written_out import WRITTEN_OUT
 
 __all__ = ["by_hand", "caught", "relevance_rolled_out", "rolled_out"]
 

@@ -20,9 +20,9 @@ from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.tensors import Tensors
-from pnpxai.testing.laws.convolutions import Conv, alpha2_beta1, box, gamma, ruled, z_plus
-from pnpxai.testing.laws.trial import Trial, deviation
-from pnpxai.testing.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
+from tests.laws.convolutions import Conv, alpha2_beta1, box, gamma, ruled, z_plus
+from tests.laws.trial import Trial, deviation
+from tests.laws.written_out import ACTIVATIONS, WRITTEN_OUT, returned, unrolled, value_of
 
 __all__ = ["linear_attention", "rules_at_convolutions", "taylor_attention"]
 
