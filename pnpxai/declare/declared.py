@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
@@ -33,7 +34,10 @@ class _Field:
 
     @property
     def type(self) -> Any:
-        return typing.get_args(self.annotation)[0] if self.marks else self.annotation
+        """The type that a value has; of a strategy that may be named (``Baseline | str``), the strategy's."""
+        bare = typing.get_args(self.annotation)[0] if self.marks else self.annotation
+        members = typing.get_args(bare) if isinstance(bare, types.UnionType) else ()
+        return next((member for member in members if str in members and hasattr(member, "from_name")), bare)
 
     @property
     def marks(self) -> tuple[Any, ...]:
@@ -46,7 +50,9 @@ class _Field:
     def checked(self) -> Any:
         """The annotation for pydantic: a strategy may also be given by its name."""
         by_name = getattr(self.type, "from_name", None)
-        return Annotated[self.annotation, pydantic.BeforeValidator(by_name)] if by_name else self.annotation
+        if by_name is None:
+            return self.annotation
+        return Annotated[(self.type, *self.marks, pydantic.BeforeValidator(by_name))]
 
     @property
     def required(self) -> bool:

@@ -217,7 +217,7 @@ def _chosen(members: Sequence[T], chosen: Id, name: str) -> T:
 
 def _short(postprocessor: PostProcessor) -> str:
     parts = (postprocessor.pooling_fn, postprocessor.normalization_fn)
-    return ", ".join(part.name for part in parts)
+    return ", ".join(part if isinstance(part, str) else part.name for part in parts)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -20,12 +20,12 @@ from pnpxai.traits import Traits
 __all__ = ["baselines_by", "embedded", "is_background", "of_ids", "of_rows", "rows_by", "starts_by"]
 
 
-def baselines_by(baseline_fn: Baseline) -> FromInputs:
+def baselines_by(baseline_fn: Baseline | str) -> FromInputs:
     """Return the setting of a backend that compares each input with its own baseline."""
     return FromInputs(lambda inputs: starts_by(baseline_fn, inputs))
 
 
-def starts_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+def starts_by(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors:
     """Return the baseline of each input."""
     if isinstance(baseline_fn, _Embedded):
         return baseline_fn.values
@@ -37,7 +37,7 @@ def is_background(baseline_fn: Any) -> bool:
     return all(isinstance(one, Background) for one in getattr(baseline_fn, "strategies", (baseline_fn,)))
 
 
-def rows_by(baseline_fn: Baseline, inputs: Tensors) -> Tensors:
+def rows_by(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors:
     """Return the rows of a background for each input."""
     return tuple(one.examples for one in for_each(baseline_fn, inputs) if isinstance(one, Background))
 

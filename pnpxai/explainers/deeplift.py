@@ -22,7 +22,7 @@ __all__ = ["DeepLift", "DeepLiftShap"]
 class DeepLift(Explainer):
     """DeepLIFT with the rescale rule. Shrikumar et al., 2017 (arXiv:1704.02685)."""
 
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """What the input is compared with."""
 
     needs_module: ClassVar[bool] = True

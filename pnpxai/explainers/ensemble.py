@@ -34,7 +34,7 @@ class Ensemble(Explainer):
         "SmoothGrad",
     )
     """The members: names, for explainers with their defaults, or explainers, of which only the settings count."""
-    normalization_fn: Annotated[Normalization, Choice()] = "maxabs"  # type: ignore[assignment]
+    normalization_fn: Annotated[Normalization | str, Choice()] = "maxabs"
     """How scales are taken away."""
 
     stochastic: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class Ensemble(Explainer):
             for m in self.explainers
         ]
         backends = [(type(m).__name__, self._there(m).attributor(), m.stochastic) for m in members]
-        return _Mean(self.forward_func, backends, self.normalization_fn)
+        return _Mean(self.forward_func, backends, Normalization.from_name(self.normalization_fn))
 
     def _there(self, member: Explainer) -> Explainer:
         """Return a member that explains what the ensemble explains."""

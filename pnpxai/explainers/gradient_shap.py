@@ -30,7 +30,7 @@ class GradientShap(Explainer):
     """Number of random points."""
     noise_level: Annotated[float, Ge(0), Range(0.0, 0.5, step=0.05)] = 0.1
     """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """Where the lines start."""
 
     stochastic: ClassVar[bool] = True

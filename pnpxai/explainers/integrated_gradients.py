@@ -23,7 +23,7 @@ class IntegratedGradients(Explainer):
 
     n_steps: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of points on the path."""
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """Where the path starts."""
 
     repeated: ClassVar[bool] = True

@@ -27,8 +27,8 @@ class KernelShap(GroupedPerturbation):
 
     n_samples: Annotated[int, Ge(2), Range(10, 50, step=10)] = 30
     """Number of sets of features, the empty and the full one included."""
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]  # named again for its place
-    feature_mask_fn: Annotated[FeatureMask, Choice()] = "auto"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
+    feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
     mask_token_id: Annotated[int, Ge(0)] | None = None
     """The id that stands in for absent token ids, instead of ``baseline_fn``."""
     paired: bool = False

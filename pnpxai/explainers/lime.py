@@ -27,8 +27,8 @@ class Lime(GroupedPerturbation):
 
     n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 30
     """Number of random sets; a few times the number of features for a stable answer."""
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]  # named again for its place
-    feature_mask_fn: Annotated[FeatureMask, Choice()] = "auto"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
+    feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
     perturb_fn: Callable[..., Any] | None = None
     """Draws a set, zeros and ones (1, features), as ``perturb_func`` of ``attributors.Lime``; by default each feature
     is present with probability one half."""

@@ -22,7 +22,7 @@ __all__ = ["GroupedPerturbation", "Perturbation"]
 class Perturbation(Explainer, abstract=True):
     """Parts of the input are replaced by a baseline. Nothing is differentiated: any model and ids will do."""
 
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """What stands in for what is absent; of token ids, zero is a token too: give ``Token(mask_token_id)``."""
     channel_dim: int | None = None
     """The axis whose entries are present or absent together; by default the second of pictures and series, and the last
@@ -43,8 +43,8 @@ class Perturbation(Explainer, abstract=True):
 class GroupedPerturbation(Perturbation, abstract=True):
     """The inputs' positions are grouped into features, which are present or absent as a whole."""
 
-    baseline_fn: Annotated[Baseline, Choice()] = "zeros"  # type: ignore[assignment]  # named again for its place
-    feature_mask_fn: Annotated[FeatureMask, Choice()] = "auto"  # type: ignore[assignment]
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
+    feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
     """What is present or absent together. All elements of a feature get its value."""
     each_channel: bool = False
     """Every channel of such a group of positions is a feature of its own, as is asked where channels are sensors."""

@@ -50,12 +50,14 @@ def each_by_name(kind: type[Strategy]) -> BeforeValidator:
     )
 
 
-def for_each(strategy: S, inputs: Sequence[Any]) -> tuple[S, ...]:
+def for_each(strategy: S | str, inputs: Sequence[object]) -> tuple[S, ...]:
     """Return the strategy of each input: the same for all, or one each (``EachBaseline``, ``EachMask``, ...).
 
     Raises:
-        ArgumentError: there are not as many strategies as inputs.
+        ArgumentError: there are not as many strategies as inputs, or a name came that no field has turned into one.
     """
+    if isinstance(strategy, str):  # a field may be given by a name, and holds the strategy of that name
+        raise ArgumentError(f"strategy: expected a strategy, got the name {strategy!r}")
     strategies = getattr(strategy, "strategies", None)
     if strategies is None:
         return (strategy,) * len(inputs)

@@ -21,9 +21,9 @@ __all__ = ["PostProcessor"]
 class PostProcessor(Declared):
     """Pools over channels, then normalises each example's map."""
 
-    pooling_fn: Annotated[Pooling, Choice()] = "sum"  # type: ignore[assignment]
+    pooling_fn: Annotated[Pooling | str, Choice()] = "sum"
     """How channels become one number."""
-    normalization_fn: Annotated[Normalization, Choice()] = "identity"  # type: ignore[assignment]
+    normalization_fn: Annotated[Normalization | str, Choice()] = "identity"
     """How a map is scaled."""
     channel_dim: int | None | tuple[int | None, ...] = 1
     """The axis of channels; None where there are none; a tuple for several inputs, one each. Attributions with two
