@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pnpxai.migration import Modules, instead
+from pnpxai.migration import MissingModules, replacement_hint
 
 if TYPE_CHECKING:
     from pnpxai.auto import (
@@ -85,15 +85,13 @@ _HOMES = {
     "write_report": "report",
 }
 
-sys.meta_path.append(Modules)
+sys.meta_path.append(MissingModules)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
-        if instead(name):
-            raise ImportError(f"pnpxai has no {name!r}{instead(name)}")
-        raise AttributeError(f"module 'pnpxai' has no attribute {name!r}")
+        raise AttributeError(f"module 'pnpxai' has no attribute {name!r}{replacement_hint(name)}")
     return getattr(importlib.import_module(f"pnpxai.{_HOMES[name]}"), name)
 
 

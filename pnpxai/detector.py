@@ -14,6 +14,7 @@ from pnpxai.attributors.cam.feature_maps import last_feature_map
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import Score, select_output
+from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS, NORMS
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import Sides
 from pnpxai.errors import ArgumentError, UnsuitableError
@@ -22,12 +23,12 @@ from pnpxai.tensors import Tensors, flat
 __all__ = ["ModelFacts", "detect"]
 
 _KINDS: dict[str, tuple[type[nn.Module], ...]] = {
-    "convolution": (nn.modules.conv._ConvNd,),
+    "convolution": CONVOLUTIONS,
     "linear": (nn.Linear, nn.Bilinear),
     "recurrent": (nn.RNNBase, nn.RNNCellBase),
     "attention": (nn.MultiheadAttention,),
     "embedding": (nn.Embedding, nn.EmbeddingBag),
-    "normalization": (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm),
+    "normalization": NORMS,
 }
 
 _OPERATIONS: dict[str, tuple[str, ...]] = {

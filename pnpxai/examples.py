@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.score import select_output
-from pnpxai.engine.running.seeds import Stream, generator
+from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
@@ -58,9 +58,9 @@ class Batch:
         )
         return Batch(inputs, targets, labels, self.keys, masks)
 
-    def stream(self, seed: int) -> Stream:
+    def stream(self, seed: int) -> RandomStream:
         """Return random numbers that depend on the seed and each example, not on the batch."""
-        return Stream(seed, self.keys)
+        return RandomStream(seed, self.keys)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["complete", "complete_folder"]
+__all__ = ["write_file", "write_folder"]
 
 
-def complete(path: Path, write: Callable[[Path], object]) -> Path:
+def write_file(path: Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` make a file beside ``path``, and put it there when it is done; return ``path``."""
     partial = path.with_name(f".{path.name}.part")
     try:
@@ -19,7 +19,7 @@ def complete(path: Path, write: Callable[[Path], object]) -> Path:
         partial.unlink(missing_ok=True)
 
 
-def complete_folder(folder: Path, write: Callable[[Path], object]) -> Path:
+def write_folder(folder: Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a folder beside ``folder``, and put its files there when all are done; return ``folder``."""
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CAPTUM", "ORIGINAL", "Modules", "instead", "missing"]
+__all__ = ["CAPTUM", "ORIGINAL", "MissingModules", "missing_attribute", "replacement_hint"]
 
 ORIGINAL = {
     "core": "pnpxai itself (detect, recommend, Recommender, Experiment, AutoExplanation), and pnpxai.modalities",
@@ -90,24 +90,32 @@ CAPTUM = {
 """What captum has and ``pnpxai.attributors`` has not; of "Neuron" and "LLM" all names that start so."""
 
 
-def instead(name: str) -> str:
+def replacement_hint(name: str) -> str:
     """Return the end of an error message that says what to use, nothing for names that nobody is known to look for."""
     known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:6], name[:3]) if start in CAPTUM), None)
     return f"; instead: {known}" if known else ""
 
 
-class Modules:
-    """Says what to use in place of modules: the last of ``sys.meta_path``, asked for what no other finds."""
+class MissingModules:
+    """Says what to use in place of a module or a name: the last of ``sys.meta_path``, asked for what no other finds.
+
+    ``from pnpxai.attributors import X`` asks here for ``pnpxai.attributors.X`` where the package has no attribute X, so
+    the import fails with an ImportError that helps, while ``hasattr(pnpxai.attributors, "X")`` is plainly False.
+    """
 
     @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
-        """Refuse a module of this package that there is not, in the words of ``instead``."""
-        if name.startswith("pnpxai.") and instead(name.removeprefix("pnpxai.")):
-            raise ModuleNotFoundError(f"No module named {name!r}{instead(name.removeprefix('pnpxai.'))}")
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse a module of this package that does not exist, in the words of ``replacement_hint``."""
+        package, _, inside = name.partition(".")
+        owner, _, last = name.rpartition(".")
+        if package == "pnpxai" and (hint := replacement_hint(inside)):
+            raise ModuleNotFoundError(f"No module named {name!r}{hint}")
+        if package == "pnpxai" and (hint := replacement_hint(last)):
+            raise ModuleNotFoundError(f"{owner} has no {last!r}{hint}")
 
 
-def missing(owner: object, name: str) -> Any:
-    """Refuse an attribute that an object does not have, in the words of ``instead``: for use as ``__getattr__``."""
+def missing_attribute(owner: object, name: str) -> Any:
+    """Refuse an attribute that an object does not have, with a hint: for use as ``__getattr__``."""
     if hasattr(type(owner), name):  # a property that failed: its own error is the one to see
         return object.__getattribute__(owner, name)
-    raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{instead(name)}")
+    raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{replacement_hint(name)}")

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 
-__all__ = ["alone", "deaf", "pool"]
+__all__ = ["own_progress_lock", "ignoring_interrupts", "worker_pool"]
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[None]:
+def ignoring_interrupts() -> Iterator[None]:
     """Start processes here: they do not hear Ctrl-C, of which whoever started them makes an end."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -25,7 +25,7 @@ def deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def alone() -> None:
+def own_progress_lock() -> None:
     """Let progress bars of a worker share no lock with other processes, which would outlive a worker that is ended."""
     from tqdm import tqdm
 
@@ -33,15 +33,15 @@ def alone() -> None:
 
 
 @contextlib.contextmanager
-def pool(workers: int) -> Iterator[Executor]:
+def worker_pool(workers: int) -> Iterator[Executor]:
     """Lend spawned processes; where the work is given up, they end at once.
 
     Args:
         workers: how many.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, alone) as executor:
-        with deaf():
+    with ProcessPoolExecutor(workers, context, own_progress_lock) as executor:
+        with ignoring_interrupts():
             for _ in range(workers):  # each starts one
                 executor.submit(int)
         try:

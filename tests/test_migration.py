@@ -49,8 +49,12 @@ def test_classes_come_from_their_package(package, names):
     ],
 )
 def test_what_has_another_name_says_which(package, name, use):
-    with pytest.raises(ImportError, match=f"no '{name}'; instead: .*{use}"):
-        getattr(importlib.import_module(package), name)
+    module = importlib.import_module(package)
+    assert not hasattr(module, name)
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; instead: .*{use}"):
+        getattr(module, name)
+    with pytest.raises(ImportError, match=f"{name}'; instead: .*{use}"):
+        exec(f"from {package} import {name}")  # noqa: S102
 
 
 @pytest.mark.parametrize(

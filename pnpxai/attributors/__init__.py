@@ -98,8 +98,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Say what takes the place of what is not here."""
-    from pnpxai.migration import instead
+    from pnpxai.migration import replacement_hint
 
-    if instead(name):
-        raise ImportError(f"pnpxai.attributors has no {name!r}{instead(name)}")
-    raise AttributeError(f"module 'pnpxai.attributors' has no attribute {name!r}")
+    raise AttributeError(f"module 'pnpxai.attributors' has no attribute {name!r}{replacement_hint(name)}")

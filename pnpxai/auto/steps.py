@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from pnpxai.migration import missing
+from pnpxai.migration import missing_attribute
 from pnpxai.tuning import TuningResult
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Steps(ABC):
     """One explainer, post-processor or metric at a time, chosen by number or by name: what ``experiment`` does."""
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that there is
-        __getattr__ = missing
+        __getattr__ = missing_attribute
 
     @functools.cached_property
     @abstractmethod

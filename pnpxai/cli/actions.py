@@ -17,8 +17,8 @@ from pnpxai.cli.objects import auto, chosen
 from pnpxai.cli.options import Compare, Explain, Rank, Tune
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.files import complete, complete_folder
-from pnpxai.processes import pool
+from pnpxai.files import write_file, write_folder
+from pnpxai.processes import worker_pool
 from pnpxai.recommender import Ranking
 from pnpxai.tuning import Budget, TuningResult
 
@@ -57,7 +57,7 @@ def _written(explanation: Any, folder: Path) -> dict[str, Any]:
             figure.savefig(to / f"picture{f'_{member}' if member else ''}.png", bbox_inches="tight")
             figure.clear()
 
-    complete_folder(folder, write)
+    write_folder(folder, write)
     targets = explanation.targets
     return {
         "folder": str(folder),
@@ -129,13 +129,13 @@ def compared(asked: Compare, folder: Path, arguments: Sequence[str]) -> Results:
         explainers = [*(on.recommended if explainers is None else explainers), *_found(Path(asked.tuned), on)]
     if asked.workers == 1:
         return on.compare(explainers, metrics, **given)
-    with pool(asked.workers) as executor:
+    with worker_pool(asked.workers) as executor:
         return on.compare(explainers, metrics, executor=executor, **given)
 
 
 def write_json(path: Path, found: Any) -> None:
     """Write JSON, complete or not at all."""
-    complete(path, partial(Path.write_text, data=json.dumps(found, indent=1), encoding="utf-8"))
+    write_file(path, partial(Path.write_text, data=json.dumps(found, indent=1), encoding="utf-8"))
 
 
 def _found(path: Path, on: AutoExplanation) -> list[TuningResult]:

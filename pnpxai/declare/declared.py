@@ -19,7 +19,7 @@ from pnpxai.declare.marks import Bound, Choice, Range, Tunable
 from pnpxai.declare.messages import translated
 from pnpxai.declare.registry import every, qualified_name
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
-from pnpxai.migration import missing
+from pnpxai.migration import missing_attribute
 
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
@@ -99,7 +99,7 @@ class Declared:
         """Refuse settings that are legal one by one but not together (raises ArgumentError)."""
 
     if not typing.TYPE_CHECKING:  # a type checker would take every name for one that there is
-        __getattr__ = missing
+        __getattr__ = missing_attribute
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, checked like a new one."""

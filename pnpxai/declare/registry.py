@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.migration import instead
+from pnpxai.migration import replacement_hint
 
 __all__ = ["by_name", "every", "member", "qualified_name"]
 
@@ -59,16 +59,13 @@ def member(base: type[C], name: str, package: str) -> type[C]:
     """Return the class that ``from package import name`` asks for.
 
     Raises:
-        ImportError: it has another name here; the message says which.
-        AttributeError: there is none.
+        AttributeError: there is none; the message says what takes its place here, where that is known.
     """
     every(base)  # imports the modules
     for cls in (base, *_descendants(base)):
         if cls.__module__.startswith(f"{package}.") and name in (cls.__name__, *getattr(cls, "aliases", ())):
             return cls
-    if instead(name):
-        raise ImportError(f"{package} has no {name!r}{instead(name)}")
-    raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    raise AttributeError(f"module {package!r} has no attribute {name!r}{replacement_hint(name)}")
 
 
 def qualified_name(obj: object) -> str:

@@ -22,7 +22,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer, as_metric
-from pnpxai.migration import missing
+from pnpxai.migration import missing_attribute
 from pnpxai.recommender import recommend
 from pnpxai.recommender.fit import needed_traits
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -93,7 +93,7 @@ class Experiment:
         self._job = Job({}, {}, seed, model, predicted, self._common, torch.get_num_threads())
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that there is
-        __getattr__ = missing
+        __getattr__ = missing_attribute
 
     def predict_batch(self, data_ids: Sequence[int] | None = None) -> Any:
         """Return the model's outputs for some examples (their numbers; by default all)."""

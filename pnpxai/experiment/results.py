@@ -16,7 +16,7 @@ from torch import Tensor
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.files import complete
+from pnpxai.files import write_file
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
 __all__ = ["Curves", "Kept", "Results", "decided"]
@@ -188,10 +188,10 @@ class Results:
         for k, kept in enumerate(self.of_inputs):
             tensors |= {f"{k}/map/{label}": values.contiguous() for label, values in kept.maps.items()}
             tensors[f"{k}/input"] = kept.inputs.contiguous()
-        complete(folder / "values.parquet", self.table.to_parquet)
-        complete(folder / "maps.safetensors", lambda to: save_file(tensors, to))
+        write_file(folder / "values.parquet", self.table.to_parquet)
+        write_file(folder / "maps.safetensors", lambda to: save_file(tensors, to))
         text = json.dumps(record, indent=1)
-        complete(folder / "run.json", lambda to: to.write_text(text, encoding="utf-8"))
+        write_file(folder / "run.json", lambda to: to.write_text(text, encoding="utf-8"))
         return folder
 
     @classmethod

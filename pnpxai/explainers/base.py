@@ -20,7 +20,7 @@ from pnpxai.engine.running.embeddings import at_embeddings, run_first
 from pnpxai.engine.running.examples_axis import ExamplesFirst, TurnedPlaces
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, select_output
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.baseline_adapters import baselines_by, embedded, of_ids
@@ -116,7 +116,7 @@ class Explainer(Declared, abstract=True):
             return self.layer.forward
         return AtSites(self.model, find_places(self.model, self.layer))
 
-    def attribute(self, inputs: Any, targets: Target = None, *, seed: int | Stream = 0) -> Any:
+    def attribute(self, inputs: Any, targets: Target = None, *, seed: int | RandomStream = 0) -> Any:
         """Return attributions: one tensor for one explained argument or layer, a tuple for several.
 
         Args:
@@ -130,7 +130,7 @@ class Explainer(Declared, abstract=True):
         """
         return self.attribute_arguments(self.arguments(inputs), targets, seed)
 
-    def explain(self, inputs: Any, targets: Target = None, *, seed: int | Stream = 0) -> Explanation:
+    def explain(self, inputs: Any, targets: Target = None, *, seed: int | RandomStream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
 
         Args:
@@ -187,7 +187,7 @@ class Explainer(Declared, abstract=True):
         """Return what ``inputs`` mean to the model."""
         return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor, self.model)
 
-    def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
+    def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
         """Do what ``attribute`` does, for arguments that have been read already."""
         made, arguments = self._at_numbers(arguments)
         return made._run(arguments, targets, seed, with_gap=False)[0]
@@ -200,7 +200,7 @@ class Explainer(Declared, abstract=True):
         return None if output.ndim != 2 or output.shape[-1] == 1 else output.argmax(-1)
 
     def _run(
-        self, arguments: Arguments, targets: Target, seed: int | Stream, *, with_gap: bool
+        self, arguments: Arguments, targets: Target, seed: int | RandomStream, *, with_gap: bool
     ) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
         """Return the attributions, and if wanted how far they are from complete, and what went elsewhere."""
         if arguments.names and (self.layer is None or not self.layer_is_site):

@@ -8,7 +8,7 @@ import torch
 
 from pnpxai.attributors.base import Attributor
 from pnpxai.engine.running.keys import example_keys
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import as_tuple, like
 
@@ -42,9 +42,9 @@ class _Random(Attributor):
     def cost(self, inputs: Any, **settings: Any) -> int:
         return 0
 
-    def attribute(self, inputs: Any, seed: int | Stream = 0, **arguments: Any) -> Any:
+    def attribute(self, inputs: Any, seed: int | RandomStream = 0, **arguments: Any) -> Any:
         tensors = as_tuple(inputs)
-        stream = Stream(Stream.of(seed).seed, example_keys(tensors))
+        stream = RandomStream(RandomStream.of(seed).seed, example_keys(tensors))
         return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
 
 

@@ -12,7 +12,7 @@ from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.declare.declared import Choice
 from pnpxai.declare.registry import by_name
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.strategies.normalization import Normalization
@@ -86,7 +86,7 @@ class _Mean(Attributor):
     def cost(self, inputs: Any, **settings: Any) -> int:
         return sum(backend.cost(inputs) for _, backend, _ in self.backends)
 
-    def attribute(self, inputs: Any, seed: int | Stream = 0, **arguments: Any) -> Any:
+    def attribute(self, inputs: Any, seed: int | RandomStream = 0, **arguments: Any) -> Any:
         count = len(as_tuple(inputs))
         totals: list[Any] = [0] * count
         with borrowed(self.forward_func):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
-from pnpxai.files import complete
+from pnpxai.files import write_file
 
 __all__ = ["read", "write"]
 
@@ -40,8 +40,8 @@ def write(folder: Path, parts: Mapping[str, Any]) -> Path:
     facts = {name: plain(name, value) for name, value in parts.items()}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(facts, indent=1)
-    complete(folder / _TENSORS, lambda path: save_file(tensors, path))
-    complete(folder / _FACTS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_file(folder / _TENSORS, lambda path: save_file(tensors, path))
+    write_file(folder / _FACTS, lambda path: path.write_text(text, encoding="utf-8"))
     return folder
 
 

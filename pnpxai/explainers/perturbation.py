@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.attributors.base import FromInputs
 from pnpxai.declare.declared import Choice
 from pnpxai.engine.running.site import Site, find_places
+from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS
 from pnpxai.explainers.base import Explainer, baselines_by
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
@@ -69,4 +70,4 @@ class GroupedPerturbation(Perturbation, abstract=True):
 def _hold_tokens(model: Any, layer: Any) -> bool:
     """Tell whether the layers' values of three dimensions are tokens, not a convolved series."""
     sites = [place for place in find_places(model, layer) if isinstance(place, Site)]
-    return bool(sites) and not any(isinstance(site.module, nn.modules.conv._ConvNd) for site in sites)
+    return bool(sites) and not any(isinstance(site.module, CONVOLUTIONS) for site in sites)

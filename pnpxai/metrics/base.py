@@ -15,7 +15,7 @@ from pnpxai.declare.declared import Bound, Declared
 from pnpxai.engine.running.arguments import Arguments, Extractor
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import Masks, attended, position_masks
@@ -93,7 +93,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
         *,
         masks: Any = None,
         attention_mask: Any = None,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
         shared: SharedRuns | None = None,
     ) -> Measurement:
         """Judge attributions of a batch.
@@ -144,7 +144,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
                 arguments,
                 score,
                 tuple(torch.nan_to_num(m.detach(), 0.0, 0.0, 0.0) for m in maps),
-                Stream.of(seed),
+                RandomStream.of(seed),
                 SharedRuns() if shared is None else shared,
                 self.channel_dim,
                 counted,
@@ -168,7 +168,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
         """Return (examples,) the values of ``measure``."""
         return self.measure(inputs, targets, attributions, masks=masks, attention_mask=attention_mask).values
 
-    def explained(self, arguments: Arguments, targets: Target, seed: int | Stream = 0) -> Any:
+    def explained(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
         """Return the explainer's maps."""
         if self.explainer is None:
             raise ArgumentError(f"{type(self).__name__}: expected attributions, or an explainer that makes them")

@@ -12,7 +12,7 @@ from pnpxai.declare.encoding import encoded
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.keys import content_key
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.positions import Masks, position_maps
 from pnpxai.metrics.shared_runs import SharedRuns
@@ -39,7 +39,7 @@ class Sample:
     arguments: Arguments
     score: Score
     attributions: Tensors
-    stream: Stream
+    stream: RandomStream
     shared: SharedRuns
     channel_dim: int | None
     counted: Masks

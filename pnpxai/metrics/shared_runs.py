@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.seeing.torch_private import count_edits
 
 __all__ = ["SharedRuns"]
 
@@ -87,4 +88,6 @@ def _state(model: Any) -> object:
     module = module_of(model)
     if module is None:
         return None
-    return tuple((t.data_ptr(), t._version) for t in (*module.parameters(), *module.buffers()) if not t.is_inference())
+    return tuple(
+        (t.data_ptr(), count_edits(t)) for t in (*module.parameters(), *module.buffers()) if not t.is_inference()
+    )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
-from pnpxai.files import complete
+from pnpxai.files import write_file
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
 
@@ -132,7 +132,7 @@ class Ranking:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        return complete(
+        return write_file(
             Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
         )
 

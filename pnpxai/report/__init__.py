@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.files import complete
+from pnpxai.files import write_file
 from pnpxai.report.curves import families, searches
 from pnpxai.report.differences import agreement, by_class, front, pairs
 from pnpxai.report.forms import shades
@@ -52,7 +52,7 @@ def write_report(
         raise ArgumentError(f"path: expected a file such as {path / 'report.html'}, got the folder {path}")
     page = _page(results, title, command)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return complete(path, lambda file: file.write_text(page, encoding="utf-8", newline="\n"))
+    return write_file(path, lambda file: file.write_text(page, encoding="utf-8", newline="\n"))
 
 
 def _page(results: Results, title: str, command: str | None) -> str:

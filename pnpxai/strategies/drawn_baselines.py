@@ -9,7 +9,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from pnpxai.engine.running.keys import example_keys
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.strategies.baselines import Baseline, refuse_ids
 from pnpxai.traits import Traits
@@ -112,8 +112,8 @@ class ClassConditional(Baseline):
         return means[away.sort(dim=1, stable=True).indices[:, 1]].to(values.dtype)
 
 
-def _draws(seed: int, values: Tensor) -> Stream:
-    return Stream(seed, example_keys((values,)))
+def _draws(seed: int, values: Tensor) -> RandomStream:
+    return RandomStream(seed, example_keys((values,)))
 
 
 def _check_rows(strategy: Baseline, examples: Tensor) -> None:

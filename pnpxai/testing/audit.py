@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pnpxai.engine.seeing.torch_private import tensor_hooks
+
 __all__ = [
     "AttributeLeft",
     "BufferChanged",
@@ -162,18 +164,16 @@ def _note_module(facts: dict[type[LeftBehind], _Facts], name: str, module: nn.Mo
             facts[HookLeft][f"{name}.{key}"] = tuple(value.values()) if isinstance(value, dict) else value
         elif key != "training":
             facts[AttributeLeft][f"{name}.{key}"] = _Same(value)
-    for key, parameter in module._parameters.items():
-        if parameter is not None:
-            _note_tensor(facts, f"{name}.{key}", parameter, ParameterChanged)
-    for key, buffer in module._buffers.items():
-        if buffer is not None:
-            _note_tensor(facts, f"{name}.{key}", buffer, BufferChanged)
+    for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+        _note_tensor(facts, f"{name}.{key}", parameter, ParameterChanged)
+    for key, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+        _note_tensor(facts, f"{name}.{key}", buffer, BufferChanged)
 
 
 def _note_tensor(facts: dict[type[LeftBehind], _Facts], name: str, tensor: Tensor, kind: type[LeftBehind]) -> None:
     facts[kind][name] = tensor.detach().clone()
     facts[FlagLeft][name] = tensor.requires_grad
-    facts[HookLeft][name] = tuple((tensor._backward_hooks or {}).values())
+    facts[HookLeft][name] = tensor_hooks(tensor)
     if tensor.is_leaf:
         facts[GradientLeft][name] = None if tensor.grad is None else tensor.grad.detach().clone()
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient import Gradient
 from pnpxai.metrics.base import Metric
@@ -67,7 +67,7 @@ class Subject:
 
     name: str
     make: Callable[[Any], Any]
-    call: Callable[[Any, Any, Any, int | Stream], Any]
+    call: Callable[[Any, Any, Any, int | RandomStream], Any]
     cost: Callable[[Any, Any], int] | None = None
     stochastic: bool = False
     control: bool = False

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import select_output
+from pnpxai.engine.seeing.module_kinds import BATCH_NORMS
 from pnpxai.tensors import own
 from pnpxai.testing import nets
 from pnpxai.traits import Traits
@@ -163,10 +164,10 @@ def _roughen(model: nn.Module) -> None:
     """Draw statistics, scales and biases as training leaves them (from the forked global state)."""
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, BATCH_NORMS):
                 module.running_mean.normal_(0, 0.3)  # type: ignore[union-attr]
                 module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-            if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)):
+            if isinstance(module, (*BATCH_NORMS, nn.LayerNorm)):
                 module.weight.uniform_(0.5, 1.5)
         for name, parameter in model.named_parameters():
             if "bias" in name or bool((parameter == 0).all()):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.files import complete
+from pnpxai.files import write_file
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -181,7 +181,7 @@ class TuningResult:
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        return complete(
+        return write_file(
             Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
         )
 

@@ -11,7 +11,7 @@ import pnpxai.attributors
 from pnpxai.attributors import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel
 from pnpxai.attributors.gradient.noise import noisy_copies
 from pnpxai.engine.running.batching import Block
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, NonFiniteError
 from pnpxai.testing.audit import audit
 from pnpxai.testing.subject import counted
@@ -173,7 +173,7 @@ def test_noise_is_averaged_at_a_layer(name, rows, monkeypatch):
     it = CASES["cnn"]()
     method = getattr(pnpxai.attributors, name)(it.model, "0")
     given = {} if name == "LayerActivation" else {"target": it.targets}
-    copies = noisy_copies((it.inputs,), [0.3], Stream(5), Block(range(3), range(4)))[0].split(3)
+    copies = noisy_copies((it.inputs,), [0.3], RandomStream(5), Block(range(3), range(4)))[0].split(3)
     expected = torch.stack([method.attribute(copy, **given) for copy in copies]).mean(0)
     monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (rows, rows))
     found = NoiseTunnel(method).attribute(it.inputs, nt_samples=4, stdevs=0.3, seed=5, **given)

@@ -11,7 +11,7 @@ from pnpxai.attributors import DeepLift as DeepLiftBackend
 from pnpxai.attributors import DeepLiftShap as DeepLiftShapBackend
 from pnpxai.declare.registry import by_name
 from pnpxai.detector import detect
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.backprop import Deconvolution, GuidedBackprop
 from pnpxai.explainers.base import Explainer
@@ -229,7 +229,7 @@ def test_the_mean_square_is_that_of_a_plain_loop(name):
     x, squares = case.inputs, []
     spread = (x.flatten(1).amax(1) - x.flatten(1).amin(1)).reshape(-1, *[1] * (x.ndim - 1))
     for k in range(5):
-        noise = Stream(2).normal(x, "noise", k, 0) if k < 4 else 0
+        noise = RandomStream(2).normal(x, "noise", k, 0) if k < 4 else 0
         noisy = (x + 0.15 * spread * noise).requires_grad_()
         squares.append(torch.autograd.grad(case.model(noisy)[range(len(x)), case.targets].sum(), noisy)[0] ** 2)
     found = SmoothGradSquared(case.model, 0.15, 5).attribute(x, case.targets, seed=2)

@@ -10,7 +10,7 @@ from torch import nn
 
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, SignatureError
 from pnpxai.explainers.smooth_grad import SmoothGrad, VarGrad
 from pnpxai.testing.answers import check_linear, linear_case
@@ -84,7 +84,7 @@ def oracle(model, x, targets, level, n_iter, seed):
     spread = (x.flatten(1).amax(1) - x.flatten(1).amin(1)).reshape(-1, *[1] * (x.ndim - 1))
     gradients = []
     for k in range(n_iter):
-        noise = Stream(seed).normal(x, "noise", k, 0) if k < n_iter - 1 else 0
+        noise = RandomStream(seed).normal(x, "noise", k, 0) if k < n_iter - 1 else 0
         noisy = (x + level * spread * noise).requires_grad_()
         score = model(noisy)[range(len(x)), targets].sum()
         gradients.append(torch.autograd.grad(score, noisy)[0])

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.attributors.propagation.full_grad import FullGrad, FullGradients
 from pnpxai.engine.running.site import AtSites, Call, find_places
+from pnpxai.engine.seeing.module_kinds import BATCH_NORMS, CONVOLUTIONS
 from tests.laws.cam import resized
 from tests.laws.trial import Trial, deviation, worst
 
@@ -25,13 +26,13 @@ def hooked_biases(trial: Trial) -> float:
 
     def keep(module: Any, args: Any, output: Tensor) -> Tensor:
         bias = torch.zeros(()) if module.bias is None else module.bias.detach()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, BATCH_NORMS):
             bias = bias - module.running_mean * module.weight / (module.running_var + module.eps).sqrt()  # type: ignore[operator]
         if bias.ndim:
             held.append((output, bias.reshape(1, -1, *[1] * (output.ndim - 2)).expand_as(output)))
         return output.clone()
 
-    kinds = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)
+    kinds = (*CONVOLUTIONS, *BATCH_NORMS)
     handles = [m.register_forward_hook(keep) for m in trial.case.model.modules() if isinstance(m, kinds)]
     try:
         leaves = tuple(v.clone().requires_grad_() for v in trial.values)

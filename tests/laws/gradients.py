@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.tensors import Tensors, as_tuple
 from tests.laws.trial import Trial, deviation
 
@@ -96,7 +96,7 @@ def background(trial: Trial) -> tuple[Tensors, Tensors]:
 def expected_gradients(trial: Trial) -> float:
     """The map is the mean, over the same points, of autograd's gradient times noisy copy minus baseline."""
     made: Any = trial.made
-    stream, sums = Stream(0), [torch.zeros_like(v) for v in trial.values]
+    stream, sums = RandomStream(0), [torch.zeros_like(v) for v in trial.values]
     for k in range(made.n_samples):
         share = stream.uniform(torch.empty(1), "blend", k).double()
         ends = _noisy_copy(trial, made.noise_level, k)
@@ -135,7 +135,7 @@ def _noisy_copy(trial: Trial, level: float, k: int) -> Tensors:
     copies = []
     for i, v in enumerate(trial.values):
         spread = v.flatten(1).amax(1) - v.flatten(1).amin(1)
-        copies.append(v + level * spread.reshape(-1, *[1] * (v.ndim - 1)) * Stream(0).normal(v, "noise", k, i))
+        copies.append(v + level * spread.reshape(-1, *[1] * (v.ndim - 1)) * RandomStream(0).normal(v, "noise", k, i))
     return tuple(copies)
 
 

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.seeing.module_kinds import BATCH_NORMS, CONVOLUTIONS
 from pnpxai.tensors import Tensors
 from tests.laws.convolutions import Conv, alpha2_beta1, box, gamma, ruled, z_plus
 from tests.laws.trial import Trial, deviation
@@ -59,9 +60,9 @@ def _merged(model: nn.Module) -> nn.Module:
     """Return a copy with each batch normalisation merged into the convolution before it."""
     copied, last = copy.deepcopy(model), None
     for name, module in list(copied.named_modules()):
-        if isinstance(module, nn.modules.conv._ConvNd):
+        if isinstance(module, CONVOLUTIONS):
             last = module
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and last is not None:
+        if isinstance(module, BATCH_NORMS) and last is not None:
             of: Any = module
             last.weight, last.bias = fuse_conv_bn_weights(
                 last.weight, last.bias, of.running_mean, of.running_var, of.eps, of.weight, of.bias

@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from pnpxai.attributors import Saliency
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.subject import Subject
 
 
@@ -154,11 +154,11 @@ def draws_without_a_seed(model, x, targets, seed):
 
 
 def ignores_the_seed(model, x, targets, seed):
-    return sound(model, x + 0.1 * Stream(0).normal(x, "noise"), targets, seed)
+    return sound(model, x + 0.1 * RandomStream(0).normal(x, "noise"), targets, seed)
 
 
 def draws_though_it_says_not(model, x, targets, seed):
-    return sound(model, x + 0.1 * Stream(seed).normal(x, "noise"), targets, seed)
+    return sound(model, x + 0.1 * RandomStream(seed).normal(x, "noise"), targets, seed)
 
 
 def forces_float32(model, x, targets, seed):

@@ -16,9 +16,11 @@ from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.site import Place, Site, find_places
+from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS, NORMS
 from pnpxai.engine.seeing.operation_kinds import ATTENTION
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import MapLayout, Sides, layout_of, reductions
+from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.errors import UnsuitableError
 from pnpxai.tensors import Tensors, flat, own
 
@@ -120,7 +122,7 @@ def _grids(model: Any, sides: Sides) -> Iterator[list[Sides]]:
 
     with contextlib.ExitStack() as stack:
         for module in () if (root := module_of(model)) is None else root.modules():
-            if isinstance(module, nn.modules.conv._ConvNd):
+            if isinstance(module, CONVOLUTIONS):
                 stack.callback(module.register_forward_hook(note).remove)
         yield grids
 
@@ -183,7 +185,7 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
     def note(site: Site, output: Any) -> None:
         values = [value for value in flat(output) if value.is_floating_point()]
         if len(values) == 1 and values[0].requires_grad:
-            outputs.append(_Output(site, values[0], (id(values[0]), values[0]._version)))
+            outputs.append(_Output(site, values[0], (id(values[0]), count_edits(values[0]))))
 
     first = tuple(own(x[:1]) for x in inputs)
     leaves = tuple(x.requires_grad_() if x.is_floating_point() else x for x in first)
@@ -203,7 +205,7 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
 def _is_convolution(output: _Output, sides: Sides) -> bool:
     shape = output.value.shape
     maps = len(shape) == len(sides) + 2 and math.prod(shape[2:]) > 1
-    return maps and isinstance(output.site.module, nn.modules.conv._ConvNd)
+    return maps and isinstance(output.site.module, CONVOLUTIONS)
 
 
 def _fitting(output: _Output, source: Tensor, sides: Sides, grids: Sequence[Sides]) -> MapLayout | None:
@@ -221,8 +223,7 @@ def _fitting(output: _Output, source: Tensor, sides: Sides, grids: Sequence[Side
 
 
 def _normalises(module: nn.Module) -> bool:
-    kinds = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
-    return isinstance(module, kinds) or type(module).__name__.lower().endswith("norm")
+    return isinstance(module, NORMS) or type(module).__name__.lower().endswith("norm")
 
 
 def _matters(total: Tensor, output: _Output, layout: MapLayout, source: Tensor) -> bool:

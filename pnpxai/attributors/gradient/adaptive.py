@@ -14,7 +14,7 @@ from pnpxai.attributors.base import Around, Configured
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import as_tuple, batch_size, flat, map_tensors, own, sum_rows, take_rows
 
@@ -134,7 +134,7 @@ class AdaptiveSamples(_Adaptive):
         least: int = 4,
         most: int = 64,
         target: Target = None,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
         **arguments: Any,
     ) -> Reached:
         """Return mean attributions, and how many samples each example took (rounds, where these have no number).
@@ -151,7 +151,7 @@ class AdaptiveSamples(_Adaptive):
             ArgumentError: the tolerance is not positive, or there are less than two rounds.
         """
         least, most = _checked(tolerance, least, most, "least", 2)
-        stream = Stream.of(seed)
+        stream = RandomStream.of(seed)
         numbers = self._parameters() | arguments
         each = next((numbers[name] for name in ("nt_samples", "n_samples", "n_masks") if name in numbers), 1)
         with borrowed(self.forward_func):

@@ -12,7 +12,7 @@ from pnpxai.attributors.gradient.noise import Deviation
 from pnpxai.attributors.gradient.random_points import Distribution, Samples
 from pnpxai.attributors.layers import places_of
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites
 from pnpxai.tensors import Tensors
 
@@ -48,7 +48,7 @@ class GradientShap(Attributor):
         additional_forward_args: Any = None,
         return_convergence_delta: bool = False,
         *,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
@@ -64,7 +64,7 @@ class GradientShap(Attributor):
         Raises:
             ArgumentError: the baselines are no rows of the inputs' shape, or a setting is out of range.
         """
-        samples = Samples(self, n_samples, stdevs, Stream.of(seed), return_convergence_delta, show_progress)
+        samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress)
         found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
         return (found, deltas) if return_convergence_delta else found
 
@@ -105,7 +105,7 @@ class LayerGradientShap(AtLayer):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         *,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of the layer's value; see ``GradientShap.attribute``.
@@ -118,6 +118,6 @@ class LayerGradientShap(AtLayer):
             seed: fixes what is drawn.
         """
         at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
-        samples = Samples(self, n_samples, stdevs, Stream.of(seed), return_convergence_delta, show_progress, at)
+        samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress, at)
         found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
         return (found, deltas) if return_convergence_delta else found

@@ -15,7 +15,7 @@ from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
 
@@ -68,7 +68,7 @@ class NoiseTunnel(Around):
         *,
         last_clean: bool = False,
         antithetic: bool = False,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -92,7 +92,7 @@ class NoiseTunnel(Around):
             ArgumentError: a setting is out of range.
         """
         nt_samples = _checked(nt_type, nt_samples)
-        stream = Stream.of(seed)
+        stream = RandomStream.of(seed)
         tensors = as_tuple(inputs)
         with borrowed(self.forward_func):
             check_finite("inputs", tensors)
@@ -201,7 +201,7 @@ def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
 def noisy_copies(
     tensors: Tensors,
     scales: list[Tensor | float],
-    stream: Stream,
+    stream: RandomStream,
     block: Block,
     clean_after: int = -1,
     antithetic: bool = False,
@@ -235,7 +235,7 @@ def noisy_copies(
     return tuple(results)
 
 
-def drawn_rows(count: int, stream: Stream, block: Block) -> Tensor:
+def drawn_rows(count: int, stream: RandomStream, block: Block) -> Tensor:
     """Return, for each row of a block, the number of one of ``count`` rows, drawn anew for each step."""
     own = stream.take(block.examples)
     picks = []
@@ -245,7 +245,7 @@ def drawn_rows(count: int, stream: Stream, block: Block) -> Tensor:
     return torch.tensor(picks)
 
 
-def _baselines(baselines: Any, block: Block, stream: Stream) -> Any:
+def _baselines(baselines: Any, block: Block, stream: RandomStream) -> Any:
     counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
     if len(counts) != 1:
         raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")

@@ -19,7 +19,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target, WholeBatchOutput, gradient, refuse_integers
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ShapeError
 from pnpxai.tensors import Tensors, flat, like, take_rows
@@ -59,7 +59,7 @@ class Samples:
     owner: Attributor
     number: int
     stdevs: Any
-    stream: Stream
+    stream: RandomStream
     with_deltas: bool
     show_progress: bool
     at: AtSites | None = None
@@ -100,7 +100,7 @@ class _Part:
     everything: Tensors  # of all examples
     scales: list[Tensor | float]
     rows: Tensors
-    pick: Callable[[int, Stream, Block], Tensor]  # of these rows, one for each row of a block
+    pick: Callable[[int, RandomStream, Block], Tensor]  # of these rows, one for each row of a block
     block: Block
     pace: Pace
 
@@ -179,7 +179,7 @@ class _Part:
         return torch.cat([own.uniform(example, "blend", step).expand(self.score.size) for step in steps])
 
 
-def _own_row(count: int, stream: Stream, block: Block) -> Tensor:
+def _own_row(count: int, stream: RandomStream, block: Block) -> Tensor:
     return block.rows
 
 

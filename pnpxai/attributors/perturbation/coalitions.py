@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 
 __all__ = ["Plans", "every_coalition"]
 
@@ -21,11 +21,13 @@ class Plans:
     each: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, groups: Groups, make: Callable[[int, Stream], Tensor], stream: Stream | None = None) -> Plans:
+    def of(
+        cls, groups: Groups, make: Callable[[int, RandomStream], Tensor], stream: RandomStream | None = None
+    ) -> Plans:
         """Let ``make(number of groups, stream)`` give the plans; examples with the same of both share one."""
-        sizes, stream = groups.sizes, Stream() if stream is None else stream
+        sizes, stream = groups.sizes, RandomStream() if stream is None else stream
         owners = range(max(len(sizes), len(stream.ids or ("",))))
-        made: dict[tuple[int, Stream], Tensor] = {}
+        made: dict[tuple[int, RandomStream], Tensor] = {}
         each = []
         for e in owners:
             key = sizes[e % len(sizes)], stream.take([e])

@@ -15,7 +15,7 @@ from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["KernelShap"]
@@ -48,7 +48,7 @@ class KernelShap(Attributor):
         show_progress: bool = False,
         *,
         paired: bool = False,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
     ) -> Any:
         """Return Shapley values in the shape of ``inputs``; every element has its group's value.
 
@@ -64,7 +64,7 @@ class KernelShap(Attributor):
                 many samples as groups, a larger one below.
             seed: fixes the coalitions; draw k is the same for all examples of a batch with as many groups.
         """
-        count, stream = whole_number("n_samples", n_samples, 2), Stream.of(seed)
+        count, stream = whole_number("n_samples", n_samples, 2), RandomStream.of(seed)
         with borrowed(self.forward_func, gradients=False):
             game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
             plans = Plans.of(game.groups, lambda size, draws: _coalitions(size, count, draws, paired), stream)
@@ -72,7 +72,7 @@ class KernelShap(Attributor):
             return game.maps(inputs, plans.solve(scores, _fit).to(scores), return_input_shape)
 
 
-def _coalitions(size: int, count: int, draws: Stream, paired: bool) -> Tensor:
+def _coalitions(size: int, count: int, draws: RandomStream, paired: bool) -> Tensor:
     """Return (steps, groups) the empty coalition, the full one, and either all others or drawn ones."""
     if 2**size <= count:
         every = every_coalition(size)

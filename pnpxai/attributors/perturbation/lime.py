@@ -21,7 +21,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import Points
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, like
 
@@ -72,7 +72,7 @@ class Lime(Attributor):
         return_input_shape: bool = True,
         show_progress: bool = False,
         *,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
     ) -> Any:
         """Return the weights in the shape of ``inputs``; every element has its group's weight.
 
@@ -87,7 +87,7 @@ class Lime(Attributor):
             seed: fixes the samples; draw k is the same for all examples of a batch with as many groups. It does not
                 reach a ``perturb_func``.
         """
-        count, stream = whole_number("n_samples", n_samples), Stream.of(seed)
+        count, stream = whole_number("n_samples", n_samples), RandomStream.of(seed)
         with torch.inference_mode(False), torch.no_grad():
             game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
             plans = self._plans(game, inputs, count, stream)  # a perturb_func may draw from the global random state
@@ -107,7 +107,7 @@ class Lime(Attributor):
             value[: plan.shape[1]] = _fitted(self.interpretable_model, plan.double(), found[: len(plan)], weights)
         return values
 
-    def _plans(self, game: Game, inputs: Any, count: int, stream: Stream) -> Plans:
+    def _plans(self, game: Game, inputs: Any, count: int, stream: RandomStream) -> Plans:
         if self.perturb_func is None:
             return Plans.of(game.groups, lambda size, draws: _halves(size, count, draws), stream)
         each = []
@@ -128,7 +128,7 @@ class Lime(Attributor):
         return torch.tensor(weights, dtype=torch.float64)
 
 
-def _halves(size: int, count: int, draws: Stream) -> Tensor:
+def _halves(size: int, count: int, draws: RandomStream) -> Tensor:
     rows = [torch.randint(2, (size,), generator=g) for k in range(count) for g in draws.generators("coalition", k)]
     return torch.stack(rows) == 1
 

@@ -18,7 +18,7 @@ from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, like
 
@@ -52,7 +52,7 @@ class RISE(Attributor):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
         *,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
     ) -> Any:
         """Return maps in the shape of ``inputs``, equal over channels.
 
@@ -78,7 +78,7 @@ class RISE(Attributor):
             tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
             blanks = stand_ins(baselines, tensors)
             masks = [
-                _Masks.of(f"input {k}", x, axis, side, probability, Stream.of(seed))
+                _Masks.of(f"input {k}", x, axis, side, probability, RandomStream.of(seed))
                 for k, (x, axis) in enumerate(zip(tensors, _axes(channel_axes, tensors), strict=True))
             ]
 
@@ -97,7 +97,7 @@ class RISE(Attributor):
                 asked=upper_bound(perturbations_per_eval),
                 show_progress=show_progress,
                 label="masks",
-                joint=Stream.of(seed).ids is None,
+                joint=RandomStream.of(seed).ids is None,
             )
             weights = scores.to(torch.promote_types(scores.dtype, torch.float32)) / (count * probability)
             if centred:
@@ -126,11 +126,11 @@ class _Masks:
     shape: tuple[int, ...]
     cells: tuple[int, ...] | None
     probability: float
-    stream: Stream
+    stream: RandomStream
     like: Tensor
 
     @classmethod
-    def of(cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, stream: Stream) -> _Masks:
+    def of(cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, stream: RandomStream) -> _Masks:
         """Return the masks of an input."""
         positions = tuple(n for k, n in enumerate(x.shape) if k not in (0, axis))
         shape = tuple(1 if k == axis else n for k, n in enumerate(x.shape) if k > 0)

@@ -17,7 +17,7 @@ from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, as_tuple
 
@@ -53,7 +53,7 @@ class ShapleyValueSampling(Attributor):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
         *,
-        seed: int | Stream = 0,
+        seed: int | RandomStream = 0,
     ) -> Any:
         """Return Shapley values in the shape of ``inputs``; every element has its group's value.
 
@@ -66,7 +66,7 @@ class ShapleyValueSampling(Attributor):
             perturbations_per_eval: at most so many coalitions of each example in one pass; 1 leaves it to the device.
             seed: fixes the orders; order k is the same for all examples of a batch with as many groups.
         """
-        count, stream = whole_number("n_samples", n_samples), Stream.of(seed)
+        count, stream = whole_number("n_samples", n_samples), RandomStream.of(seed)
         with borrowed(self.forward_func, gradients=False):
             game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
             ranks = Plans.of(game.groups, lambda size, draws: _ranks(size, count, draws), stream)
@@ -97,7 +97,7 @@ class ShapleyValueSampling(Attributor):
             return game.maps(inputs, ranks.solve(orders.double().diff(dim=2), _mean_gain).to(scores))
 
 
-def _ranks(size: int, count: int, draws: Stream) -> Tensor:
+def _ranks(size: int, count: int, draws: RandomStream) -> Tensor:
     """Return (orders, groups) the place of each group in each order."""
     rows = [torch.randperm(size, generator=g) for k in range(count) for g in draws.generators("order", k)]
     return torch.stack(rows)

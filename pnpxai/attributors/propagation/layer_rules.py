@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from pnpxai.attributors.propagation.linear_operations import Kernel
 from pnpxai.attributors.propagation.operation_rules import Affine, Ledger
-from pnpxai.tensors import Tensors, own
+from pnpxai.engine.seeing.torch_private import give_own_parameters
+from pnpxai.tensors import Tensors
 
 __all__ = ["AlphaBeta", "OfModule", "OfZennit"]
 
@@ -118,11 +119,8 @@ class OfModule:
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return the operand's share under the changed weights."""
         changed = copy.copy(self.module)
-        changed.__dict__ = {n: v for n, v in self.module.__dict__.items() if n != "forward"}
-        changed.__dict__["_parameters"] = {
-            n: None if p is None else nn.Parameter(own(p), requires_grad=False)
-            for n, p in self.module._parameters.items()
-        }
+        vars(changed).pop("forward", None)
+        give_own_parameters(changed)
         forward = type(self.module).forward
         with torch.no_grad():
             output = forward(changed, *operands)

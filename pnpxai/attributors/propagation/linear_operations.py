@@ -76,15 +76,14 @@ class _Called(nn.Module):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__()
         self.weight = nn.Parameter(kernel.weight.detach(), requires_grad=False)
-        bias = None if kernel.bias is None else nn.Parameter(kernel.bias.detach(), requires_grad=False)
-        self.register_parameter("bias", bias)
+        self.bias = None if kernel.bias is None else nn.Parameter(kernel.bias.detach(), requires_grad=False)
         self._kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._kernel.call(x, self.weight, self._parameters["bias"])
+        return self._kernel.call(x, self.weight, self.bias)
 
     def of_zeros(self) -> Tensor:
-        return self._kernel.of_zeros(self._parameters["bias"])
+        return self._kernel.of_zeros(self.bias)
 
 
 def kernel_of(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], operand: Tensor) -> Kernel | None:

@@ -8,16 +8,13 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
-from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.score import Score, WholeBatchOutput, gradient, refuse_integers
-from pnpxai.engine.speed.kernels import KeptKernels
-from pnpxai.engine.speed.layout import in_fast_layout, is_picture
-from pnpxai.engine.speed.row_cache import Compute, remembered
+from pnpxai.engine.speed.layout import in_fast_layout
+from pnpxai.engine.speed.row_cache import remembered
 from pnpxai.tensors import Tensors
 
 __all__ = ["gradient_sum", "perturbed_scores"]
 
-_LARGE = 96 * 96
 Points = Callable[[Block], Tensors]
 """Gives the rows of a block: tensors (len(block), ...), step after step, each for all examples of the block."""
 
@@ -83,7 +80,6 @@ def perturbed_scores(
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
     results: list[Tensor | None] = [None]
-    compute = _kept(score, like)
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
 
     def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
@@ -93,7 +89,7 @@ def perturbed_scores(
         results[0][examples.start : examples.stop, steps.start : steps.stop] = part
 
     def visit(block: Block) -> None:
-        (values,) = remembered("score", score.take(block.rows), points(block), compute)
+        (values,) = remembered("score", score.take(block.rows), points(block), _scores)
         _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
         write(values, block.examples, block.steps, score.size)
 
@@ -121,16 +117,6 @@ def _gradients(score: Score, rows: Tensors) -> Tensors:
 
 def _scores(score: Score, rows: Tensors) -> Tensors:
     return (in_fast_layout(score.forward, score, rows),)
-
-
-def _kept(score: Score, like: Tensors) -> Compute:
-    """Return what computes scores, with kept kernels where the model can be seen and pictures are large.
-
-    What sees every function that runs costs more than it saves where the pictures are small.
-    """
-    model = module_of(getattr(score.forward, "forward", score.forward))
-    large = any(is_picture(x) and x.shape[2] * x.shape[3] >= _LARGE for x in like)
-    return KeptKernels(model).around(_scores) if model is not None and large else _scores
 
 
 def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:

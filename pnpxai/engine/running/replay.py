@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.seeing.operations import Operation, Operations
+from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.tensors import Tensors, flat, map_tensors, own
 
 __all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
@@ -97,10 +98,10 @@ class Recording:
     def versions(self) -> list[int]:
         """Return the edit counts of what is held; they change when a replay does harm."""
         after = [tensor for result in self.results.values() for _, _, tensor in result.changes]
-        return [tensor._version for tensor in (*(kept.value for kept in self._everything), *after)]
+        return [count_edits(tensor) for tensor in (*(kept.value for kept in self._everything), *after)]
 
     def _keep(self, live: Tensor, value: Tensor) -> _Kept:
-        kept, before = _Kept(live, value, live._version), self._notes.kept.get(id(live))
+        kept, before = _Kept(live, value, count_edits(live)), self._notes.kept.get(id(live))
         if before is not None:  # one tensor was returned twice: be careful with both
             for one in (before, kept):
                 one.read = one.edited = True
@@ -116,7 +117,7 @@ class Recording:
             return original(*args, **kwargs)
         with self.unseen():
             given = flat((args, kwargs))
-            before = [tensor._version for tensor in given]
+            before = [count_edits(tensor) for tensor in given]
             result = original(*args, **kwargs)
             if not self.closed:
                 self.results[key] = self._result(result, given, before)
@@ -125,12 +126,12 @@ class Recording:
     def _result(self, result: Any, given: Tensors, before: list[int]) -> _Result:
         changes: list[tuple[int, _Kept | None, Tensor]] = []
         for k, tensor in enumerate(given):
-            if tensor._version == before[k]:
+            if count_edits(tensor) == before[k]:
                 continue
             kept = self._notes.kept.get(id(tensor))
             if kept is not None:
                 kept.edited |= kept.version != before[k]
-                kept.version = tensor._version
+                kept.version = count_edits(tensor)
             changes.append((k, kept, own(tensor)))
         number = {id(tensor): k for k, tensor in enumerate(given)}
         members = [number[id(t)] if id(t) in number else self._keep(t, own(t)) for t in flat(result)]
@@ -148,7 +149,7 @@ class Recording:
         """Forget the numbers that no replay will look at."""
         modules = {module for module, _ in self.results}
         for kept in self._everything:
-            kept.edited |= kept.live is not None and kept.live._version != kept.version
+            kept.edited |= kept.live is not None and count_edits(kept.live) != kept.version
         for result in self.results.values():
             result.counts = {module: count for module, count in result.counts.items() if module in modules}
             result.changes = [change for change in result.changes if change[1] is None or change[1].read]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 
-__all__ = ["Stream", "generator"]
+__all__ = ["RandomStream", "generator"]
 
 
 def generator(*path: object) -> torch.Generator:
@@ -21,7 +21,7 @@ def generator(*path: object) -> torch.Generator:
 
 
 @dataclass(frozen=True)
-class Stream:
+class RandomStream:
     """A family of draws.
 
     Draw ``k`` comes from a generator of its own, seeded by ``(seed, k)``, and is shared by all examples of a batch;
@@ -33,25 +33,25 @@ class Stream:
     ids: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, seed: int | Stream) -> Stream:
+    def of(cls, seed: int | RandomStream) -> RandomStream:
         """Return ``seed`` as a stream.
 
         Raises:
             ArgumentError: it is not a whole number.
         """
-        if isinstance(seed, Stream):
+        if isinstance(seed, RandomStream):
             return seed
         if isinstance(seed, bool) or not hasattr(seed, "__index__"):
             raise ArgumentError(f"seed: expected a whole number, got {seed!r} ({type(seed).__name__})")
         return cls(int(seed))
 
-    def take(self, rows: Sequence[int]) -> Stream:
+    def take(self, rows: Sequence[int]) -> RandomStream:
         """Return the stream of a part of the batch."""
-        return self if self.ids is None else Stream(self.seed, tuple(self.ids[row] for row in rows))
+        return self if self.ids is None else RandomStream(self.seed, tuple(self.ids[row] for row in rows))
 
-    def fork(self, name: str) -> Stream:
+    def fork(self, name: str) -> RandomStream:
         """Return a family of draws that are independent of this one's."""
-        return Stream(generator(self.seed, name).initial_seed(), self.ids)
+        return RandomStream(generator(self.seed, name).initial_seed(), self.ids)
 
     def normal(self, like: Tensor, *path: object) -> Tensor:
         """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) where all share them."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.keys import content_key
 from pnpxai.engine.running.score import Score
+from pnpxai.engine.seeing.torch_private import count_edits, function_modes_active
 from pnpxai.tensors import Tensors, take_rows
 
 __all__ = ["Compute", "RowMemory", "remembered", "remembering"]
@@ -80,7 +81,7 @@ class RowMemory:
 
     def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
         model, way = _model(score.forward)
-        state = tuple((t.data_ptr(), t._version) for t in (*model.parameters(), *model.buffers()))
+        state = tuple((t.data_ptr(), count_edits(t)) for t in (*model.parameters(), *model.buffers()))
         target, further = score.target, _leaves(score.extra) or []
         self._owners |= {id(thing): thing for thing in (model, score.transform, target) if callable(thing)}
         of_rows = [part for part in further if _belongs(part, score.size)]
@@ -127,7 +128,7 @@ def _told_by_content(score: Score) -> bool:
     model, _ = _model(score.forward)
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         return False
-    if torch._C._len_torch_function_stack():  # rules change what comes out
+    if function_modes_active():  # rules change what comes out
         return False
     return _leaves(score.extra) is not None
 

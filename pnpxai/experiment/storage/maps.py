@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.files import complete
+from pnpxai.files import write_file
 from pnpxai.tensors import Tensors
 
 __all__ = ["Mapped", "Maps"]
@@ -129,7 +129,7 @@ class Maps:
         tensors = {f"{n}/{k}": t.contiguous() for n, of in enumerate(maps) for k, t in enumerate(of.tensors)}
         facts = json.dumps([(of.explainer, of.examples, len(of.tensors)) for of in maps])
         path = self.folder / f"{name}.safetensors"
-        complete(path, lambda to: save_file(tensors, to, {"maps": facts}))
+        write_file(path, lambda to: save_file(tensors, to, {"maps": facts}))
         self.bytes += path.stat().st_size
         self._note([_Block(of.explainer, of.examples, path, n, len(of.tensors)) for n, of in enumerate(maps)])
 

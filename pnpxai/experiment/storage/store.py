@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.running.work import EXPLAINED, Done
 from pnpxai.experiment.storage.maps import Maps
-from pnpxai.files import complete
+from pnpxai.files import write_file
 
-__all__ = ["Store", "complete", "writing"]
+__all__ = ["Store", "writing"]
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _SCHEMA = pa.schema([
@@ -63,7 +63,7 @@ class Store:
         before = path.read_text(encoding="utf-8").split() if path.exists() else []
         if version in before:
             return ()
-        complete(path, lambda to: to.write_text("\n".join([*before, version]), encoding="utf-8"))
+        write_file(path, lambda to: to.write_text("\n".join([*before, version]), encoding="utf-8"))
         return tuple(before)
 
     def known(self, explainer: str, example: str) -> frozenset[str]:
@@ -87,7 +87,7 @@ class Store:
         if self.folder is None:
             self._tables.append(table)
         else:
-            complete(self.folder / f"{name}.parquet", lambda to: pq.write_table(table, to))
+            write_file(self.folder / f"{name}.parquet", lambda to: pq.write_table(table, to))
         self._note(table)
 
     def cells(self) -> pd.DataFrame:
@@ -104,7 +104,7 @@ class Store:
         parts = sorted(self.folder.glob("*.parquet"))
         if len(parts) > 1:
             whole = pa.concat_tables(map(_read, parts)).unify_dictionaries()
-            complete(self.folder / f"{uuid.uuid4().hex[:16]}.parquet", lambda to: pq.write_table(whole, to))
+            write_file(self.folder / f"{uuid.uuid4().hex[:16]}.parquet", lambda to: pq.write_table(whole, to))
             for path in parts:
                 path.unlink()
         for partial in self.folder.glob(".*.part"):

@@ -15,7 +15,7 @@ from torch.nn import functional
 from pnpxai.attributors import RelativeNoise
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.registry import every
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError, did_you_mean
 from pnpxai.strategies.baselines import Baseline, GaussianBlur
 from pnpxai.tensors import own
@@ -33,7 +33,7 @@ class Imputer(Declared, abstract=True):
     name: ClassVar[str]
 
     @abstractmethod
-    def on(self, inputs: Tensor, channel_axis: int | None, stream: Stream) -> Fill:
+    def on(self, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
         """Return what fills these inputs (examples, ...)."""
 
 
@@ -44,7 +44,7 @@ class Constant(Imputer):
     value: float = 0.0
     """The value; of ids, a whole number."""
 
-    def on(self, inputs: Tensor, channel_axis: int | None, stream: Stream) -> Fill:
+    def on(self, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
         """Return what writes the value."""
         if not inputs.is_floating_point() and self.value != int(self.value):
             raise ArgumentError(f"Constant: value: expected a whole number in the place of ids, got {self.value}")
@@ -56,7 +56,7 @@ class Blurred(Imputer):
 
     name: ClassVar[str] = "blurred"
 
-    def on(self, inputs: Tensor, channel_axis: int | None, stream: Stream) -> Fill:
+    def on(self, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
         """Return what writes the blurred values."""
         if inputs.ndim != 4 or channel_axis is None or not inputs.is_floating_point():
             return _by(torch.zeros_like(inputs), inputs)
@@ -78,7 +78,7 @@ class Linear(Imputer):
     n_iter: Annotated[int, Ge(1)] = 20
     """Relaxations at each scale; more make the solution more exact."""
 
-    def on(self, inputs: Tensor, channel_axis: int | None, stream: Stream) -> Fill:
+    def on(self, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
         """Return what solves the equations.
 
         Raises:
@@ -120,7 +120,7 @@ Imputation: TypeAlias = Annotated[Baseline | Imputer, BeforeValidator(_named)]
 """A baseline (``"zeros"``, ``"mean"``, ...) or an imputer (``"linear"``), by name or as an object."""
 
 
-def filling(by: Baseline | Imputer, inputs: Tensor, channel_axis: int | None, stream: Stream) -> Fill:
+def filling(by: Baseline | Imputer, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
     """Return what fills inputs where positions are gone.
 
     Raises:

@@ -18,6 +18,7 @@ from pnpxai.tuning.search.judging import Judges
 from pnpxai.tuning.search.requirements import Limit
 from pnpxai.tuning.search.shared_runs import RowCount
 from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.storage.optuna_private import trial_id
 
 __all__ = ["LIMITED", "STOPPED", "Objective", "mean_of", "rows_of"]
 
@@ -245,4 +246,4 @@ def _best(study: optuna.Study) -> FrozenTrial | None:
 
 
 def _frozen(trial: optuna.Trial) -> FrozenTrial:
-    return trial.storage.get_trial(trial._trial_id)
+    return trial.storage.get_trial(trial_id(trial))

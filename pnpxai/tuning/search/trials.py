@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
-from pnpxai.processes import alone, deaf
+from pnpxai.processes import ignoring_interrupts, own_progress_lock
 from pnpxai.tuning.search.judging import Judge, Judges
 from pnpxai.tuning.search.objective import Objective
 from pnpxai.tuning.search.requirements import Limit
@@ -107,7 +107,7 @@ class Search:
 
     def help(self) -> None:
         """Work off trials that others planned, until none waits; for a process of its own."""
-        alone()
+        own_progress_lock()
         with quiet():
             store = opened(self.storage)
             study, queue = self._study(store)
@@ -199,7 +199,7 @@ class Search:
             ) from problem
         context = multiprocessing.get_context("spawn")
         helpers = [context.Process(target=part.help, daemon=True) for _ in range(workers - 1)]
-        with deaf():
+        with ignoring_interrupts():
             for helper in helpers:
                 helper.start()
         return helpers

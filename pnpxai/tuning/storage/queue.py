@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from pnpxai.tuning.storage.optuna_private import storage_of, trial_id
 from pnpxai.tuning.storage.storages import Store
 
 __all__ = ["Queue"]
@@ -70,7 +71,7 @@ class Queue:
     def give_back(self, trial: optuna.Trial) -> None:
         """Put a trial that was not finished back into the queue."""
         with self._store.exclusive():
-            self._requeue(trial._trial_id)
+            self._requeue(trial_id(trial))
 
     def running(self) -> bool:
         """Tell whether another process is at work on a trial."""
@@ -110,11 +111,11 @@ class Queue:
         """Put trials back whose process is gone."""
         for trial in self._in(TrialState.RUNNING):
             if not self._at_work(trial.user_attrs.get(_WORKER)):
-                self._requeue(trial._trial_id)
+                self._requeue(trial_id(trial))
 
-    def _requeue(self, trial_id: int) -> None:
+    def _requeue(self, number: int) -> None:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            self.study._storage.set_trial_state_values(trial_id, state=TrialState.WAITING)
+            storage_of(self.study).set_trial_state_values(number, state=TrialState.WAITING)
 
     def _at_work(self, worker: dict[str, Any] | None) -> bool:
         if worker is None:  # killed while it claimed the trial: nobody claims one without the lock that is held here

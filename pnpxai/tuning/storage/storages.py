@@ -15,9 +15,9 @@ import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
 
 from pnpxai.errors import ArgumentError, MissingExtraError
+from pnpxai.tuning.storage.optuna_private import BaseJournalFileLock
 
 __all__ = ["StorageSpec", "Store", "opened"]
 

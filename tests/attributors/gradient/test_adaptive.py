@@ -132,11 +132,11 @@ def test_the_mean_is_that_of_its_rounds():
     found, used, _ = AdaptiveSamples(method).attribute(
         case.inputs, tolerance=1e-9, least=2, most=3, target=case.targets, seed=5, stdevs=(0.2, 0.1), nt_samples=4
     )
-    from pnpxai.engine.running.seeds import Stream
+    from pnpxai.engine.running.seeds import RandomStream
 
     rounds = [
         method.attribute(
-            case.inputs, target=case.targets, stdevs=(0.2, 0.1), nt_samples=4, seed=Stream(5).fork(f"round {k}")
+            case.inputs, target=case.targets, stdevs=(0.2, 0.1), nt_samples=4, seed=RandomStream(5).fork(f"round {k}")
         )
         for k in (1, 2, 3)
     ]

@@ -15,7 +15,7 @@ import pnpxai.attributors
 from pnpxai.attributors import GradientShap, IntegratedGradients, LayerGradientShap
 from pnpxai.attributors.gradient.noise import drawn_rows, noisy_copies
 from pnpxai.engine.running.batching import Block
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import agree, drawn, flat, mended
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("captum_may_warn")
 @contextlib.contextmanager
 def as_we_draw(monkeypatch, case, n_samples, rows, seed=0):
     """Let captum draw what this package draws: places between the ends, and rows of the baselines (but no noise)."""
-    stream, size = Stream(seed), len(case)
+    stream, size = RandomStream(seed), len(case)
     blends = torch.cat([stream.uniform(torch.empty(1), "blend", k).expand(size) for k in range(n_samples)])
     picks = drawn_rows(rows, stream, Block(range(size), range(n_samples)))
     by_example = [k * size + e for e in range(size) for k in range(n_samples)]
@@ -125,7 +125,7 @@ def test_many_samples_of_one_baseline_come_near_integrated_gradients(case):
 def test_a_linear_model_is_explained_by_its_weight(name, stdevs):
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double()
     x, rows = drawn(3, 4), drawn(5, 4, seed=1)
-    stream = Stream(11)
+    stream = RandomStream(11)
     picks = drawn_rows(5, stream, Block(range(3), range(6)))
     noisy = noisy_copies((x,), [stdevs], stream, Block(range(3), range(6)))[0]
     change = (noisy - rows[picks]).reshape(6, 3, 4).mean(0)
@@ -147,7 +147,7 @@ def test_deltas_of_an_example_stand_side_by_side(name):
     it, rows = CASES["cnn"](), rows_for("cnn", 3)
     method = made(pnpxai.attributors, name, "cnn")
     found, deltas = method.attribute(it.inputs, rows, 4, 0.2, it.targets, None, True)
-    stream, model = Stream(0), it.model
+    stream, model = RandomStream(0), it.model
     block = Block(range(3), range(4))
     ends = noisy_copies((it.inputs,), [0.2], stream, block)[0]
     starts = rows[drawn_rows(3, stream, block)]
@@ -189,9 +189,9 @@ def test_an_example_alone_is_the_same_as_in_a_batch(name, case, stdevs):
 def test_examples_with_ids_have_draws_of_their_own(name):
     it, rows = CASES["cnn"](), rows_for("cnn", 4)
     method = made(pnpxai.attributors, name, "cnn")
-    whole = method.attribute(it.inputs, rows, 4, 0.3, it.targets, seed=Stream(3, ("a", "b", "c")))
+    whole = method.attribute(it.inputs, rows, 4, 0.3, it.targets, seed=RandomStream(3, ("a", "b", "c")))
     one = it.take(slice(1, 2))
-    alone = method.attribute(one.inputs, rows, 4, 0.3, one.targets, seed=Stream(3, ("b",)))
+    alone = method.attribute(one.inputs, rows, 4, 0.3, one.targets, seed=RandomStream(3, ("b",)))
     assert torch.allclose(alone[0], whole[1], atol=1e-12)
     assert not torch.allclose(whole, method.attribute(it.inputs, rows, 4, 0.3, it.targets, seed=3))
 

@@ -18,7 +18,7 @@ from pnpxai.attributors import (
     RelativeNoise,
     Saliency,
 )
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.answers import check_linear
 from pnpxai.testing.subject import Subject
@@ -110,10 +110,12 @@ def test_the_noise_has_the_given_deviation_and_is_shared_by_the_batch():
 
 def test_examples_with_ids_have_noise_of_their_own():
     x = torch.zeros(2, 50)
-    stream = Stream(0, ("one", "two"))
+    stream = RandomStream(0, ("one", "two"))
     rows = seen_by(lambda model: NoiseTunnel(Saliency(model)).attribute(x, nt_samples=1, seed=stream))
     assert not torch.equal(rows[0], rows[1])
-    alone = seen_by(lambda model: NoiseTunnel(Saliency(model)).attribute(x[1:], nt_samples=1, seed=Stream(0, ("two",))))
+    alone = seen_by(
+        lambda model: NoiseTunnel(Saliency(model)).attribute(x[1:], nt_samples=1, seed=RandomStream(0, ("two",)))
+    )
     assert torch.equal(rows[1:], alone)
 
 

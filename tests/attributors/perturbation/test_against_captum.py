@@ -15,7 +15,7 @@ from torch import nn
 import pnpxai.attributors
 from pnpxai.attributors.perturbation.kernel_shap import _coalitions
 from pnpxai.attributors.perturbation.shapley import _ranks
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.zoo import CASES
 from tests.attributors.rivals import Row, agree
 from tests.attributors.test_against_captum import EXTRAS, PAIR, TABLE, Volume, WithExtras, one_tuple, wrapped
@@ -149,7 +149,7 @@ def test_same_numbers_up_to_single_precision(row):
 
 
 def test_sampled_shapley_values_are_captums_for_the_same_orders():
-    orders = _ranks(6, 9, Stream()).argsort(1)
+    orders = _ranks(6, 9, RandomStream()).argsort(1)
     rival = captum.attr.ShapleyValueSampling(CASE.model)
     rival.permutation_generator = lambda size, count: orders.tolist()
     theirs = rival.attribute(CASE.inputs, 0.3, CASE.targets, n_samples=9)
@@ -161,7 +161,7 @@ def test_sampled_shapley_values_are_captums_for_the_same_orders():
 @pytest.mark.parametrize("in_shape", [True, False])
 def test_kernel_shap_is_captums_for_the_same_coalitions(n_samples, in_shape):
     def coalitions(original, **facts):
-        yield from _coalitions(6, n_samples, Stream(), False)[:, None].long()
+        yield from _coalitions(6, n_samples, RandomStream(), False)[:, None].long()
 
     rival = captum.attr.KernelShap(CASE.model)
     rival.perturb_func = coalitions

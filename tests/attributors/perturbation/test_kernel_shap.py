@@ -9,7 +9,7 @@ import torch
 
 from pnpxai.attributors import KernelShap, ShapleyValues
 from pnpxai.attributors.perturbation.kernel_shap import _coalitions
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.zoo import CASES
 
@@ -73,7 +73,7 @@ def by_elimination(plan, scores, weights):
 
 @pytest.mark.parametrize("n_samples", [25, 40, 64])
 def test_it_is_the_constrained_least_squares_fit(n_samples):
-    plan = _coalitions(6, n_samples, Stream(), False)
+    plan = _coalitions(6, n_samples, RandomStream(), False)
     with torch.no_grad():
         rows = torch.where(plan[:, None], CASE.inputs, 0.0).flatten(0, 1)
         scores = CASE.model(rows)[:, 1].reshape(len(plan), 3)

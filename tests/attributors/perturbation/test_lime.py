@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from pnpxai.attributors import ExponentialKernel, Lime, get_exp_kernel_similarity_function
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import check_ignored_features, check_linear
 from pnpxai.testing.subject import Subject, counted
@@ -194,8 +194,8 @@ def test_seeds():
 
     assert torch.equal(run(3), run(3))
     assert not torch.equal(run(3), run(4))
-    own = run(Stream(0, ("a", "b", "c")))
-    alone = Lime(CASE.model).attribute(CASE.inputs[1:2], target=1, seed=Stream(0, ("b",)))
+    own = run(RandomStream(0, ("a", "b", "c")))
+    alone = Lime(CASE.model).attribute(CASE.inputs[1:2], target=1, seed=RandomStream(0, ("b",)))
     assert torch.allclose(own[1:2], alone, atol=1e-10)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from pnpxai.attributors.perturbation.rise import RISE, _Masks
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import linear_case
 from pnpxai.testing.subject import Subject, counted
@@ -60,7 +60,7 @@ def test_a_mask_is_an_enlarged_and_shifted_grid(shape, grid):
     sizes = [math.ceil(n / c) for n, c in zip(positions, cells, strict=True)]
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(positions)]
     for step, mask in enumerate(masks):
-        (source,) = Stream(2).generators("input 0", "mask", step)
+        (source,) = RandomStream(2).generators("input 0", "mask", step)
         coarse = (torch.rand(cells, generator=source) < 0.3).double()
         large = F.interpolate(
             coarse[None, None], size=[(c + 1) * s for c, s in zip(cells, sizes, strict=True)], mode=mode
@@ -186,7 +186,7 @@ def test_the_channels_may_be_last():
 
 
 def test_examples_with_ids_have_masks_of_their_own():
-    stream = Stream(0, ("one", "two"))
+    stream = RandomStream(0, ("one", "two"))
     x = CNN.inputs[:1].expand(2, -1, -1, -1)
     found = RISE(CNN.model).attribute(x, target=1, n_masks=10, seed=stream)
     assert not torch.allclose(found[0], found[1])

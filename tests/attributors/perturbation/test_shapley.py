@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pnpxai.attributors import KernelShap, ShapleyValues, ShapleyValueSampling
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.answers import check_ignored_features, check_linear, check_sums_to
 from pnpxai.testing.subject import Subject, counted
@@ -169,9 +169,9 @@ def test_seeds():
 
     assert torch.equal(run(3), run(3))
     assert not torch.equal(run(3), run(4))
-    own = run(Stream(0, ("a", "b", "b")))
+    own = run(RandomStream(0, ("a", "b", "b")))
     again = ShapleyValueSampling(case.model).attribute(
-        case.inputs[1:], target=1, n_samples=2, seed=Stream(0, ("b", "a"))
+        case.inputs[1:], target=1, n_samples=2, seed=RandomStream(0, ("b", "a"))
     )
     assert torch.allclose(own[1], again[0], atol=1e-12)
     assert not torch.allclose(own[2], again[1], atol=1e-6)

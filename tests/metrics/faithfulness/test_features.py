@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.score import Score
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.features import Features
@@ -49,7 +49,7 @@ def _features(
         arguments,
         Score.of(Watch(), inputs),
         maps,
-        Stream(0),
+        RandomStream(0),
         SharedRuns(),
         channel_dim,
         nothing if counted is None else position_masks(counted, inputs, channel_dim, "attention_mask"),

@@ -7,7 +7,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.seeds import Stream
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.metrics.faithfulness.flipping import MoRF
 from pnpxai.metrics.faithfulness.imputation import Blurred, Constant, Imputer, Linear, filling
@@ -40,7 +40,7 @@ def exact(picture: np.ndarray, gone: np.ndarray) -> np.ndarray:
 
 def _filled(by: Baseline | Imputer, x: Tensor, gone: Tensor, axis: int | None = 1) -> Tensor:
     """Fill (examples, ...) where (examples, ...) positions of one channel are gone."""
-    return filling(by, x, axis, Stream(0))(gone[None], range(len(x)))[0]
+    return filling(by, x, axis, RandomStream(0))(gone[None], range(len(x)))[0]
 
 
 def _pictures() -> Tensor:
@@ -74,7 +74,7 @@ def test_a_large_hole_is_filled_as_by_an_exact_solution() -> None:
 def test_each_example_and_step_is_filled_by_itself() -> None:
     x = _pictures().repeat(1, 3, 1, 1) * torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64).reshape(1, 3, 1, 1)
     gone = torch.rand(3, 2, 1, 32, 32, generator=torch.Generator().manual_seed(2)) < 0.5
-    together = filling(Linear(), x, 1, Stream(0))(gone, range(2))
+    together = filling(Linear(), x, 1, RandomStream(0))(gone, range(2))
     for example in range(2):
         for step in range(3):
             alone = _filled(Linear(), x[example : example + 1], gone[step, example : example + 1])
