@@ -48,9 +48,9 @@ from torch import Tensor, nn
 
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.shared_runs import SharedRuns
 

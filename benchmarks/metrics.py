@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation, MuFidelity
 from pnpxai.metrics.faithfulness.flipping import AbPC, MoRF
 from pnpxai.metrics.robustness.sensitivity import Sensitivity

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pnpxai.detector import detect
     from pnpxai.examples import Examples
     from pnpxai.experiment import Experiment, Results, compare
-    from pnpxai.explainers.explanation import Explanation
+    from pnpxai.explainers.results.explanation import Explanation
     from pnpxai.pictures import Display
     from pnpxai.recommender import Recommender, XaiRecommender, rank, recommend
     from pnpxai.report import write_report
@@ -69,7 +69,7 @@ _HOMES = {
     "Display": "pictures",
     "Examples": "examples",
     "Experiment": "experiment",
-    "Explanation": "explainers.explanation",
+    "Explanation": "explainers.results.explanation",
     "Recommender": "recommender",
     "Results": "experiment",
     "Traits": "traits",

@@ -9,8 +9,8 @@ import torch
 from pnpxai.attributors import LRP, DeepLift, LayerIntegratedGradients, NoiseTunnel, Saliency
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.base import Metric
 from pnpxai.testing.contracts import fitting_cases
 from pnpxai.testing.subject import Subject, close

@@ -9,8 +9,8 @@ from torch import nn
 
 from pnpxai.detector import detect
 from pnpxai.explainers.attention import AttentionRollout
-from pnpxai.explainers.backprop import GuidedBackprop
-from pnpxai.explainers.grad_cam import GradCam
+from pnpxai.explainers.cam.grad_cam import GradCam
+from pnpxai.explainers.gradient.backprop import GuidedBackprop
 from pnpxai.recommender import recommend
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
 from pnpxai.testing.audit import audit

@@ -10,9 +10,9 @@ from torch import nn
 
 import pnpxai
 from pnpxai.errors import ArgumentError, SignatureError
-from pnpxai.explainers.grad_cam import GradCam
-from pnpxai.explainers.gradient import GradientXInput
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.cam.grad_cam import GradCam
+from pnpxai.explainers.gradient.saliency import GradientXInput
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.modalities import ImageModality, TimeSeriesModality
 from pnpxai.strategies.baselines import Mean

@@ -8,7 +8,7 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.lime import Lime
+from pnpxai.explainers.perturbation.lime import Lime
 from pnpxai.modalities import (
     ImageModality,
     Modality,

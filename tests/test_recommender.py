@@ -10,7 +10,7 @@ from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.grad_cam import GradCam
+from pnpxai.explainers.cam.grad_cam import GradCam
 from pnpxai.recommender import rank, recommend
 from pnpxai.traits import Traits
 from tests.small import Bright, examples

@@ -15,7 +15,7 @@ from pnpxai.declare.encoding import told
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality
 from pnpxai.pictures import View

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.migration import replacement_hint
 
-__all__ = ["by_name", "every", "member", "qualified_name"]
+__all__ = ["by_name", "every", "member", "names", "qualified_name"]
 
 C = TypeVar("C")
 
@@ -66,6 +66,13 @@ def member(base: type[C], name: str, package: str) -> type[C]:
         if cls.__module__.startswith(f"{package}.") and name in (cls.__name__, *getattr(cls, "aliases", ())):
             return cls
     raise AttributeError(f"module {package!r} has no attribute {name!r}{replacement_hint(name)}")
+
+
+def names(base: type[object], package: str) -> list[str]:
+    """Return the names under which ``from package import ...`` finds final classes: their own and their aliases."""
+    classes = every(base, within=f"{package}.")
+    own = {name for cls in classes for name in (cls.__name__, *getattr(cls, "aliases", ()))}
+    return sorted(name for name in own if name.isidentifier())
 
 
 def qualified_name(obj: object) -> str:

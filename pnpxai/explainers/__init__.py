@@ -1,6 +1,19 @@
-"""What a user names: ``attribute(inputs, targets)``, ``explain(...)``, ``get_tunables()``."""
+"""What a user names: ``attribute(inputs, targets)``, ``explain(...)``, ``get_tunables()``.
+
+``base`` holds ``Explainer``; ``gradient``, ``cam``, ``perturbation``, ``propagation`` and ``attention`` hold the
+methods by family, ``controls`` what a method must beat, ``ensemble`` the mean of several methods, ``results`` what
+``explain`` returns.
+"""
 
 from __future__ import annotations
+
+
+def __dir__() -> list[str]:
+    """Return the names of all explainers beside those of the modules."""
+    from pnpxai.declare.registry import names
+    from pnpxai.explainers.base import Explainer
+
+    return sorted({*globals(), *names(Explainer, __name__)})
 
 
 def __getattr__(name: str) -> object:

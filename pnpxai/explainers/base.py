@@ -24,8 +24,8 @@ from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.baseline_adapters import baselines_by, embedded, of_ids
-from pnpxai.explainers.descriptions import described, of_gap, plain_target
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.descriptions import described, of_gap, plain_target
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
 from pnpxai.traits import Traits
 

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def __dir__() -> list[str]:
+    """Return the names of all metrics beside those of the modules."""
+    from pnpxai.declare.registry import names
+    from pnpxai.metrics.base import Metric
+
+    return sorted({*globals(), *names(Metric, __name__)})
+
+
 def __getattr__(name: str) -> object:
     """Import a metric when it is first used."""
     if not name[:1].isupper():  # modules are imported as such

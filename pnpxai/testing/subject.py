@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.positions import position_maps
 from pnpxai.tensors import Tensors, as_tuple, flat

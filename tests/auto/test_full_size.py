@@ -13,7 +13,7 @@ import pnpxai
 from pnpxai.declare.registry import by_name
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.lrp import LRPUniformEpsilon
+from pnpxai.explainers.propagation.lrp import LRPUniformEpsilon
 from pnpxai.metrics.selection import as_explainer
 
 pytestmark = pytest.mark.slow

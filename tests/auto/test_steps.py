@@ -14,7 +14,7 @@ from pnpxai import AutoExplanationForImageClassification as Auto
 from pnpxai import auto_explain
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Experiment
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from tests.small import Bright, pictures
 
 X, Y = pictures(10), torch.arange(10) % 2

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from pnpxai.experiment import Results
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 
 Run = Callable[..., Result]
 

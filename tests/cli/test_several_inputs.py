@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import Result
 
 from pnpxai.experiment import Results
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 
 Run = Callable[..., Result]
 

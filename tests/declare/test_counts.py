@@ -16,7 +16,7 @@ from pnpxai.attributors import (
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import compare
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.traits import Traits
 from pnpxai.tuning import tune
 from tests.small import Bright, examples

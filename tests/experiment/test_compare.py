@@ -11,8 +11,8 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.experiment import Results, compare
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.report import write_report
 from pnpxai.statistics import MeanRank

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Experiment
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.complexity.complexity import Complexity
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits

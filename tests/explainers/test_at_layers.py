@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.lrp import LRPEpsilonGammaBox
-from pnpxai.explainers.lrp_rules import RAP
+from pnpxai.explainers.propagation.lrp import LRPEpsilonGammaBox
+from pnpxai.explainers.propagation.lrp_rules import RAP
 from pnpxai.tensors import as_tuple
 from pnpxai.testing.zoo import CASES
 from tests.explainers.each import EXPLAINERS, each, fits, made

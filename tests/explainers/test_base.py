@@ -10,12 +10,12 @@ from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, ConfinedError
 from pnpxai.explainers.base import Explainer, fitting
-from pnpxai.explainers.grad_cam import GradCam
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.lrp import LRPEpsilonPlus
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.cam.grad_cam import GradCam
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.propagation.lrp import LRPEpsilonPlus
 from pnpxai.testing.audit import audit
 from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES, cnn, skip_cnn

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.explainers.cam.grad_cam import GradCam
 from pnpxai.explainers.ensemble import Ensemble
-from pnpxai.explainers.grad_cam import GradCam
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.testing.zoo import CASES
 
 CNN, TWO, TOKENS = (CASES[name]() for name in ("cnn", "two_inputs", "tokens"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.tensors import as_tuple
 from pnpxai.testing.zoo import CASES
 from tests.explainers.each import EXPLAINERS, each, fits, made

@@ -12,12 +12,12 @@ from pnpxai.attributors import InputXGradient, Saliency, UpsampledGradCam
 from pnpxai.attributors import IntegratedGradients as IGBackend
 from pnpxai.attributors import Occlusion as OcclusionBackend
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.cam.grad_cam import GradCAM, GradCam
 from pnpxai.explainers.controls import InputOnly, RandomMap
-from pnpxai.explainers.grad_cam import GradCAM, GradCam
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.lrp import LRPEpsilonPlus
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.propagation.lrp import LRPEpsilonPlus
 from pnpxai.strategies.baselines import Mean
 from pnpxai.testing.answers import check_ignored_features, check_linear, check_sums_to, linear_case
 from pnpxai.testing.subject import Subject

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.explanation import Explanation
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.testing.zoo import CASES
 

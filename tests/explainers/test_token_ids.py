@@ -14,10 +14,10 @@ from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.gradient_shap import GradientShap
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.gradient.gradient_shap import GradientShap
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.tensors import as_tuple
 from pnpxai.testing import results

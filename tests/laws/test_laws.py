@@ -8,7 +8,7 @@ import pytest
 
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.tensors import as_tuple, own
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.subject import Broken

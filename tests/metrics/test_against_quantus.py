@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.complexity.complexity import Complexity, Sparseness
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.flipping import MoRF

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from pnpxai.declare.registry import every
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.base import Metric
 from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.strategies.token_baselines import Pad

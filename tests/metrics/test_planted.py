@@ -6,8 +6,8 @@ from torch import nn
 
 from pnpxai.declare.registry import by_name, every
 from pnpxai.explainers.controls import InputOnly, RandomMap
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.faithfulness.imputation import Constant
 from pnpxai.strategies.baselines import GaussianBlur

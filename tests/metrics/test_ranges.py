@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pnpxai.declare.registry import every
-from pnpxai.explainers.gradient import GradientXInput
+from pnpxai.explainers.gradient.saliency import GradientXInput
 from pnpxai.metrics.base import Metric
 
 METRICS = every(Metric, within="pnpxai.")

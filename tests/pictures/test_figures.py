@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.pictures import (
     LEVELS,
     Display,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.explanation import Explanation
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.pictures import LEVELS, coloured, inline_png, palette, panel, pictured, png, shrunk
 
 NEUTRAL = palette()[LEVELS // 2]

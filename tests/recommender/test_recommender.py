@@ -5,8 +5,8 @@ from torch import nn
 
 import pnpxai
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.grad_cam import GradCam
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.cam.grad_cam import GradCam
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.modalities import ImageModality, TextModality
 from pnpxai.recommender import Recommender, rank, recommend
 from pnpxai.statistics import MeanRank

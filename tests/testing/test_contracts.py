@@ -12,9 +12,9 @@ from pnpxai.attributors import Saliency
 from pnpxai.attributors.base import Attributor
 from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.grad_cam import GradCam
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.cam.grad_cam import GradCam
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.base import Measurement, Metric
 from pnpxai.tensors import as_tuple, like
 from pnpxai.testing import ExplainerContract, MetricContract, contracts, lending, measurements, results

@@ -29,7 +29,7 @@ from pnpxai.experiment.running.workers import carried_out
 from pnpxai.experiment.storage.saved_examples import kept
 from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.experiment.storage.tables import Tables
-from pnpxai.explainers.descriptions import described
+from pnpxai.explainers.results.descriptions import described
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several

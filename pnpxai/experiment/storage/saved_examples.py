@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pnpxai.experiment.results import Kept
 from pnpxai.experiment.storage.maps import Maps
-from pnpxai.explainers.match_inputs import by_input
+from pnpxai.explainers.results.match_inputs import by_input
 from pnpxai.metrics.positions import Masks
 from pnpxai.tensors import Tensors
 

@@ -13,7 +13,7 @@ from pnpxai.engine.running.site import AtSites
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import embedded, of_ids
-from pnpxai.explainers.perturbation import Perturbation
+from pnpxai.explainers.perturbation.grouped import Perturbation
 from pnpxai.tensors import batch_size
 
 __all__ = ["Embedded"]

@@ -18,7 +18,7 @@ from pnpxai.attributors import (
     ShapleyValueSampling,
 )
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.testing.zoo import CASES
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.composites import Composite, rule_named
 from pnpxai.detector import detect
-from pnpxai.explainers.lrp_rules import AttnLRP
+from pnpxai.explainers.propagation.lrp_rules import AttnLRP
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.rap import relative_composite
-from pnpxai.explainers.lrp_rules import RAP
+from pnpxai.explainers.propagation.lrp_rules import RAP
 from pnpxai.testing.zoo import CASES
 
 pytestmark = pytest.mark.usefixtures("double")

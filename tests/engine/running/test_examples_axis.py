@@ -8,12 +8,12 @@ from torch import nn
 
 from pnpxai.engine.running.examples_axis import Turn
 from pnpxai.errors import ShapeError
-from pnpxai.explainers.deeplift import DeepLift
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.gradient_shap import GradientShap
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.gradient_shap import GradientShap
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.propagation.deeplift import DeepLift
 from pnpxai.testing.subject import counted
 
 

@@ -8,10 +8,10 @@ from pnpxai.attributors import IntegratedGradients, NoiseTunnel, Saliency
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.row_cache import RowMemory, remembering
-from pnpxai.explainers.kernel_shap import KernelShap
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.rise import RISE
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.rise import RISE
 from tests.small import Bright, pictures
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.metrics.complexity.complexity import Complexity, Sparseness
 from pnpxai.metrics.faithfulness.completeness import CompletenessError
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.faithfulness.flipping import AbPC, LeRF, MoRF
 from pnpxai.strategies.feature_masks import Patches
 

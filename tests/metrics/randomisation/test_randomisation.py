@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.controls import InputOnly, RandomMap
-from pnpxai.explainers.gradient import Gradient, GradientXInput
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.metrics.randomisation.randomisation import MPRT, EfficientMPRT, RandomLogit
 from pnpxai.metrics.randomisation.randomised_models import RandomisedCopy
 from pnpxai.metrics.shared_runs import SharedRuns

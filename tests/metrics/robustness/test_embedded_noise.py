@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from pnpxai.declare.registry import every
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 from pnpxai.strategies.token_baselines import Pad, Token
 from pnpxai.testing.subject import counted

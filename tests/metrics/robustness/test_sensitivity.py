@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.controls import RandomMap
-from pnpxai.explainers.gradient import Gradient, GradientXInput
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 from pnpxai.strategies.postprocessing import PostProcessor
 

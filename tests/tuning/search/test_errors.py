@@ -8,8 +8,8 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 from tests.small import Bright, examples, pictures

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.complexity.complexity import Complexity
 from pnpxai.metrics.evaluation import evaluate
 from pnpxai.metrics.faithfulness.flipping import AbPC

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.gradient import Gradient
+from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.localisation.localisation import RelevanceMassAccuracy
 from pnpxai.recommender import rank
 from pnpxai.traits import Traits

@@ -7,9 +7,9 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from pnpxai.examples import Examples
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.evaluation import Candidate, evaluate
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.flipping import AbPC

@@ -10,9 +10,9 @@ from torch import nn
 from pnpxai.attributors.base import Attributor
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.evaluation import evaluate
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.flipping import AbPC, MoRF

@@ -11,10 +11,10 @@ import torch
 from optuna.trial import FixedTrial
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.complexity.complexity import Complexity
 from pnpxai.metrics.evaluation import Candidate, evaluate
 from pnpxai.metrics.faithfulness.flipping import AbPC

@@ -8,11 +8,11 @@ import torch
 
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.kernel_shap import KernelShap
-from pnpxai.explainers.lime import Lime
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.lime import Lime
+from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.normalization import Normalization

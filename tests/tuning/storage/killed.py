@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.base import Measurement
 from pnpxai.metrics.complexity.complexity import Complexity
 from pnpxai.traits import Traits

@@ -14,8 +14,8 @@ import pytest
 from optuna.trial import TrialState
 
 from pnpxai.errors import ArgumentError, MissingExtraError
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.smooth_grad import SmoothGrad
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 from pnpxai.tuning.search.trials import quiet

@@ -12,7 +12,7 @@ from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, SignatureError
-from pnpxai.explainers.smooth_grad import SmoothGrad, VarGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad, VarGrad
 from pnpxai.testing.answers import check_linear, linear_case
 from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
@@ -112,7 +112,7 @@ def test_of_a_linear_model():
 
 
 def test_one_copy_is_the_gradient():
-    from pnpxai.explainers.gradient import Gradient
+    from pnpxai.explainers.gradient.saliency import Gradient
 
     found = SmoothGrad(MLP.model, n_iter=1).attribute(MLP.inputs, MLP.targets)
     assert torch.equal(found, Gradient(MLP.model).attribute(MLP.inputs, MLP.targets))

@@ -15,12 +15,12 @@ from pnpxai.attributors import Lime as LimeBackend
 from pnpxai.attributors import ShapleyValues
 from pnpxai.attributors import ShapleyValueSampling as SamplingBackend
 from pnpxai.attributors.perturbation.rise import RISE as RISEBackend
-from pnpxai.explainers.feature_ablation import FeatureAblation
-from pnpxai.explainers.kernel_shap import KernelShap
-from pnpxai.explainers.lime import Lime
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.rise import RISE
-from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
+from pnpxai.explainers.perturbation.feature_ablation import FeatureAblation
+from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.lime import Lime
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.rise import RISE
+from pnpxai.explainers.perturbation.shapley_value_sampling import ShapleyValueSampling
 from pnpxai.strategies.feature_masks import Grid, Positions
 from pnpxai.strategies.known_features import Given
 from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case

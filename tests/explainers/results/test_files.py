@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.explanation import Explanation
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.lrp import LRPEpsilonPlus
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.propagation.lrp import LRPEpsilonPlus
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.testing.zoo import CASES
 
 CASE, TWO, CNN, TOKENS = (CASES[name]() for name in ("mlp", "two_inputs", "cnn", "tokens"))

@@ -9,7 +9,7 @@ from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.declare.declared import Choice
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import baselines_by
-from pnpxai.explainers.perturbation import Perturbation
+from pnpxai.explainers.perturbation.grouped import Perturbation
 from pnpxai.strategies.feature_masks import positions_of
 from pnpxai.tensors import Tensors
 

@@ -9,7 +9,7 @@ from annotated_types import Ge
 from pnpxai.attributors import ShapleyValueSampling as Backend
 from pnpxai.attributors.base import Configured
 from pnpxai.declare.declared import Range
-from pnpxai.explainers.perturbation import GroupedPerturbation
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
 
 __all__ = ["ShapleyValueSampling"]
 

@@ -11,8 +11,13 @@ from zennit import canonizers, composites, rules
 from zennit.attribution import Gradient as ZennitGradient
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.lrp import LRPEpsilonAlpha2Beta1, LRPEpsilonGammaBox, LRPEpsilonPlus, LRPUniformEpsilon
-from pnpxai.explainers.lrp_rules import LRP, RAP, AttnLRP
+from pnpxai.explainers.propagation.lrp import (
+    LRPEpsilonAlpha2Beta1,
+    LRPEpsilonGammaBox,
+    LRPEpsilonPlus,
+    LRPUniformEpsilon,
+)
+from pnpxai.explainers.propagation.lrp_rules import LRP, RAP, AttnLRP
 from pnpxai.testing.zoo import CASES
 
 OWN = {

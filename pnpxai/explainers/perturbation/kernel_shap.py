@@ -9,7 +9,7 @@ from annotated_types import Ge
 from pnpxai.attributors import KernelShap as Backend
 from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.declare.declared import Choice, Range
-from pnpxai.explainers.perturbation import GroupedPerturbation
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pnpxai.attributors import FeatureAblation as Backend
 from pnpxai.attributors.base import Configured
-from pnpxai.explainers.perturbation import GroupedPerturbation
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
 
 __all__ = ["FeatureAblation"]
 

@@ -13,14 +13,14 @@ from pnpxai.declare.registry import by_name
 from pnpxai.detector import detect
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
-from pnpxai.explainers.backprop import Deconvolution, GuidedBackprop
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.deeplift import DeepLift, DeepLiftShap
-from pnpxai.explainers.full_grad import FullGrad
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.gradient_shap import ExpectedGradients, GradientShap
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.smooth_grad import SmoothGradSquared
+from pnpxai.explainers.gradient.backprop import Deconvolution, GuidedBackprop
+from pnpxai.explainers.gradient.gradient_shap import ExpectedGradients, GradientShap
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGradSquared
+from pnpxai.explainers.propagation.deeplift import DeepLift, DeepLiftShap
+from pnpxai.explainers.propagation.full_grad import FullGrad
 from pnpxai.strategies.baselines import EachBaseline, Mean
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import as_tuple

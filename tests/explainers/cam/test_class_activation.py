@@ -11,8 +11,15 @@ from pnpxai.declare.registry import by_name, every
 from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.cam import ClassActivation, EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, ScoreCAM
-from pnpxai.explainers.grad_cam import GradCam, GuidedGradCam
+from pnpxai.explainers.cam.class_activation import (
+    ClassActivation,
+    EigenCAM,
+    GradCamPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    ScoreCAM,
+)
+from pnpxai.explainers.cam.grad_cam import GradCam, GuidedGradCam
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.subject import counted
 from pnpxai.traits import Traits

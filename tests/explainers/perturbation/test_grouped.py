@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.feature_ablation import FeatureAblation
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.kernel_shap import KernelShap
-from pnpxai.explainers.lime import Lime
-from pnpxai.explainers.occlusion import Occlusion
-from pnpxai.explainers.rise import RISE
-from pnpxai.explainers.shapley_value_sampling import ShapleyValueSampling
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.perturbation.feature_ablation import FeatureAblation
+from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.lime import Lime
+from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.rise import RISE
+from pnpxai.explainers.perturbation.shapley_value_sampling import ShapleyValueSampling
 from pnpxai.strategies.baselines import EachBaseline
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.feature_masks import EachMask, Grid, Patches

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pnpxai.attributors import UpsampledGradCam, UpsampledGuidedGradCam
 from pnpxai.declare.declared import Choice
 from pnpxai.detector import ModelFacts
-from pnpxai.explainers.cam import ClassActivation
+from pnpxai.explainers.cam.class_activation import ClassActivation
 from pnpxai.traits import Traits
 
 __all__ = ["GradCAM", "GradCam", "GuidedGradCam"]

@@ -10,7 +10,7 @@ from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.attributors.perturbation.rise import RISE as Backend
 from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import baselines_by
-from pnpxai.explainers.perturbation import Perturbation
+from pnpxai.explainers.perturbation.grouped import Perturbation
 
 __all__ = ["RISE"]
 

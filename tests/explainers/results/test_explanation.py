@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.deeplift import DeepLiftShap
-from pnpxai.explainers.explanation import Explanation
-from pnpxai.explainers.gradient import Gradient
-from pnpxai.explainers.integrated_gradients import IntegratedGradients
-from pnpxai.explainers.lrp import LRPEpsilonPlus
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.explainers.propagation.deeplift import DeepLiftShap
+from pnpxai.explainers.propagation.lrp import LRPEpsilonPlus
+from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.tensors import as_tuple
 from pnpxai.testing.zoo import CASES
 

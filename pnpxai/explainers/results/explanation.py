@@ -14,9 +14,9 @@ from torch import Tensor
 
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.descriptions import largest, missed, of_target, short, written
-from pnpxai.explainers.files import read, write
-from pnpxai.explainers.match_inputs import whose
+from pnpxai.explainers.results.descriptions import largest, missed, of_target, short, written
+from pnpxai.explainers.results.files import read, write
+from pnpxai.explainers.results.match_inputs import whose
 from pnpxai.pictures import Kind, View, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors

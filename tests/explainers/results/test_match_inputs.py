@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pnpxai.explainers.match_inputs import by_input, whose
+from pnpxai.explainers.results.match_inputs import by_input, whose
 
 PICTURE, IDS, TABLE, SERIES = torch.rand(2, 3, 4, 5), torch.ones(2, 7).long(), torch.rand(2, 6), torch.rand(2, 3, 9)
 

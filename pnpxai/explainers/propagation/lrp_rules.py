@@ -13,7 +13,7 @@ from pnpxai.attributors.propagation.rap import relative_composite
 from pnpxai.declare.declared import Choice, Range
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.lrp import CompositeLRP, at_inputs, check_range
+from pnpxai.explainers.propagation.lrp import CompositeLRP, at_inputs, check_range
 
 __all__ = ["LRP", "RAP", "AttnLRP"]
 
