@@ -1,7 +1,7 @@
 """Finds the test file that mirrors a class's source file, and what that file states of the class.
 
-``pnpxai/explainers/ensemble.py`` is mirrored by ``tests/explainers/test_ensemble.py``. A sweep over all classes asks such
-a file for the facts that only tests need, so that a new class brings its own and no shared list is edited.
+``pnpxai/explainers/ensemble.py`` is mirrored by ``tests/explainers/test_ensemble.py``. A sweep over all classes asks
+such a file for the facts that only tests need, so that a new class brings its own and no shared list is edited.
 """
 
 from __future__ import annotations
