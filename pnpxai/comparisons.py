@@ -61,14 +61,14 @@ def pairwise(values: Mapping[str, Sequence[float]], *, higher_is_better: bool) -
 
     table = _table(values)
     sign = 1.0 if higher_is_better else -1.0
-    found = []
+    tests = []
     for (a, first), (b, second) in itertools.combinations(zip(values, table, strict=True), 2):
         difference = sign * (first - second)
         difference = difference[np.isfinite(difference)]
         p = float(wilcoxon(difference)[1]) if np.any(difference) else 1.0  # type: ignore[arg-type, index]
-        found.append((a, b, float(difference.mean()) if difference.size else math.nan, p, int(difference.size)))
-    adjusted = holm([p for *_, p, _ in found])
-    pairs = [Pair(a, b, mean, p, float(q), n) for (a, b, mean, p, n), q in zip(found, adjusted, strict=True)]
+        tests.append((a, b, float(difference.mean()) if difference.size else math.nan, p, int(difference.size)))
+    adjusted = holm([p for *_, p, _ in tests])
+    pairs = [Pair(a, b, mean, p, float(q), n) for (a, b, mean, p, n), q in zip(tests, adjusted, strict=True)]
     return sorted(pairs, key=lambda pair: pair.p)
 
 
@@ -166,13 +166,13 @@ def agreement(maps: Mapping[str, np.ndarray]) -> np.ndarray:
         raise ArgumentError(f"maps: expected one shape, got {sorted(shapes)}")
     orders = [[_Order.of(values) for values in _rows(m)] for m in maps.values()]
     size = len(orders)
-    found = np.full((size, size), np.nan)
+    correlations = np.full((size, size), np.nan)
     for i, j in itertools.combinations_with_replacement(range(size), 2):
         each = np.array([a.correlation(b) for a, b in zip(orders[i], orders[j], strict=True)])
         each = each[np.isfinite(each)]
         if each.size:
-            found[i, j] = found[j, i] = each.mean()
-    return found
+            correlations[i, j] = correlations[j, i] = each.mean()
+    return correlations
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,10 @@
-"""(inputs, targets, attributions) -> one number per example."""
+"""Metrics: (inputs, targets, attributions) -> one number per example.
+
+``base`` says what every metric promises, on a ``sample`` whose maps are by position (``positions``); model runs that
+do not depend on a map are kept in ``shared_runs``. Metrics of one question stand together: ``faithfulness/``,
+``robustness/``, ``randomisation/``, ``localisation`` and ``complexity``. ``selection`` finds metrics and candidates by
+name; ``evaluation`` is where a metric meets a candidate.
+"""
 
 from __future__ import annotations
 

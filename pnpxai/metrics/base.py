@@ -69,9 +69,9 @@ class Metric(Declared, abstract=True, keyword_only=True):
     """As the explainer's, from which it is taken where there is one."""
 
     higher_is_better: ClassVar[bool]
-    """The direction."""
+    """True if larger values mean better attributions."""
     category: ClassVar[Category]
-    """What it asks of a map."""
+    """The property of a map that it measures."""
     needs_explainer: ClassVar[bool] = False
     """Whether it explains again, so that attributions alone are not enough."""
     needs_masks: ClassVar[bool] = False
@@ -82,17 +82,17 @@ class Metric(Declared, abstract=True, keyword_only=True):
         """Return the measurement of a checked sample."""
 
     @abstractmethod
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return how many rows ``measure(inputs, targets, attributions)`` runs through the model, nothing shared."""
 
     def measure(
         self,
-        inputs: Any,
+        inputs: object,
         targets: Target,
         attributions: Tensor | Tensors | None = None,
         *,
-        masks: Any = None,
-        attention_mask: Any = None,
+        masks: object = None,
+        attention_mask: object = None,
         seed: int | RandomStream = 0,
         shared: SharedRuns | None = None,
     ) -> Measurement:
@@ -122,15 +122,16 @@ class Metric(Declared, abstract=True, keyword_only=True):
         explains = self.explainer is not None and (self.needs_explainer or attributions is None)
         if explains and self.explaining().model is not self.model:
             raise ArgumentError(f"{name}: explainer: expected one of the judged model, got one of another model")
-        given = self.explained(self.arguments(inputs), targets, seed) if attributions is None else attributions
-        maps = as_tuple(given, "attributions")
+        if attributions is None:
+            attributions = self.explained(self.arguments(inputs), targets, seed)
+        maps = as_tuple(attributions, "attributions")
         with borrowed(self.model, gradients=False):
             arguments = self.arguments(inputs)
             check_finite("inputs", arguments.explained)
             score = arguments.score(self.model, targets, self.followed())
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
-            counted, nothing = _something(
+            counted, nothing = _with_positions(
                 attended(arguments, self.channel_dim)
                 if attention_mask is None
                 else position_masks(attention_mask, arguments.explained, self.channel_dim, "attention_mask"),
@@ -150,30 +151,30 @@ class Metric(Declared, abstract=True, keyword_only=True):
                 counted,
                 None if masks is None else position_masks(masks, arguments.explained, self.channel_dim, "masks"),
             )
-            found = self.judge(sample)
-            reasons = tuple(bad or reason for bad, reason in zip(undefined, found.reasons, strict=True))
-            values = found.values.detach().clone()
+            judged = self.judge(sample)
+            reasons = tuple(bad or reason for bad, reason in zip(undefined, judged.reasons, strict=True))
+            values = judged.values.detach().clone()
             values[torch.tensor([reason is not None for reason in reasons], device=values.device)] = float("nan")
-        return Measurement(values, reasons, found.curves)
+        return Measurement(values, reasons, judged.curves)
 
     def evaluate(
         self,
-        inputs: Any,
+        inputs: object,
         targets: Target,
         attributions: Tensor | Tensors | None = None,
         *,
-        masks: Any = None,
-        attention_mask: Any = None,
+        masks: object = None,
+        attention_mask: object = None,
     ) -> Tensor:
         """Return (examples,) the values of ``measure``."""
         return self.measure(inputs, targets, attributions, masks=masks, attention_mask=attention_mask).values
 
-    def explained(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
+    def explained(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Tensor | Tensors:
         """Return the explainer's maps."""
         if self.explainer is None:
             raise ArgumentError(f"{type(self).__name__}: expected attributions, or an explainer that makes them")
-        raw = self.explainer.attribute_arguments(arguments, targets, seed)
-        return raw if self.postprocessor is None else self.postprocessor(raw)
+        attributions = self.explainer.attribute_arguments(arguments, targets, seed)
+        return attributions if self.postprocessor is None else self.postprocessor(attributions)
 
     def followed(self) -> Callable[[Tensor], Tensor] | None:
         """Return what is made of the model's output before the target selects from it, None for nothing."""
@@ -189,23 +190,25 @@ class Metric(Declared, abstract=True, keyword_only=True):
             raise UnsuitableError(f"{type(self).__name__}: explains again, so it needs explainer=")
         return self.explainer
 
-    def arguments(self, inputs: Any) -> Arguments:
+    def arguments(self, inputs: object) -> Arguments:
         """Return what ``inputs`` mean to the model."""
-        of = self if self.explainer is None else self.explainer
-        return Arguments.read(inputs, of.forward_arg_extractor, of.additional_forward_arg_extractor, of.model)
+        source = self if self.explainer is None else self.explainer
+        return Arguments.read(
+            inputs, source.forward_arg_extractor, source.additional_forward_arg_extractor, source.model
+        )
 
-    def examples(self, inputs: Any) -> int:
+    def examples(self, inputs: object) -> int:
         """Return the number of examples in ``inputs``."""
         return batch_size(self.arguments(inputs).explained)
 
 
-def _something(counted: Masks, size: int) -> tuple[Masks, list[bool]]:
+def _with_positions(counted: Masks, size: int) -> tuple[Masks, list[bool]]:
     """Return masks in which every example has positions that count, and which examples had none."""
-    given = [c for c in counted if c is not None]
-    if len(given) < len(counted):
+    known = [c for c in counted if c is not None]
+    if len(known) < len(counted):
         return counted, [False] * size
-    none = ~torch.stack([rows_of(c).any(1) for c in given]).any(0)
-    return tuple(c | none.reshape(-1, *[1] * (c.ndim - 1)) for c in given), none.tolist()
+    none = ~torch.stack([rows_of(c).any(1) for c in known]).any(0)
+    return tuple(c | none.reshape(-1, *[1] * (c.ndim - 1)) for c in known), none.tolist()
 
 
 def _not_finite(maps: Sequence[Tensor], size: int) -> list[bool]:

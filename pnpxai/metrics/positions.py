@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -58,18 +58,17 @@ def position_shape(tensor: Tensor, channel_dim: int | None) -> torch.Size:
 
 def attended(arguments: Arguments, channel_dim: int | None) -> Masks:
     """Return the positions that count (not the padding): what the model's ``attention_mask`` says, if that fits."""
-    found = arguments.keywords.get("attention_mask")
+    mask = arguments.keywords.get("attention_mask")
     shapes = [position_shape(x, channel_dim) for x in arguments.explained]
-    fits = isinstance(found, Tensor) and shapes == [found.shape]
-    given = found if fits else (None,) * len(shapes)
-    return position_masks(given, arguments.explained, channel_dim, "attention_mask")
+    fits = isinstance(mask, Tensor) and shapes == [mask.shape]
+    return position_masks(mask if fits else (None,) * len(shapes), arguments.explained, channel_dim, "attention_mask")
 
 
-def position_masks(given: Any, inputs: Tensors, channel_dim: int | None, name: str) -> Masks:
+def position_masks(masks: object, inputs: Tensors, channel_dim: int | None, name: str) -> Masks:
     """Return boolean masks of the positions of inputs; an axis of one channel is taken away.
 
     Args:
-        given: a tensor of truth values (or of 0 and 1), or one for each input, None where nothing is said of it.
+        masks: a tensor of truth values (or of 0 and 1), or one for each input, None where nothing is said of it.
         inputs: what the positions are of.
         channel_dim: the axis of channels.
         name: what the masks are called in errors.
@@ -78,24 +77,24 @@ def position_masks(given: Any, inputs: Tensors, channel_dim: int | None, name: s
         ArgumentError: there are not as many as inputs, or they hold other values.
         ShapeError: one does not fit its input.
     """
-    members: Sequence[Any] = given if isinstance(given, (tuple, list)) else (given,)
+    members: Sequence[object] = masks if isinstance(masks, (tuple, list)) else (masks,)
     if len(members) != len(inputs):
         raise ArgumentError(f"{name}: expected one for each of {len(inputs)} inputs, got {len(members)}")
     return tuple(_mask(m, x, channel_dim, name) for m, x in zip(members, inputs, strict=True))
 
 
-def _mask(given: Any, tensor: Tensor, channel_dim: int | None, name: str) -> Tensor | None:
-    if given is None:
+def _mask(member: object, tensor: Tensor, channel_dim: int | None, name: str) -> Tensor | None:
+    if member is None:
         return None
-    if not isinstance(given, Tensor):
-        mend = "; torch.from_numpy makes a tensor of it" if type(given).__module__ == "numpy" else ""
-        raise ArgumentError(f"{name}: expected a tensor of truth values, got {type(given).__name__}{mend}")
+    if not isinstance(member, Tensor):
+        mend = "; torch.from_numpy makes a tensor of it" if type(member).__module__ == "numpy" else ""
+        raise ArgumentError(f"{name}: expected a tensor of truth values, got {type(member).__name__}{mend}")
     axis, wanted = channel_axis(tensor, channel_dim), position_shape(tensor, channel_dim)
-    mask = own(given).to(tensor.device)
+    mask = own(member).to(tensor.device)
     if axis is not None and mask.ndim == tensor.ndim and mask.shape[axis] == 1:
         mask = mask.squeeze(axis)
     if mask.shape != wanted:
-        raise ShapeError(f"{name}: expected shape {tuple(wanted)}, one value for a position, got {tuple(given.shape)}")
+        raise ShapeError(f"{name}: expected shape {tuple(wanted)}, one value for a position, got {tuple(member.shape)}")
     if mask.dtype != torch.bool and not bool(((mask == 0) | (mask == 1)).all()):
         raise ArgumentError(f"{name}: expected truth values, or 0 and 1, got other values")
     return mask.bool()

@@ -117,12 +117,12 @@ class Sample:
             functions = [encoded(f, "target", None) for f in (target, score.transform) if callable(f)]
         except ArgumentError:
             return None
-        found = []
+        keys = []
         for k in range(self.size):
             extra = take_rows(score.extra, torch.tensor([k]), self.size)
-            own = [x[k] for x in (*self.tensors, *self.counted) if x is not None]
+            tensors = [x[k] for x in (*self.tensors, *self.counted) if x is not None]
             index = content_key(target[k]) if isinstance(target, Tensor) else None if callable(target) else target
             rest = repr(map_tensors(lambda t: "tensor", extra))
             drawn = self.stream.seed, self.stream.take([k]).ids
-            found.append(repr((content_key(*own), content_key(*flat(extra)), rest, index, functions, drawn)))
-        return tuple(found)
+            keys.append(repr((content_key(*tensors), content_key(*flat(extra)), rest, index, functions, drawn)))
+        return tuple(keys)

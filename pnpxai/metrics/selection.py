@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pnpxai.declare.encoding import labels
 from pnpxai.declare.registry import by_name
@@ -17,13 +17,23 @@ from pnpxai.traits import Traits
 
 __all__ = ["ExplainerSpec", "MetricSpec", "as_candidates", "as_explainer", "as_metric", "as_metrics", "several"]
 
-ExplainerSpec: TypeAlias = str | type[Explainer] | Explainer | Candidate | Any
+
+class Tuned(Protocol):
+    """A result that has a best candidate, such as a tuning result."""
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that did best."""
+        ...
+
+
+ExplainerSpec: TypeAlias = str | type[Explainer] | Explainer | Candidate | Tuned
 """A name, a class, a configured explainer, a candidate, or anything with a candidate as ``best`` (a tuning result)."""
 D = TypeVar("D", Explainer, Metric)
 MetricSpec: TypeAlias = str | type[Metric] | Metric
 
 
-def as_explainer(spec: ExplainerSpec, model: Any, common: dict[str, Any] | None = None) -> Explainer:
+def as_explainer(spec: ExplainerSpec, model: object, common: dict[str, object] | None = None) -> Explainer:
     """Return the explainer that ``spec`` names, on a model; settings in ``common`` that it does not have are left out.
 
     Raises:
@@ -32,7 +42,7 @@ def as_explainer(spec: ExplainerSpec, model: Any, common: dict[str, Any] | None 
     return _built(Explainer, spec, model, common)
 
 
-def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None) -> Metric:
+def as_metric(spec: MetricSpec, model: object, common: dict[str, object] | None = None) -> Metric:
     """Return the metric that ``spec`` names, on a model; settings in ``common`` that it does not have are left out.
 
     Raises:
@@ -42,7 +52,7 @@ def as_metric(spec: MetricSpec, model: Any, common: dict[str, Any] | None = None
 
 
 def as_metrics(
-    specs: Sequence[MetricSpec], model: Any, common: dict[str, Any] | None = None, name: str = "metrics"
+    specs: Sequence[MetricSpec], model: object, common: dict[str, object] | None = None, name: str = "metrics"
 ) -> dict[str, Metric]:
     """Return metrics by labels: the class's name, with the settings that differ where it comes again.
 
@@ -53,12 +63,12 @@ def as_metrics(
     return dict(zip(_unique(labels(metrics), name), metrics, strict=True))
 
 
-def several(specs: Any) -> Sequence[Any]:
+def several(specs: object) -> Sequence[Any]:
     """Return a list of what is given one by one or as a list."""
     return specs if isinstance(specs, (list, tuple)) else [specs]
 
 
-def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) -> D:
+def _built(base: type[D], spec: object, model: object, common: dict[str, object] | None) -> D:
     if isinstance(spec, base):
         return spec
     kind = base.__name__.lower()
@@ -69,18 +79,19 @@ def _built(base: type[D], spec: Any, model: Any, common: dict[str, Any] | None) 
 
 
 def as_candidates(
-    specs: Sequence[ExplainerSpec], model: Any, traits: Traits, common: dict[str, Any] | None = None
+    specs: Sequence[ExplainerSpec], model: object, traits: Traits, common: dict[str, object] | None = None
 ) -> list[Candidate]:
     """Return candidates with unique labels: the class's name, with the settings that differ where it comes again.
 
     Raises:
         ArgumentError: a spec names nothing, or the same explainer is given twice.
     """
-    found = [_candidate(spec, model, traits, common) for spec in several(specs)]
-    own = [candidate.label for candidate in found]
-    told = labels([candidate.explainer for candidate in found])
-    unique = _unique([t if own.count(o) > 1 else o for o, t in zip(own, told, strict=True)], "explainers")
-    return [replace(candidate, label=label) for candidate, label in zip(found, unique, strict=True)]
+    candidates = [_candidate(spec, model, traits, common) for spec in several(specs)]
+    own = [candidate.label for candidate in candidates]
+    with_settings = labels([candidate.explainer for candidate in candidates])
+    pairs = zip(own, with_settings, strict=True)
+    unique = _unique([full if own.count(short) > 1 else short for short, full in pairs], "explainers")
+    return [replace(candidate, label=label) for candidate, label in zip(candidates, unique, strict=True)]
 
 
 def _unique(names: list[str], what: str) -> list[str]:
@@ -90,11 +101,11 @@ def _unique(names: list[str], what: str) -> list[str]:
     return names
 
 
-def _candidate(spec: ExplainerSpec, model: Any, traits: Traits, common: dict[str, Any] | None) -> Candidate:
+def _candidate(spec: ExplainerSpec, model: object, traits: Traits, common: dict[str, object] | None) -> Candidate:
     if isinstance(spec, Candidate):
         return spec
-    found = getattr(spec, "best", None)
-    if isinstance(found, Candidate):
-        return Candidate(f"{found.label} (tuned)", found.explainer, found.postprocessor)
+    best = getattr(spec, "best", None)
+    if isinstance(best, Candidate):
+        return replace(best, label=f"{best.label} (tuned)")
     explainer = as_explainer(spec, model, traits.shared(common))
     return Candidate(type(explainer).__name__, explainer, PostProcessor.on(traits))

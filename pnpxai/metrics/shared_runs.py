@@ -18,8 +18,8 @@ __all__ = ["SharedRuns"]
 class SharedRuns:
     """A store of model outputs for masks that were drawn without looking at a map, and of randomised models.
 
-    The outputs that were asked for the longest time ago are left out when it is full; of a model that was changed, what
-    was made of it as it was.
+    When the store is full, the outputs that were used the longest time ago leave it. A model whose parameters changed
+    counts as another model, so that nothing of its former state is returned.
 
     Args:
         limit_bytes: how much room the outputs have.
@@ -32,13 +32,15 @@ class SharedRuns:
     def __init__(self, limit_bytes: int = 2**28) -> None:
         self._limit = limit_bytes
         self._held = 0
-        self._kept: OrderedDict[tuple[int, object, str], Tensor] = OrderedDict()
-        self._things: dict[tuple[int, str], tuple[object, Any]] = {}
-        self._models: dict[int, Any] = {}  # kept alive, so that no other model gets their number
+        self._outputs: OrderedDict[tuple[int, object, str], Tensor] = OrderedDict()
+        self._things: dict[tuple[int, str], tuple[object, object]] = {}
+        self._models: dict[int, object] = {}  # held, so that no other model gets the same id
         self.rows_run = 0
         self.rows_saved = 0
 
-    def rows(self, model: Any, keys: Sequence[str], rows: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    def rows(
+        self, model: Callable[..., Any], keys: Sequence[str], rows: int, compute: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         """Return (examples, ...) what was computed for each key, computing what is missing.
 
         Args:
@@ -47,31 +49,31 @@ class SharedRuns:
             rows: how many forward rows each example takes.
             compute: gives the results of some examples, by their numbers.
         """
-        of_model = self._of(model)
-        whole = [(*of_model, key) for key in keys]
-        known = {key: row for key in whole if (row := self._kept.get(key)) is not None}
+        state = self._state_of(model)
+        whole = [(*state, key) for key in keys]
+        known = {key: row for key in whole if (row := self._outputs.get(key)) is not None}
         missing = [k for k, key in enumerate(whole) if key not in known]
-        found = compute(torch.tensor(missing)).detach().cpu() if missing else ()
-        known |= {whole[k]: row.clone() for k, row in zip(missing, found, strict=True)}
+        results = compute(torch.tensor(missing)).detach().cpu() if missing else ()
+        known |= {whole[k]: row.clone() for k, row in zip(missing, results, strict=True)}
         self.rows_run += rows * len(missing)
         self.rows_saved += rows * (len(keys) - len(missing))
         for key, row in known.items():  # the newest last
-            if self._kept.pop(key, None) is None:
+            if self._outputs.pop(key, None) is None:
                 self._held += _size(key, row)
-            self._kept[key] = row
-        while self._held > self._limit and self._kept:
-            self._held -= _size(*self._kept.popitem(last=False))
+            self._outputs[key] = row
+        while self._held > self._limit and self._outputs:
+            self._held -= _size(*self._outputs.popitem(last=False))
         return torch.stack([known[key] for key in whole])
 
-    def thing(self, model: Any, key: str, make: Callable[[], Any]) -> Any:
+    def thing(self, model: Callable[..., Any], key: str, make: Callable[[], Any]) -> Any:
         """Return what was made of a model (with its present parameters) under a key, making it the first time."""
-        number, state = self._of(model)
+        number, state = self._state_of(model)
         known = self._things.get((number, key))
         if known is None or known[0] != state:
             known = self._things[number, key] = state, make()
         return known[1]
 
-    def _of(self, model: Any) -> tuple[int, object]:
+    def _state_of(self, model: Callable[..., Any]) -> tuple[int, object]:
         self._models[id(model)] = model
         return id(model), _state(model)
 
@@ -84,7 +86,7 @@ def _size(key: tuple[int, object, str], row: Tensor) -> int:
     return row.nbytes + len(key[2]) + _OVERHEAD
 
 
-def _state(model: Any) -> object:
+def _state(model: Callable[..., Any]) -> object:
     module = module_of(model)
     if module is None:
         return None

@@ -1,4 +1,8 @@
-"""Which explainers fit, and which of them, tuned, explains best."""
+"""Which explainers fit a model and data, and which of them, tuned, the metrics prefer.
+
+``fit`` filters explainers by facts; ``recommender`` tunes those that fit and compares them on other examples;
+``ranking`` is its result.
+"""
 
 from pnpxai.recommender.fit import Recommendation, recommend
 from pnpxai.recommender.ranking import Ranking

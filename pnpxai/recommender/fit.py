@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -75,10 +75,10 @@ class Recommendation:
 
 
 def recommend(
-    model: Any,
+    model: object,
     traits: ModalitySpec = None,
     explainers: Sequence[type[Explainer]] | None = None,
-    inputs: Any = None,
+    inputs: object = None,
 ) -> Recommendation:
     """Return which explainers fit, computed from what they state about themselves.
 
@@ -119,19 +119,19 @@ def needed_traits(modality: ModalitySpec, name: str = "modality") -> Traits:
     Raises:
         ArgumentError: there is no such modality, or nothing was given.
     """
-    found = traits_of(modality)
-    if found is None:
+    traits = traits_of(modality)
+    if traits is None:
         raise ArgumentError(f"{name}: expected what the data is, such as 'image' or Traits.image(), got None")
-    return found
+    return traits
 
 
-def _modality(given: Any) -> Modality:
-    if isinstance(given, Modality):
-        return given
-    if isinstance(given, str):
-        return by_name(Modality, given, "modality")()
+def _modality(modality: object) -> Modality:
+    if isinstance(modality, Modality):
+        return modality
+    if isinstance(modality, str):
+        return by_name(Modality, modality, "modality")()
     raise ArgumentError(
-        f"modality: expected a modality such as ImageModality(), its name or Traits, got {type(given).__name__}"
+        f"modality: expected a modality such as ImageModality(), its name or Traits, got {type(modality).__name__}"
     )
 
 
@@ -145,8 +145,8 @@ def classes_of(explainers: Sequence[ExplainerSpec] | None) -> list[type[Explaine
 
 
 def _class(spec: ExplainerSpec) -> type[Explainer]:
-    made = getattr(spec, "explainer", spec)  # of a candidate or a tuning result
-    cls = by_name(Explainer, made, "explainer") if isinstance(made, str) else made
+    explainer = getattr(spec, "explainer", spec)  # of a candidate or a tuning result
+    cls = by_name(Explainer, explainer, "explainer") if isinstance(explainer, str) else explainer
     cls = cls if isinstance(cls, type) else type(cls)
     if not issubclass(cls, Explainer):
         raise ArgumentError(f"explainers: expected a name, a class or a configured explainer, got {spec!r}")

@@ -13,6 +13,7 @@ import pandas as pd
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
 from pnpxai.files import write_file
+from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
 
@@ -46,7 +47,7 @@ class Ranking:
     trials: int
 
     @property
-    def best(self) -> Any:
+    def best(self) -> Candidate:
         """The best candidate, ready to use.
 
         Raises:
@@ -91,17 +92,17 @@ class Ranking:
         return "\n".join([filled(self.decision.sentence()), "", table, "", *map(filled, notes)])
 
     def _ruled_out(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
+        counts_by_limit: dict[str, dict[str, int]] = {}
         for result in self.tuned.values():
             for check in result.limits:
-                found[check.limit] = found.get(check.limit, {}) | check.ruled_out
-        return {limit: counts for limit, counts in found.items() if counts}
+                counts_by_limit[check.limit] = counts_by_limit.get(check.limit, {}) | check.ruled_out
+        return {limit: counts for limit, counts in counts_by_limit.items() if counts}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
-        found = asdict(self.decision) | {"set": list(self.decision.set)}
+        decision = asdict(self.decision) | {"set": list(self.decision.set)}
         return {
-            "decision": found,
+            "decision": decision,
             "tuned": {label: result.to_dict() for label, result in self.tuned.items()},
             "means": {m: {label: asdict(i) for label, i in of.items()} for m, of in self.means.items()},
             "failed": self.failed,
@@ -113,7 +114,7 @@ class Ranking:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Any) -> Ranking:
+    def from_dict(cls, data: Mapping[str, Any], model: object) -> Ranking:
         """Return what ``to_dict`` gave, on a model. Nothing is executed or imported.
 
         Raises:
@@ -137,7 +138,7 @@ class Ranking:
         )
 
     @classmethod
-    def load(cls, path: str | Path, model: Any) -> Ranking:
+    def load(cls, path: str | Path, model: object) -> Ranking:
         """Read what ``save`` wrote; see ``from_dict``."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
 

@@ -23,7 +23,7 @@ from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, judges_of, known_
 __all__ = ["Recommender", "XaiRecommender", "rank"]
 
 _RANDOM_MAPS = 3
-_Several = BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
+_Several = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
 class Recommender(Declared, keyword_only=True):
@@ -62,7 +62,7 @@ class Recommender(Declared, keyword_only=True):
         if self.budget is not None:
             Budget.of(self.budget)
 
-    def recommend(self, modality: ModalitySpec, model: Any, inputs: Any = None) -> Recommendation:
+    def recommend(self, modality: ModalitySpec, model: object, inputs: object = None) -> Recommendation:
         """Return which explainers fit, and why the others do not.
 
         Args:
@@ -78,11 +78,11 @@ class Recommender(Declared, keyword_only=True):
     def rank(
         self,
         modality: ModalitySpec,
-        model: Any,
+        model: object,
         examples: Examples,
         *,
-        common: dict[str, Any] | None = None,
-        masks: Any = None,
+        common: dict[str, object] | None = None,
+        masks: object = None,
         storage: StorageSpec = None,
         show_progress: bool = True,
     ) -> Ranking:
@@ -118,34 +118,34 @@ class Recommender(Declared, keyword_only=True):
         if len(wanted) > 1:
             raise ArgumentError(f"metric: expected one, got {len(wanted)}")
         limits = limits_of(self.limits, model, common, masked=masked, judges=wanted or deciding)
-        asked = [*deciding, *wanted, *(limit.judge for limit in limits)]
-        examples = with_known(examples, masks, asked, candidates[0].explainer)
+        judged_by = [*deciding, *wanted, *(limit.judge for limit in limits)]
+        examples = with_known(examples, masks, judged_by, candidates[0].explainer)
         shared = Shared()
         judge = wanted[0] if wanted else panel(metrics, _fixed(candidates, controls), examples, self.seed, shared)
-        found = race(
+        raced = race(
             candidates, judge, examples, budget=Budget.of(self.budget or self.n_trials * len(candidates)),
             traits=traits, tuning_fraction=self.tuning_fraction, seed=self.seed, shared=shared, storage=storage,
             show_progress=show_progress, limits=limits,
         )  # fmt: skip
-        if not found.tuned:
-            raise ArgumentError(f"explainers: none could be tuned: {_listed(found.failed)}")
+        if not raced.tuned:
+            raise ArgumentError(f"explainers: none could be tuned: {_listed(raced.failed)}")
         _, held_out = examples.split(self.tuning_fraction, self.seed)
         judges = Judges(deciding, self.seed, shared)
-        compared = [*(result.best for result in found.tuned.values()), *controls]
+        compared = [*(result.best for result in raced.tuned.values()), *controls]
         measured = {candidate.label: judges.on(candidate, held_out) for candidate in compared}
         directions = {judge.name: judge.higher_is_better for judge in deciding}
         values = {n: {of: cells[k].values for of, cells in measured.items()} for k, n in enumerate(directions)}
         rule = MeanRank(metrics=tuple(directions)) if self.rule is None else self.rule
         return Ranking(
             decision=rule.decide(values, directions, [c.label for c in controls]),
-            tuned=found.tuned,
+            tuned=raced.tuned,
             means={n: {label: bootstrap(own, seed=self.seed) for label, own in values[n].items()} for n in directions},
-            failed=found.failed,
-            dropped=found.dropped,
+            failed=raced.failed,
+            dropped=raced.dropped,
             rejected=fit.reasons if self.explainers is None else {},
             rows=shared.count,
             seconds=time.monotonic() - start,
-            trials=found.trials,
+            trials=raced.trials,
         )
 
 
@@ -154,12 +154,12 @@ XaiRecommender = Recommender
 
 
 def rank(
-    model: Any,
+    model: object,
     examples: Examples,
     traits: Traits,
     *,
-    common: dict[str, Any] | None = None,
-    masks: Any = None,
+    common: dict[str, object] | None = None,
+    masks: object = None,
     storage: StorageSpec = None,
     show_progress: bool = True,
     **settings: Any,

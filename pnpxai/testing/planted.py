@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.localisation.localisation import RelevanceRankAccuracy
+from pnpxai.metrics.localisation import RelevanceRankAccuracy
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 

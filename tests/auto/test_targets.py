@@ -10,7 +10,7 @@ from torch import nn
 
 import pnpxai
 from pnpxai.errors import ArgumentError
-from pnpxai.metrics.localisation.localisation import RelevanceRankAccuracy
+from pnpxai.metrics.localisation import RelevanceRankAccuracy
 from pnpxai.pictures import inline_png, pictured
 from pnpxai.report.maps import gallery
 from pnpxai.testing.planted import TASKS

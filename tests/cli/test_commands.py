@@ -128,7 +128,7 @@ from typing import Annotated
 from pnpxai.attributors import Saliency
 from pnpxai.declare.declared import Range
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 
 
 class Scaled(Explainer):

@@ -12,7 +12,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Experiment
 from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from tests.small import Bright, pictures

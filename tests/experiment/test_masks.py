@@ -14,7 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Experiment, Results, Stream, compare
 from pnpxai.experiment.storage.store import Store
 from pnpxai.explainers.gradient.saliency import GradientXInput
-from pnpxai.metrics.localisation.localisation import RelevanceRankAccuracy
+from pnpxai.metrics.localisation import RelevanceRankAccuracy
 from pnpxai.traits import Traits
 from tests.small import Bright, pictures
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.explainers.gradient.saliency import Gradient
-from pnpxai.metrics.complexity.complexity import Complexity, Sparseness
+from pnpxai.metrics.complexity import Complexity, Sparseness
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.flipping import MoRF
-from pnpxai.metrics.localisation.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
+from pnpxai.metrics.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
 from pnpxai.metrics.randomisation.randomisation import RandomLogit
 from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 

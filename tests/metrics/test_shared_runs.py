@@ -134,15 +134,15 @@ def test_the_store_is_bounded_and_forgets_the_oldest(net: nn.Module) -> None:
     for seed in range(5):
         metric.measure(x, targets, maps, seed=seed, shared=small)
     assert small._held <= small._limit
-    assert 0 < len(small._kept) < 4
+    assert 0 < len(small._outputs) < 4
     for _ in range(2):
         assert torch.equal(metric.measure(x, targets, maps, shared=small).values, alone)
     none = SharedRuns(limit_bytes=0)
     assert torch.equal(metric.measure(x, targets, maps, shared=none).values, alone)
-    assert not none._kept
+    assert not none._outputs
 
 
-def test_of_a_model_that_was_changed_nothing_old_is_kept(net: nn.Sequential) -> None:
+def test_of_a_model_that_was_changed_nothing_old_is_outputs(net: nn.Sequential) -> None:
     shared, made = SharedRuns(), []
 
     def make() -> nn.Sequential:

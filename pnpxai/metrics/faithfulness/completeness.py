@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -45,6 +45,6 @@ class CompletenessError(Metric):
         gap = (features.values.sum(1) - gain).abs() / torch.where(defined, gain.abs(), torch.ones_like(gain))
         return Measurement.where(defined, gap, "the score is that of the baseline")
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return 2 x examples."""
         return 2 * self.examples(inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -43,11 +43,11 @@ class FaithfulnessCorrelation(Removal):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the correlations; undefined where sums or losses do not vary."""
-        found = losses(self.model, sample, self.masking(), (self.subset_fraction,), self.n_runs)
-        values, defined = pearson(found.sums, found.losses)
-        return Measurement.where(defined, values, _SAME, {"losses": found.losses})
+        subsets = losses(self.model, sample, self.masking(), (self.subset_fraction,), self.n_runs)
+        values, defined = pearson(subsets.sums, subsets.losses)
+        return Measurement.where(defined, values, _SAME, {"losses": subsets.losses})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (n_runs + 1)."""
         return self.examples(inputs) * (self.n_runs + 1)
 
@@ -72,14 +72,14 @@ class SensitivityN(Removal):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean over the sizes at which the correlation is defined; undefined where it is at none."""
-        found = losses(self.model, sample, self.masking(), self.fractions, self.n_runs)
+        subsets = losses(self.model, sample, self.masking(), self.fractions, self.n_runs)
         shape = (sample.size, len(self.fractions), self.n_runs)
-        values, defined = pearson(found.sums.reshape(shape), found.losses.reshape(shape))
+        values, defined = pearson(subsets.sums.reshape(shape), subsets.losses.reshape(shape))
         at = torch.tensor(defined, device=values.device)
         curve = torch.where(at, values, torch.nan)
         return Measurement.where(at.any(1), curve.nanmean(1), _SAME, {"sensitivity_n": curve})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (sizes x n_runs + 1)."""
         return self.examples(inputs) * (len(self.fractions) * self.n_runs + 1)
 
@@ -101,7 +101,7 @@ class MuFidelity(Metric):
     grid_size: int | FeatureMask = 9
     """Number of cells along each axis (as many as positions where these are fewer); or what else belongs together."""
     baseline: Annotated[
-        Imputation | float, BeforeValidator(lambda given: float(given) if isinstance(given, int) else given)
+        Imputation | float, BeforeValidator(lambda value: float(value) if isinstance(value, int) else value)
     ] = 0.0
     """The value in the place of what is removed; or a baseline or imputer, as ``baseline_fn`` of other metrics."""
     mask_agg_dim: int | None = None
@@ -119,10 +119,12 @@ class MuFidelity(Metric):
         """Return the rank correlations; undefined where masses or losses do not vary."""
         cells = Grid(cells=self.grid_size) if isinstance(self.grid_size, int) else self.grid_size
         value = Constant(value=self.baseline) if isinstance(self.baseline, (int, float)) else self.baseline
-        found = losses(self.model, sample, (cells, value), (self.noise_scale,), self.n_perturb, at_once=self.batch_size)
-        values, defined = spearman(found.sums, found.losses)
-        return Measurement.where(defined, values, _SAME, {"losses": found.losses})
+        subsets = losses(
+            self.model, sample, (cells, value), (self.noise_scale,), self.n_perturb, at_once=self.batch_size
+        )
+        values, defined = spearman(subsets.sums, subsets.losses)
+        return Measurement.where(defined, values, _SAME, {"losses": subsets.losses})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (n_perturb + 1)."""
         return self.examples(inputs) * (self.n_perturb + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,7 +26,7 @@ class AtShares(Removal, abstract=True):
         plan = [(places, share) for share in (1.0 if keep else 0.0, *self.fractions)]
         return without_first(sample, features, plan, at_least=1, keep=keep)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (shares + 1)."""
         return self.examples(inputs) * (len(self.fractions) + 1)
 
@@ -44,8 +44,8 @@ class Comprehensiveness(AtShares):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean loss."""
-        found = self.at_shares(sample, keep=False)
-        lost = found[:, :1] - found[:, 1:]
+        scores = self.at_shares(sample, keep=False)
+        lost = scores[:, :1] - scores[:, 1:]
         return Measurement(lost.mean(1), (None,) * sample.size, {"comprehensiveness": lost})
 
 
@@ -62,6 +62,6 @@ class Sufficiency(AtShares):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean loss."""
-        found = self.at_shares(sample, keep=True)
-        lost = found[:, :1] - found[:, 1:]
+        scores = self.at_shares(sample, keep=True)
+        lost = scores[:, :1] - scores[:, 1:]
         return Measurement(lost.mean(1), (None,) * sample.size, {"sufficiency": lost})

@@ -104,13 +104,13 @@ def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int,
         n_steps: number of steps.
         at_once: at most so many rows in one pass.
     """
-    asked = None if at_once is None else max(1, at_once // sample.size)
+    per_pass = None if at_once is None else max(1, at_once // sample.size)
 
     def points(block: Block) -> Tensors:
         return features.without(gone(block.steps, block.examples), block.examples)
 
-    found = perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=asked, label="removing features")
-    return found.to(torch.promote_types(found.dtype, torch.float32))
+    scores = perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=per_pass, label="removing features")
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def _numbered(raw: Sequence[Tensor], counted: Sequence[Tensor | None]) -> tuple[list[Tensor], tuple[int, ...]]:
@@ -120,22 +120,22 @@ def _numbered(raw: Sequence[Tensor], counted: Sequence[Tensor | None]) -> tuple[
         ids for each input, (1 or examples, positions), and how many features there are, once or for each example.
     """
     rows = max(len(t) for t in (*raw, *(c for c in counted if c is not None)))
-    found: list[list[Tensor]] = [[] for _ in raw]
+    numbered: list[list[Tensor]] = [[] for _ in raw]
     counts = []
     for k in range(rows):
         total = 0
-        for own, ids, valid in zip(found, raw, counted, strict=True):
+        for own, ids, valid in zip(numbered, raw, counted, strict=True):
             row = ids[k if len(ids) > 1 else 0]
             if valid is not None:
-                kept = valid[k if len(valid) > 1 else 0]
+                counts_here = valid[k if len(valid) > 1 else 0]
                 fresh = torch.full_like(row, -1)
-                fresh[kept] = row[kept].unique(return_inverse=True)[1]
+                fresh[counts_here] = row[counts_here].unique(return_inverse=True)[1]
                 row = fresh
             own.append(torch.where(row >= 0, row + total, -1))
             total = max(total, int(own[-1].max()) + 1)
         counts.append(total)
     most = max(counts)
-    stacked = [torch.stack(own) for own in found]
+    stacked = [torch.stack(own) for own in numbered]
     return [torch.where(own < 0, most, own) for own in stacked], tuple(counts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -34,7 +34,7 @@ class Flipping(Removal, abstract=True):
             for k, name in enumerate(names)
         }
 
-    def rows(self, inputs: Any, curves: int) -> int:
+    def rows(self, inputs: object, curves: int) -> int:
         """Return the cost of so many curves."""
         return self.examples(inputs) * (2 + curves * (self.n_steps - 2))
 
@@ -55,7 +55,7 @@ class MoRF(Flipping):
         curves = self.curves(sample, most=True, least=False)
         return Measurement(curves["morf"].mean(1), (None,) * sample.size, curves)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x n_steps."""
         return self.rows(inputs, 1)
 
@@ -74,7 +74,7 @@ class LeRF(Flipping):
         curves = self.curves(sample, most=False, least=True)
         return Measurement(curves["lerf"].mean(1), (None,) * sample.size, curves)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x n_steps."""
         return self.rows(inputs, 1)
 
@@ -98,7 +98,7 @@ class AbPC(Flipping):
         gap = (curves["lerf"] - curves["morf"]).clamp(min=self.lb)
         return Measurement(gap.mean(1), (None,) * sample.size, curves)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (2 n_steps - 2)."""
         return self.rows(inputs, 2)
 
@@ -129,7 +129,7 @@ def without_first(
 
     def gone(steps: range, examples: range) -> Tensor:
         part = slice(examples.start, examples.stop)
-        found = [plan[k][0][part] < counts[k, part, None].to(plan[k][0].device) for k in steps]
-        return ~torch.stack(found) if keep else torch.stack(found)
+        tables = [plan[k][0][part] < counts[k, part, None].to(plan[k][0].device) for k in steps]
+        return ~torch.stack(tables) if keep else torch.stack(tables)
 
     return scores_without(sample, features, gone, len(plan))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
 from annotated_types import Ge
@@ -107,7 +107,7 @@ class Linear(Imputer):
         return fill
 
 
-def _named(value: Any) -> Any:
+def _by_name(value: object) -> object:
     if not isinstance(value, str):
         return value
     known = {cls.name: cls for base in (Baseline, Imputer) for cls in every(base)}
@@ -116,7 +116,7 @@ def _named(value: Any) -> Any:
     return known[value]()
 
 
-Imputation: TypeAlias = Annotated[Baseline | Imputer, BeforeValidator(_named)]
+Imputation: TypeAlias = Annotated[Baseline | Imputer, BeforeValidator(_by_name)]
 """A baseline (``"zeros"``, ``"mean"``, ...) or an imputer (``"linear"``), by name or as an object."""
 
 
@@ -161,11 +161,11 @@ def _relaxed(values: Tensor, gone: Tensor, n_iter: int) -> Tensor:
     means = functional.avg_pool2d(values * known, halves, ceil_mode=True) / share.clamp(min=1e-9)
     coarse = _relaxed(means, share == 0, n_iter)
     guess = functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
-    found = torch.where(gone, guess, values)
+    solution = torch.where(gone, guess, values)
     kernel = _NEIGHBOURS.to(values)[None, None]
     norm = functional.conv2d(torch.ones_like(values[:1, :1]), kernel, padding=1)
     for _ in range(n_iter):
-        flat = found.reshape(rows * channels, 1, height, width)
+        flat = solution.reshape(rows * channels, 1, height, width)
         around = functional.conv2d(flat, kernel, padding=1).reshape(values.shape) / norm
-        found = torch.where(gone, around, found)
-    return found
+        solution = torch.where(gone, around, solution)
+    return solution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -39,19 +39,19 @@ class Infidelity(Removal):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the infidelities; undefined where nothing is ever lost."""
-        found = losses(self.model, sample, self.masking(), (self.subset_fraction,), self.n_runs)
-        size = found.losses.square().mean(1)
+        subsets = losses(self.model, sample, self.masking(), (self.subset_fraction,), self.n_runs)
+        size = subsets.losses.square().mean(1)
         if not self.normalize:
-            rest = (found.sums - found.losses).square().mean(1)
-            return Measurement(rest, (None,) * sample.size, {"losses": found.losses})
-        mass, both = found.sums.square().mean(1), (found.sums * found.losses).mean(1)
+            rest = (subsets.sums - subsets.losses).square().mean(1)
+            return Measurement(rest, (None,) * sample.size, {"losses": subsets.losses})
+        mass, both = subsets.sums.square().mean(1), (subsets.sums * subsets.losses).mean(1)
         fits = (mass > 0) & (both > 0)
         explained = torch.where(fits, both.square() / torch.where(fits, mass, torch.ones_like(mass)), 0.0)
         values = (1 - explained / torch.where(size > 0, size, torch.ones_like(size))).clamp(min=0)
         return Measurement.where(
-            size > 0, values, "the score loses nothing without any subset", {"losses": found.losses}
+            size > 0, values, "the score loses nothing without any subset", {"losses": subsets.losses}
         )
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x (n_runs + 1)."""
         return self.examples(inputs) * (self.n_runs + 1)

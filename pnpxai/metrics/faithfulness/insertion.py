@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class Deletion(Flipping):
         curve = _curve(self, sample, self.features(sample), keep=False)
         return Measurement(_area(curve), (None,) * sample.size, {"deletion": curve})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x n_steps."""
         return self.rows(inputs, 1)
 
@@ -52,7 +52,7 @@ class Insertion(Flipping):
         curve = _curve(self, sample, self.features(sample), keep=True)
         return Measurement(_area(curve), (None,) * sample.size, {"insertion": curve})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x n_steps."""
         return self.rows(inputs, 1)
 
@@ -77,7 +77,7 @@ class InsertionDeletion(Flipping):
         curves = {"insertion": put_back, "deletion": removed}
         return Measurement(_area(put_back) - _area(removed), (None,) * sample.size, curves)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x 2 n_steps."""
         return 2 * self.rows(inputs, 1)
 

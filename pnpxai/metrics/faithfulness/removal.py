@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator
 from torch import Tensor
@@ -18,10 +18,10 @@ from pnpxai.strategies.feature_masks import FeatureMask
 __all__ = ["Removal", "Shares", "probability"]
 
 
-def _shares(given: Any) -> Any:
-    members = tuple(given) if isinstance(given, (tuple, list)) else ()
+def _shares(value: object) -> tuple[float, ...]:
+    members = tuple(value) if isinstance(value, (tuple, list)) else ()
     if not members or not all(isinstance(m, float) and 0 < m < 1 for m in members):
-        raise ArgumentError(f"fractions: expected shares between 0 and 1, such as (0.1, 0.5), got {given!r}")
+        raise ArgumentError(f"fractions: expected shares between 0 and 1, such as (0.1, 0.5), got {value!r}")
     return members
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pnpxai.metrics.base import Measurement, Sample
 from pnpxai.metrics.faithfulness.flipping import order, without_first
@@ -45,6 +45,6 @@ class ROAD(Removal):
         curve = without_first(sample, features, [(places, share) for share in self.fractions], at_least=1)
         return Measurement(curve.mean(1), (None,) * sample.size, {"road": curve})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return examples x shares."""
         return self.examples(inputs) * len(self.fractions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class Losses:
 
 
 def losses(
-    model: Any,
+    model: Callable[..., Any],
     sample: Sample,
     masking: tuple[FeatureMask, Baseline | Imputer],
     fractions: Sequence[float],
@@ -60,8 +60,8 @@ def losses(
         if len(missing) == sample.size:
             return _scores(sample, features, subsets, at_once)
         part = sample.take(missing)
-        own = Features.of(part, *masking)
-        return _scores(part, own, _Subsets(own.counts, fractions, n_runs, sample.stream.seed), at_once)
+        of_part = Features.of(part, *masking)
+        return _scores(part, of_part, _Subsets(of_part.counts, fractions, n_runs, sample.stream.seed), at_once)
 
     how, owners = _key(masking, fractions, n_runs, sample.channel_dim), sample.keys()
     if how is None or owners is None:
@@ -101,8 +101,8 @@ class _Subsets:
 
     def of(self, steps: range, examples: range) -> Tensor:
         """Return (steps, 1 or examples, features) which features are gone."""
-        found = self._tables[steps.start : steps.stop]
-        return found if found.shape[1] == 1 else found[:, examples.start : examples.stop]
+        tables = self._tables[steps.start : steps.stop]
+        return tables if tables.shape[1] == 1 else tables[:, examples.start : examples.stop]
 
 
 def _scores(sample: Sample, features: Features, subsets: _Subsets, at_once: int | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -12,7 +12,7 @@ from torch import Tensor
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
-from pnpxai.metrics.complexity.complexity import entropy
+from pnpxai.metrics.complexity import entropy
 from pnpxai.metrics.randomisation.randomised_models import RandomisedCopy
 from pnpxai.metrics.rank_correlation import spearman
 from pnpxai.tensors import as_tuple
@@ -35,10 +35,10 @@ class Randomisation(Metric, abstract=True):
 
     def maps_of_random(self, sample: Sample, most: int) -> Iterator[Sample]:
         """Yield, for each of at most so many stages, the sample with the maps of the model randomised so far."""
-        made = self.randomised(sample)
-        other = self.replace(explainer=made.bound(self.explaining()))
+        copy = self.randomised(sample)
+        other = self.replace(explainer=copy.bound(self.explaining()))
         for layers in RandomisedCopy.stages(self.explaining().model, most):
-            with made.random(layers):
+            with copy.random(layers):
                 yield sample.with_maps(as_tuple(other.explained(sample.arguments, sample.targets, sample.stream)))
 
 
@@ -66,7 +66,7 @@ class MPRT(Randomisation):
         curve = torch.stack(columns, 1)
         return Measurement.where(~curve.isnan().all(1), curve.nanmean(1), _CONSTANT, {"similarity": curve})
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return what the explainer costs, once for each stage."""
         explainer = self.explaining()
         return len(RandomisedCopy.stages(explainer.model, self.n_stages)) * explainer.cost(inputs)
@@ -96,7 +96,7 @@ class EfficientMPRT(Randomisation):
         reason = "the map has no entropy: its mass is in one feature, its values in one bin, or all are zero"
         return Measurement.where(some, gain, reason)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return what the explainer costs."""
         return self.explaining().cost(inputs)
 
@@ -123,7 +123,7 @@ class RandomLogit(Randomisation):
         values, defined = _rank_correlations(own, others.of_each(others.maps))
         return Measurement.where(defined, values, _CONSTANT)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return what the explainer costs, and one row that shows how many classes there are."""
         return self.explaining().cost(inputs) + 1
 

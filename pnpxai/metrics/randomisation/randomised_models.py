@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ class RandomisedCopy:
         UnsuitableError: the model cannot be copied, or has no parameters.
     """
 
-    def __init__(self, model: Any, seed: int) -> None:
+    def __init__(self, model: Callable[..., Any], seed: int) -> None:
         module = module_of(model)
         if module is None:
             raise UnsuitableError("model: only the parameters of a torch.nn.Module can be made random")
@@ -49,7 +49,7 @@ class RandomisedCopy:
             raise UnsuitableError("model: it has no parameters that could be made random")
 
     @classmethod
-    def stages(cls, model: Any, most: int) -> list[int]:
+    def stages(cls, model: Callable[..., Any], most: int) -> list[int]:
         """Return how many layers are random at each stage: at most so many stages, evenly, the last with all layers."""
         module = module_of(model)
         count = 0 if module is None else len(_owners(module))
@@ -76,13 +76,13 @@ class RandomisedCopy:
 def _owners(module: nn.Module) -> list[tuple[str, dict[str, nn.Parameter]]]:
     """Return the layers with parameters of their own, from the last to the first; a shared parameter counts once."""
     seen: set[int] = set()
-    found = []
+    owners = []
     for name, layer in list(module.named_modules())[::-1]:
         own = {k: p for k, p in layer.named_parameters(recurse=False) if id(p) not in seen and p.is_floating_point()}
         seen |= {id(p) for p in own.values()}
         if own:
-            found.append((name, own))
-    return found
+            owners.append((name, own))
+    return owners
 
 
 def _drawn(module: nn.Module, seed: int) -> list[list[tuple[nn.Parameter, Tensor]]]:

@@ -55,28 +55,28 @@ def neighbours(
         ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
     reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
-    found: list[Tensor | None] = [None]
+    collected: list[Tensor | None] = [None]
 
     def visit(block: Block) -> None:
         near = sample.take(block.rows)
         inputs = tuple(_disturbed(sample, number, reach[number], block) for number in range(len(reach)))
-        own = of_rows(metric.explaining().settings(), block.rows)
-        judge = metric.replace(explainer=metric.explaining().replace(**own)) if own else metric
+        settings = of_rows(metric.explaining().settings(), block.rows)
+        judge = metric.replace(explainer=metric.explaining().replace(**settings)) if settings else metric
         maps = as_tuple(judge.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
         _check_alike(near.attributions, maps)
         seen = look(Neighbours(block, near, inputs, maps))
-        if found[0] is None:
-            found[0] = seen.new_empty(sample.size, n_iter)
+        if collected[0] is None:
+            collected[0] = seen.new_empty(sample.size, n_iter)
         part = seen.reshape(len(block.steps), len(block.examples)).T
-        found[0][block.examples.start : block.examples.stop, block.steps.start : block.steps.stop] = part
+        collected[0][block.examples.start : block.examples.stop, block.steps.start : block.steps.stop] = part
 
     limit = row_limit(sample.tensors, sample.score.extra)
     try:
         in_blocks(sample.size, n_iter, limit, visit)
     except WholeBatchOutput:  # a single example of a model that gives one value for its batch
         in_blocks(sample.size, n_iter, 1, visit)
-    assert found[0] is not None  # noqa: S101  (n_iter > 0)
-    return found[0]
+    assert collected[0] is not None  # noqa: S101  (n_iter > 0)
+    return collected[0]
 
 
 def outputs(sample: Sample, inputs: Tensors) -> Tensor:
@@ -90,8 +90,8 @@ def norm(maps: Tensors) -> Tensor:
     return torch.stack([m.square().sum(1) for m in exact]).sum(0).sqrt()
 
 
-def _check_alike(given: Tensors, made: Tensors) -> None:
-    shapes = [[tuple(m.shape[1:]) for m in maps] for maps in (given, made)]
+def _check_alike(judged: Tensors, explained: Tensors) -> None:
+    shapes = [[tuple(m.shape[1:]) for m in maps] for maps in (judged, explained)]
     if shapes[0] != shapes[1]:
         raise ShapeError(
             f"attributions: expected maps as the explainer makes them, {shapes[1]} for an example, got {shapes[0]}; "

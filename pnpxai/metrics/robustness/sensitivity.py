@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -46,13 +46,13 @@ class Robustness(Metric, abstract=True):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the measurement, of ids at what they become in the model."""
-        found = Embedded.of(self.explaining(), sample.arguments)
-        if not found.rows:
+        embedded = Embedded.of(self.explaining(), sample.arguments)
+        if not embedded.rows:
             return self.judge_numbers(sample)
-        score = found.arguments.score(found.explainer.model, sample.targets)
-        counted = (None,) * len(found.arguments.explained)
-        embedded = replace(sample, arguments=found.arguments, score=score, counted=counted)
-        return self.replace(explainer=found.explainer).judge_numbers(embedded)
+        score = embedded.arguments.score(embedded.explainer.model, sample.targets)
+        counted = (None,) * len(embedded.arguments.explained)
+        moved = replace(sample, arguments=embedded.arguments, score=score, counted=counted)
+        return self.replace(explainer=embedded.explainer).judge_numbers(moved)
 
     def changes(self, sample: Sample) -> Tensor:
         """Return (examples, n_iter) |A(x + d_k) - A(x)| / |A(x)|, zero for a map of zeros."""
@@ -62,14 +62,14 @@ class Robustness(Metric, abstract=True):
 
         return neighbours(self, sample, self.n_iter, self.epsilon, change)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return n_iter times what the explainer costs, the rows of ``looks_at_outputs``, and those that embed ids."""
         own = (self.n_iter + 1) * self.examples(inputs) if self.looks_at_outputs else 0
         with borrowed(self.model, gradients=False):
-            found = Embedded.of(self.explaining(), self.arguments(inputs))
-        if not found.rows:
+            embedded = Embedded.of(self.explaining(), self.arguments(inputs))
+        if not embedded.rows:
             return self.n_iter * self.explaining().cost(inputs) + own
-        return self.n_iter * found.explainer.attributor().cost(found.arguments.explained) + own + found.rows
+        return self.n_iter * embedded.explainer.attributor().cost(embedded.arguments.explained) + own + embedded.rows
 
 
 class Sensitivity(Robustness):
@@ -123,11 +123,11 @@ class LocalLipschitz(Robustness):
         slopes = neighbours(self, sample, self.n_iter, self.epsilon, slope)
         spread = torch.stack([x.amax(1) > x.amin(1) for x in map(rows_of, sample.tensors)]).any(0)
         reason = "the input is constant, so that no noise is added"
-        found = Measurement.where(spread, slopes.amax(1), reason, {"slopes": slopes})
+        measured = Measurement.where(spread, slopes.amax(1), reason, {"slopes": slopes})
         if not self.normalize:
-            return found
+            return measured
         zero = [None if n > 0 else _ZERO for n in norm(sample.attributions)]
-        return Measurement(found.values, tuple(a or b for a, b in zip(found.reasons, zero, strict=True)), found.curves)
+        return replace(measured, reasons=tuple(a or b for a, b in zip(measured.reasons, zero, strict=True)))
 
 
 class RelativeOutputStability(Robustness):
@@ -159,8 +159,7 @@ class RelativeOutputStability(Robustness):
             same = torch.ones_like(changed, dtype=torch.bool)
             if before.shape[1] > 1:
                 same = before.argmax(1) == after.argmax(1)
-            found = norm(self._relative(near)) / changed
-            return torch.where(same, found, torch.nan)
+            return torch.where(same, norm(self._relative(near)) / changed, torch.nan)
 
         ratios = neighbours(self, sample, self.n_iter, self.epsilon, ratio)
         defined = ~ratios.isnan().all(1) & (norm(sample.attributions) > 0)

@@ -14,7 +14,7 @@ from pnpxai.experiment import OnDevices, compare
 from pnpxai.experiment.running import workers
 from pnpxai.experiment.running.work import Job
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.postprocessing import PostProcessor

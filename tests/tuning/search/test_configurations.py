@@ -11,7 +11,7 @@ from optuna.trial import FixedTrial, FrozenTrial
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.explainers.perturbation.occlusion import Occlusion
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.metrics.evaluation import evaluate
 from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.metrics.selection import as_metrics

@@ -5,7 +5,7 @@ import torch
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.gradient.saliency import Gradient
-from pnpxai.metrics.localisation.localisation import RelevanceMassAccuracy
+from pnpxai.metrics.localisation import RelevanceMassAccuracy
 from pnpxai.recommender import rank
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune

@@ -7,7 +7,7 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.controls import RandomMap
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.metrics.evaluation import evaluate
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.flipping import AbPC

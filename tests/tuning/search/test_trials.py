@@ -15,7 +15,7 @@ from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.explainers.perturbation.occlusion import Occlusion
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.metrics.evaluation import Candidate, evaluate
 from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.strategies.postprocessing import PostProcessor

@@ -8,7 +8,7 @@ import torch
 
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.base import Measurement
-from pnpxai.metrics.complexity.complexity import Complexity
+from pnpxai.metrics.complexity import Complexity
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 from tests.small import Bright, examples

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
-from pnpxai.metrics.complexity.complexity import Complexity, Sparseness
+from pnpxai.metrics.complexity import Complexity, Sparseness
 from pnpxai.metrics.faithfulness.completeness import CompletenessError
 
 X = torch.rand(3, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

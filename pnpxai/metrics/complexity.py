@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Complexity(Metric):
         values = torch.stack([entropy(m) for m in masses])
         return Measurement.where([bool(m.any()) for m in masses], values, _ZERO)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return 0: only the map is looked at."""
         return 0
 
@@ -53,7 +53,7 @@ class Sparseness(Metric):
         masses = [m.abs() for m in sample.of_each(sample.maps)]
         return Measurement.where([bool(m.any()) for m in masses], torch.stack([_gini(m) for m in masses]), _ZERO)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return 0: only the map is looked at."""
         return 0
 

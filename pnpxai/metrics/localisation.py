@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,17 +33,17 @@ class Localisation(Metric, abstract=True):
     def judge(self, sample: Sample) -> Measurement:
         """Return the numbers; undefined where a mask is empty or full."""
         assert sample.truth is not None  # noqa: S101  (needs_masks)
-        kept = tuple(m if t is not None else None for m, t in zip(sample.maps, sample.truth, strict=True))
+        compared = tuple(m if t is not None else None for m, t in zip(sample.maps, sample.truth, strict=True))
         values, reasons = [], []
-        for own, inside in zip(sample.of_each(kept), sample.of_each(sample.truth), strict=True):
+        for values_of, inside in zip(sample.of_each(compared), sample.of_each(sample.truth), strict=True):
             known = bool(inside.any()) and not bool(inside.all())
-            found = self.hits(own, inside) if known else None
-            values.append(own.new_zeros(()) if found is None else found.to(own.dtype))
+            number = self.hits(values_of, inside) if known else None
+            values.append(values_of.new_zeros(()) if number is None else number.to(values_of.dtype))
             mute = "the map gives no number" if known else "the mask is empty, or covers all positions"
-            reasons.append(mute if found is None else None)
+            reasons.append(mute if number is None else None)
         return Measurement(torch.stack(values), tuple(reasons))
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: object) -> int:
         """Return 0: only the map is looked at."""
         return 0
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
-from pnpxai.metrics.localisation.localisation import (
+from pnpxai.metrics.localisation import (
     AUROC,
     AveragePrecision,
     PointingGame,
