@@ -34,8 +34,8 @@ from pnpxai.metrics.selection import as_candidates, as_explainer
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
-from pnpxai.tuning.search.shared_runs import Shared
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.space import Space
+from pnpxai.tuning.trials.shared_runs import Shared
 
 IMAGE = Traits.image()
 EIGHT = ("Gradient", "GradientXInput", "GuidedBackprop", "DeepLift", "LRPUniformEpsilon", "SmoothGrad",

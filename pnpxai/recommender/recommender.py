@@ -18,7 +18,7 @@ from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, nee
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
 from pnpxai.traits import Traits
-from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, judges_of, known_in, limits_of, panel, race, with_known
+from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, has_masks, judges_of, limits_of, panel, race, with_masks
 
 __all__ = ["Recommender", "XaiRecommender", "rank"]
 
@@ -101,7 +101,7 @@ class Recommender(Declared, keyword_only=True):
             ArgumentError: nothing fits, nothing could be tuned (with the reasons), or a setting is out of range.
         """
         start = time.monotonic()
-        masked = known_in(examples, masks)
+        masked = has_masks(examples, masks)
         traits = needed_traits(modality)
         common = traits.shared(common)
         fit = recommend(model, traits)
@@ -119,7 +119,7 @@ class Recommender(Declared, keyword_only=True):
             raise ArgumentError(f"metric: expected one, got {len(wanted)}")
         limits = limits_of(self.limits, model, common, masked=masked, judges=wanted or deciding)
         judged_by = [*deciding, *wanted, *(limit.judge for limit in limits)]
-        examples = with_known(examples, masks, judged_by, candidates[0].explainer)
+        examples = with_masks(examples, masks, judged_by, candidates[0].explainer)
         shared = Shared()
         judge = wanted[0] if wanted else panel(metrics, _fixed(candidates, controls), examples, self.seed, shared)
         raced = race(

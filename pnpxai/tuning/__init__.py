@@ -2,12 +2,12 @@
 
 from pnpxai.tuning.result import LimitCheck, Stability, TuningResult
 from pnpxai.tuning.search.budget import Budget
-from pnpxai.tuning.search.judging import Judge, Judges
 from pnpxai.tuning.search.race import Race, panel, race
-from pnpxai.tuning.search.requirements import Limits, judges_of, known_in, limits_of, with_known
-from pnpxai.tuning.search.shared_runs import RowCount, Shared
 from pnpxai.tuning.search.study import tune
 from pnpxai.tuning.storage.storages import StorageSpec
+from pnpxai.tuning.trials.judging import Judge, Judges
+from pnpxai.tuning.trials.requirements import Limits, has_masks, judges_of, limits_of, with_masks
+from pnpxai.tuning.trials.shared_runs import RowCount, Shared
 
 __all__ = [
     "Budget",
@@ -22,10 +22,10 @@ __all__ = [
     "StorageSpec",
     "TuningResult",
     "judges_of",
-    "known_in",
+    "has_masks",
     "limits_of",
     "panel",
     "race",
     "tune",
-    "with_known",
+    "with_masks",
 ]

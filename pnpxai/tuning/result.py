@@ -1,4 +1,4 @@
-"""What tuning found: the tuned explainer, what it gained on held-out examples, how stable that is, what it cost."""
+"""``TuningResult``: the tuned explainer, its gain on held-out examples, how stable that is, and what it cost."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pnpxai.files import write_file
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.tuning.search.shared_runs import RowCount
+from pnpxai.tuning.trials.shared_runs import RowCount
 
 __all__ = ["LimitCheck", "Stability", "TuningResult"]
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How much the held-out values of the best depend on examples and on draws.
+    """How much the held-out values of the best settings depend on the examples and on random draws.
 
     Attributes:
-        spread: standard deviation of its values over examples.
-        improved: share of the examples on which it is better than the default.
-        over_seeds: its mean value under each of a few other seeds; the same number throughout if nothing is drawn.
+        spread: standard deviation of the values over examples.
+        improved: share of the examples on which the best is better than the default.
+        over_seeds: mean value under each of a few other seeds; all equal if the explainer draws nothing.
     """
 
     spread: float
@@ -36,13 +36,13 @@ class Stability:
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """What a limit did.
+    """How a search kept within a limit.
 
     Attributes:
         limit: the limit, in words.
-        value: the mean of what it limits, of the best.
-        ruled_out: how many trials did not keep within it, by explainer.
-        nearest: the mean of the trial that is furthest within, or least outside.
+        value: mean value of the limited metric or cost for the best settings.
+        ruled_out: number of trials outside the limit, by explainer.
+        nearest: mean value of the trial that is furthest within the limit, or least outside.
     """
 
     limit: str
@@ -51,7 +51,7 @@ class LimitCheck:
     nearest: float | None
 
     def refusal(self) -> str:
-        """Return how the limit was missed."""
+        """Return in words how the limit was missed."""
         nearest = "none has a value" if self.nearest is None else f"the nearest had {self.nearest:.4g}"
         return f"{self.limit} ({nearest}; {sum(self.ruled_out.values())} trials did not)"
 
@@ -63,11 +63,11 @@ class LimitCheck:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What tuning found.
+    """The result of a search.
 
     Attributes:
         best: the tuned candidate, ready to use.
-        default: where the search of its explainer started.
+        default: the settings that the search of the best's explainer started from.
         metric: the metric's name; of several the first's.
         value: mean value of the best on the examples that were tuned on.
         gain: best minus default on held-out examples, oriented so that more is better, with a paired interval.
@@ -78,7 +78,7 @@ class TuningResult:
         stability: how much that depends on examples and draws.
         rows: what the search cost.
         front: of several metrics, the candidates that none is better than in all of them, with their mean values.
-        limits: what each limit ruled out, and how the best keeps within it.
+        limits: for each limit, what it ruled out, and how the best settings keep within it.
         study: the Optuna study (not saved), for its plots:
             ``optuna.visualization.matplotlib.plot_slice(result.study)``.
     """
@@ -136,19 +136,19 @@ class TuningResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return settings and figures, ready for JSON."""
-        found = {"label": self.best.label} | self.best.settings()
-        found |= {"metric": self.metric, "value": self.value, "held_out_gain": asdict(self.gain)}
-        found |= {"trials": self.trials, "refused": self.refused, "stopped": self.stopped}
-        found |= {"default": self.default.settings()}
+        record = {"label": self.best.label} | self.best.settings()
+        record |= {"metric": self.metric, "value": self.value, "held_out_gain": asdict(self.gain)}
+        record |= {"trials": self.trials, "refused": self.refused, "stopped": self.stopped}
+        record |= {"default": self.default.settings()}
         for name in ("held_out", "stability", "rows"):
             value = getattr(self, name)
-            found[name] = None if value is None else asdict(value)
-        found["front"] = [{"label": c.label, "values": values} | c.settings() for c, values in self.front]
-        return found | {"limits": [asdict(check) for check in self.limits]}
+            record[name] = None if value is None else asdict(value)
+        record["front"] = [{"label": c.label, "values": values} | c.settings() for c, values in self.front]
+        return record | {"limits": [asdict(check) for check in self.limits]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: Any) -> TuningResult:
-        """Return what ``to_dict`` gave, without the study. Nothing is executed or imported.
+        """Return the result that ``to_dict`` wrote, without the study. Nothing is executed or imported.
 
         Args:
             data: the dictionary.

@@ -96,8 +96,8 @@ def test_a_comparison_goes_on_after_ctrl_c(place: Path, workers: int) -> None:
 
 def _trials(storage: Path) -> list[TrialState]:
     store = opened(storage)
-    studies = store.storage.get_all_studies()
-    states = [t.state for study in studies for t in store.storage.get_all_trials(study._study_id, deepcopy=False)]
+    studies = store.backend.get_all_studies()
+    states = [t.state for study in studies for t in store.backend.get_all_trials(study._study_id, deepcopy=False)]
     store.close()
     return states
 

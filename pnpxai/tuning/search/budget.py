@@ -16,11 +16,11 @@ _FORMS = "expected a time such as '5min' or '90s', '20000 rows', '300 trials', o
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit.
+    """A limit of what a search may cost.
 
     Attributes:
-        kind: of what.
-        amount: how much.
+        kind: the unit.
+        amount: number of units.
     """
 
     kind: Literal["seconds", "rows", "trials"]
@@ -36,12 +36,12 @@ class Budget:
         if isinstance(spec, Budget):
             return spec
         text = f"{spec} trials" if isinstance(spec, int) and not isinstance(spec, bool) else spec
-        found = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([a-z]+?)s?\s*", text) if isinstance(text, str) else None
-        if found is None and isinstance(text, str):
-            found = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*(s)\s*", text)
-        if found is None or not (amount := float(found[1].replace("_", ""))) > 0:
+        match = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([a-z]+?)s?\s*", text) if isinstance(text, str) else None
+        if match is None and isinstance(text, str):
+            match = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*(s)\s*", text)
+        if match is None or not (amount := float(match[1].replace("_", ""))) > 0:
             raise ArgumentError(f"budget: {_FORMS}, got {spec!r}")
-        unit = found[2]
+        unit = match[2]
         if unit in _SECONDS:
             return cls("seconds", amount * _SECONDS[unit])
         if unit in ("row", "trial") and amount == int(amount):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import optuna
@@ -24,13 +23,15 @@ from pnpxai.traits import Traits
 from pnpxai.tuning.result import TuningResult
 from pnpxai.tuning.search.best_settings import result_of
 from pnpxai.tuning.search.budget import Budget
-from pnpxai.tuning.search.judging import Judge, Judges
-from pnpxai.tuning.search.requirements import Limit
-from pnpxai.tuning.search.shared_runs import Shared
-from pnpxai.tuning.search.study import searched
-from pnpxai.tuning.search.trials import Search, quiet
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.search.plan import SearchPlan, quiet
+from pnpxai.tuning.search.study import planned_search
+from pnpxai.tuning.space.space import Space
 from pnpxai.tuning.storage.storages import StorageSpec
+from pnpxai.tuning.trials.judging import Judge, Judges
+from pnpxai.tuning.trials.objective import Objective
+from pnpxai.tuning.trials.record import TrialRecord
+from pnpxai.tuning.trials.requirements import Limit
+from pnpxai.tuning.trials.shared_runs import Shared
 
 __all__ = ["Race", "panel", "race"]
 
@@ -40,12 +41,12 @@ _NEVER_FEWER = 5
 
 @dataclass
 class Race:
-    """What a race found.
+    """The result of a race.
 
     Attributes:
-        tuned: the tuning results of those that were left in the end, by label.
-        dropped: why others were dropped, by label.
-        failed: why others could not be tuned, by label.
+        tuned: the tuning results of the explainers that were left in the end, by label.
+        dropped: why other explainers were dropped, by label.
+        failed: why other explainers could not be tuned, by label.
         trials: number of trials in all.
     """
 
@@ -125,14 +126,14 @@ def race(
             f"budget: expected at least {len(candidates)} trials, one for the default of each explainer, got {budget}"
         )
     part, held_out = examples.split(tuning_fraction, seed)
-    found, spent = Race(), _Spent(budget, shared)
+    outcome, spent = Race(), _Spent(budget, shared)
     with quiet(), tqdm(desc="tuning", unit="trial", disable=not show_progress) as bar:
         runners = {}
         for candidate in candidates:
             try:
                 runners[candidate.label] = _Runner.of(candidate, judge, part, traits, seed, storage, limits)
             except ArgumentError as refusal:
-                found.failed[candidate.label] = str(refusal)
+                outcome.failed[candidate.label] = str(refusal)
         wanted = 1
         while runners and not spent.all:
             before = sum(runner.ended for runner in runners.values())
@@ -141,23 +142,23 @@ def race(
                 try:
                     runners[label].go_on(wanted, spent, shared, bar)
                 except ArgumentError as refusal:
-                    found.failed[label] = str(refusal)
-                    found.trials += runners.pop(label).ended
+                    outcome.failed[label] = str(refusal)
+                    outcome.trials += runners.pop(label).ended
             after = sum(runner.ended for runner in runners.values())
             weak = _weak(runners, judge, seed) if wanted > 1 else {}
             for label, reason in weak.items():
-                found.dropped[label] = f"{reason} after {runners[label].ended} trials"
-                found.trials += runners.pop(label).ended
+                outcome.dropped[label] = f"{reason} after {runners[label].ended} trials"
+                outcome.trials += runners.pop(label).ended
             wanted = max(_FIRST_ROUND, 2 * wanted)
             if after == before and not any(runner.more(wanted) for runner in runners.values()):
                 break
         for label, runner in runners.items():
-            found.trials += runner.ended
+            outcome.trials += runner.ended
             try:
-                found.tuned[label] = result_of(runner.study, runner.objective, held_out, n_seeds=0)
+                outcome.tuned[label] = runner.result(held_out)
             except ArgumentError as refusal:
-                found.failed[label] = str(refusal)
-    return found
+                outcome.failed[label] = str(refusal)
+    return outcome
 
 
 class _Spent:
@@ -192,9 +193,16 @@ class _Spent:
 
 @dataclass
 class _Runner:
-    search: Search
-    study: Any = None
-    objective: Any = None
+    """One explainer's search.
+
+    Attributes:
+        plan: the search.
+        studied: its study and objective, once it has run.
+        ended: number of its trials that have ended.
+    """
+
+    plan: SearchPlan
+    studied: tuple[optuna.Study, Objective] | None = None
     ended: int = 0
 
     @classmethod
@@ -210,44 +218,55 @@ class _Runner:
     ) -> _Runner:
         name = f"{candidate.label}, {judge.name}"
         place = optuna.storages.InMemoryStorage() if storage is None else storage
-        search = searched(
+        plan = planned_search(
             Space((candidate,), traits), (judge,), part, sampler="tpe", n_trials=_FIRST_ROUND, timeout=None, seed=seed,
             storage=place, name=name, limits=limits,
         )  # fmt: skip
-        return cls(search)
+        return cls(plan)
 
     def more(self, wanted: int) -> bool:
         """Tell whether there is more to try."""
-        return self.ended < min(wanted, self.search.space.size())
+        return self.ended < min(wanted, self.plan.space.size())
 
     def go_on(self, wanted: int, spent: _Spent, shared: Shared, bar: tqdm) -> None:
         """Bring the search to so many trials, or until the budget is spent."""
-        if spent.all and self.study is not None or not self.more(wanted):
+        if spent.all and self.studied is not None or not self.more(wanted):
             return
-        n_trials = int(min(wanted, self.search.space.size()))
+        n_trials = int(min(wanted, self.plan.space.size()))
 
         def note(study: optuna.Study, trial: FrozenTrial) -> None:
             bar.update()
             spent.note(study, trial)
 
-        self.search = replace(self.search, n_trials=n_trials)
-        self.study, self.objective = self.search.run(shared, callbacks=[note], show_progress=False)
-        ended = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self.plan = replace(self.plan, n_trials=n_trials)
+        self.studied = study, _ = self.plan.run(shared, callbacks=[note], show_progress=False)
+        ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         self.ended = len(ended)
         if not any(trial.state == TrialState.COMPLETE for trial in ended) and self.ended >= _FIRST_ROUND:
-            reasons = sorted({str(trial.user_attrs.get("reason")) for trial in ended})
+            reasons = sorted({str(TrialRecord.read(trial).reason) for trial in ended})
             raise ArgumentError(f"none of its first {self.ended} settings worked: {'; '.join(reasons)}")
+
+    def result(self, held_out: Examples) -> TuningResult:
+        """Return the result of the search.
+
+        Raises:
+            ArgumentError: no settings worked, or the budget ended before any trial.
+        """
+        if self.studied is None:
+            raise ArgumentError("budget: it was spent before a trial ended")
+        return result_of(*self.studied, held_out, n_seeds=0)
 
     def values(self) -> dict[int, float]:
         """Return the values of the best trial, by example."""
         try:
-            return dict(self.study.best_trial.intermediate_values)
-        except ValueError:
+            return {} if self.studied is None else dict(self.studied[0].best_trial.intermediate_values)
+        except ValueError:  # no trial is complete
             return {}
 
 
 def _weak(runners: dict[str, _Runner], judge: Judge, seed: int) -> dict[str, str]:
-    values = {label: runner.values() for label, runner in runners.items() if runner.study is not None}
+    """Return which explainers are to be dropped, with the reason."""
+    values = {label: runner.values() for label, runner in runners.items() if runner.studied is not None}
     sign = 1.0 if judge.higher_is_better else -1.0
     means = {label: sign * float(np.mean(list(own.values()))) if own else -np.inf for label, own in values.items()}
     order = sorted(means, key=lambda label: -means[label])
@@ -255,14 +274,14 @@ def _weak(runners: dict[str, _Runner], judge: Judge, seed: int) -> dict[str, str
         return {}
     leader, half = order[0], max(_NEVER_FEWER, len(order) // 2)
     level = 1 - 0.05 / len(order)
-    found = {}
+    weak = {}
     for label in order[half:]:
         both = sorted(values[leader].keys() & values[label].keys())
         lost = sign * np.array([values[leader][k] - values[label][k] for k in both])
         gap = bootstrap(lost, level=level, seed=seed)
         if not both or gap.low > 0:
-            found[label] = f"{gap} worse than {leader}"
-    return found
+            weak[label] = f"{gap} worse than {leader}"
+    return weak
 
 
 def _shuffled(labels: list[str], seed: int, number: int) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
 from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError, MissingExtraError, did_you_mean
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.parameters import Parameters
+from pnpxai.tuning.space.space import Space
 
 __all__ = ["SAMPLERS", "SamplerSpec", "Sampling"]
 
@@ -71,7 +72,7 @@ class Sampling:
         """Whether the trials are known beforehand."""
         return self.kind in ("grid", "brute_force")
 
-    def planned(self, space: Space, n_trials: int | None) -> list[dict[str, Any]]:
+    def planned(self, space: Space, n_trials: int | None) -> list[Parameters]:
         """Return the parameters of an enumerating sampler's trials: all, or so many of them, in random order."""
         points = _POINTS if self.kind == "grid" else None
         count = int(min(space.size(points), 2**53))
@@ -106,7 +107,7 @@ def _drawn(count: int, wanted: int, seed: int) -> list[int]:
     draws = generator(seed, "configurations")
     if count <= _MOST:
         return torch.randperm(count, generator=draws)[:wanted].tolist()
-    found: dict[int, None] = {}
-    while len(found) < wanted:
-        found.setdefault(int(torch.randint(count, (1,), generator=draws)), None)
-    return list(found)
+    numbers: dict[int, None] = {}
+    while len(numbers) < wanted:
+        numbers.setdefault(int(torch.randint(count, (1,), generator=draws)), None)
+    return list(numbers)

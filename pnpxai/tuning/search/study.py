@@ -1,4 +1,4 @@
-"""Tuning: search on one part of the examples, measure what it gained on the other."""
+"""``tune``: search settings on one part of the examples, and measure the gain on the other."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from pnpxai.tensors import flat
 from pnpxai.traits import Traits
 from pnpxai.tuning.result import TuningResult
 from pnpxai.tuning.search.best_settings import result_of
-from pnpxai.tuning.search.judging import Judge
-from pnpxai.tuning.search.requirements import Limit, Limits, judges_of, known_in, limits_of, with_known
+from pnpxai.tuning.search.plan import SearchPlan, quiet
 from pnpxai.tuning.search.samplers import SamplerSpec, Sampling
-from pnpxai.tuning.search.shared_runs import Shared
-from pnpxai.tuning.search.trials import Callback, Search, quiet
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.space import Space
+from pnpxai.tuning.storage.optuna_private import Callback
 from pnpxai.tuning.storage.storages import StorageSpec
+from pnpxai.tuning.trials.judging import Judge
+from pnpxai.tuning.trials.requirements import Limit, Limits, has_masks, judges_of, limits_of, with_masks
+from pnpxai.tuning.trials.shared_runs import Shared
 
-__all__ = ["searched", "tune"]
+__all__ = ["planned_search", "tune"]
 
 
 def tune(
@@ -103,26 +104,26 @@ def tune(
     starts = _starts(explainer, postprocessor, traits)
     model = starts[0].explainer.model
     common = common if traits is None else traits.shared(common)
-    masked = known_in(examples, masks)
+    masked = has_masks(examples, masks)
     judges = judges_of(metric, model, common, masked=masked)
     bounds = limits_of(limits, model, common, masked=masked, judges=judges)
-    examples = with_known(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
+    examples = with_masks(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
     workers, n_seeds = whole_number("workers", workers), whole_number("n_seeds", n_seeds, 0)
     n_trials, seed = _trials(n_trials, timeout), whole_number("seed", seed, 0)
     part, held_out = examples.split(tuning_fraction, seed)
     shared = Shared() if shared is None else shared
     space = Space(starts, traits)
     label = starts[0].label if len(starts) == 1 else f"{len(starts)} explainers"
-    search = searched(
+    plan = planned_search(
         space, judges, part, sampler=sampler, n_trials=n_trials, timeout=timeout, seed=seed, storage=storage,
         name=study_name or f"{label}, {', '.join(judge.name for judge in judges)}", prune=prune, limits=bounds,
     )  # fmt: skip
     with quiet():
-        study, objective = search.run(shared, workers=workers, callbacks=callbacks, show_progress=show_progress)
+        study, objective = plan.run(shared, workers=workers, callbacks=callbacks, show_progress=show_progress)
         return result_of(study, objective, held_out, n_seeds)
 
 
-def searched(
+def planned_search(
     space: Space,
     judges: tuple[Judge, ...],
     examples: Examples,
@@ -135,8 +136,8 @@ def searched(
     name: str,
     prune: bool = True,
     limits: tuple[Limit, ...] = (),
-) -> Search:
-    """Return a search, checked.
+) -> SearchPlan:
+    """Return a search that is ready to run, its arguments checked.
 
     Raises:
         ArgumentError: there is nothing to search, or nothing to search it with.
@@ -147,7 +148,7 @@ def searched(
     sampling = Sampling.of(sampler, space, n_trials, seed, len(judges))
     model = space.starts[0].explainer.model
     identity = {
-        "what is searched": space.described(),
+        "what is searched": space.key(),
         "model": _model_key(model),
         "examples": _examples_key(examples),
         "metric": {j.name: [repr(m) for m in j.metrics] for j in judges},
@@ -155,31 +156,36 @@ def searched(
         "seed": seed,
     }
     deadline = None if timeout is None else time.time() + timeout
-    return Search(
+    return SearchPlan(
         space, judges, examples, sampling, identity, n_trials, deadline, seed, storage, name, prune, limits=limits
     )
 
 
-def _starts(explainer: Any, postprocessor: PostProcessor | None, traits: Traits | None) -> tuple[Candidate, ...]:
-    given = list(explainer) if isinstance(explainer, Iterable) else [explainer]
+def _starts(
+    explainer: Explainer | Candidate | Sequence[Explainer | Candidate],
+    postprocessor: PostProcessor | None,
+    traits: Traits | None,
+) -> tuple[Candidate, ...]:
+    members = list(explainer) if isinstance(explainer, Iterable) else [explainer]
     if not isinstance(traits, Traits | None):
         raise ArgumentError(f"traits: expected Traits such as Traits.image(), got {traits!r}")
     if not isinstance(postprocessor, PostProcessor | None):
         raise ArgumentError(f"postprocessor: expected a PostProcessor, got {postprocessor!r}")
     post = postprocessor or (PostProcessor() if traits is None else PostProcessor.on(traits))
-    found = []
-    for one in given:
-        if not isinstance(one, (Explainer, Candidate)):
-            raise ArgumentError(f"explainer: expected a configured explainer such as SmoothGrad(model), got {one!r}")
-        found.append(one if isinstance(one, Candidate) else Candidate(type(one).__name__, one, post))
-    if not found:
+    for member in members:
+        if not isinstance(member, (Explainer, Candidate)):
+            raise ArgumentError(f"explainer: expected a configured explainer such as SmoothGrad(model), got {member!r}")
+    if not members:
         raise ArgumentError("explainer: expected at least one, got none")
-    return tuple(found)
+    return tuple(
+        member if isinstance(member, Candidate) else Candidate(type(member).__name__, member, post)
+        for member in members
+    )
 
 
 def _trials(n_trials: int | None, timeout: float | None) -> int | None:
     """Return how many trials a search has at most, None for any; by default 20, unless there is a time."""
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0):
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
         raise ArgumentError(f"timeout: expected a number of seconds > 0, got {timeout!r}")
     if n_trials is None:
         return 20 if timeout is None else None
@@ -189,10 +195,10 @@ def _trials(n_trials: int | None, timeout: float | None) -> int | None:
 def _examples_key(examples: Examples) -> str:
     masks = [mask for batch in examples for mask in flat(batch.masks)]
     known = {"masks": [content_key(mask) for mask in masks]} if masks else {}
-    return settings_key({"keys": list(examples.keys), "targets": [_named(b.targets) for b in examples]} | known)
+    return settings_key({"keys": list(examples.keys), "targets": [_target_name(b.targets) for b in examples]} | known)
 
 
-def _named(targets: Any) -> str:
+def _target_name(targets: object) -> str:
     return qualified_name(targets) if callable(targets) and not isinstance(targets, Tensor) else str(targets)
 
 

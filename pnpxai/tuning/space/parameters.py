@@ -12,9 +12,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-import optuna
+from optuna.trial import BaseTrial
 
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.registry import by_name
@@ -23,24 +23,27 @@ from pnpxai.strategies.base import Strategy, for_each
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 
-__all__ = ["choices", "configuration", "contained", "parameters", "size", "suggest"]
+__all__ = ["Parameters", "choices", "configuration", "contained", "parameters", "size", "suggest"]
 
 D = TypeVar("D", bound=Declared)
-Entry = tuple[type, dict[str, Any]]
+Entry: TypeAlias = tuple[type, dict[str, Any]]
+"""One entry of ``get_tunables()``: the kind of setting, and what of it is searched."""
+Parameters: TypeAlias = dict[str, Any]
+"""The parameters of a trial: name -> number, truth value or name of a strategy."""
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """One setting that is searched; of a strategy of several inputs, that of one of them.
+    """One setting that is searched. Where a model has several inputs, each has a slot for its own strategy.
 
     Attributes:
         field: the field's name.
-        name: what it is called in a study, after the prefix.
-        present: what it is now.
+        name: the parameter's name in a study, after the prefix.
+        present: the present value.
         entry: what is searched.
-        traits: facts about the input that it is for.
-        member: that input's number, where there are several, and
-        of: how many these are.
+        traits: facts about the input that the strategy is for.
+        member: the input's number; None where there is one input.
+        n_inputs: number of inputs.
     """
 
     field: str
@@ -49,10 +52,10 @@ class _Slot:
     entry: Entry
     traits: Traits | None
     member: int | None = None
-    of: int = 1
+    n_inputs: int = 1
 
 
-def suggest(trial: optuna.Trial, value: D, prefix: str, traits: Traits | None = None) -> D:
+def suggest(trial: BaseTrial, value: D, prefix: str, traits: Traits | None = None) -> D:
     """Return ``value`` with every searched setting replaced by what the trial suggests.
 
     Raises:
@@ -60,28 +63,28 @@ def suggest(trial: optuna.Trial, value: D, prefix: str, traits: Traits | None = 
     """
     changes: dict[str, Any] = {}
     for slot in _slots(value, traits):
-        found = _one(trial, f"{prefix}.{slot.name}", slot)
+        suggested = _suggest_slot(trial, f"{prefix}.{slot.name}", slot)
         present = changes.get(slot.field, getattr(value, slot.field))
-        changes[slot.field] = found if slot.member is None else _with_member(present, slot, found)
-    for name, found in changes.items():
-        each = getattr(found, "strategies", ())
+        changes[slot.field] = suggested if slot.member is None else _with_member(present, slot, suggested)
+    for name, suggested in changes.items():
+        each = getattr(suggested, "strategies", ())
         if each and not hasattr(getattr(value, name), "strategies") and all(one == each[0] for one in each):
             changes[name] = each[0]  # the same for all, as it was
     return value.replace(**changes)
 
 
-def _with_member(present: Any, slot: _Slot, found: Any) -> Any:
+def _with_member(present: Strategy, slot: _Slot, suggested: Strategy) -> Strategy:
     """Return the strategies of several inputs, with that of one replaced."""
-    kind, inputs = slot.entry[0], range(slot.of)
-    each = [found if k == slot.member else own for k, own in zip(inputs, for_each(present, inputs), strict=True)]
+    kind, inputs = slot.entry[0], range(slot.n_inputs)
+    each = [suggested if k == slot.member else own for k, own in zip(inputs, for_each(present, inputs), strict=True)]
     return by_name(kind, "each", kind.__name__)(tuple(each))
 
 
-def _one(trial: optuna.Trial, name: str, slot: _Slot) -> Any:
+def _suggest_slot(trial: BaseTrial, name: str, slot: _Slot) -> Any:
     kind, options = slot.entry
     if kind is float:
-        found = trial.suggest_float(name, **options)
-        return round(found, 12) if "step" in options else found  # 0.7, not 0.7000000000000001
+        number = trial.suggest_float(name, **options)
+        return round(number, 12) if "step" in options else number  # 0.7, not 0.7000000000000001
     if kind is int:
         return trial.suggest_int(name, **options)
     if kind is list:
@@ -90,25 +93,25 @@ def _one(trial: optuna.Trial, name: str, slot: _Slot) -> Any:
     return suggest(trial, _strategy(slot, chosen), name, slot.traits)
 
 
-def _strategy(slot: _Slot, chosen: str) -> Any:
-    """Return a strategy by name. What is not searched (the id of a mask token) stays as it was given."""
+def _strategy(slot: _Slot, chosen: str) -> Strategy:
+    """Return a strategy by name. Its settings that are not searched (the id of a mask token) stay as they are."""
     kind, _ = slot.entry
     ready = (slot.present, *(() if slot.traits is None else slot.traits.ready))
-    made = (s for s in ready if isinstance(s, kind) and getattr(s, "name", None) == chosen)
-    return next(made, None) or by_name(kind, chosen, kind.__name__)()
+    configured = (s for s in ready if isinstance(s, kind) and getattr(s, "name", None) == chosen)
+    return next(configured, None) or by_name(kind, chosen, kind.__name__)()
 
 
-def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, Any]:
+def parameters(value: Declared, prefix: str, traits: Traits | None = None) -> Parameters:
     """Return the settings of ``value`` as the parameters of a trial."""
-    found: dict[str, Any] = {}
+    settings: Parameters = {}
     for slot in _slots(value, traits):
         name = f"{prefix}.{slot.name}"
         if isinstance(slot.present, Strategy):
-            found[f"{name}.method"] = slot.present.name
-            found |= parameters(slot.present, name, slot.traits)
+            settings[f"{name}.method"] = slot.present.name
+            settings |= parameters(slot.present, name, slot.traits)
         else:
-            found[name] = slot.present
-    return found
+            settings[name] = slot.present
+    return settings
 
 
 def choices(value: Declared, prefix: str, traits: Traits | None = None) -> dict[str, str]:
@@ -140,13 +143,13 @@ def size(value: Declared, traits: Traits | None = None, points: int | None = Non
 
 def configuration(
     value: Declared, prefix: str, number: int, traits: Traits | None = None, points: int | None = None
-) -> dict[str, Any]:
+) -> Parameters:
     """Return the parameters of one of ``size(value, traits, points)`` configurations, by its number."""
-    found: dict[str, Any] = {}
+    settings: Parameters = {}
     for slot in _slots(value, traits):
         number, place = divmod(number, int(_count(slot, points)))
-        found |= _option(slot, f"{prefix}.{slot.name}", place, points)
-    return found
+        settings |= _option(slot, f"{prefix}.{slot.name}", place, points)
+    return settings
 
 
 def _count(slot: _Slot, points: int | None) -> float:
@@ -161,7 +164,7 @@ def _count(slot: _Slot, points: int | None) -> float:
     return sum(size(_strategy(slot, name), slot.traits, points) for name in options["choices"])
 
 
-def _option(slot: _Slot, name: str, place: int, points: int | None) -> dict[str, Any]:
+def _option(slot: _Slot, name: str, place: int, points: int | None) -> Parameters:
     kind, options = slot.entry
     if kind is list:
         return {name: options["choices"][place]}
@@ -189,7 +192,7 @@ def _step(entry: Entry) -> float | None:
 
 
 def _slots(value: Declared, traits: Traits | None) -> Iterator[_Slot]:
-    """Yield what is searched; a strategy that holds data (a background) is not, as none could take its place."""
+    """Yield the settings that are searched. A strategy that holds data (a background) is not: none can replace it."""
     inputs = _inputs(value, traits)
     for name, entry in _tunables(value, traits).items():
         present = getattr(value, name)
@@ -197,8 +200,8 @@ def _slots(value: Declared, traits: Traits | None) -> Iterator[_Slot]:
             if not _holds_data(present):
                 yield _Slot(name, name, present, entry, traits)
             continue
-        for k, (member, (called, own)) in enumerate(zip(for_each(present, inputs), inputs, strict=True)):
-            full = f"{called}.{name}" if isinstance(value, PostProcessor) else f"{name}.{called}"
+        for k, (member, (input_name, own)) in enumerate(zip(for_each(present, inputs), inputs, strict=True)):
+            full = f"{input_name}.{name}" if isinstance(value, PostProcessor) else f"{name}.{input_name}"
             if not _holds_data(member):
                 yield _Slot(name, full, member, _tunables(value, own)[name], own, k, len(inputs))
 
@@ -211,25 +214,25 @@ def _inputs(value: Declared, traits: Traits | None) -> list[tuple[str, Traits]]:
     if layer is not None and not (isinstance(layer, (tuple, list)) and len(layer) == len(traits.each)):
         return []
     seen: Counter[str] = Counter()
-    found = []
+    inputs = []
     for own in traits.each:
         name = by_name(Modality, own.modality, "modality").__name__
         seen[name] += 1
-        found.append((name if seen[name] == 1 else f"{name}{seen[name]}", own))
-    return found
+        inputs.append((name if seen[name] == 1 else f"{name}{seen[name]}", own))
+    return inputs
 
 
-def _holds_data(present: Any) -> bool:
+def _holds_data(present: object) -> bool:
     return any(field.required for field in getattr(present, "_fields", {}).values())
 
 
 def _tunables(value: Declared, traits: Traits | None) -> dict[str, Entry]:
     """Return the tunables; where ids are explained at their embedding, what suits either of them suits."""
-    found = value.get_tunables(traits)
+    tunables = value.get_tunables(traits)
     at_embedding = getattr(value, "needs_gradient", False) or getattr(value, "layer", None) is not None
     if traits is None or not traits.discrete or not at_embedding:
-        return found
+        return tunables
     for name, (kind, options) in value.get_tunables(replace(traits, discrete=False)).items():
         if kind is not list and "choices" in options:
-            found[name] = (kind, {"choices": sorted({*found[name][1]["choices"], *options["choices"]})})
-    return found
+            tunables[name] = (kind, {"choices": sorted({*tunables[name][1]["choices"], *options["choices"]})})
+    return tunables

@@ -1,4 +1,4 @@
-"""Trials as a queue: planned once, each claimed by one process, and taken up again if that one dies."""
+"""The trials of a study as a queue: each is claimed by one process, and taken up again if that process dies."""
 
 from __future__ import annotations
 
@@ -9,22 +9,32 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from pnpxai.tuning.storage.optuna_private import storage_of, trial_id
-from pnpxai.tuning.storage.storages import Store
+from pnpxai.tuning.space.parameters import Parameters
+from pnpxai.tuning.storage.optuna_private import put_back
+from pnpxai.tuning.storage.storages import TrialStorage
 
 __all__ = ["Queue"]
 
 _SEEN_EVERY = 20.0
 _LOST_AFTER = 180.0
 _WORKER = "worker"
+
+
+class _Worker(TypedDict):
+    """What tells a process from all others: its machine since the last start, number, start time, and a random name."""
+
+    host: str
+    pid: int
+    born: str | None
+    id: str
 
 
 class Queue:
@@ -35,14 +45,19 @@ class Queue:
     stay, and whoever takes it up goes on from there.
     """
 
-    def __init__(self, study: optuna.Study, store: Store) -> None:
+    def __init__(self, study: optuna.Study, storage: TrialStorage) -> None:
         self.study = study
-        self._store = store
-        self._me = {"host": _host(), "pid": os.getpid(), "born": _born(os.getpid()), "id": uuid.uuid4().hex[:12]}
+        self._storage = storage
+        self._me: _Worker = {
+            "host": _host(),
+            "pid": os.getpid(),
+            "born": _born(os.getpid()),
+            "id": uuid.uuid4().hex[:12],
+        }
 
-    def plan(self, trials: list[dict[str, Any]]) -> None:
+    def plan(self, trials: Sequence[Parameters]) -> None:
         """Add what is missing of the planned trials (an empty one means: what the sampler suggests)."""
-        with self._store.exclusive():
+        with self._storage.exclusive():
             for parameters in trials[len(self.study.get_trials(deepcopy=False)) :]:
                 self.study.enqueue_trial(parameters)
 
@@ -55,7 +70,7 @@ class Queue:
             sampler: gives the sampler of a trial, by its number.
             endless: make a new trial where none waits.
         """
-        with self._store.exclusive():
+        with self._storage.exclusive():
             self._take_back()
             waiting = self._in(TrialState.WAITING)
             if not waiting:
@@ -70,8 +85,8 @@ class Queue:
 
     def give_back(self, trial: optuna.Trial) -> None:
         """Put a trial that was not finished back into the queue."""
-        with self._store.exclusive():
-            self._requeue(trial_id(trial))
+        with self._storage.exclusive():
+            self._requeue(trial)
 
     def running(self) -> bool:
         """Tell whether another process is at work on a trial."""
@@ -84,7 +99,7 @@ class Queue:
     @contextlib.contextmanager
     def seen(self) -> Iterator[None]:
         """Let processes on other machines see that this one is alive, inside a ``with`` block."""
-        if not self._store.common:
+        if not self._storage.common:
             yield
             return
         done = threading.Event()
@@ -111,13 +126,13 @@ class Queue:
         """Put trials back whose process is gone."""
         for trial in self._in(TrialState.RUNNING):
             if not self._at_work(trial.user_attrs.get(_WORKER)):
-                self._requeue(trial_id(trial))
+                self._requeue(trial)
 
-    def _requeue(self, number: int) -> None:
+    def _requeue(self, trial: optuna.Trial | FrozenTrial) -> None:
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            storage_of(self.study).set_trial_state_values(number, state=TrialState.WAITING)
+            put_back(self.study, trial)
 
-    def _at_work(self, worker: dict[str, Any] | None) -> bool:
+    def _at_work(self, worker: _Worker | None) -> bool:
         if worker is None:  # killed while it claimed the trial: nobody claims one without the lock that is held here
             return False
         if worker["host"] == self._me["host"]:

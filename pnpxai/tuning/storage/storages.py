@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from pnpxai.errors import ArgumentError, MissingExtraError
 from pnpxai.tuning.storage.optuna_private import BaseJournalFileLock
 
-__all__ = ["StorageSpec", "Store", "opened"]
+__all__ = ["StorageSpec", "TrialStorage", "opened"]
 
 StorageSpec: TypeAlias = str | Path | BaseStorage | None
 """None for memory; a folder (a SQLite file in it) or a ``.db`` file; a ``.log`` or ``.journal`` file; the URL of a
@@ -31,29 +31,29 @@ _LOCK_NUMBER = 5_077_721
 
 
 @dataclass(frozen=True)
-class Store:
-    """An open storage.
+class TrialStorage:
+    """An open storage of trials.
 
     Attributes:
-        storage: Optuna's.
-        place: where it is, for messages; what another process opens it by.
+        backend: the storage of Optuna.
+        place: where it is, for messages.
         exclusive: a context in which no other process plans, claims or gives back trials.
         common: whether other processes can open it.
     """
 
-    storage: BaseStorage
+    backend: BaseStorage
     place: str
     exclusive: Callable[[], AbstractContextManager[Any]]
     common: bool = True
 
     def close(self) -> None:
-        """End idle connections; what is used later makes its own."""
-        if isinstance(self.storage, RDBStorage) and self.common:
-            self.storage.remove_session()
-            self.storage.engine.dispose()
+        """Close idle connections; a later use of the storage opens new ones."""
+        if isinstance(self.backend, RDBStorage) and self.common:
+            self.backend.remove_session()
+            self.backend.engine.dispose()
 
 
-def opened(spec: StorageSpec) -> Store:
+def opened(spec: StorageSpec) -> TrialStorage:
     """Open a storage, making it where it does not exist.
 
     Raises:
@@ -61,9 +61,9 @@ def opened(spec: StorageSpec) -> Store:
         MissingExtraError: its driver is not installed.
     """
     if spec is None:
-        return Store(optuna.storages.InMemoryStorage(), "memory", threading.RLock, common=False)
+        return TrialStorage(optuna.storages.InMemoryStorage(), "memory", threading.RLock, common=False)
     if isinstance(spec, BaseStorage):
-        return Store(spec, type(spec).__name__, threading.RLock, common=False)
+        return TrialStorage(spec, type(spec).__name__, threading.RLock, common=False)
     if not isinstance(spec, (str, Path)):
         raise ArgumentError(f"storage: expected a folder, a file, a URL or an Optuna storage, got {spec!r}")
     if "://" in str(spec):
@@ -83,7 +83,7 @@ def opened(spec: StorageSpec) -> Store:
     return _sqlite(file)
 
 
-def _sqlite(file: Path) -> Store:
+def _sqlite(file: Path) -> TrialStorage:
     from sqlalchemy import event
 
     lock = FileLock(f"{file}.lock")
@@ -100,14 +100,14 @@ def _sqlite(file: Path) -> Store:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
         storage.engine.dispose()  # connections made before
-    return Store(storage, str(file), lambda: lock)
+    return TrialStorage(storage, str(file), lambda: lock)
 
 
-def _journal(path: Path) -> Store:
+def _journal(path: Path) -> TrialStorage:
     lock = FileLock(f"{path}.planning.lock")
     with lock, _reached(str(path)):
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
-    return Store(storage, str(path), lambda: lock)
+    return TrialStorage(storage, str(path), lambda: lock)
 
 
 class _JournalLock(BaseJournalFileLock):
@@ -139,7 +139,7 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _server(url: str) -> Store:
+def _server(url: str) -> TrialStorage:
     import sqlalchemy
 
     for plain in ("postgresql://", "postgres://"):
@@ -148,8 +148,8 @@ def _server(url: str) -> Store:
     with _reached(url):
         address = sqlalchemy.make_url(url)
         postgres = address.get_backend_name() == "postgresql"
-        given = {"connect_args": {"connect_timeout": 10}} if postgres else {}
-        locking = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool, **given)
+        options = {"connect_args": {"connect_timeout": 10}} if postgres else {}
+        locking = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool, **options)
 
         @contextlib.contextmanager
         def exclusive() -> Iterator[None]:
@@ -159,13 +159,13 @@ def _server(url: str) -> Store:
                 yield
 
         with exclusive():
-            storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **given})
-    return Store(storage, url, exclusive)
+            storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **options})
+    return TrialStorage(storage, url, exclusive)
 
 
 @contextlib.contextmanager
 def _reached(place: str) -> Iterator[None]:
-    """Say what is wrong with a storage in words of its own."""
+    """Turn the errors of drivers and files into ours, which name the storage."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:

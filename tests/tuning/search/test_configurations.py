@@ -18,7 +18,7 @@ from pnpxai.metrics.selection import as_metrics
 from pnpxai.recommender import Ranking, rank
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.space import Space
 from tests.small import Bright, examples
 
 IMAGE = Traits.image()

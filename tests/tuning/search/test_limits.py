@@ -57,7 +57,7 @@ def test_the_best_is_the_best_of_those_within_the_limit(prune: bool) -> None:
 def _entropy(result: TuningResult, trial: object, n: int) -> float:
     from optuna.trial import FixedTrial
 
-    from pnpxai.tuning.space.candidates import Space
+    from pnpxai.tuning.space.space import Space
 
     candidate = Space((result.default,), IMAGE).suggest(FixedTrial(trial.params))  # type: ignore[arg-type,attr-defined]
     part, _ = examples(Bright(), n).split(0.5, 0)

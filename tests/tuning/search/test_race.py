@@ -59,8 +59,8 @@ def test_a_map_without_a_value_is_the_worst() -> None:
     net, data = Bright(), examples(Bright(), 8)
     (candidate,) = as_candidates(["Gradient"], net, IMAGE)
     judge = panel([FaithfulnessCorrelation(net)], [(candidate, 0)], data, 0, Shared())
-    assert judge.among(judge.metrics[0], data.keys[0], -2.0) == 0.0
-    assert judge.among(judge.metrics[0], data.keys[0], 2.0) == 1.0
+    assert judge.percentile(judge.metrics[0], data.keys[0], -2.0) == 0.0
+    assert judge.percentile(judge.metrics[0], data.keys[0], 2.0) == 1.0
 
 
 def _raced(names: list, n: int = 32, **options: object) -> Race:

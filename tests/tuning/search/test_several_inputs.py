@@ -21,8 +21,8 @@ from pnpxai.strategies.pooling import EachPooling
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.tuning import TuningResult, tune
-from pnpxai.tuning.space.candidates import Space
 from pnpxai.tuning.space.parameters import contained, parameters, size, suggest
+from pnpxai.tuning.space.space import Space
 
 BOTH = SeveralModalities((ImageModality(), TextModality(mask_token_id=3))).traits
 TWO_PICTURES = SeveralModalities((ImageModality(), ImageModality())).traits

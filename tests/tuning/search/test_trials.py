@@ -22,7 +22,7 @@ from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 from pnpxai.tuning.search.samplers import SAMPLERS
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.space import Space
 from tests.small import Bright, examples
 
 IMAGE = Traits.image()
@@ -139,11 +139,11 @@ def test_equal_settings_are_reported_again_without_a_run() -> None:
 
 
 def test_a_lucky_mean_does_not_win() -> None:
-    from pnpxai.tuning.search.best_settings import _sure
+    from pnpxai.tuning.search.best_settings import _cautious_gain
 
     luck = np.array([1.0, -0.9, 1.1, -0.9, 0.9, -1.0, 1.0, -1.0])
-    assert luck.mean() > 0 > _sure(luck)
-    assert _sure(np.full(8, 0.01)) == pytest.approx(0.01)
+    assert luck.mean() > 0 > _cautious_gain(luck)
+    assert _cautious_gain(np.full(8, 0.01)) == pytest.approx(0.01)
 
 
 def test_callbacks_may_stop_the_search() -> None:

@@ -21,8 +21,8 @@ from pnpxai.strategies.superpixels import Felzenszwalb, Quickshift, Slic, Waters
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.traits import Traits
 from pnpxai.tuning.search.samplers import Sampling
-from pnpxai.tuning.space.candidates import Space
 from pnpxai.tuning.space.parameters import contained, parameters, size, suggest
+from pnpxai.tuning.space.space import Space
 from tests.small import Bright
 
 

@@ -17,7 +17,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pnpxai.tuning import TuningResult
-from pnpxai.tuning.search.trials import quiet
+from pnpxai.tuning.search.plan import quiet
 from pnpxai.tuning.storage.storages import opened
 from tests.tuning.storage import killed
 from tests.tuning.storage.killed import N_TRIALS, search

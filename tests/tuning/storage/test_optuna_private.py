@@ -1,34 +1,57 @@
-"""The private names of Optuna do what the package takes them to do."""
+"""The private names of Optuna that the package uses mean what the package takes them for."""
 
 import optuna
+import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from pnpxai.tuning.storage.optuna_private import BaseJournalFileLock, storage_of, trial_id
+from pnpxai.tuning.search.plan import quiet
+from pnpxai.tuning.storage.optuna_private import BaseJournalFileLock, callbacks_stop, put_back, stored
 
 
-def test_a_trial_is_found_in_its_studys_storage():
-    storage = optuna.storages.InMemoryStorage()
-    first, second = (optuna.create_study(storage=storage) for _ in range(2))
-    first.enqueue_trial({})
-    trial = second.ask()
-    assert storage_of(second) is storage
-    found = storage_of(second).get_trial(trial_id(trial))
-    assert found.state == TrialState.RUNNING
-    assert trial_id(found) == trial_id(trial)
-    assert found.number == trial.number == 0 != trial_id(trial)
+def test_a_running_trial_is_read_with_what_it_has_reported() -> None:
+    with quiet():
+        trial = optuna.create_study().ask()
+        trial.report(2.0, 3)
+    assert stored(trial).intermediate_values == {3: 2.0}
+    assert stored(trial).number == trial.number
 
 
-def test_a_journal_takes_a_lock_of_ours(tmp_path):
+def test_a_trial_that_is_put_back_waits_and_keeps_its_values() -> None:
+    with quiet():
+        study = optuna.create_study()
+        study.enqueue_trial({"a": 1.0})
+        trial = study.ask()
+        trial.report(2.0, 3)
+        put_back(study, trial)
+        assert study.trials[0].state == TrialState.WAITING
+        again = study.ask()
+        assert again.number == trial.number
+        assert again.suggest_float("a", 0.0, 2.0) == 1.0
+        assert stored(again).intermediate_values == {3: 2.0}
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_callback_may_stop_the_study(stops: bool) -> None:
+    with quiet():
+        study = optuna.create_study()
+        trial = study.ask()
+        trial = study.tell(trial, 1.0)
+        assert callbacks_stop(study, trial, [lambda study, _: study.stop() if stops else None]) is stops
+        with pytest.raises(RuntimeError):
+            study.stop()
+
+
+def test_a_journal_uses_a_lock_of_ours(tmp_path) -> None:
     calls = []
 
     class Lock(BaseJournalFileLock):
-        def acquire(self):
+        def acquire(self) -> bool:
             calls.append("acquire")
             return True
 
-        def release(self):
+        def release(self) -> None:
             calls.append("release")
 
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal.log"), lock_obj=Lock()))

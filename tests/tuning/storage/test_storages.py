@@ -18,7 +18,7 @@ from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
-from pnpxai.tuning.search.trials import quiet
+from pnpxai.tuning.search.plan import quiet
 from pnpxai.tuning.storage.queue import Queue
 from pnpxai.tuning.storage.storages import opened
 from tests.small import Bright, examples
@@ -62,7 +62,7 @@ def test_the_same_call_goes_on_where_it_stopped(place: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_trial_that_fails_in_the_middle_is_taken_up_again(place: str, tmp_path: Path) -> None:
-    from pnpxai.tuning.search.objective import Objective
+    from pnpxai.tuning.trials.objective import Objective
 
     storage, plain = tmp_path / place, Objective.__call__
 
@@ -98,7 +98,7 @@ def test_trials_of_the_dead_are_given_back_and_those_of_the_living_are_not(place
     gone.wait()
     with quiet():
         store = opened(tmp_path / place)
-        study = optuna.create_study(storage=store.storage)
+        study = optuna.create_study(storage=store.backend)
         queue = Queue(study, store)
         queue.plan([{}] * 5)
         me = queue._me

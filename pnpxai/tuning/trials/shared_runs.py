@@ -1,4 +1,4 @@
-"""What trials share: masked runs, rows that ran before, maps under other post-processing; and what that saves."""
+"""What trials share: masked runs, rows that ran before, maps under other post-processing; and the rows saved."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Shared:
         self._saved = 0
         self._maps: OrderedDict[tuple[str, str, int], tuple[Tensor, ...]] = OrderedDict()
         self._costs: dict[tuple[Any, ...], int] = {}
-        self._functions: dict[int, Any] = {}
+        self._functions: dict[int, object] = {}
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._limit = limit_bytes
         self._held = 0
@@ -82,23 +82,23 @@ class Shared:
         """
         if isinstance(batch.targets, Tensor):
             targets = batch.targets.tolist()
-        else:  # a function of the output, which is held, so that nothing else gets its number
+        else:  # a function of the output; it is kept alive, so that no other object gets its id
             self._functions[id(batch.targets)] = batch.targets
             targets = [id(batch.targets)] * len(batch)
         names = [(key, f"{name} {target}", seed) for name, target in zip(batch.keys, targets, strict=True)]
         missing = [k for k, name in enumerate(names) if name not in self._maps]
         cost = self.cost(explainer, key, batch)
-        found: tuple[Tensor, ...] = ()
+        attributions: tuple[Tensor, ...] = ()
         if missing:
             part = batch if len(missing) == len(batch) else batch.take(missing)
-            found = as_tuple(explainer.attribute(part.inputs, part.targets, seed=part.stream(seed)))
-        self.separate += cost  # what is refused runs nothing, here as anywhere
+            attributions = as_tuple(explainer.attribute(part.inputs, part.targets, seed=part.stream(seed)))
+        self.separate += cost  # only now: an explainer that refuses runs nothing
         if missing:
-            for k, rows in zip(missing, zip(*(m.unbind(0) for m in found), strict=True), strict=True):
+            for k, rows in zip(missing, zip(*(m.unbind(0) for m in attributions), strict=True), strict=True):
                 self._keep(names[k], rows)
             if len(missing) == len(batch):
                 self._trim()
-                return found[0] if len(found) == 1 else found
+                return attributions[0] if len(attributions) == 1 else attributions
         self._saved += cost * (len(batch) - len(missing)) // len(batch)
         rows = [self._maps[name] for name in names]
         members = tuple(torch.stack(column) for column in zip(*rows, strict=True))
@@ -127,13 +127,13 @@ class Shared:
         else:
             with remembering(None):
                 start = _now(flat(batch.inputs))
-                found = explainer.attribute(batch.inputs, batch.targets)
-                self._seconds[name] = _now(as_tuple(found)) - start
+                attributions = explainer.attribute(batch.inputs, batch.targets)
+                self._seconds[name] = _now(as_tuple(attributions)) - start
         self.separate += cost
         return self._seconds[name]
 
-    def again(self, rows: int) -> None:
-        """Note rows that a separate evaluation of known settings would have run."""
+    def count_saved(self, rows: int) -> None:
+        """Count rows that a separate evaluation of known settings would have run."""
         self.separate += rows
         self._saved += rows
 

@@ -1,4 +1,4 @@
-"""Running a study: its trials planned, worked off by this process or several, and taken up again after a crash."""
+"""Running a search: its trials are planned, shared among processes, and taken up again after a crash."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import multiprocessing
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from multiprocessing.process import BaseProcess
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -18,48 +18,49 @@ from tqdm.auto import tqdm
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.processes import ignoring_interrupts, own_progress_lock
-from pnpxai.tuning.search.judging import Judge, Judges
-from pnpxai.tuning.search.objective import Objective
-from pnpxai.tuning.search.requirements import Limit
 from pnpxai.tuning.search.samplers import Sampling
-from pnpxai.tuning.search.shared_runs import Shared
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.parameters import Parameters
+from pnpxai.tuning.space.space import Space
+from pnpxai.tuning.storage.optuna_private import Callback, callbacks_stop
 from pnpxai.tuning.storage.queue import Queue
-from pnpxai.tuning.storage.storages import StorageSpec, Store, opened
+from pnpxai.tuning.storage.storages import StorageSpec, TrialStorage, opened
+from pnpxai.tuning.trials.judging import Judge, Judges
+from pnpxai.tuning.trials.objective import Objective
+from pnpxai.tuning.trials.requirements import Limit
+from pnpxai.tuning.trials.shared_runs import Shared
 
-__all__ = ["Callback", "Search", "quiet"]
+__all__ = ["SearchPlan", "quiet"]
 
-Callback: TypeAlias = Callable[[optuna.Study, FrozenTrial], None]
 _DIRECTION = {True: optuna.study.StudyDirection.MAXIMIZE, False: optuna.study.StudyDirection.MINIMIZE}
 _IDENTITY = "of"
-_POLL = 0.2
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchPlan:
     """All that a process needs to take part in a search.
 
     Attributes:
         space: what is searched.
         judges: what is searched for.
-        examples: on what.
+        examples: the examples that settings are judged on.
         sampling: how settings are chosen.
-        identity: what the search is of, in words; a storage that holds another one of this name is refused.
+        identity: what the search is of, in words; a storage that holds another search of this name is refused.
         n_trials: how many trials the study gets in all; None without a limit.
         deadline: stop at this time (``time.time()``).
         seed: fixes all draws.
         storage: where the trials are kept.
         name: the study's name.
         prune: whether trials that are clearly worse end early.
-        several_workers: whether others take part.
-        limits: what the best must keep within.
+        several_workers: whether other processes take part.
+        limits: what the best settings must keep within.
     """
 
     space: Space
     judges: tuple[Judge, ...]
     examples: Examples
     sampling: Sampling
-    identity: dict[str, Any]
+    identity: Mapping[str, object]
     n_trials: int | None
     deadline: float | None
     seed: int
@@ -85,14 +86,14 @@ class Search:
             callbacks: called after each trial that this process ran.
             show_progress: show a bar with the best value so far.
         """
-        store = opened(self.storage)
-        study, queue = self._study(store)
+        storage = opened(self.storage)
+        study, queue = self._study(storage)
         queue.plan(self._planned())
         objective = self._objective(shared)
         with self._bar(study, queue, show_progress) as note, queue.seen():
-            helpers = self._helpers(workers, store) if workers > 1 else []
+            helpers = self._helpers(workers, storage) if workers > 1 else []
             try:
-                self._work(study, queue, objective, [note, *callbacks], helpers)
+                self._work(study, queue, objective, [note, *callbacks])
             except BaseException:
                 for helper in helpers:
                     helper.terminate()  # their trials are taken up again when the search goes on
@@ -100,28 +101,27 @@ class Search:
             finally:
                 for helper in helpers:
                     helper.join()
-        if store.common:
+        if storage.common:
             study = _copied(study)
-            store.close()
+            storage.close()
         return study, objective
 
     def help(self) -> None:
         """Work off trials that others planned, until none waits; for a process of its own."""
         own_progress_lock()
         with quiet():
-            store = opened(self.storage)
-            study, queue = self._study(store)
+            storage = opened(self.storage)
+            study, queue = self._study(storage)
             with queue.seen():
                 self._loop(study, queue, self._objective(Shared()), [])
-            store.close()
+            storage.close()
 
-    def _work(
-        self, study: optuna.Study, queue: Queue, objective: Objective, callbacks: list[Callback], helpers: list[Any]
-    ) -> None:
+    def _work(self, study: optuna.Study, queue: Queue, objective: Objective, callbacks: list[Callback]) -> None:
+        """Work until all trials are done, also those of other processes that end."""
         while self._loop(study, queue, objective, callbacks):
             if not queue.running():
                 return
-            time.sleep(_POLL)  # others are at work; what they leave is taken up here
+            time.sleep(_POLL_SECONDS)  # others are at work; what they leave is taken up here
 
     def _loop(self, study: optuna.Study, queue: Queue, objective: Objective, callbacks: list[Callback]) -> bool:
         """Work until no trial waits; return whether it is worth looking again."""
@@ -131,16 +131,17 @@ class Search:
             if trial is None:
                 return True
             try:
-                told = self._told(study, objective, trial)
+                ended = self._evaluated(study, objective, trial)
             except BaseException:
                 queue.give_back(trial)
                 raise
-            if _wants_to_stop(study, told, callbacks):
+            if callbacks_stop(study, ended, callbacks):
                 return False
         return False
 
     @staticmethod
-    def _told(study: optuna.Study, objective: Objective, trial: optuna.Trial) -> FrozenTrial:
+    def _evaluated(study: optuna.Study, objective: Objective, trial: optuna.Trial) -> FrozenTrial:
+        """Evaluate a trial, and tell the study its values."""
         try:
             values = objective(trial)
         except optuna.TrialPruned:
@@ -157,7 +158,7 @@ class Search:
         count = len(self.judges)
         return Objective(self.space, judges, self.examples, objectives=count, limits=self.limits, prune=self.prune)
 
-    def _planned(self) -> list[dict[str, Any]]:
+    def _planned(self) -> list[Parameters]:
         """Return the trials that are known beforehand: the defaults first, then the sampler's."""
         defaults = [self.space.parameters(start) for start in self.space.starts if self.space.contains(start)]
         if self.sampling.enumerates:
@@ -168,26 +169,26 @@ class Search:
             return defaults
         return (defaults + [{}] * self.n_trials)[: self.n_trials]
 
-    def _study(self, store: Store) -> tuple[optuna.Study, Queue]:
+    def _study(self, storage: TrialStorage) -> tuple[optuna.Study, Queue]:
         directions = [_DIRECTION[judge.higher_is_better] for judge in self.judges]
-        with store.exclusive():
+        with storage.exclusive():
             study = optuna.create_study(
-                study_name=self.name, storage=store.storage, directions=directions, load_if_exists=True
+                study_name=self.name, storage=storage.backend, directions=directions, load_if_exists=True
             )
-            held = study.user_attrs.get(_IDENTITY)
-            if held is None:
+            present = study.user_attrs.get(_IDENTITY)
+            if present is None:
                 study.set_user_attr(_IDENTITY, self.identity)
-        if held is not None and held != self.identity:
-            differs = [name for name in self.identity if held.get(name) != self.identity[name]]
+        if present is not None and present != self.identity:
+            differs = [name for name in self.identity if present.get(name) != self.identity[name]]
             raise ArgumentError(
-                f"storage: {store.place} holds another run called {self.name!r} (it differs in {', '.join(differs)}); "
-                "give another folder, or study_name="
+                f"storage: {storage.place} holds another run called {self.name!r} "
+                f"(it differs in {', '.join(differs)}); give another folder, or study_name="
             )
-        return study, Queue(study, store)
+        return study, Queue(study, storage)
 
-    def _helpers(self, workers: int, store: Store) -> list[Any]:
+    def _helpers(self, workers: int, storage: TrialStorage) -> list[BaseProcess]:
         """Start the other processes."""
-        if not store.common:
+        if not storage.common:
             raise ArgumentError("workers: several processes need a common storage: storage='folder', a file or a URL")
         part = replace(self, several_workers=True)
         try:
@@ -198,7 +199,7 @@ class Search:
                 "functions (extractors, targets) and the model's class in a module, or use workers=1"
             ) from problem
         context = multiprocessing.get_context("spawn")
-        helpers = [context.Process(target=part.help, daemon=True) for _ in range(workers - 1)]
+        helpers: list[BaseProcess] = [context.Process(target=part.help, daemon=True) for _ in range(workers - 1)]
         with ignoring_interrupts():
             for helper in helpers:
                 helper.start()
@@ -223,24 +224,11 @@ class Search:
 
 def _copied(study: optuna.Study) -> optuna.Study:
     """Return the study as it is now, in memory: a result needs no connection."""
-    found = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
     for name, value in study.user_attrs.items():
-        found.set_user_attr(name, value)
-    found.add_trials(study.get_trials(deepcopy=False))
-    return found
-
-
-def _wants_to_stop(study: optuna.Study, trial: FrozenTrial, callbacks: Sequence[Callback]) -> bool:
-    """Call the callbacks, which may call ``study.stop()``."""
-    local = study._thread_local
-    local.in_optimize_loop = True
-    study._stop_flag = False
-    try:
-        for callback in callbacks:
-            callback(study, trial)
-    finally:
-        local.in_optimize_loop = False
-    return study._stop_flag
+        copy.set_user_attr(name, value)
+    copy.add_trials(study.get_trials(deepcopy=False))
+    return copy
 
 
 @contextlib.contextmanager

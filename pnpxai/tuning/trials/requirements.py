@@ -1,9 +1,9 @@
-"""What a search is asked for: metrics, what explaining costs, limits, and what these need to know of the examples."""
+"""Which metrics, costs and limits a search is asked for, checked; and the masks that some metrics need."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,9 +12,9 @@ from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.selection import MetricSpec, as_metrics, several
-from pnpxai.tuning.search.judging import COSTS, Judge
+from pnpxai.tuning.trials.judging import COSTS, Judge
 
-__all__ = ["Limit", "Limits", "judges_of", "known_in", "limits_of", "with_known"]
+__all__ = ["Limit", "Limits", "judges_of", "has_masks", "limits_of", "with_masks"]
 
 Limits: TypeAlias = Mapping[MetricSpec, float]
 """For a metric or a cost the worst mean value that is taken: the most, or of what should be high the least."""
@@ -44,7 +44,12 @@ class Limit:
 
 
 def judges_of(
-    metric: Any, model: Any, common: dict[str, Any] | None, *, masked: bool, name: str = "metric"
+    metric: MetricSpec | Sequence[MetricSpec],
+    model: Callable[..., Any],
+    common: dict[str, Any] | None,
+    *,
+    masked: bool,
+    name: str = "metric",
 ) -> tuple[Judge, ...]:
     """Return a judge for each metric or cost, given alone or as several; a metric's is called as in a comparison.
 
@@ -61,13 +66,18 @@ def judges_of(
     specs = several(metric)
     if not specs:
         raise ArgumentError(f"{name}: expected at least one metric, got none")
-    found = _judges(specs, model, common, name)
-    _known(found, name, masked)
-    return found
+    judges = _judges(specs, model, common, name)
+    _check_masks(judges, name, masked)
+    return judges
 
 
 def limits_of(
-    limits: Limits | None, model: Any, common: dict[str, Any] | None, *, masked: bool, judges: Sequence[Judge] = ()
+    limits: Limits | None,
+    model: Callable[..., Any],
+    common: dict[str, Any] | None,
+    *,
+    masked: bool,
+    judges: Sequence[Judge] = (),
 ) -> tuple[Limit, ...]:
     """Return limits, checked; see ``judges_of``.
 
@@ -85,22 +95,22 @@ def limits_of(
         raise ArgumentError(
             f"limits: expected a mapping such as {{'Sensitivity': 0.5, 'seconds': 1.0}}, got {limits!r}"
         )
-    limited: dict[Any, Judge] = {judge.name: judge for judge in judges}
-    others = [spec for spec in limits or {} if not (isinstance(spec, str) and spec in limited)]
-    made = _judges(others, model, common, "limits")
-    limited |= {spec: _searched(judge, judges) for spec, judge in zip(others, made, strict=True)}
-    found = []
+    judge_of: dict[object, Judge] = {judge.name: judge for judge in judges}
+    others = [spec for spec in limits or {} if not (isinstance(spec, str) and spec in judge_of)]
+    other_judges = _judges(others, model, common, "limits")
+    judge_of |= {spec: _searched(judge, judges) for spec, judge in zip(others, other_judges, strict=True)}
+    checked = []
     for spec, bound in (limits or {}).items():
-        judge = limited[spec]
+        judge = judge_of[spec]
         if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
             raise ArgumentError(f"limits: {judge.name}: expected a number, got {bound!r}")
-        found.append(Limit(judge, float(bound)))
-    _known([limit.judge for limit in found], "limits", masked)
-    return tuple(found)
+        checked.append(Limit(judge, float(bound)))
+    _check_masks([limit.judge for limit in checked], "limits", masked)
+    return tuple(checked)
 
 
-def known_in(examples: Examples, masks: Any) -> bool:
-    """Tell whether it is known what matters in the examples: from masks, or from their own.
+def has_masks(examples: Examples, masks: Any) -> bool:
+    """Tell whether masks say what matters in each example: the argument ``masks``, or masks that the examples hold.
 
     Raises:
         ArgumentError: these are no examples.
@@ -113,22 +123,24 @@ def known_in(examples: Examples, masks: Any) -> bool:
     return masks is not None or all(batch.masks is not None for batch in examples)
 
 
-def with_known(examples: Examples, masks: Any, judges: Sequence[Judge], explainer: Explainer) -> Examples:
-    """Return examples with what is known to matter in them, checked where a judge goes by it.
+def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explainer: Explainer) -> Examples:
+    """Return examples with their masks of what matters, checked if a judge uses them.
 
     Raises:
         ArgumentError: masks do not fit the examples.
     """
-    found = examples if masks is None else examples.with_masks(masks)
+    masked = examples if masks is None else examples.with_masks(masks)
     metrics = [metric for judge in judges for metric in judge.metrics if metric.needs_masks]
     for metric in metrics:
-        for batch in found:
+        for batch in masked:
             explained = metric.replace(explainer=explainer).arguments(batch.inputs).explained
             position_masks(batch.masks, explained, metric.channel_dim, "masks")
-    return found
+    return masked
 
 
-def _judges(specs: Sequence[Any], model: Any, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
+def _judges(
+    specs: Sequence[MetricSpec], model: Callable[..., Any], common: dict[str, Any] | None, name: str
+) -> tuple[Judge, ...]:
     costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
     others = [spec for spec in specs if spec not in costs]
     for spec in others:
@@ -138,7 +150,7 @@ def _judges(specs: Sequence[Any], model: Any, common: dict[str, Any] | None, nam
     if len(set(costs)) < len(costs):
         raise ArgumentError(f"{name}: expected different ones, got {', '.join(costs)}")
     metrics = iter([Judge.of(metric, label) for label, metric in as_metrics(others, model, common, name).items()])
-    return tuple(Judge(spec) if spec in costs else next(metrics) for spec in specs)
+    return tuple(Judge(spec) if isinstance(spec, str) and spec in costs else next(metrics) for spec in specs)
 
 
 def _searched(limited: Judge, judges: Sequence[Judge]) -> Judge:
@@ -156,7 +168,7 @@ def _searched(limited: Judge, judges: Sequence[Judge]) -> Judge:
     return limited
 
 
-def _known(judges: Sequence[Judge], name: str, masked: bool) -> None:
+def _check_masks(judges: Sequence[Judge], name: str, masked: bool) -> None:
     for judge in judges:
         if not masked and any(metric.needs_masks for metric in judge.metrics):
             raise ArgumentError(

@@ -17,7 +17,7 @@ from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 from pnpxai.tuning import RowCount, Shared, tune
-from pnpxai.tuning.space.candidates import Space
+from pnpxai.tuning.space.space import Space
 from tests.small import Bright, examples
 
 IMAGE = Traits.image()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,12 +13,15 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell
-from pnpxai.tuning.search.shared_runs import Shared
+from pnpxai.tuning.trials.shared_runs import Shared
 
 __all__ = ["COSTS", "Judge", "Judges"]
 
 COSTS = ("seconds", "rows")
 """What explaining one example costs, lower is better: run time with nothing shared, rows through the model."""
+
+Measures: TypeAlias = dict[Metric | str, Cell]
+"""Metric or cost -> its values."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,38 @@ class Judge:
 
     @classmethod
     def of(cls, metric: Metric, label: str | None = None) -> Judge:
-        """Return what one metric says, under its class's name or another one."""
+        """Return a judge with the values of one metric, under its class's name or another one."""
         return cls(label or type(metric).__name__, (metric,))
 
     @property
     def higher_is_better(self) -> bool:
-        """The direction."""
+        """True if larger values mean better candidates."""
         return self.panel is not None or any(metric.higher_is_better for metric in self.metrics)
 
-    def among(self, metric: Metric, key: str, value: float) -> float:
+    def values(self, measures: Measures, keys: Sequence[str]) -> Cell:
+        """Return the judge's values.
+
+        Args:
+            measures: the cells of all metrics and costs.
+            keys: the examples' keys.
+        """
+        cells = {metric: measures[metric] for metric in self.metrics}
+        if self.panel is None:
+            return next(iter(cells.values())) if cells else measures[self.name]
+        percentiles = Cell()
+        for k, key in enumerate(keys):
+            values = {metric: cell.values[k] for metric, cell in cells.items()}
+            # a map that one metric has no value for is as bad as any there; one that none has a value for has none
+            undefined = not any(np.isfinite(value) for value in values.values())
+            shares = [self.percentile(m, key, v) if np.isfinite(v) else 0.0 for m, v in values.items()]
+            percentiles.values.append(float("nan") if undefined else float(np.mean(shares)))
+            reason = next((cell.reasons[k] for cell in cells.values() if cell.reasons[k]), None)
+            percentiles.reasons.append(reason if undefined else None)
+        return percentiles
+
+    def percentile(self, metric: Metric, key: str, value: float) -> float:
         """Return the percentile of a value among the panel's of one example: 0 the worst, 1 the best, ties halfway."""
-        assert self.panel is not None  # noqa: S101
-        values = self.panel[metric][key]
+        values = (self.panel or {})[metric][key]
         below, upto = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
         share = float(below + upto) / (2 * max(len(values), 1))
         return share if metric.higher_is_better else 1.0 - share
@@ -72,35 +96,35 @@ class Judges:
 
     def on(self, candidate: Candidate, examples: Examples) -> list[Cell]:
         """Return a cell for each judge: the values of all examples, or why there are none."""
-        measured = self.measured(candidate, examples)
-        return [self._judged(judge, measured, examples.keys) for judge in self.judges]
+        measures = self.measured(candidate, examples)
+        return [judge.values(measures, examples.keys) for judge in self.judges]
 
-    def measured(self, candidate: Candidate, examples: Examples) -> dict[Metric | str, Cell]:
+    def measured(self, candidate: Candidate, examples: Examples) -> Measures:
         """Return a cell for each metric and cost."""
-        cells = {asked: Cell() for asked in (*self.metrics, *self._costs)}
+        cells: Measures = {measure: Cell() for measure in (*self.metrics, *self._costs)}
         with self.shared.sharing():
             for batch in examples:
-                for asked, cell in self._batch(candidate, batch).items():
-                    cells[asked].extend(cell)
+                for measure, cell in self._on_batch(candidate, batch).items():
+                    cells[measure].extend(cell)
         return cells
 
     def cost(self, candidate: Candidate, examples: Examples) -> int:
         """Return how many rows a separate evaluation runs."""
-        of_metrics = [candidate.bound(metric) for metric in self.metrics]
-        key, times = _key(candidate), 2 if "seconds" in self._costs else 1
+        metrics = [candidate.bound(metric) for metric in self.metrics]
+        key, times = _explainer_key(candidate), 2 if "seconds" in self._costs else 1
         return sum(
             times * self.shared.cost(candidate.explainer, key, batch)
-            + sum(metric.cost(batch.inputs) for metric in of_metrics)
+            + sum(metric.cost(batch.inputs) for metric in metrics)
             for batch in examples
         )
 
-    def _batch(self, candidate: Candidate, batch: Batch) -> dict[Metric | str, Cell]:
+    def _on_batch(self, candidate: Candidate, batch: Batch) -> Measures:
         try:
-            raw = self.shared.maps(candidate.explainer, _key(candidate), batch, self.seed)
-            maps = candidate.postprocessor(raw)
+            attributions = self.shared.maps(candidate.explainer, _explainer_key(candidate), batch, self.seed)
+            maps = candidate.postprocessor(attributions)
         except Exception as refusal:  # of one setting, which must not end a search of many
             return dict.fromkeys((*self.metrics, *self._costs), Cell.refused(batch, refusal))
-        cells: dict[Metric | str, Cell] = {n: Cell(*self._spent(n, candidate, batch)) for n in self._costs}
+        cells: Measures = {name: self._cost_of_each(name, candidate, batch) for name in self._costs}
         for metric in self.metrics:
             try:
                 self.shared.separate += candidate.bound(metric).cost(batch.inputs)
@@ -110,31 +134,15 @@ class Judges:
                 cells[metric] = Cell.refused(batch, refusal)
         return cells
 
-    def _spent(self, name: str, candidate: Candidate, batch: Batch) -> tuple[list[float], list[str | None]]:
-        of = self.shared.seconds if name == "seconds" else self.shared.cost
-        each = of(candidate.explainer, _key(candidate), batch) / len(batch)
-        return [each] * len(batch), [None] * len(batch)
-
-    @staticmethod
-    def _judged(judge: Judge, measured: dict[Metric | str, Cell], keys: Sequence[str]) -> Cell:
-        cells = [(metric, measured[metric]) for metric in judge.metrics]
-        if judge.panel is None:
-            return cells[0][1] if cells else measured[judge.name]
-        found = Cell()
-        for k, key in enumerate(keys):
-            parts, reason = [], None
-            for metric, cell in cells:
-                value = cell.values[k]
-                reason = reason or cell.reasons[k]
-                parts.append(judge.among(metric, key, value) if np.isfinite(value) else 0.0)
-            # a map that one metric has no value for is as bad as any there; one that none has a value for has none
-            every = all(not np.isfinite(cell.values[k]) for _, cell in cells)
-            found.values.append(float("nan") if every else float(np.mean(parts)))
-            found.reasons.append(reason if every else None)
-        return found
+    def _cost_of_each(self, name: str, candidate: Candidate, batch: Batch) -> Cell:
+        """Return what explaining each example of a batch costs."""
+        cost = self.shared.seconds if name == "seconds" else self.shared.cost
+        each = cost(candidate.explainer, _explainer_key(candidate), batch) / len(batch)
+        return Cell([each] * len(batch), [None] * len(batch))
 
 
-def _key(candidate: Candidate) -> str:
+def _explainer_key(candidate: Candidate) -> str:
+    """Return a key of an explainer with its model; equal keys mean equal attributions in this process."""
     explainer = candidate.explainer
     try:
         settings = explainer.to_dict()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import optuna
+from optuna.trial import BaseTrial
 
 from pnpxai.engine.running.keys import settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.traits import Traits
-from pnpxai.tuning.space.parameters import choices, configuration, contained, parameters, size, suggest
+from pnpxai.tuning.space.parameters import Parameters, choices, configuration, contained, parameters, size, suggest
 
 __all__ = ["Space"]
 
@@ -20,7 +19,7 @@ _EXPLAINER, _POST = "explainer", "postprocessor"
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
+    """Which settings are searched.
 
     One explainer's settings are called as in the original (``explainer.noise_level``). Of several, ``explainer.method``
     says which one, and a setting carries its label (``explainer.SmoothGrad.noise_level``). Post-processing is called
@@ -47,7 +46,7 @@ class Space:
         """Whether the explainer is searched too."""
         return len(self.starts) > 1
 
-    def suggest(self, trial: optuna.Trial) -> Candidate:
+    def suggest(self, trial: BaseTrial) -> Candidate:
         """Return the candidate that a trial suggests.
 
         Raises:
@@ -67,7 +66,7 @@ class Space:
         """Return the start with this label."""
         return next(start for start in self.starts if start.label == label)
 
-    def parameters(self, candidate: Candidate) -> dict[str, Any]:
+    def parameters(self, candidate: Candidate) -> Parameters:
         """Return a candidate's settings as the parameters of a trial."""
         method = {f"{_EXPLAINER}.method": candidate.label} if self.several else {}
         own = parameters(candidate.explainer, self._prefix(candidate), self.traits)
@@ -81,7 +80,7 @@ class Space:
         """Return the number of configurations, with so many points where a range has no steps."""
         return sum(self._size(start, points) for start in self.starts)
 
-    def configuration(self, number: int, points: int | None = None) -> dict[str, Any]:
+    def configuration(self, number: int, points: int | None = None) -> Parameters:
         """Return the parameters of one of ``size(points)`` configurations."""
         for start in self.starts:
             count = int(self._size(start, points))
@@ -93,8 +92,8 @@ class Space:
             number -= count
         raise IndexError(number)
 
-    def described(self) -> str:
-        """Return a key of what is searched and of where it starts."""
+    def key(self) -> str:
+        """Return a key of what is searched and of where the search starts."""
         searched = {
             start.label: choices(start.explainer, _EXPLAINER, self.traits)
             | choices(start.postprocessor, _POST, self.traits)

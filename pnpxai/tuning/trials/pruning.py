@@ -1,0 +1,83 @@
+"""Which trials are pruned: those that are clearly worse than the best after a part of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+import torch
+from optuna.trial import FrozenTrial
+
+from pnpxai.engine.running.seeds import generator
+from pnpxai.tuning.storage.optuna_private import stored
+
+__all__ = ["Pruning"]
+
+_FIRST_CHECK = 8
+_WILCOXON = optuna.pruners.WilcoxonPruner
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """When a trial is compared with the best one, and on which examples.
+
+    A trial is pruned if it is worse than the best by a Wilcoxon test on the examples that both have seen. Its value is
+    then an estimate, so that the sampler still learns from it.
+
+    Attributes:
+        n_examples: number of examples of a whole evaluation.
+        seed: fixes the order of the examples.
+        wanted: False for trials that always see all examples.
+    """
+
+    n_examples: int
+    seed: int
+    wanted: bool = True
+
+    @property
+    def active(self) -> bool:
+        """True if trials may end early."""
+        return self.wanted and self.n_examples > _FIRST_CHECK
+
+    def checkpoints(self) -> list[int]:
+        """Return after how many examples a trial is checked: 8, 16, 32, ... and all.
+
+        A check after every 4 examples, from 6 on, ends trials a little earlier but runs them in small batches. Measured
+        on digits (48 examples, 40 trials, 4 seeds): of SmoothGrad 47 instead of 53 % of the examples and 23.7 instead
+        of 20.0 CPU-s, of GradCam 72 instead of 80 % and 10.9 instead of 5.7 CPU-s, with the same winners.
+        """
+        checkpoints, count = [], _FIRST_CHECK
+        while self.active and count < self.n_examples:
+            checkpoints.append(count)
+            count *= 2
+        return [*checkpoints, self.n_examples]
+
+    def order(self, trial_number: int) -> list[int]:
+        """Return the examples' numbers in the order in which a trial sees them."""
+        if not self.active:
+            return list(range(self.n_examples))
+        draws = generator(self.seed, "examples", trial_number)
+        return torch.randperm(self.n_examples, generator=draws).tolist()
+
+    def prunes(self, trial: optuna.Trial) -> bool:
+        """Tell whether a trial is clearly worse than the best, by the values that both have reported."""
+        best = _best(trial.study)
+        if not self.active or best is None or len(best.intermediate_values) < _FIRST_CHECK:
+            return False
+        return _WILCOXON(p_threshold=0.05, n_startup_steps=6).prune(trial.study, stored(trial))
+
+    @staticmethod
+    def estimate(trial: optuna.Trial, values: Mapping[int, float]) -> float:
+        """Return the value of a pruned trial: the best value plus the mean difference on their common examples."""
+        best = trial.study.best_trial
+        both = sorted(set(values) & set(best.intermediate_values))
+        return float(trial.study.best_value + np.mean([values[k] - best.intermediate_values[k] for k in both]))
+
+
+def _best(study: optuna.Study) -> FrozenTrial | None:
+    try:
+        return study.best_trial
+    except ValueError:  # none is complete
+        return None
