@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from pnpxai.attributors import TransformerAttribution
 from pnpxai.attributors.attention.maps import attention_pass
-from pnpxai.attributors.propagation.operation_rules import Ledger
+from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score
 from tests.laws.cam import resized

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.propagation.rescale import check_same
-from pnpxai.attributors.propagation.ruled_model import Rules
+from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.running.score import Score
-from pnpxai.engine.seeing.decompositions import decomposed
+from pnpxai.engine.seeing.decompositions import check_same, decomposed
 from pnpxai.engine.seeing.operation_kinds import ATTENTION, ROUTES, SUMS
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import Sides

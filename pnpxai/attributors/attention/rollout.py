@@ -14,8 +14,8 @@ from pnpxai.attributors.attention.maps import AttentionPass, attention_pass
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.grad_cam import LayerAttribution
 from pnpxai.attributors.propagation.composites import Composite, rule_named
-from pnpxai.attributors.propagation.operation_rules import Ledger
-from pnpxai.attributors.propagation.ruled_model import Rules
+from pnpxai.attributors.propagation.relevance.ledger import Ledger
+from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target, select_output

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.propagation.layer_rules import AlphaBeta, OfZennit
-from pnpxai.attributors.propagation.linear_operations import Kernel
-from pnpxai.attributors.propagation.operation_rules import Ledger, Rule
+from pnpxai.attributors.propagation.relevance.kernels import Kernel
+from pnpxai.attributors.propagation.relevance.layer_rules import AlphaBeta, OfZennit
+from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
 from pnpxai.errors import ArgumentError
 
 __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]

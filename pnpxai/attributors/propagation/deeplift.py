@@ -17,13 +17,13 @@ from pnpxai.attributors.base import (
     distribution_rows,
     prepared,
 )
-from pnpxai.attributors.propagation.rescale import multipliers
+from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import ArgumentError
-from pnpxai.tensors import Tensors, as_tuple, like
+from pnpxai.tensors import Tensors, as_tuple, like, map_tensors
 
 __all__ = ["DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap"]
 
@@ -157,7 +157,8 @@ class LayerDeepLift(DeepLift):
     def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
         """Return the pass between the layer's values at the inputs and at the baselines."""
         at = AtSites(self.forward_func, find_places(self.forward_func, self.layer, "input" if at_input else "output"))
-        reads = [at.read(Call((*x, *score.extra))) for x in (inputs, starts)]
+        extra = map_tensors(torch.Tensor.detach, score.extra)
+        reads = [at.read(Call((*map(torch.Tensor.detach, x), *extra))) for x in (inputs, starts)]
         scores = [Score(at, score.size, score.target, (read.call,), score.transform) for read in reads]
         return scores[0], reads[0].values, scores[1], reads[1].values
 
@@ -213,12 +214,12 @@ def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tu
         def visit(block: Block, k: int = k, one: _Pass = (score, inputs, reference, starts)) -> None:
             score, inputs, reference, starts = one
             part = slice(block.examples.start, block.examples.stop)
-            x, b = tuple(t[part] for t in inputs), tuple(t[part] for t in starts)
-            found, after, before = multipliers(score.take(block.rows), x, reference.take(block.rows), b, owner.eps)
-            shares = _attributions(found, x, b, owner.multiplies_by_inputs, custom)
+            x, b = tuple(t.detach()[part] for t in inputs), tuple(t.detach()[part] for t in starts)
+            factors = multipliers(score.take(block.rows), x, reference.take(block.rows), b, owner.eps)
+            shares = _attributions(factors.values, x, b, owner.multiplies_by_inputs, custom)
             for mean, share in zip(means, shares, strict=True):
                 mean[part] += share / len(passes)
-            deltas[part, k] = completeness_gap(shares, before, after)
+            deltas[part, k] = completeness_gap(shares, factors.before, factors.after)
 
         in_blocks(size, 1, row_limit(inputs, score.extra), visit)
     return means, deltas

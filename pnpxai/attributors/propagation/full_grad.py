@@ -11,13 +11,20 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.maps import resized
-from pnpxai.attributors.propagation.rescale_rules import divides
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target, refuse_integers
-from pnpxai.engine.seeing.decompositions import DECOMPOSED, decomposed
+from pnpxai.engine.seeing.decompositions import decomposed, is_compound
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, ROUTES, SUMS
-from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
+from pnpxai.engine.seeing.operations import (
+    Operation,
+    Operations,
+    divides,
+    in_place,
+    operation_name,
+    out_of_place,
+    with_operands,
+)
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
 from pnpxai.errors import ConfinedError, RuleError
 from pnpxai.tensors import Tensors, like, own
@@ -156,7 +163,7 @@ class _Biases:
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
-        if name in DECOMPOSED:
+        if is_compound(name, operands):
             with Operations(self.replace):
                 return decomposed(name, function, lambda compute: compute(), *args, **kwargs)
         result = function(*args, **kwargs)

@@ -13,9 +13,9 @@ from torch import Tensor
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.propagation.captum_rules import PropagationRule
 from pnpxai.attributors.propagation.composites import Composite
-from pnpxai.attributors.propagation.operation_rules import Ledger
-from pnpxai.attributors.propagation.ruled_model import Rules
-from pnpxai.attributors.propagation.ruled_modules import canonised, ruled_modules
+from pnpxai.attributors.propagation.relevance.ledger import Ledger
+from pnpxai.attributors.propagation.relevance.ruled_model import Rules
+from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, ruled_modules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed, eager, module_of
 from pnpxai.engine.running.layers import single_runs

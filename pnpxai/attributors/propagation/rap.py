@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite, KernelRule, kernel_rules_before
-from pnpxai.attributors.propagation.linear_operations import Kernel
-from pnpxai.attributors.propagation.operation_rules import Ledger, Rule
+from pnpxai.attributors.propagation.relevance.kernels import Kernel
+from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
 from pnpxai.tensors import Tensors, flat, own, sum_rows
 
 __all__ = ["relative_composite"]

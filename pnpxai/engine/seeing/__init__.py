@@ -1,1 +1,6 @@
-"""seeing."""
+"""What a model computes, operation by operation.
+
+``operations`` sees and replaces every call of torch; ``operation_kinds`` says what each does to a value, and
+``unseen`` finds values that something hid from it. ``decompositions`` writes compound operations out in elementary
+ones (``attention``, ``norms``, ``cells``, ``reductions``); ``token_grid`` finds maps in the values of layers.
+"""

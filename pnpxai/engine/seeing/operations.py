@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from pnpxai.tensors import map_tensors
 
-__all__ = ["Operation", "Operations", "in_place", "operation_name", "out_of_place", "with_operands"]
+__all__ = ["Operation", "Operations", "divides", "in_place", "operation_name", "out_of_place", "with_operands"]
 
 Operation: TypeAlias = Callable[..., Any]
 Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
@@ -36,12 +36,20 @@ class Operations(TorchFunctionMode):
 
 
 def operation_name(function: Operation) -> str:
-    """Return an operation's name without the marks of operators, reflection and in-place forms: ``__iadd__`` is add."""
-    name = getattr(function, "__name__", str(function)).strip("_")
+    """Return an operation's name without the marks of operators, reflection, in-place forms and overloads.
+
+    ``__iadd__``, ``add_`` and an exported program's ``add.Tensor`` are all "add".
+    """
+    name = _written(function).strip("_")
     for prefix in ("i", "r"):
         if name.startswith(prefix) and name[1:] in _OPERATORS:
             return name[1:]
     return name
+
+
+def _written(function: Operation) -> str:
+    """Return an operation's name as torch has it, without the overload that an exported program names."""
+    return getattr(function, "__name__", str(function)).split(".")[0]
 
 
 _OPERATORS = {"add", "sub", "mul", "div", "truediv", "matmul"}
@@ -49,7 +57,7 @@ _OPERATORS = {"add", "sub", "mul", "div", "truediv", "matmul"}
 
 def in_place(function: Operation, kwargs: dict[str, Any]) -> bool:
     """Tell whether a call changes its first operand."""
-    name = getattr(function, "__name__", "")
+    name = _written(function)
     operator = name.startswith("__i") and name[3:-2] in _OPERATORS
     return operator or bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
 
@@ -94,3 +102,11 @@ def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[lis
         return map_tensors(lambda t: next(waiting) if chosen(t) else t, structure)
 
     return found, put
+
+
+def divides(function: Operation, args: tuple[Any, ...]) -> bool:
+    """Tell whether an operation divides by something that requires a gradient."""
+    if operation_name(function) not in ("div", "truediv", "divide", "true_divide"):
+        return False
+    divisors = args[:1] if getattr(function, "__name__", "").startswith("__r") else args[1:2]
+    return any(isinstance(d, Tensor) and d.requires_grad for d in divisors)

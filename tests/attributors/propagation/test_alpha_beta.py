@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.composites import Composite, rule_named
-from pnpxai.attributors.propagation.linear_operations import Kernel
-from pnpxai.attributors.propagation.operation_rules import Ledger
+from pnpxai.attributors.propagation.relevance.kernels import Kernel
+from pnpxai.attributors.propagation.relevance.ledger import Ledger
 
 Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from pnpxai.attributors.propagation.captum_rules import IdentityRule, PropagationRule
 from pnpxai.attributors.propagation.composites import Composite
-from pnpxai.attributors.propagation.layer_rules import OfModule, OfZennit
-from pnpxai.attributors.propagation.operation_rules import Pass, Rule, tied
-from pnpxai.attributors.propagation.ruled_model import Rules
+from pnpxai.attributors.propagation.relevance.elementwise import Pass
+from pnpxai.attributors.propagation.relevance.layer_rules import OfModule, OfZennit
+from pnpxai.attributors.propagation.relevance.ledger import Rule, tied
+from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.errors import ConfinedError, RuleError
 
 __all__ = ["canonised", "ruled_modules"]

@@ -10,23 +10,13 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite, KernelRule
-from pnpxai.attributors.propagation.linear_operations import kernel_of
-from pnpxai.attributors.propagation.operation_rules import (
-    Affine,
-    Balanced,
-    BySize,
-    Ledger,
-    Pass,
-    Product,
-    Rule,
-    Scale,
-    Softmax,
-    sink,
-    tied,
-)
-from pnpxai.attributors.propagation.rescale import check_same
-from pnpxai.attributors.propagation.rescale_rules import divides
-from pnpxai.engine.seeing.decompositions import DECOMPOSED, decomposed
+from pnpxai.attributors.propagation.relevance.elementwise import Pass, Scale
+from pnpxai.attributors.propagation.relevance.kernels import kernel_of
+from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule, sink, tied
+from pnpxai.attributors.propagation.relevance.linear import Affine, Product
+from pnpxai.attributors.propagation.relevance.softmax import Softmax
+from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize
+from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
 from pnpxai.engine.seeing.operation_kinds import (
     ACTIVATIONS,
     AFFINE,
@@ -38,7 +28,15 @@ from pnpxai.engine.seeing.operation_kinds import (
     SCALES,
     SUMS,
 )
-from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
+from pnpxai.engine.seeing.operations import (
+    Operation,
+    Operations,
+    divides,
+    in_place,
+    operation_name,
+    out_of_place,
+    with_operands,
+)
 from pnpxai.errors import RuleError
 from pnpxai.tensors import map_tensors, own
 
@@ -90,7 +88,7 @@ class Rules:
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
-        if name in DECOMPOSED and not (self.composite is not None and name in self.composite.passing):
+        if is_compound(name, operands) and not (self.composite is not None and name in self.composite.passing):
             return self._decomposed(name, function, args, kwargs)
 
         def apply(*others: Tensor) -> Tensor:

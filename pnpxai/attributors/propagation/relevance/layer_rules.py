@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.propagation.linear_operations import Kernel
-from pnpxai.attributors.propagation.operation_rules import Affine, Ledger
+from pnpxai.attributors.propagation.relevance.kernels import Kernel
+from pnpxai.attributors.propagation.relevance.ledger import Ledger
+from pnpxai.attributors.propagation.relevance.linear import Affine
 from pnpxai.engine.seeing.torch_private import give_own_parameters
 from pnpxai.tensors import Tensors
 

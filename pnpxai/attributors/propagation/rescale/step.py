@@ -1,0 +1,72 @@
+"""One operation under a rule of differences: its value forward, its multipliers backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pnpxai.tensors import Tensors, own
+
+__all__ = ["Reference", "Rule", "tied"]
+
+
+class Rule(Protocol):
+    """Shares what an operation's output difference is multiplied by among its operands' differences."""
+
+    def share(self, operands: Tensors, reference: Reference, output: Tensor, grad: Tensor) -> Tensors:
+        """Return one tensor for each operand."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An operation of the reference pass.
+
+    Attributes:
+        name: of the operation.
+        operands: their values.
+        output: what it gave.
+        rule: its rule in that pass, which knows the places of what it selected.
+    """
+
+    name: str
+    operands: Tensors
+    output: Tensor
+    rule: Rule | None = None
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rule: Rule, reference: Reference, value: list[Tensor], operands: Tensors, *carrying: Tensor
+    ) -> Tensor:
+        # copies, since a later operation may edit any of them in place
+        ctx.rule, ctx.reference, ctx.operands, ctx.output = rule, reference, operands, own(value[0])
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        operands = tuple(x.detach() for x in ctx.operands)
+        with torch.enable_grad():
+            shares = ctx.rule.share(operands, ctx.reference, ctx.output, grad_outputs[0])
+        return None, None, None, None, *(s.detach().to(x.dtype) for s, x in zip(shares, operands, strict=True))
+
+
+def tied(
+    name: str, rule: Rule, apply: Callable[..., Tensor], operands: list[Tensor], reference: Reference | None
+) -> tuple[Tensor, Reference]:
+    """Compute an operation and tie it to its rule; without a reference, in the reference pass itself.
+
+    Returns:
+        What it gives, and its values for the pass that is compared with this one.
+    """
+    values = tuple(own(x) for x in operands)
+    with torch.no_grad():
+        value = apply(*values)
+    here = Reference(name, values, own(value), rule)
+    # the reference pass has a graph too, so that both passes take the same decisions
+    return _Step.apply(rule, reference or here, [value], values, *operands), here  # type: ignore[no-any-return]

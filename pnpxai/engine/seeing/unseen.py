@@ -1,0 +1,82 @@
+"""Values that an autograd function, a script or a transform has computed, where no mode could see how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from pnpxai.engine.seeing.operation_kinds import UNCARRIED
+from pnpxai.errors import RuleError
+from pnpxai.tensors import flat
+
+__all__ = ["account_for", "drops_gradient", "refuse_unseen"]
+
+_MARK = "pnpxai: seen"
+
+
+def account_for(result: Any) -> None:
+    """Mark the graph of what a seen operation gave, back to what was marked before."""
+    waiting = [tensor.grad_fn for tensor in flat(result) if tensor.grad_fn is not None]
+    while waiting:
+        node = waiting.pop()
+        notes = _notes(node)
+        if _MARK not in notes:
+            notes[_MARK] = True
+            waiting += [parent for parent, _ in node.next_functions if parent is not None]
+
+
+def refuse_unseen(method: str, user: str, values: Sequence[Tensor]) -> None:
+    """Refuse values whose graph holds what no seen operation has made.
+
+    Args:
+        method: whose rules it would escape.
+        user: the operation that takes the values.
+        values: what it takes.
+
+    Raises:
+        RuleError: the message names what computed it.
+    """
+    waiting = [value.grad_fn for value in values if value.grad_fn is not None]
+    passed: list[Node] = []
+    while waiting:
+        node = waiting.pop()
+        if _MARK in _notes(node):
+            continue
+        name = node.name()
+        if name.rstrip("0123456789") not in _OF_VIEWS:
+            raise RuleError(
+                f"{method}: what {user!r} gets was computed by {name.removesuffix('Backward0')!r} out of sight: in an "
+                "autograd function, a scripted or traced part or a transform of torch.func, whose inside no rule "
+                "reaches; write that part in plain torch, or use a gradient or perturbation method instead"
+            )
+        passed.append(node)
+        waiting += [parent for parent, _ in node.next_functions if parent is not None]
+    for node in passed:
+        _notes(node)[_MARK] = True
+
+
+def _notes(node: Node) -> dict[str, Any]:
+    """Return the dictionary that torch keeps at a node for whoever wants to note something there."""
+    return node.metadata  # type: ignore[return-value]  (a property, typed as a method)
+
+
+def drops_gradient(name: str, result: Any) -> bool:
+    """Tell whether an operation computed numbers from values without a way back, though it should have one.
+
+    A quantised layer or a kernel of one's own does; what makes constants by intention does not count.
+    """
+    tensors = [t for t in flat(result) if t.is_floating_point()]
+    return bool(tensors) and name not in UNCARRIED and not any(t.requires_grad for t in tensors)
+
+
+_OF_VIEWS = {
+    f"{name}Backward"
+    for name in (
+        "AsStrided View ReshapeAlias Slice Select T Transpose Permute Unsqueeze Squeeze Expand Clone Alias ToCopy "
+        "Unbind Split SplitWithSizes UnsafeView Diagonal Unfold Detach Copy Chunk Narrow"
+    ).split()
+} | {"CopySlices", "torch::autograd::AccumulateGrad", "AccumulateGrad"}
+"""Torch makes them anew by itself where a view or what it is a view of is edited."""
