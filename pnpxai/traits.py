@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-__all__ = ["Modality", "Traits"]
-
-Modality: TypeAlias = Literal["image", "text", "series", "table"]
+__all__ = ["Traits"]
 
 
 @dataclass(frozen=True)
@@ -16,16 +14,16 @@ class Traits:
     """What strategies and explainers need to know of one input of a model.
 
     Attributes:
-        modality: image, text, series or table.
+        modality: the name of the kind of data: image, text, series, table, or that of another ``Modality``.
         channel_dim: the axis of a batched input (or map) whose entries belong to one position; None without channels.
-        positions: number of axes of positions: two for images, one otherwise.
+        positions: number of axes of positions: two for pictures, one for texts, series and tables.
         discrete: whether the values are ids, which cannot be blended.
         others: facts about the model's further explained inputs, where there are several.
         ready: strategies made for this data (with its tokenizer's ids, its pictures' range), which are taken instead
             of the default one of their name.
     """
 
-    modality: Modality
+    modality: str
     channel_dim: int | None
     positions: int
     discrete: bool = False

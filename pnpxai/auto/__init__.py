@@ -1,4 +1,8 @@
-"""Model and data in, answers out."""
+"""Model and data in, answers out.
+
+``conversion`` and ``data`` make batches of tensors of what users have, ``batch_reader`` reads them as the model's
+arguments with targets, ``explanation`` is the object that users hold; ``tasks`` gives it the names of PnPXAI 0.1.
+"""
 
 from pnpxai.auto.auto_explain import auto_explain
 from pnpxai.auto.explanation import AutoExplanation

@@ -1,4 +1,4 @@
-"""One front door: what the data is, is worked out."""
+"""One function for any model and data: the kind of data is worked out from a first batch."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 from pnpxai.auto.data import Data
 from pnpxai.auto.explanation import AutoExplanation
+from pnpxai.modalities import ModalitySpec
 
 __all__ = ["auto_explain"]
 
 _log = logging.getLogger("pnpxai")
 
 
-def auto_explain(model: Callable[..., Any], data: Data, modality: Any = None, **facts: Any) -> AutoExplanation:
-    """Return an ``AutoExplanation`` of a model on data, after reading a first batch to see what it is.
+def auto_explain(model: Callable[..., Any], data: Data, modality: ModalitySpec = None, **facts: Any) -> AutoExplanation:
+    """Return an ``AutoExplanation`` of a model on data, after reading a first batch to learn what kind of data it is.
 
-    What was assumed is in ``assumed``, in ``repr``, and in the log. Nothing is explained yet: ask ``recommended``,
-    ``explain()``, ``tune(...)``, ``compare()``, ``rank()``.
+    What it assumed stands in ``assumed``, in ``repr``, and in the log. Nothing is explained yet: ``recommended``,
+    ``explain()``, ``tune(...)``, ``compare()`` and ``rank()`` do that.
 
     Args:
         model: the model.
-        data: whatever form it has, see ``AutoExplanation``.
-        modality: what the data is, if it should not be worked out.
+        data: in any of the forms that ``AutoExplanation`` takes.
+        modality: the kind of data, if it should not be worked out.
         **facts: further arguments of ``AutoExplanation`` by name: ``display``, ``class_names``, ``feature_names``,
             ``tokenizer``, ``target``, extractors.
 
     Raises:
-        ArgumentError: what the data is cannot be told, or the model cannot be run on it as it is.
+        ArgumentError: the kind of data cannot be worked out, or the model does not run on the data.
     """
     auto = AutoExplanation(model, data, modality, **facts)
     for line in auto.assumed:

@@ -18,7 +18,7 @@ __all__ = ["AsTensors", "index_for_each", "is_column", "is_frame", "is_list", "i
 
 @dataclass(frozen=True)
 class AsTensors:
-    """Puts tensors in the place of what is none.
+    """Converts what a user gives to tensors, inside the same structure.
 
     Attributes:
         tokenizer: turns texts into a mapping of ids and masks.
@@ -32,31 +32,31 @@ class AsTensors:
     dtype: torch.dtype = torch.float32
     ids: bool = True
 
-    def __call__(self, given: Any) -> Any:
-        """Return tensors, in the structure that was given; texts within a mapping stay what they are.
+    def __call__(self, data: Any) -> Any:
+        """Return tensors in the structure of the data; texts within a mapping stay what they are.
 
         Raises:
             ArgumentError: columns are no numbers, pictures differ in size, or texts have no tokenizer.
         """
-        if isinstance(given, Tensor) or given is None:
-            return given
-        if is_frame(given) or is_column(given):
-            return _of_frame(given, self.dtype)
-        if is_picture(given) or (is_list(given) and all(map(is_picture, given))):
-            return _of_pictures([given] if is_picture(given) else given, self.display, self.dtype)
-        if _is_text(given):
-            return _of_texts([given] if isinstance(given, str) else list(given), self.tokenizer)
-        if isinstance(given, Mapping):
-            return {name: value if _is_text(value) else self(value) for name, value in given.items()}
-        if isinstance(given, tuple) or (is_list(given) and any(isinstance(one, Tensor) for one in given)):
-            return tuple(map(self, given))
-        return self._numbers(given)
+        if isinstance(data, Tensor) or data is None:
+            return data
+        if is_frame(data) or is_column(data):
+            return _of_frame(data, self.dtype)
+        if is_picture(data) or (is_list(data) and all(map(is_picture, data))):
+            return _of_pictures([data] if is_picture(data) else data, self.display, self.dtype)
+        if _is_text(data):
+            return _of_texts([data] if isinstance(data, str) else list(data), self.tokenizer)
+        if isinstance(data, Mapping):
+            return {name: value if _is_text(value) else self(value) for name, value in data.items()}
+        if isinstance(data, tuple) or (is_list(data) and any(isinstance(one, Tensor) for one in data)):
+            return tuple(map(self, data))
+        return self._numbers(data)
 
-    def _numbers(self, given: Any) -> Tensor:
+    def _numbers(self, data: Any) -> Tensor:
         try:
-            tensor = torch.as_tensor(np.asarray(given))
+            tensor = torch.as_tensor(np.asarray(data))
         except (TypeError, ValueError) as problem:
-            raise ArgumentError(f"data: expected numbers, got {type(given).__name__} ({problem})") from problem
+            raise ArgumentError(f"data: expected numbers, got {type(data).__name__} ({problem})") from problem
         if tensor.dtype == torch.uint8 and tensor.ndim == 4:
             return _scaled(tensor, self.display, self.dtype)
         rows = tensor.ndim == 2 and not self.ids
@@ -112,26 +112,26 @@ def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[st
     return dict(tokenizer(texts, return_tensors="pt", padding=True, truncation=True))
 
 
-def _is_text(given: Any) -> bool:
-    several = isinstance(given, (list, tuple)) and len(given) > 0
-    return isinstance(given, str) or (several and all(isinstance(one, str) for one in given))
+def _is_text(data: Any) -> bool:
+    several = isinstance(data, (list, tuple)) and len(data) > 0
+    return isinstance(data, str) or (several and all(isinstance(one, str) for one in data))
 
 
-def is_list(given: Any) -> bool:
-    """Tell a list with something in it."""
-    return isinstance(given, list) and len(given) > 0
+def is_list(data: object) -> bool:
+    """Return whether an object is a list with members."""
+    return isinstance(data, list) and len(data) > 0
 
 
-def is_frame(given: Any) -> bool:
-    """Tell a frame of pandas, or one like it, by what it can do."""
-    return hasattr(given, "columns") and hasattr(given, "to_numpy")
+def is_frame(data: object) -> bool:
+    """Return whether an object has the methods of a data frame."""
+    return hasattr(data, "columns") and hasattr(data, "to_numpy")
 
 
-def is_column(given: Any) -> bool:
-    """Tell a column of such a frame."""
-    return hasattr(given, "to_numpy") and hasattr(given, "dtype") and not hasattr(given, "columns")
+def is_column(data: object) -> bool:
+    """Return whether an object has the methods of a data frame's column."""
+    return hasattr(data, "to_numpy") and hasattr(data, "dtype") and not hasattr(data, "columns")
 
 
-def is_picture(given: Any) -> bool:
-    """Tell a picture of PIL."""
-    return hasattr(given, "convert") and hasattr(given, "getbands")
+def is_picture(data: object) -> bool:
+    """Return whether an object has the methods of a PIL picture."""
+    return hasattr(data, "convert") and hasattr(data, "getbands")

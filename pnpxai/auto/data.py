@@ -1,4 +1,4 @@
-"""Data as people have it, as batches of tensors."""
+"""Makes batches of tensors of the forms in which people have data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def batches(data: Data, as_tensors: Callable[[Any], Any]) -> Iterable[Any]:
 
 def column_names(data: Data) -> tuple[str, ...]:
     """Return the names of a frame's columns, none of anything else."""
-    frame: Any = data[0] if isinstance(data, tuple) and data else data
+    frame: Any = data[0] if isinstance(data, tuple) and data else data  # of pandas, or like it
     return tuple(map(str, frame.columns)) if is_frame(frame) else ()
 
 
@@ -66,17 +66,17 @@ def _slices(whole: Any) -> list[Any]:
 
 
 def _is_whole(data: Any) -> bool:
-    """Tell whether all examples are there at once, not batch by batch."""
+    """Return whether all examples are there at once, not batch by batch."""
     if hasattr(data, "__array__") or isinstance(data, (str, Mapping)) or is_frame(data) or is_picture(data):
         return True
     return is_list(data) and len(data) > 0 and all(isinstance(one, str) or is_picture(one) for one in data)
 
 
 def _are_samples(data: Any) -> bool:
-    """Tell a list of (example, class) from one of batches: of a single example there is a single number."""
+    """Return whether a list holds pairs (example, class), not batches: the class of one example is one number."""
     return is_list(data) and all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[1], int) for one in data)
 
 
 def _is_indexed(data: Any) -> bool:
-    """Tell a dataset of another library, such as Hugging Face's, by what it can do."""
+    """Return whether an object has the methods of a dataset of Hugging Face."""
     return hasattr(data, "column_names") and hasattr(data, "__getitem__") and hasattr(data, "__len__")

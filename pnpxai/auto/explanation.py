@@ -1,4 +1,4 @@
-"""Model and data in, answers out."""
+"""A model on data: what explains it, tuned, compared, ranked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pnpxai.auto.batches import Reading
+from pnpxai.auto.batch_reader import BatchReader, DataSpec
 from pnpxai.auto.data import Data
+from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
 from pnpxai.declare.encoding import told
 from pnpxai.errors import ArgumentError
@@ -17,7 +18,7 @@ from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
-from pnpxai.modalities import Modality
+from pnpxai.modalities import Modality, ModalitySpec
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
 from pnpxai.statistics import DecisionRule
@@ -34,19 +35,19 @@ _log = logging.getLogger("pnpxai")
 
 
 class AutoExplanation(Steps):
-    """Explains a model on data: what fits, tuned, compared. ``assumed`` says what was taken for granted.
+    """Explains a model on data, tunes, compares and ranks explainers. ``assumed`` says what was assumed about both.
 
     Args:
         model: the model: a tensor, a tuple, a mapping or a transformers output with ``logits`` comes out.
         data: a DataLoader, a Dataset, a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping
             or a tuple of these, a tuple (inputs, labels), or an iterable of batches.
         modality: "image", "text", "table", "series", a ``Modality``, or a tuple with one for each explained input; by
-            default told from the first batch and the model.
+            default the first batch and the model tell.
         input_extractor: takes the inputs out of a batch; by default its first member, of a mapping all but the labels.
         label_extractor: takes the true classes out of a batch; by default its second member, of a mapping "labels".
-        target_extractor: says which outputs to explain, from the model's output; by default the largest.
+        target_extractor: returns, of the model's output, which outputs to explain; by default the largest.
         target_labels: explain the true classes instead.
-        mask_extractor: takes what is known to matter out of a batch, for metrics that ask for it.
+        mask_extractor: takes out of a batch which positions are known to matter, for metrics that need it.
         target: explain this output instead: an index, or a function of the model's output that gives one number for
             each example (for segmentation, detection, several heads).
         forward_arg_extractor: takes the explained arguments of the model out of the inputs.
@@ -64,16 +65,16 @@ class AutoExplanation(Steps):
         self,
         model: Callable[..., Any],
         data: Data,
-        modality: Any = None,
-        input_extractor: Callable[[Any], Any] | None = None,
-        label_extractor: Callable[[Any], Any] | None = None,
-        target_extractor: Callable[[Any], Any] | None = None,
+        modality: ModalitySpec = None,
+        input_extractor: Extract = None,
+        label_extractor: Extract = None,
+        target_extractor: Extract = None,
         target_labels: bool = False,
         *,
-        mask_extractor: Callable[[Any], Any] | None = None,
+        mask_extractor: Extract = None,
         target: Any = None,
-        forward_arg_extractor: Callable[[Any], Any] | None = None,
-        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        forward_arg_extractor: Extract = None,
+        additional_forward_arg_extractor: Extract = None,
         layer: Any = None,
         tokenizer: Any = None,
         display: Any = None,
@@ -88,39 +89,40 @@ class AutoExplanation(Steps):
             raise ArgumentError("class_names, feature_names: expected a list of names, got a single one")
         self.model = model
         self.seed = seed
-        self._given = {} if layer is None else {"layer": layer}
-        self._given |= settings or {}
-        self._reading = Reading(
-            model, data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels,
-            target, forward_arg_extractor, additional_forward_arg_extractor,
-            {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)},
+        self._own_settings = {} if layer is None else {"layer": layer}
+        self._own_settings |= settings or {}
+        facts = {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)}
+        spec = DataSpec(
+            data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels, target,
+            forward_arg_extractor, additional_forward_arg_extractor, facts,
         )  # fmt: skip
+        self._reader = BatchReader(model, spec)
         self._class_names = tuple(class_names)
 
     @property
     def modality(self) -> Modality:
-        """What the data is."""
-        return self._reading.modality
+        """What kind of data it is."""
+        return self._reader.modality
 
     @property
     def traits(self) -> Traits:
-        """The facts that strategies and explainers go by."""
+        """The facts about the data that strategies and explainers use."""
         return self.modality.traits
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
         """The names of the outputs: as given, or as a transformers model's configuration has them."""
-        named = getattr(getattr(self.model, "config", None), "id2label", None)
-        if self._class_names or not isinstance(named, Mapping):
+        names = getattr(getattr(self.model, "config", None), "id2label", None)
+        if self._class_names or not isinstance(names, Mapping):
             return self._class_names
-        return tuple(str(named[k]) for k in sorted(named))
+        return tuple(str(names[k]) for k in sorted(names))
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """What was taken for granted about the data and the model, in words."""
+        """What was assumed about the data and the model, in words."""
         shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
         used = ", ".join(f"{name}={told(value, self)}" for name, value in shared.items())
-        return (*self._reading.assumed, f"explainers and metrics share: {used}")
+        return (*self._reader.assumed, f"explainers and metrics share: {used}")
 
     def __repr__(self) -> str:
         name = getattr(self.model, "__name__", type(self.model).__name__)
@@ -128,21 +130,21 @@ class AutoExplanation(Steps):
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """What explainers and metrics share where they have it."""
-        return self.modality.common(self._reading.explained()) | self._reading.extractors | self._given
+        """Settings that explainers and metrics share, where they have them."""
+        return self.modality.common(self._reader.explained()) | self._reader.extractors | self._own_settings
 
     @functools.cached_property
     def recommended(self) -> Recommendation:
-        """Which explainers fit the model and data, and why the others do not; one example is run to see."""
-        return recommend(self.model, self.traits, inputs=self._reading.arguments())
+        """Which explainers fit the model and data, and why the others do not; one example is run to find out."""
+        return recommend(self.model, self.traits, inputs=self._reader.arguments())
 
     @functools.cached_property
     def experiment(self) -> Experiment:
-        """What was recommended and the default metrics on the data, one combination at a time."""
+        """The recommended explainers and the default metrics on the data, one combination at a time."""
         from pnpxai.experiment import Experiment
 
-        given = {"settings": self.settings, "seed": self.seed}
-        return Experiment(self.model, self._reading.stream(None), self.traits, list(self.recommended), **given)
+        data, explainers = self._reader.stream(None), list(self.recommended)
+        return Experiment(self.model, data, self.traits, explainers, settings=self.settings, seed=self.seed)
 
     def affordable(self, rows: int) -> list[type[Explainer]]:
         """Return the explainers that fit and by their declared cost run at most so many rows for each example.
@@ -151,8 +153,8 @@ class AutoExplanation(Steps):
             rows: how many rows an explainer may run through the model to explain one example, with its defaults.
         """
         (batch,) = self.examples(1)
-        made = {cls: as_explainer(cls, self.model, self.settings) for cls in self.recommended}
-        return [cls for cls, explainer in made.items() if explainer.cost(batch.inputs) <= rows]
+        explainers = [as_explainer(cls, self.model, self.settings) for cls in self.recommended]
+        return [type(explainer) for explainer in explainers if explainer.cost(batch.inputs) <= rows]
 
     def examples(self, count: int | None = None) -> Examples:
         """Return the first examples of the data (all, if no count is given), with targets. Data is read once.
@@ -160,7 +162,7 @@ class AutoExplanation(Steps):
         Raises:
             ArgumentError: there are none.
         """
-        return self._reading.examples(count)
+        return self._reader.examples(count)
 
     def explain(
         self, explainer: ExplainerSpec | None = None, *, count: int = 8, numbers: Sequence[int] | None = None
@@ -199,17 +201,17 @@ class AutoExplanation(Steps):
                 ``pnpxai.tuning.tune`` takes.
         """
         explainers = [as_explainer(e, self.model, self.settings) for e in _listed(explainer)]
-        given = {"traits": self.traits, "seed": self.seed, "common": self.settings} | options
-        asked = explainers if isinstance(explainer, list) else explainers[0]
-        return tune(asked, self.examples(count), metric, **given)
+        options = {"traits": self.traits, "seed": self.seed, "common": self.settings} | options
+        candidates = explainers if isinstance(explainer, list) else explainers[0]
+        return tune(candidates, self.examples(count), metric, **options)
 
     def rank(
         self, explainers: Sequence[ExplainerSpec] | None = None, *, count: int | None = 64, **options: Any
     ) -> Ranking:
         """Tune each explainer (by default all that fit) and rank them on held-out examples, as ``recommender.rank``."""
         chosen = list(self.recommended) if explainers is None else explainers
-        given = {"explainers": chosen, "seed": self.seed, "common": self.settings}
-        return rank(self.model, self.examples(count), self.traits, **(given | options))
+        options = {"explainers": chosen, "seed": self.seed, "common": self.settings} | options
+        return rank(self.model, self.examples(count), self.traits, **options)
 
     def compare(
         self,
@@ -224,14 +226,15 @@ class AutoExplanation(Steps):
         from pnpxai.experiment import compare
 
         chosen = list(self.recommended) if explainers is None else explainers
-        given = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings}
-        found = compare(self.model, self._reading.stream(count), chosen, metrics, **(given | options))
-        batches = self._reading.each(max(found.kept) + 1, found.kept) if found.kept else []
+        options = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings} | options
+        results = compare(self.model, self._reader.stream(count), chosen, metrics, **options)
+        numbers = results.kept
+        batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
         views = [View.joined(of).to_dict() for of in zip(*map(self._views, batches), strict=True)]
-        found = replace(found, facts=found.facts | {"views": views}, rejected=self.recommended.reasons)
+        results = replace(results, facts=results.facts | {"views": views}, rejected=self.recommended.reasons)
         if options.get("folder") is not None:
-            found.save(options["folder"])
-        return found
+            results.save(options["folder"])
+        return results
 
     def _explain_by_all(self, count: int, numbers: Sequence[int] | None) -> Iterator[tuple[str, Explanation]]:
         for cls in self.recommended:
@@ -244,14 +247,15 @@ class AutoExplanation(Steps):
         chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
-        found = Explanation.joined(
+        explanation = Explanation.joined(
             [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
         )
-        return replace(found, views=self._views(found.inputs), postprocessor=getattr(spec, "postprocessor", None))
+        views = self._views(explanation.inputs)
+        return replace(explanation, views=views, postprocessor=getattr(spec, "postprocessor", None))
 
     def _views(self, inputs: Tensors) -> tuple[View, ...]:
         return self.modality.views(inputs, self.class_names)
 
 
-def _listed(one_or_several: Any) -> list[Any]:
+def _listed(one_or_several: ExplainerSpec | list[ExplainerSpec]) -> list[ExplainerSpec]:
     return one_or_several if isinstance(one_or_several, list) else [one_or_several]

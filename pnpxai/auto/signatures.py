@@ -1,42 +1,42 @@
-"""What a model and what is given beside it say of their arguments."""
+"""What the signature of a model says of its arguments."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pnpxai.errors import ArgumentError
 
-__all__ = ["refuse_what_cannot_be_called", "required", "takes_any"]
+__all__ = ["refuse_uncallable", "required", "takes_any"]
 
 
-def refuse_what_cannot_be_called(**given: Any) -> None:
-    """Refuse what is no function.
+def refuse_uncallable(**arguments: object) -> None:
+    """Refuse arguments that cannot be called.
 
     Raises:
         ArgumentError: names the argument.
     """
-    for name, value in given.items():
+    for name, value in arguments.items():
         if value is not None and not callable(value):
             raise ArgumentError(f"{name}: expected a function, got {value!r}")
 
 
-def required(model: Any) -> tuple[str, ...]:
-    """Return the names of the arguments that a model cannot be called without, none where they cannot be told."""
-    found = _parameters(model)
-    if found is None or any(p.kind is p.POSITIONAL_ONLY for p in found):
+def required(model: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the arguments that a model cannot be called without; none if its signature is unknown."""
+    parameters = _parameters(model)
+    if parameters is None or any(p.kind is p.POSITIONAL_ONLY for p in parameters):
         return ()
-    return tuple(p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
 
 
-def takes_any(model: Any) -> bool:
-    """Tell whether a model takes keyword arguments of any name."""
-    found = _parameters(model)
-    return found is None or any(p.kind is p.VAR_KEYWORD for p in found)
+def takes_any(model: Callable[..., Any]) -> bool:
+    """Return whether a model takes keyword arguments of any name."""
+    parameters = _parameters(model)
+    return parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _parameters(model: Any) -> Iterable[inspect.Parameter] | None:
+def _parameters(model: Callable[..., Any]) -> Iterable[inspect.Parameter] | None:
     try:
         return tuple(inspect.signature(getattr(model, "forward", model)).parameters.values())
     except (TypeError, ValueError):

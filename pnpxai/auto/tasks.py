@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pnpxai.auto.data import Data
+from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.explanation import AutoExplanation
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
@@ -22,8 +23,6 @@ __all__ = [
     "AutoExplanationForVisualQuestionAnswering",
 ]
 
-Extract = Callable[[Any], Any] | None
-
 
 class AutoExplanationForImageClassification(AutoExplanation):
     """Explains an image classifier.
@@ -33,7 +32,7 @@ class AutoExplanationForImageClassification(AutoExplanation):
         data: as for ``AutoExplanation``.
         input_extractor: takes the pictures out of a batch.
         label_extractor: takes the true classes out of a batch.
-        target_extractor: says which outputs to explain.
+        target_extractor: returns, of the model's output, which outputs to explain.
         target_labels: explain the true classes instead.
         channel_dim: the axis of channels.
         **facts: further arguments of ``AutoExplanation`` by name, such as ``display`` and ``class_names``.
@@ -68,7 +67,7 @@ class AutoExplanationForTextClassification(AutoExplanation):
         forward_arg_extractor: takes the ids out of the inputs.
         additional_forward_arg_extractor: takes the model's further arguments out of the inputs.
         label_extractor: takes the true classes out of a batch.
-        target_extractor: says which outputs to explain.
+        target_extractor: returns, of the model's output, which outputs to explain.
         target_labels: explain the true classes instead.
         channel_dim: the axis of features at the embedding.
         tokenizer: makes ids of texts and words of ids.
@@ -108,7 +107,7 @@ class AutoExplanationForTabularClassification(AutoExplanation):
         data: a frame, an array, a tuple (rows, classes), or as for ``AutoExplanation``.
         input_extractor: takes the rows out of a batch.
         label_extractor: takes the true classes out of a batch.
-        target_extractor: says which outputs to explain.
+        target_extractor: returns, of the model's output, which outputs to explain.
         target_labels: explain the true classes instead.
         feature_names: the columns' names; by default those of a frame.
         **facts: further arguments of ``AutoExplanation`` by name.
@@ -171,7 +170,7 @@ class AutoExplanationForTSClassification(AutoExplanation):
         data: as for ``AutoExplanation``.
         input_extractor: takes the series out of a batch.
         label_extractor: takes the true classes out of a batch.
-        target_extractor: says which outputs to explain.
+        target_extractor: returns, of the model's output, which outputs to explain.
         target_labels: explain the true classes instead.
         sequence_dim: the axis of time, the last or the one before it.
         mask_agg_dim: the axis of channels, the other one; None without.
@@ -221,7 +220,7 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
         forward_arg_extractor: takes picture and ids out of the inputs, in this order.
         additional_forward_arg_extractor: takes the model's further arguments out of the inputs.
         label_extractor: takes the true answers out of a batch.
-        target_extractor: says which outputs to explain.
+        target_extractor: returns, of the model's output, which outputs to explain.
         target_labels: explain the true answers instead.
         channel_dim: the axes of channels, of the picture and of the ids' embeddings.
         tokenizer: makes words of ids.

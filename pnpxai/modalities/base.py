@@ -1,9 +1,9 @@
-"""What every kind of data states of itself."""
+"""The base of all kinds of data: what each states about itself."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -19,13 +19,16 @@ __all__ = ["ALONG_TIME", "Modality", "Names", "reads_ids", "width"]
 
 ALONG_TIME = (nn.Conv1d, nn.RNNBase)
 """Layers that go along an axis of time."""
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: tuple(map(str, given)))]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: tuple(map(str, names)))]
 
 
 class Modality(Declared, abstract=True):
-    """One kind of data. What is known of it serves strategies, explainers, metrics and pictures alike."""
+    """One kind of data. Its facts serve strategies, explainers, metrics, pictures, reports and the command line."""
 
     name: ClassVar[str]
+    """What users call it: ``modality="image"``."""
+    names_positions: ClassVar[bool] = False
+    """Whether each position has a name of its own, as the columns of a table do."""
 
     @property
     @abstractmethod
@@ -34,8 +37,8 @@ class Modality(Declared, abstract=True):
 
     @classmethod
     @abstractmethod
-    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
-        """Return the modality of a batch, and why it is that, if it is of this kind.
+    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+        """Return the modality of a batch and the reason in words; None if the batch is of another kind.
 
         Args:
             values: one input of the model.
@@ -43,8 +46,8 @@ class Modality(Declared, abstract=True):
         """
 
     @classmethod
-    def named(cls, values: Tensor, model: Any) -> Modality:
-        """Return the modality of a batch that was said to be of this kind, though it does not look so.
+    def named(cls, values: Tensor, model: Callable[..., Any]) -> Modality:
+        """Return the modality of a batch that the user says is of this kind, though it does not look so.
 
         Args:
             values: one input of the model.
@@ -53,7 +56,7 @@ class Modality(Declared, abstract=True):
         return cls()
 
     def having(self, known: Mapping[str, Any]) -> Modality:
-        """Return it with those of some facts that it has a field for."""
+        """Return a copy with the facts that have a field here."""
         return self.replace(**{name: value for name, value in known.items() if name in self.defaults()})
 
     @abstractmethod
@@ -66,7 +69,7 @@ class Modality(Declared, abstract=True):
         """
 
     def baseline(self, values: Tensor) -> Baseline:
-        """Return what stands for absence by default.
+        """Return the default baseline, which stands for absence.
 
         Args:
             values: examples of the input.
@@ -80,23 +83,23 @@ class Modality(Declared, abstract=True):
             inputs: examples of every input.
         """
         baseline = self.baseline(inputs[0])
-        found = self.traits.shared()
-        return found if isinstance(baseline, Zeros) else found | {"baseline_fn": baseline}
+        settings = self.traits.shared()
+        return settings if isinstance(baseline, Zeros) else settings | {"baseline_fn": baseline}
 
     def views(self, inputs: Sequence[Tensor], classes: tuple[str, ...] = ()) -> tuple[View, ...]:
         """Return how every input is drawn."""
         return tuple(self.view(values, classes) for values in inputs)
 
 
-def width(model: Any, kinds: tuple[type[nn.Module], ...]) -> int | None:
-    """Return how many channels, features or columns the first such layer wants."""
+def width(model: Callable[..., Any], kinds: tuple[type[nn.Module], ...]) -> int | None:
+    """Return how many channels, features or columns the first layer of some kinds takes."""
     module = module_of(model)
     first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
     names = ("in_channels", "input_size", "in_features")
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
 
 
-def reads_ids(model: Any) -> bool:
-    """Tell whether a model has an embedding."""
+def reads_ids(model: Callable[..., Any]) -> bool:
+    """Return whether a model has an embedding."""
     module = module_of(model)
     return module is not None and any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())

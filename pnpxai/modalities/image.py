@@ -1,8 +1,8 @@
-"""Pictures, as the model gets them and as they look."""
+"""Pictures, with the scaling that the model was trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -28,13 +28,13 @@ class ImageModality(Modality):
 
     @property
     def traits(self) -> Traits:
-        """Two axes of positions; of a known range, the negative is known too."""
+        """Two axes of positions; where the range of values is known, the negative picture is a baseline."""
         limits = {} if self.display is None else dict(zip(("low", "high"), self.display.limits, strict=True))
         return Traits("image", self.channel_dim, 2, ready=(Invert(**limits),) if limits else ())
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
-        """Four dimensions; the channels are where the first convolution finds as many as it wants."""
+    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+        """Recognise four axes of numbers; channels lie on the axis whose size the first convolution takes."""
         if values.ndim != 4 or not values.is_floating_point():
             return None
         wanted = width(model, (nn.Conv2d,))
@@ -42,7 +42,7 @@ class ImageModality(Modality):
         return cls(channel_dim=-1 if last else 1), "numbers in four dimensions are pictures"
 
     def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """Return the range of values too, where it is known."""
+        """Return the shared settings, with the range of values where it is known."""
         if self.display is None:
             return super().common(inputs)
         low, high = self.display.limits

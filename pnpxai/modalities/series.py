@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -36,8 +37,8 @@ class TimeSeriesModality(Modality):
         return Traits.series(self.channel_dim)
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
-        """Three dimensions, or two and a layer along time; channels are where the first layer finds as many."""
+    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+        """Recognise three axes, or two and a layer along time; the first layer tells which axis holds channels."""
         if not values.is_floating_point() or values.ndim not in (2, 3):
             return None
         if values.ndim == 2:

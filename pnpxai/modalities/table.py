@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -20,6 +21,7 @@ class TabularModality(Modality):
     """Rows of a table."""
 
     name: ClassVar[str] = "table"
+    names_positions: ClassVar[bool] = True
     feature_names: Names = ()
     """The columns' names."""
     discrete: bool = False
@@ -27,12 +29,12 @@ class TabularModality(Modality):
 
     @property
     def traits(self) -> Traits:
-        """No channels, and neighbours that mean nothing."""
+        """No channels; neighbouring columns have nothing to do with each other."""
         return Traits.table(self.discrete)
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
-        """Numbers in two dimensions, and no layer that goes along them; or ids in one, and an embedding."""
+    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+        """Recognise two axes of numbers without a layer along them, or one axis of ids that an embedding reads."""
         if values.ndim == 1 and not values.is_floating_point() and reads_ids(model):
             return cls(discrete=True), "whole numbers in one dimension, and an embedding, are a column of categories"
         if values.ndim != 2 or not values.is_floating_point() or width(model, ALONG_TIME) is not None:
@@ -40,14 +42,14 @@ class TabularModality(Modality):
         return cls(), "numbers in two dimensions are rows of a table"
 
     @classmethod
-    def named(cls, values: Tensor, model: Any) -> Modality:
+    def named(cls, values: Tensor, model: Callable[..., Any]) -> Modality:
         """Return a table of numbers, or of ids, if there is an embedding to read them."""
         return cls(discrete=not values.is_floating_point() and reads_ids(model))
 
     def baseline(self, values: Tensor) -> Baseline:
-        """Return the columns' means: zero is a value like any other, and may lie far outside of the data.
+        """Return the columns' means, of categories the most frequent one.
 
-        Of categories it is the most frequent one.
+        Zero would be a value like any other, and may lie far outside of the data.
         """
         if self.discrete:
             return Background(values.detach().mode(0, keepdim=True).values.cpu())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -30,7 +30,7 @@ class TextModality(Modality):
 
     @property
     def traits(self) -> Traits:
-        """Ids, which cannot be blended; with a tokenizer, the words and the ids of mask and padding are known."""
+        """Ids, which cannot be blended; a tokenizer tells the words and the ids of mask and padding."""
         mask, pad = self._id("mask"), self._id("pad")
         ready: list[Any] = [] if mask is None else [Token(token_id=mask)]
         ready += [] if pad is None else [Pad(token_id=pad)]
@@ -38,7 +38,7 @@ class TextModality(Modality):
         return Traits("text", self.channel_dim, 1, discrete=True, ready=tuple(ready))
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Any) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
         """Whole numbers in two dimensions, and an embedding that can read them."""
         if values.ndim != 2 or values.is_floating_point() or not reads_ids(model):
             return None
@@ -52,12 +52,13 @@ class TextModality(Modality):
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return a view of words, if there is a tokenizer that knows them, else of ids."""
         knows = hasattr(self.tokenizer, "convert_ids_to_tokens")
-        told = tuple(map(self._words, _words_of(self.tokenizer, values), values)) if knows else ()
-        return View("tokens", self.channel_dim, words=told, classes=classes)
+        words = tuple(map(self._words, _word_numbers(self.tokenizer, values), values)) if knows else ()
+        return View("tokens", self.channel_dim, words=words, classes=classes)
 
     def _id(self, which: str) -> int | None:
-        found = getattr(self.tokenizer, f"{which}_token_id", None)
-        return self.mask_token_id if which == "mask" and self.mask_token_id is not None else found
+        if which == "mask" and self.mask_token_id is not None:
+            return self.mask_token_id
+        return getattr(self.tokenizer, f"{which}_token_id", None)
 
     def _words(self, numbers: Sequence[int], ids: Tensor) -> tuple[tuple[str, int], ...]:
         """Return the words of a text, and how many tokens each has; padding has no word."""
@@ -74,7 +75,7 @@ class TextModality(Modality):
         return tuple(words)
 
 
-def _words_of(tokenizer: Any, values: Tensor) -> list[list[int]]:
+def _word_numbers(tokenizer: Any, values: Tensor) -> list[list[int]]:
     """Return the number of the word of each token."""
     if not hasattr(tokenizer, "all_special_ids"):
         return [list(range(values.shape[1]))] * len(values)

@@ -1,8 +1,13 @@
-"""Maps and inputs as arrays of colours, figures and HTML: red speaks for the target, blue against it."""
+"""Maps and inputs as arrays of colours, figures and HTML: red speaks for the target, blue against it.
+
+``view`` says how an input is drawn, ``drawings`` holds one class for each kind of input; both build on ``colours``,
+``charts`` and ``words``. ``figures`` puts parts together with a ``legend``, ``html`` does so for notebooks.
+"""
 
 from pnpxai.pictures.charts import ROWS, columns, series, waterfall
 from pnpxai.pictures.colours import (
     LEVELS,
+    clipped_limit,
     colour_of,
     coloured,
     inline_png,
@@ -13,21 +18,27 @@ from pnpxai.pictures.colours import (
     png,
     shrunk,
 )
-from pnpxai.pictures.figures import figure, panel, told_words
+from pnpxai.pictures.drawings import Drawing, PictureDrawing, drawing_of, words_of_example
+from pnpxai.pictures.figures import CLIP, figure, panel
 from pnpxai.pictures.html import html
 from pnpxai.pictures.view import Display, Kind, View
 from pnpxai.pictures.words import dark, merged, words, words_html
 
 __all__ = [
+    "CLIP",
     "LEVELS",
     "ROWS",
     "Display",
+    "Drawing",
     "Kind",
+    "PictureDrawing",
     "View",
+    "clipped_limit",
     "colour_of",
     "coloured",
     "columns",
     "dark",
+    "drawing_of",
     "figure",
     "html",
     "inline_png",
@@ -40,8 +51,8 @@ __all__ = [
     "png",
     "series",
     "shrunk",
-    "told_words",
     "waterfall",
     "words",
+    "words_of_example",
     "words_html",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -14,8 +14,9 @@ from pnpxai.pictures.view import as_array
 
 __all__ = [
     "LEVELS",
-    "coloured",
+    "clipped_limit",
     "colour_of",
+    "coloured",
     "inline_png",
     "largest",
     "overlaid",
@@ -43,7 +44,7 @@ def palette() -> np.ndarray:
 def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndarray:
     """Return a map as colours (height, width, 4): one pixel for each position, or bars where positions have one axis.
 
-    What is not a finite number is transparent.
+    Values that are not finite are transparent.
 
     Args:
         values: (height, width), (positions,), or either with leading axes, which are added up.
@@ -68,7 +69,7 @@ def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = N
 
     Args:
         values: (channels, height, width), (height, width, 3), (height, width) or (positions,).
-        limits: what is black and what is white; by default the picture's least and largest value.
+        limits: the values that are drawn black and white; by default the picture's least and largest value.
     """
     array = as_array(values)
     if array.ndim < 2:
@@ -87,7 +88,7 @@ def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = N
 
 
 def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | None = None) -> np.ndarray:
-    """Return a map as colours over a picture: the picture faded to grey, the deeper the more the map says.
+    """Return a map as colours over a grey, faded picture: the larger an absolute value, the less of the picture shows.
 
     Args:
         values: (height, width), or with leading axes, which are added up.
@@ -104,12 +105,30 @@ def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | No
 
 def largest(maps: Iterable[Tensor | np.ndarray], axes: int = 2) -> float:
     """Return the largest absolute value of maps, leading axes added up: a limit on which all can be compared."""
-    found = 0.0
+    limit = 0.0
     for values in maps:
         array = as_array(values)
         array = array.sum(tuple(range(array.ndim - axes))) if array.ndim > axes else array
-        found = max(found, float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array))))
-    return found
+        limit = max(limit, float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array))))
+    return limit
+
+
+def clipped_limit(maps: Sequence[Tensor | np.ndarray], clip: float) -> float:
+    """Return the value below which a share of the absolute values of maps lies, leading axes added up.
+
+    It serves as the value of the deepest colour, so that one entry does not own the scale. Where so few entries are
+    other than zero that this value is zero, it is the largest of all.
+
+    Args:
+        maps: (height, width) or (positions,) each, or with leading axes.
+        clip: the share, such as 0.995; with 1 it is the largest absolute value.
+    """
+    arrays = [as_array(values) for values in maps]
+    sums = [a.sum(tuple(range(a.ndim - 2))) if a.ndim > 2 else a for a in arrays]
+    sizes = np.concatenate([np.abs(a[np.isfinite(a)]) for a in sums]) if sums else np.zeros(0)
+    if not sizes.size:
+        return 0.0
+    return float(np.quantile(sizes, clip, method="higher")) or float(sizes.max())
 
 
 def colour_of(share: float) -> np.ndarray:
@@ -140,10 +159,10 @@ def png(colours: np.ndarray) -> bytes:
     packed = np.ascontiguousarray(colours).view(np.uint32)[..., 0]
     image = Image.fromarray(colours)
     if packed.size > LEVELS:
-        kept, index = np.unique(packed, return_inverse=True)
-        if len(kept) <= 256:  # a byte for each pixel, and a table of colours
+        table, index = np.unique(packed, return_inverse=True)
+        if len(table) <= 256:  # a byte for each pixel, and a table of colours
             image = Image.fromarray(index.reshape(height, width).astype(np.uint8))
-            image.putpalette(kept.view(np.uint8).tobytes(), "RGBA")
+            image.putpalette(table.view(np.uint8).tobytes(), "RGBA")
     if image.mode == "RGBA" and bool((colours[..., 3] == 255).all()):
         image = image.convert("RGB")
     buffer = io.BytesIO()

@@ -1,10 +1,14 @@
-"""What a figure's colours mean, beneath it."""
+"""The legend beneath a figure: what its colours mean."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pnpxai.pictures.colours import LEVELS, palette
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
 
 __all__ = ["add_legend"]
 
@@ -14,18 +18,19 @@ _LINE = 0.22
 """Inches that a line takes."""
 
 
-def add_legend(figure: Any, limit: float | None = None, *, steps: bool = False) -> None:
-    """Say beneath a figure, which grows by this, which colour speaks for the target, and on what scale.
+def add_legend(figure: Figure, limit: float | None = None, *, steps: bool = False, clip: float = 1.0) -> None:
+    """Write beneath a figure, which grows by this, which colour speaks for the target, and on what scale.
 
     Args:
         figure: matplotlib's, with constrained layout.
         limit: the value of the deepest colour in all maps; None if each has its own.
         steps: bars are the steps from what no column explains to the score.
+        clip: the share of absolute values that the colours tell apart.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [
+    handles: list[Artist] = [
         Patch(color=palette()[round(share * LEVELS)] / 255, label=text)
         for share, text in ((0.9, "for the target"), (0.1, "against it"))
     ]
@@ -34,6 +39,7 @@ def add_legend(figure: Any, limit: float | None = None, *, steps: bool = False) 
         handles.append(Line2D([], [], color="black", label="the score"))
     else:
         scale = "each on its own scale" if limit is None else f"all on one scale, to \N{PLUS-MINUS SIGN}{limit:.3g}"
+        scale += "" if clip == 1 else f" (to {100 * clip:g} % of |a|)"
         handles.append(Patch(color="none", label=scale))
     width, height = figure.get_size_inches()
     lines = 1 if width > _WIDE else len(handles)

@@ -1,10 +1,10 @@
-"""What a picture of data needs to be right, beyond the numbers that the model gets."""
+"""How data looks, beyond the numbers that the model gets: scaling of pictures, names, words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -15,7 +15,8 @@ from pnpxai.errors import ArgumentError
 
 __all__ = ["Display", "Kind", "View", "as_array"]
 
-Kind: TypeAlias = Literal["image", "series", "tokens", "table"]
+Kind: TypeAlias = str
+"""The name of a ``Drawing``: image, series, tokens, table, or one that another module defines."""
 
 
 def as_array(values: Tensor | np.ndarray) -> np.ndarray:
@@ -24,7 +25,7 @@ def as_array(values: Tensor | np.ndarray) -> np.ndarray:
 
 
 def _level(value: Any) -> Any:
-    """Return the numbers that lists, arrays and tensors hold, a single one alone; all else as it is."""
+    """Return the numbers of a list, an array or a tensor as a tuple, or as one number; other values unchanged."""
     try:
         array = as_array(value)
     except ValueError:  # its parts differ in length
@@ -51,7 +52,7 @@ class Display(Declared):
     """The brightest."""
 
     def check(self) -> None:
-        """Refuse to divide by zero, and pictures that are all as bright."""
+        """Refuse a zero to divide by, and a range without extent."""
         if not np.all(self.std):
             raise ArgumentError(f"std: expected numbers other than 0, got {self.std}")
         if self.low >= self.high:
@@ -82,7 +83,7 @@ class Display(Declared):
 
     @property
     def limits(self) -> tuple[Level, Level]:
-        """What the darkest and the brightest value are for the model, one number or one for each channel."""
+        """The darkest and the brightest value as the model gets them, one number or one for each channel."""
         ends = [(end - np.asarray(self.mean)) / np.asarray(self.std) for end in (self.low, self.high)]
         low, high = (_level(end) for end in ends)
         return low, high
@@ -109,7 +110,7 @@ class View:
     """How one input is drawn.
 
     Attributes:
-        kind: image, series, tokens or table; by default told from the input.
+        kind: the name of a ``Drawing``; by default the input's shape tells.
         channel_dim: the axis of channels in a batch.
         display: how pictures were scaled.
         names: of columns, or of a series' channels.
@@ -123,11 +124,6 @@ class View:
     names: tuple[str, ...] = ()
     words: tuple[tuple[tuple[str, int], ...], ...] = ()
     classes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        kinds = get_args(Kind)
-        if self.kind not in (None, *kinds):
-            raise ArgumentError(f"kind: expected one of {', '.join(map(repr, kinds))}, got {self.kind!r}")
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""

@@ -19,7 +19,7 @@ from pnpxai.pictures import (
     merged,
     pictured,
     shrunk,
-    told_words,
+    words_of_example,
 )
 
 __all__ = ["DEPTHS", "Form", "form_of", "shades"]
@@ -220,7 +220,7 @@ class Words(Form):
     kind = "tokens"
 
     def __init__(self, view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int) -> None:
-        self.texts, self.counts = told_words(k, x, view)
+        self.texts, self.counts = words_of_example(k, x, view)
         if maps and k >= len(view.words):  # ids: those that no map knows fill up a shorter text
             known = np.any([~np.isnan(_per_position(values[: len(x)])) for values in maps], axis=0)
             self.texts = [text if is_known else "" for text, is_known in zip(self.texts, known, strict=True)]

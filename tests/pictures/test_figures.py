@@ -168,9 +168,10 @@ def test_a_legend_says_what_colours_mean_and_on_what_scale():
     one = ["for the target", "against it", "all on one scale, to \N{PLUS-MINUS SIGN}1"]
     series, pictures, ids = torch.rand(2, 1, 2), torch.rand(2, 1, 1, 2), torch.ones(2, 2).long()
     for of, x in ((maps, torch.ones(2, 2)), (maps[:, None], series), (maps[:, None, None], pictures), (maps, ids)):
-        assert legend(explanation(of, x).plot()) == own
+        clipped = " (to 99.5 % of |a|)" if x is pictures else ""
+        assert legend(explanation(of, x).plot()) == [*own[:2], own[2] + clipped]
         shared = explanation(of, x).plot(shared=True)
-        assert legend(shared) == one
+        assert legend(shared) == [*one[:2], one[2] + clipped]
         colours = [patch.get_facecolor() for patch in shared.legends[0].get_patches()[:2]]
         assert colours[0][0] > 2 * colours[0][2]  # red
         assert colours[1][2] > 2 * colours[1][0]  # blue
@@ -202,7 +203,7 @@ def test_views_survive_joining_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"kind": "x"}, "kind: expected one of 'image', 'series', 'tokens', 'table', got 'x'"),
+        ({"kind": "x"}, "kind: no drawing 'x'; there are: 'image', 'series', 'table', 'tokens'"),
         ({"limit": 0}, "limit: expected a whole number >= 1, got 0"),
         ({"limit": "all"}, "limit: expected a whole number >= 1, got 'all'"),
         ({"member": 1}, "member: expected 0 to 0, got 1"),

@@ -134,7 +134,7 @@ class Explanation:
         view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
         return figure(
             maps, inputs, titles, view,
-            given_words=names if tokens else None, style=style, shared=shared, scores=self._scores(),
+            word_source=names if tokens else None, style=style, shared=shared, scores=self._scores(),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:

@@ -1,0 +1,288 @@
+"""Reads data batch by batch: the model's arguments, and which output of each example is explained."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pnpxai.auto.conversion import AsTensors, index_for_each
+from pnpxai.auto.data import Data, batches, column_names
+from pnpxai.auto.explained_arguments import (
+    Extract,
+    TakenApart,
+    accepted_keywords,
+    explained_part,
+    further_part,
+    take_apart,
+)
+from pnpxai.auto.signatures import refuse_uncallable, required
+from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.places import argument_names
+from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples, inputs_and_label, largest
+from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, modality_of
+from pnpxai.modalities.base import reads_ids
+from pnpxai.pictures import Display
+from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
+
+if TYPE_CHECKING:
+    from pnpxai.experiment import Stream
+
+__all__ = ["BatchReader", "DataSpec", "ReadBatch"]
+
+
+class ReadBatch(NamedTuple):
+    """One batch as ``Examples.of`` takes it.
+
+    Attributes:
+        inputs: the model's arguments.
+        targets: which output of each example is explained.
+        labels: (examples,) the true classes.
+        masks: which positions are known to matter.
+    """
+
+    inputs: Any
+    targets: Any
+    labels: Tensor | None
+    masks: Any
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Data as the user describes it; all fields but ``facts`` are arguments of ``AutoExplanation``.
+
+    Attributes:
+        data: the data.
+        modality: what kind of data it is.
+        input_extractor: takes the inputs out of a batch.
+        label_extractor: takes the true classes out of a batch.
+        mask_extractor: takes out of a batch which positions are known to matter.
+        target_extractor: returns, of the model's output, which outputs to explain.
+        target_labels: whether the true classes are explained.
+        target: the output that is explained.
+        forward_arg_extractor: takes the explained arguments out of the inputs.
+        additional_forward_arg_extractor: takes the further arguments out of the inputs.
+        facts: what is known of the data, by the names of the fields of modalities.
+    """
+
+    data: Data
+    modality: ModalitySpec = None
+    input_extractor: Extract = None
+    label_extractor: Extract = None
+    mask_extractor: Extract = None
+    target_extractor: Extract = None
+    target_labels: bool = False
+    target: Any = None
+    forward_arg_extractor: Extract = None
+    additional_forward_arg_extractor: Extract = None
+    facts: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        extractors = {name: value for name, value in vars(self).items() if name.endswith("_extractor")}
+        refuse_uncallable(**extractors)
+
+    @property
+    def count(self) -> int:
+        """How many inputs are explained, 1 if the user did not say."""
+        parts = self.modality.parts if isinstance(self.modality, SeveralModalities) else self.modality
+        return len(parts) if isinstance(parts, (tuple, list)) else 1
+
+    @property
+    def is_one_input(self) -> bool:
+        """Whether the user said that one input is explained."""
+        one = isinstance(self.modality, Modality) and not isinstance(self.modality, SeveralModalities)
+        return one or isinstance(self.modality, str)
+
+
+class BatchReader:
+    """Reads each batch of the data once, as far as examples are needed.
+
+    Args:
+        model: the model.
+        spec: the data as the user describes it.
+    """
+
+    def __init__(self, model: Callable[..., Any], spec: DataSpec) -> None:
+        self.model, self.spec = model, spec
+        self._facts = {name: value for name, value in (spec.facts or {}).items() if value not in (None, ())}
+        if (names := column_names(spec.data)) and "feature_names" not in self._facts:
+            self._facts["feature_names"] = names
+        display = Display.of(self._facts.get("display", getattr(spec.modality, "display", None)))
+        tokenizer = self._facts.get("tokenizer", getattr(spec.modality, "tokenizer", None))
+        module = module_of(model)
+        parameter = next(module.parameters(), None) if module is not None else None
+        self._device = None if parameter is None else parameter.device
+        dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
+        self._as_tensors = AsTensors(tokenizer, display, dtype, module is None or reads_ids(model))
+        self._source = batches(spec.data, self._as_tensors)
+        self._unread: Iterator[Any] = iter(self._source)
+        self._batches: list[ReadBatch] = []
+        self._left_out: dict[str, None] = {}
+
+    @functools.cached_property
+    def extractors(self) -> dict[str, Callable[[TakenApart], Any]]:
+        """The extractors that explainers and metrics need, by the names of their settings."""
+        if not isinstance(self._first().inputs, TakenApart):
+            return {}
+        return {"forward_arg_extractor": explained_part, "additional_forward_arg_extractor": further_part}
+
+    @functools.cached_property
+    def modality(self) -> Modality:
+        """What kind of data the explained inputs are."""
+        modality = self.spec.modality
+        return self._with_facts(modality) if isinstance(modality, Modality) else self._recognised[0]
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was not said but assumed, in words."""
+        modality, why = self._recognised
+        names = self.arguments().names
+        of_arguments = f"{', '.join(names)}: " if names else ""
+        kinds = modality.parts if isinstance(modality, SeveralModalities) else (modality,)
+        has_channels = modality.traits.channel_dim is not None and not modality.traits.discrete
+        axis = f", channels on axis {modality.traits.channel_dim}" if has_channels else ""
+        lines = [
+            f"{of_arguments}{' and '.join(kind.name for kind in kinds)} ({why}){axis}",
+            f"explained: {self._target_in_words()}",
+        ]
+        if self._left_out:
+            lines.append(f"not given to the model, which does not take them: {', '.join(self._left_out)}")
+        return tuple(lines)
+
+    def examples(self, count: int | None) -> Examples:
+        """Return the first examples, or all."""
+        count = None if count is None else whole_number("count", count)
+        while count is None or sum(len(flat(batch.inputs)[0]) for batch in self._batches) < count:
+            try:
+                self._batches.append(self._read(next(self._unread)))
+            except StopIteration:
+                break
+        examples = Examples.of(self._batches)
+        return examples if count is None else examples.first(count)
+
+    def stream(self, count: int | None) -> Examples | Stream:
+        """Return the first examples, or all; data that can be gone through again is read anew and not stored."""
+        if isinstance(self._source, Iterator) or not hasattr(self._source, "__iter__"):
+            return self.examples(count)
+        from pnpxai.experiment.running.batches import Stream, members
+
+        source, parts = self._source, {"inputs": itemgetter(0), "labels": itemgetter(2), "masks": itemgetter(3)}
+        targets = None if self._first().targets is None else itemgetter(1)  # None: the model has one output
+        whole, single = getattr(source, "dataset", None), members(source)
+        length = len(whole) if hasattr(whole, "__len__") else None  # type: ignore[arg-type]
+        if isinstance(source, list):
+            length = sum(len(tensors[0]) for tensors in map(flat, source) if tensors)
+        if single is not None:
+            whole, collate = single
+            single = whole, lambda rows: self._read(collate(rows))
+        return Stream(_ReadAgain(source, self._read), targets=targets, collected=single, length=length, count=count,
+                      **parts)  # fmt: skip
+
+    def arguments(self) -> Arguments:
+        """Return what the first batch means to the model."""
+        return self._arguments(self._first().inputs)
+
+    def explained(self, count: int = 256) -> Tensors:
+        """Return the explained tensors of the first examples."""
+        read = self.explained_by_batch(count)
+        if len({tuple(x.shape[1:]) for members in read for x in members[:1]}) > 1:  # texts of several lengths
+            return read[0]
+        return tuple(torch.cat(members) for members in zip(*read, strict=True))
+
+    def explained_by_batch(self, count: int, numbers: Sequence[int] | None = None) -> list[Tensors]:
+        """Return the explained tensors of the first examples, or of those with some numbers, batch by batch."""
+        examples = self.examples(count)
+        examples = examples if numbers is None else examples.take(numbers)
+        return [self._arguments(batch.inputs).explained for batch in examples]
+
+    @functools.cached_property
+    def _recognised(self) -> tuple[Modality, str]:
+        modality, why = modality_of(self.spec.modality, self.arguments().explained, self.model)
+        return self._with_facts(modality), why
+
+    def _with_facts(self, modality: Modality) -> Modality:
+        """Return the modality with the facts that the user gave beside it."""
+        if isinstance(modality, SeveralModalities):
+            arguments = self.arguments()
+            names = arguments.names or argument_names(self.model)
+            return modality.completed(self._facts, arguments.explained, names)
+        if unknown := [name for name in self._facts if name not in modality.defaults()]:
+            raise ArgumentError(f"{unknown[0]}: {modality.name} data has none; the data was said to be {modality.name}")
+        return modality.having(self._facts)
+
+    def _first(self) -> ReadBatch:
+        if not self._batches:
+            self.examples(1)
+        return self._batches[0]
+
+    def _arguments(self, inputs: Any) -> Arguments:
+        extract = (explained_part, further_part) if isinstance(inputs, TakenApart) else (None, None)
+        return Arguments.read(inputs, *extract, model=self.model)
+
+    def _read(self, batch: Any) -> ReadBatch:
+        spec = self.spec
+        inputs, labels = inputs_and_label(batch, spec.count, required(self.model))
+        inputs = self._placed(inputs if spec.input_extractor is None else spec.input_extractor(batch))
+        labels = self._placed(labels if spec.label_extractor is None else spec.label_extractor(batch))
+        masks = None if spec.mask_extractor is None else self._placed(spec.mask_extractor(batch))
+        inputs = self._taken_apart(inputs)
+        if spec.target_labels and labels is None:
+            raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
+        return ReadBatch(inputs, labels if spec.target_labels else self._targets(inputs), labels, masks)
+
+    def _targets(self, inputs: Any) -> Any:
+        arguments, target = self._arguments(inputs), self.spec.target
+        if callable(target) and not isinstance(target, Tensor):
+            return target
+        if target is not None:
+            return index_for_each(target, batch_size(arguments.explained))
+        call = arguments.call()
+        with borrowed(self.model, gradients=False):
+            output = self.model(*call.args, **call.kwargs)
+        return (self.spec.target_extractor or largest)(output)
+
+    def _taken_apart(self, inputs: Any) -> Any:
+        """Return inputs in a form that shows which of them are explained."""
+        explained, further = self.spec.forward_arg_extractor, self.spec.additional_forward_arg_extractor
+        if explained is not None or further is not None:
+            pair = inputs if explained is None else explained(inputs), () if further is None else further(inputs)
+            return TakenApart(pair)
+        if not isinstance(inputs, Mapping):
+            return inputs
+        accepted = accepted_keywords(self.model, inputs)
+        self._left_out |= dict.fromkeys(str(name) for name in inputs if name not in accepted)
+        return accepted if self.spec.is_one_input else take_apart(self.model, accepted, self.spec.count)
+
+    def _placed(self, part: Any) -> Any:
+        """Return a part of a batch as tensors on the model's device."""
+        part = self._as_tensors(part)
+        return part if self._device is None else map_tensors(lambda t: t.to(self._device), part)
+
+    def _target_in_words(self) -> str:
+        spec = self.spec
+        if spec.target is not None:
+            return f"target {getattr(spec.target, '__name__', spec.target)}"
+        if spec.target_labels:
+            return "the true class"
+        if self._first().targets is None:
+            return "the only output"
+        return "the largest output of each example" if spec.target_extractor is None else "what target_extractor says"
+
+
+@dataclass(frozen=True)
+class _ReadAgain:
+    """Batches that are read anew each time that someone goes through them."""
+
+    source: Iterable[Any]
+    read: Callable[[Any], ReadBatch]
+
+    def __iter__(self) -> Iterator[ReadBatch]:
+        return map(self.read, self.source)

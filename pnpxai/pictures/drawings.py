@@ -1,0 +1,269 @@
+"""How inputs of one kind, and maps of them, are drawn: one class for each kind, found by its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from pnpxai.declare.registry import by_name, every
+from pnpxai.errors import ArgumentError
+from pnpxai.pictures import charts
+from pnpxai.pictures.view import View
+from pnpxai.pictures.words import line_count, merged, words
+
+__all__ = ["Drawing", "Parts", "PictureDrawing", "RowDrawing", "WordSource", "drawing_of", "words_of_example"]
+
+WordSource: TypeAlias = Sequence[Any] | Callable[[list[int]], Sequence[str]] | None
+"""The words of each example, or a function that returns the words of ids."""
+
+
+class Drawing(ABC):
+    """How inputs of one kind are drawn. A subclass with a ``name`` of its own is found by it in ``View.kind``."""
+
+    name: ClassVar[str]
+    """What ``View.kind`` calls it."""
+    form: ClassVar[str]
+    """In which form a report lays it out: image, series, table or tokens."""
+
+    @classmethod
+    def guessed(cls, inputs: Tensor) -> bool:
+        """Return whether a batch whose kind nobody stated looks like this one."""
+        return False
+
+    @classmethod
+    def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
+        """Return an example's input or map with its axes where the form expects them.
+
+        Args:
+            values: the input, or a map of it.
+            x: the input.
+            view: how it is drawn.
+        """
+        return values
+
+
+class PictureDrawing(Drawing):
+    """Pictures: tiles with the input beside its map, or the map over the input."""
+
+    name = "image"
+    form = "image"
+
+    @classmethod
+    def guessed(cls, inputs: Tensor) -> bool:
+        """Return whether there are four axes of numbers."""
+        return inputs.is_floating_point() and inputs.ndim not in (2, 3)
+
+    @classmethod
+    def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
+        """Return a picture (channels, height, width)."""
+        last = values.ndim == 3 and values.shape[-1] in (1, 3) and values.shape[0] not in (1, 3)
+        return np.moveaxis(values, -1, 0) if last else values
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of an example that a row of a figure shows.
+
+    Attributes:
+        values: their attributions.
+        x: their values in the input.
+        names: what they are called; None if they have no names.
+    """
+
+    values: np.ndarray
+    x: np.ndarray
+    names: list[str] | None
+
+
+class RowDrawing(Drawing):
+    """What is drawn as one row of a figure for each example."""
+
+    unit: ClassVar[str] = ""
+    """What the horizontal axis counts."""
+    positions: ClassVar[int] = 1
+    """How many axes of a map are positions; those before them are added up."""
+    styles: ClassVar[tuple[str, ...]] = ()
+    """The styles that it has, the default first."""
+
+    @classmethod
+    def fits(cls, values: np.ndarray, x: np.ndarray) -> bool:
+        """Return whether a map has the positions of the input."""
+        return values.shape[:1] == x.shape[:1]
+
+    @classmethod
+    def parts(cls, k: int, values: np.ndarray, x: np.ndarray, view: View, word_source: WordSource) -> Parts:
+        """Return what is drawn of example ``k``.
+
+        Raises:
+            ArgumentError: there are not as many names as parts.
+        """
+        count = cls.count(x)
+        if view.names and len(view.names) != count:
+            raise ArgumentError(f"names: expected {count} for example {k}, got {len(view.names)}")
+        return Parts(values, x, list(view.names) or None)
+
+    @classmethod
+    def count(cls, x: np.ndarray) -> int:
+        """Return how many names the parts of an input have."""
+        return len(x)
+
+    @classmethod
+    @abstractmethod
+    def height(cls, parts: Parts) -> float:
+        """Return the height of a row in inches."""
+
+    @classmethod
+    @abstractmethod
+    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+        """Draw a row on matplotlib's axes.
+
+        Args:
+            axes: where to draw.
+            parts: what to draw.
+            limit: the value of the deepest colour or the longest bar; by default the largest absolute value.
+            style: one of ``styles``.
+            score: the model's output.
+        """
+
+
+class SeriesDrawing(RowDrawing):
+    """Series: each channel as a line on the colours of its map."""
+
+    name = "series"
+    form = "series"
+    unit = "step"
+    positions = 2
+
+    @classmethod
+    def guessed(cls, inputs: Tensor) -> bool:
+        """Return whether there are three axes of numbers."""
+        return inputs.is_floating_point() and inputs.ndim == 3
+
+    @classmethod
+    def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
+        """Return a series (channels, time)."""
+        return values.T if values.ndim == 2 and view.channel_dim in (2, -1) else values
+
+    @classmethod
+    def fits(cls, values: np.ndarray, x: np.ndarray) -> bool:
+        """Return whether a map has as many steps as the input."""
+        return values.shape[-1:] == x.shape[-1:]
+
+    @classmethod
+    def count(cls, x: np.ndarray) -> int:
+        """Return the number of channels."""
+        return len(np.atleast_2d(x))
+
+    @classmethod
+    def height(cls, parts: Parts) -> float:
+        """Return the height of a row in inches."""
+        return 0.7 + 0.5 * min(cls.count(parts.x), 12)
+
+    @classmethod
+    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+        """Draw the channels as lines."""
+        charts.series(axes, parts.values, parts.x, parts.names, limit)
+
+
+class TableDrawing(RowDrawing):
+    """Rows of tables: bars, the largest first, or a waterfall."""
+
+    name = "table"
+    form = "table"
+    unit = "attribution"
+    styles = ("bars", "waterfall")
+
+    @classmethod
+    def guessed(cls, inputs: Tensor) -> bool:
+        """Return whether there are two axes of numbers."""
+        return inputs.is_floating_point() and inputs.ndim == 2
+
+    @classmethod
+    def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
+        """Return a row (columns, ...); where the input is a single number, it is a row of one column."""
+        return values.reshape(1, *values.shape) if x.ndim == 0 else values
+
+    @classmethod
+    def height(cls, parts: Parts) -> float:
+        """Return the height of a row in inches."""
+        return 0.7 + 0.22 * min(len(parts.x), charts.ROWS + 1)
+
+    @classmethod
+    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+        """Draw the columns as bars, or as steps to the score."""
+        if style == "waterfall":
+            charts.waterfall(axes, parts.values, parts.x, parts.names, score)
+        else:
+            charts.columns(axes, parts.values, parts.x, parts.names, limit)
+
+
+class TokenDrawing(RowDrawing):
+    """Texts: words on the colours of their attributions."""
+
+    name = "tokens"
+    form = "tokens"
+
+    @classmethod
+    def guessed(cls, inputs: Tensor) -> bool:
+        """Return whether the values are whole numbers."""
+        return not inputs.is_floating_point()
+
+    @classmethod
+    def parts(cls, k: int, values: np.ndarray, x: np.ndarray, view: View, word_source: WordSource) -> Parts:
+        """Return the words of example ``k`` and the sums over their tokens."""
+        texts, counts = words_of_example(k, x, view, word_source)
+        return Parts(merged(values, counts), x, texts)
+
+    @classmethod
+    def height(cls, parts: Parts) -> float:
+        """Return the height of a row in inches."""
+        return 0.22 + 0.28 * line_count(parts.names or [])
+
+    @classmethod
+    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+        """Draw the words in lines."""
+        words(axes, parts.values, parts.names or [], limit)
+
+
+def drawing_of(view: View, inputs: Tensor | None = None) -> type[Drawing]:
+    """Return how a view is drawn: by its kind, or by what a batch looks like if it states none.
+
+    Raises:
+        ArgumentError: no drawing has the name that the view states.
+    """
+    if view.kind is not None:
+        return by_name(Drawing, view.kind, "kind")
+    if inputs is None:
+        return PictureDrawing
+    return next((drawing for drawing in every(Drawing) if drawing.guessed(inputs)), PictureDrawing)
+
+
+def words_of_example(k: int, x: np.ndarray, view: View, source: WordSource = None) -> tuple[list[str], list[int]]:
+    """Return the words of an example of ids, and how many tokens each has.
+
+    Args:
+        k: which example of the view.
+        x: (tokens,) its ids.
+        view: which may know the words.
+        source: the words of each example, or a function that returns the words of ids, in place of the view's.
+
+    Raises:
+        ArgumentError: there are not as many words as ids.
+    """
+    if source is not None:
+        texts = list(map(str, source([int(token) for token in x]) if callable(source) else source[k]))
+        counts = [1] * len(texts)
+    elif k < len(view.words):
+        texts, counts = [word for word, _ in view.words[k]], [count for _, count in view.words[k]]
+        if sum(counts) < len(x):  # the batch that it came from was shorter
+            texts, counts = [*texts, ""], [*counts, len(x) - sum(counts)]
+    else:
+        texts, counts = [str(int(token)) for token in x], [1] * len(x)
+    if sum(counts) != len(x):
+        raise ArgumentError(f"names: expected {len(x)} for example {k}, got {sum(counts)}")
+    return texts, counts
