@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from torch import Tensor
 
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
@@ -31,8 +30,13 @@ class Drawing(ABC):
     """In which form a report lays it out: image, series, table or tokens."""
 
     @classmethod
-    def guessed(cls, inputs: Tensor) -> bool:
-        """Return whether a batch whose kind nobody stated looks like this one."""
+    def guessed(cls, axes: int, ids: bool) -> bool:
+        """Return whether a batch whose kind nobody stated looks like this one.
+
+        Args:
+            axes: how many axes it has.
+            ids: whether its values are whole numbers.
+        """
         return False
 
     @classmethod
@@ -54,9 +58,9 @@ class PictureDrawing(Drawing):
     form = "image"
 
     @classmethod
-    def guessed(cls, inputs: Tensor) -> bool:
+    def guessed(cls, axes: int, ids: bool) -> bool:
         """Return whether there are four axes of numbers."""
-        return inputs.is_floating_point() and inputs.ndim not in (2, 3)
+        return not ids and axes not in (2, 3)
 
     @classmethod
     def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
@@ -140,9 +144,9 @@ class SeriesDrawing(RowDrawing):
     positions = 2
 
     @classmethod
-    def guessed(cls, inputs: Tensor) -> bool:
+    def guessed(cls, axes: int, ids: bool) -> bool:
         """Return whether there are three axes of numbers."""
-        return inputs.is_floating_point() and inputs.ndim == 3
+        return not ids and axes == 3
 
     @classmethod
     def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
@@ -179,9 +183,9 @@ class TableDrawing(RowDrawing):
     styles = ("bars", "waterfall")
 
     @classmethod
-    def guessed(cls, inputs: Tensor) -> bool:
+    def guessed(cls, axes: int, ids: bool) -> bool:
         """Return whether there are two axes of numbers."""
-        return inputs.is_floating_point() and inputs.ndim == 2
+        return not ids and axes == 2
 
     @classmethod
     def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
@@ -209,9 +213,9 @@ class TokenDrawing(RowDrawing):
     form = "tokens"
 
     @classmethod
-    def guessed(cls, inputs: Tensor) -> bool:
+    def guessed(cls, axes: int, ids: bool) -> bool:
         """Return whether the values are whole numbers."""
-        return not inputs.is_floating_point()
+        return ids
 
     @classmethod
     def parts(cls, k: int, values: np.ndarray, x: np.ndarray, view: View, word_source: WordSource) -> Parts:
@@ -230,17 +234,20 @@ class TokenDrawing(RowDrawing):
         words(axes, parts.values, parts.names or [], limit)
 
 
-def drawing_of(view: View, inputs: Tensor | None = None) -> type[Drawing]:
+def drawing_of(view: View, axes: int = 4, ids: bool = False) -> type[Drawing]:
     """Return how a view is drawn: by its kind, or by what a batch looks like if it states none.
+
+    Args:
+        view: the view.
+        axes: how many axes the batch has.
+        ids: whether its values are whole numbers.
 
     Raises:
         ArgumentError: no drawing has the name that the view states.
     """
     if view.kind is not None:
         return by_name(Drawing, view.kind, "kind")
-    if inputs is None:
-        return PictureDrawing
-    return next((drawing for drawing in every(Drawing) if drawing.guessed(inputs)), PictureDrawing)
+    return next((drawing for drawing in every(Drawing) if drawing.guessed(axes, ids)), PictureDrawing)
 
 
 def words_of_example(k: int, x: np.ndarray, view: View, source: WordSource = None) -> tuple[list[str], list[int]]:

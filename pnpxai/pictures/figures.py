@@ -60,7 +60,7 @@ def figure(
         raise ArgumentError(f"style: expected 'beside', 'over', 'bars' or 'waterfall', got {style!r}")
     if isinstance(clip, bool) or not isinstance(clip, (int, float)) or not 0 < clip <= 1:
         raise ArgumentError(f"clip: expected a share above 0 and at most 1, such as {CLIP}, got {clip!r}")
-    drawing = drawing_of(view, inputs)
+    drawing = drawing_of(view, inputs.ndim, not inputs.is_floating_point())
     examples = [(as_array(a), as_array(x)) for a, x in zip(maps[: len(titles)], inputs, strict=False)]
     pairs = [(drawing.laid_out(a, x, view), drawing.laid_out(x, x, view)) for a, x in examples]
     if not issubclass(drawing, RowDrawing):

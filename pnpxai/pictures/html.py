@@ -17,7 +17,7 @@ __all__ = ["html"]
 
 def html(maps: Tensor, inputs: Tensor, titles: Sequence[str], view: View) -> str:
     """Return one part for each title, which may be empty; arguments as for ``figure``."""
-    if drawing_of(view, inputs).form != "tokens" or maps.shape[:2] != inputs.shape:
+    if drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form != "tokens" or maps.shape[:2] != inputs.shape:
         return figure(maps, inputs, titles, view).as_html("maps of " + ", ".join(titles))
     parts = []
     for k, title in enumerate(titles):

@@ -1,20 +1,23 @@
-"""How one input of an example, and the maps of it, are drawn on the page: each kind in its own form."""
+"""The forms in which a page draws one input of an example and its maps."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
 from markupsafe import Markup
 
 from pnpxai.pictures import (
+    CLIP,
     ROWS,
     View,
+    clipped_limit,
     colour_of,
     coloured,
     dark,
+    drawing_of,
     inline_png,
     merged,
     pictured,
@@ -39,13 +42,13 @@ class Form(ABC):
 
     Attributes:
         kind: image, series, table or tokens.
-        given: the input, drawn.
-        style: what its row is told in CSS.
-        reduced: (from, to) the longest side of what is drawn smaller than it is.
+        drawn: the input as HTML.
+        style: CSS of its row.
+        reduced: (from, to) the longest side, where the input is drawn smaller than it is.
     """
 
     kind: ClassVar[str]
-    given: Markup
+    drawn: Markup
     style: str = ""
     reduced: tuple[int, int] | None = None
 
@@ -60,40 +63,53 @@ class Form(ABC):
 
     @abstractmethod
     def peak(self, values: np.ndarray) -> tuple[float, str]:
-        """Return a finite map's largest value, either sign, and in words where it is."""
+        """Return the value of the largest absolute value of a finite map, and its place in words."""
 
 
 def form_of(view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int, *, side: int, name: str, ids: bool) -> Form:
-    """Return the form of an input.
+    """Return the form of an input: that of its drawing, or a picture where the maps do not have its positions.
 
     Args:
         view: how it is drawn.
         x: the input.
         maps: all maps of it.
-        k: which example it is, of those that are kept.
+        k: which example it is, of those that are stored.
         side: the longest side of a picture, in pixels.
         name: for the example and input, unique on the page.
-        ids: whether numbers are ids.
+        ids: whether its values are ids.
     """
-    kind = view.kind or ("tokens" if ids else {1: "table", 2: "series"}.get(x.ndim, "image"))
-    if kind == "tokens" and x.ndim == 1 and all(len(m) >= _length(k, x, view) for m in maps):
-        return Words(view, x, maps, k)
-    if kind == "table" and x.ndim == 1 and all(len(m) == len(x) for m in maps):
-        return Columns(view, x, maps)
-    if kind == "series":
-        last = x.T if x.ndim == 2 and view.channel_dim in (2, -1) else np.atleast_2d(x)
-        turned = x.ndim == 2 and last is not x
-        if len(last) <= _CHANNELS and all(m.shape[-1 - (turned and m.ndim == 2)] == last.shape[1] for m in maps):
-            return Line(view, last, turned, name)
-    return Picture(view, x, maps, side)
+    drawing = drawing_of(view, x.ndim + 1, ids)
+    form = drawing.form
+    if form == "tokens" and x.ndim == 1 and all(len(m) >= _length(k, x, view) for m in maps):
+        return WordsForm(view, x, maps, k)
+    if form == "table" and x.ndim == 1 and all(len(m) == len(x) for m in maps):
+        return ColumnsForm(view, x, maps)
+    if form == "series":
+        time_last = x.T if x.ndim == 2 and view.channel_dim in (2, -1) else np.atleast_2d(x)
+        turned = x.ndim == 2 and time_last is not x
+        steps = [m.shape[-1 - (turned and m.ndim == 2)] for m in maps]
+        if len(time_last) <= _CHANNELS and all(count == time_last.shape[1] for count in steps):
+            return SeriesForm(view, time_last, turned, name)
+    if form != "image":
+        return PictureForm(view, x, maps, side, clip=1.0)
+    return PictureForm(view, drawing.laid_out(x, x, view), maps, side, lambda values: drawing.laid_out(values, x, view))
 
 
-class Picture(Form):
-    """Colours over a picture; of what has no positions in common with its maps, beside it."""
+class PictureForm(Form):
+    """A picture under its map; an input without the positions of its map stands beside it."""
 
     kind = "image"
 
-    def __init__(self, view: View, x: np.ndarray, maps: Sequence[np.ndarray], side: int) -> None:
+    def __init__(
+        self,
+        view: View,
+        x: np.ndarray,
+        maps: Sequence[np.ndarray],
+        side: int,
+        lay_out: Callable[[np.ndarray], np.ndarray] = lambda values: values,
+        clip: float = CLIP,
+    ) -> None:
+        self._lay_out, self._clip, maps = lay_out, clip, [lay_out(m) for m in maps]
         places = maps[0].shape[-2:] if maps else x.shape[-2:]
         if x.ndim == 3 and x.shape[:2] == places != x.shape[1:]:
             x = np.moveaxis(x, -1, 0)
@@ -107,15 +123,17 @@ class Picture(Form):
         self.style = f"--input: url({address}); --ratio: {ratio}"
         crisp = " crisp" if longest <= 64 or self.axes == 1 else ""
         self._tile = f"tile{crisp}"
-        self.given = Markup('<span class="{}" role="img" aria-label="the picture"></span>').format(self._tile)
+        self.drawn = Markup('<span class="{}" role="img" aria-label="the picture"></span>').format(self._tile)
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return an inline picture."""
-        address = inline_png(coloured(shrunk(values, self.side, self.axes)))
+        values = shrunk(self._lay_out(values), self.side, self.axes)
+        address = inline_png(coloured(values, clipped_limit([values], self._clip)))
         return Markup('<span class="{}"><img alt="{}" src="{}"></span>').format(self._tile, alt, address)
 
     def peak(self, values: np.ndarray) -> tuple[float, str]:
         """Return the value, and where it is in percent of width and height."""
+        values = self._lay_out(values)
         values = values.sum(tuple(range(values.ndim - self.axes)))
         place = np.unravel_index(np.abs(values).argmax(), values.shape)
         *down, across = (
@@ -125,7 +143,7 @@ class Picture(Form):
         return float(values[place]), ", ".join([across, *down])
 
 
-class Line(Form):
+class SeriesForm(Form):
     """The curve of each channel on the colours of its map."""
 
     kind = "series"
@@ -146,8 +164,8 @@ class Line(Form):
         self._again = Markup(f"{frame}{uses}</svg>")
         labels = Markup("").join(Markup("<span>{}</span>").format(text) for text in self.names)
         named = Markup('<span class="names">{}</span>').format(labels) if channels > 1 or view.names else ""
-        drawn = Markup('<span class="tile line">{}{}</svg></span>').format(Markup(frame), shape)
-        self.given = Markup('<span class="named">{}{}</span>').format(named, drawn)
+        curves_alone = Markup('<span class="tile line">{}{}</svg></span>').format(Markup(frame), shape)
+        self.drawn = Markup('<span class="named">{}{}</span>').format(named, curves_alone)
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return an inline picture beneath the curves."""
@@ -167,8 +185,8 @@ class Line(Form):
         return (values.T if self.turned and values.ndim == 2 else values)[..., : self.length]
 
 
-class Columns(Form):
-    """A bar for each column, its name and value beside the input's row: those that maps say most of."""
+class ColumnsForm(Form):
+    """A bar for each of the columns with the largest attributions, beside its name and value."""
 
     kind = "table"
 
@@ -188,7 +206,7 @@ class Columns(Form):
         more = (
             Markup('<p class="note">{} columns of which maps say less are not shown</p>').format(rest) if rest else ""
         )
-        self.given = Markup('<ul class="columns">{}</ul>{}').format(lines, more)
+        self.drawn = Markup('<ul class="columns">{}</ul>{}').format(lines, more)
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return bars to both sides of zero."""
@@ -214,17 +232,17 @@ class Columns(Form):
         return float(values[place]), self.names[place]
 
 
-class Words(Form):
+class WordsForm(Form):
     """Words, or ids, on the colours of their shares."""
 
     kind = "tokens"
 
     def __init__(self, view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int) -> None:
         self.texts, self.counts = words_of_example(k, x, view)
-        if maps and k >= len(view.words):  # ids: those that no map knows fill up a shorter text
+        if maps and k >= len(view.words):  # positions without a value in any map fill up a shorter text
             known = np.any([~np.isnan(_per_position(values[: len(x)])) for values in maps], axis=0)
             self.texts = [text if is_known else "" for text, is_known in zip(self.texts, known, strict=True)]
-        self.given = Markup('<p class="text">{}</p>').format(" ".join(word for word in self.texts if word))
+        self.drawn = Markup('<p class="text">{}</p>').format(" ".join(word for word in self.texts if word))
         self.style = "--text: 24rem" if len(self.texts) > _LONG else ""
 
     def tile(self, values: np.ndarray, alt: str) -> Markup:

@@ -1,4 +1,4 @@
-"""The maps side by side: each input of each example in its own form, and what stands beneath its maps."""
+"""The maps side by side: each input of each example in its own form, with a metric's value beneath each map."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from markupsafe import Markup
 
 from pnpxai.experiment import Results
-from pnpxai.pictures import LEVELS, View, palette
+from pnpxai.pictures import LEVELS, View, drawing_of, palette
 from pnpxai.pictures.view import as_array
 from pnpxai.report.forms import Form, form_of
 
-__all__ = ["Gallery", "Row", "Shown", "Tile", "class_name", "class_names", "gallery"]
+__all__ = ["Gallery", "Row", "ExampleRows", "Tile", "class_name", "class_names", "gallery"]
 
 _PIXELS, _LEAST = 3_000_000, 400_000
 """Pixels in a whole report, which bounds its size: many maps, or those beside long texts, are drawn smaller."""
@@ -29,8 +29,8 @@ class Tile:
     Attributes:
         drawn: the map; None if there is none.
         alt: what it shows, in words.
-        share: how much of what the explainer says (in absolute values) it says of this input; None where there is but
-            one input, or not all are mapped.
+        share: this input's share of the explainer's absolute values over all inputs; None where there is but one input,
+            or not all have a map.
     """
 
     drawn: Markup | None
@@ -44,19 +44,19 @@ class Row:
 
     Attributes:
         kind: image, series, table or tokens.
-        given: the input, drawn.
-        style: what the row is told in CSS.
+        drawn: the input as HTML.
+        style: CSS of the row.
         tiles: one for each explainer, best first.
     """
 
     kind: str
-    given: Markup
+    drawn: Markup
     style: str
     tiles: list[Tile]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ExampleRows:
     """One example.
 
     Attributes:
@@ -66,7 +66,7 @@ class Shown:
         class_name: of the target, where it is known.
         label_name: of the true class, where it is known.
         rows: one for each input.
-        values: for each explainer the metric that stands beneath its maps, and why there is none.
+        values: for each explainer the metric's value beneath its maps, and the reason where it is undefined.
     """
 
     number: int
@@ -99,7 +99,7 @@ class Gallery:
     """
 
     metric: str
-    shown: list[Shown]
+    shown: list[ExampleRows]
     kinds: frozenset[str]
     several: bool
     reduced: list[tuple[int, int]]
@@ -109,8 +109,8 @@ class Gallery:
 
 
 def gallery(results: Results) -> Gallery | None:
-    """Return the maps that were kept; None if there are none."""
-    if not any(kept.maps for kept in results.of_inputs) or not len(results.inputs):
+    """Return the saved maps; None if there are none."""
+    if not any(saved.maps for saved in results.of_inputs) or not len(results.inputs):
         return None
     labels, views = results.explainers, _views(results)
     side = _side(results, views)
@@ -127,7 +127,7 @@ def gallery(results: Results) -> Gallery | None:
         for form, row in _rows(results, views, k, number, side):
             reduced += [] if form.reduced is None else [form.reduced]
             rows.append(row)
-        shown.append(_shown(number, classes, rows, labels, measured.get(number, {})))
+        shown.append(_example_rows(number, classes, rows, labels, measured.get(number, {})))
     counts = Counter(s.target for s in shown if s.target is not None)
     kinds = frozenset(row.kind for example in shown for row in example.rows)
     wide = 1.0 if kinds == {"image"} else 1.5
@@ -141,9 +141,9 @@ def gallery(results: Results) -> Gallery | None:
 def _side(results: Results, views: Sequence[View]) -> int:
     """Return the longest side of a picture: pixels share the page with all else that is drawn."""
     pictures, others = 0, 0
-    for kept, view in zip(results.of_inputs, views, strict=True):
-        x = kept.inputs
-        if x.ndim > 3 or view.kind == "image":
+    for saved, view in zip(results.of_inputs, views, strict=True):
+        x = saved.inputs
+        if drawing_of(view, x.ndim, not x.is_floating_point()).form == "image":
             pictures += 1
         elif x.is_floating_point():
             others += 1000  # bytes of a map, about
@@ -159,36 +159,36 @@ def class_names(results: Results) -> tuple[str, ...]:
 
 
 def _views(results: Results) -> list[View]:
-    given = [View.from_dict(view) for view in results.facts.get("views", ())]
+    views = [View.from_dict(view) for view in results.facts.get("views", ())]
     inputs = results.of_inputs
-    return given if len(given) == len(inputs) else [View()] * len(inputs)
+    return views if len(views) == len(inputs) else [View()] * len(inputs)
 
 
 def _rows(results: Results, views: Sequence[View], k: int, number: int, side: int) -> Iterator[tuple[Form, Row]]:
     """Go through the inputs of an example."""
     labels, inputs = results.explainers, results.of_inputs
-    found = [{label: _map(kept.maps, label, k, len(kept.inputs)) for label in labels} for kept in inputs]
-    weights = {label: [_weight(of[label]) for of in found] for label in labels}
-    for place, (kept, of, view) in enumerate(zip(inputs, found, views, strict=True)):
-        x, ids = as_array(kept.inputs[k]), not kept.inputs.is_floating_point()
-        maps = [values for values in of.values() if values is not None]
+    by_input = [{label: _map(saved.maps, label, k, len(saved.inputs)) for label in labels} for saved in inputs]
+    weights = {label: [_weight(maps[label]) for maps in by_input] for label in labels}
+    for place, (saved, of_label, view) in enumerate(zip(inputs, by_input, views, strict=True)):
+        x, ids = as_array(saved.inputs[k]), not saved.inputs.is_floating_point()
+        maps = [values for values in of_label.values() if values is not None]
         form = form_of(view, x, maps, k, side=side, name=f"input-{number}-{place}", ids=ids)
         tiles = []
         for label in labels:
-            what, values, weight = f"{label}, example {number}", of[label], weights[label]
+            what, values, weight = f"{label}, example {number}", of_label[label], weights[label]
             if values is None:
-                mapped = any(other[label] is not None for other in found)
+                mapped = any(other[label] is not None for other in by_input)
                 tiles.append(Tile(None, f"{what}: {'says nothing of this input' if mapped else 'no map'}"))
                 continue
             alt = f"{what}: {_peak(form, values)}"
             whole = sum(w for w in weight if w is not None)
             share = None if len(inputs) == 1 or None in weight or not whole else (weight[place] or 0) / whole
             tiles.append(Tile(form.tile(values, alt), alt, share))
-        yield form, Row(form.kind, form.given, form.style, tiles)
+        yield form, Row(form.kind, form.drawn, form.style, tiles)
 
 
 def _map(maps: dict[str, Any], label: str, k: int, count: int) -> np.ndarray | None:
-    """Return an example's map, None if there is none; with fewer maps than examples, whose they are is not known."""
+    """Return an example's map; None if there is none, or if there are fewer maps than examples."""
     if label not in maps or len(maps[label]) != count:
         return None
     values = as_array(maps[label][k])
@@ -205,9 +205,9 @@ def _peak(form: Form, values: np.ndarray) -> str:
     return f"strongest {'for' if value > 0 else 'against'} the target: {where}" if value else "zero everywhere"
 
 
-def _shown(
+def _example_rows(
     number: int, classes: Sequence[str], rows: list[Row], labels: Sequence[str], measured: dict[str, dict[str, Any]]
-) -> Shown:
+) -> ExampleRows:
     values = []
     for label in labels:
         row = measured.get(label)
@@ -216,7 +216,7 @@ def _shown(
         values.append((float("nan") if row is None else float(row["value"]), reason))
     first = next(iter(measured.values()), {})
     target, true = _known(first, "target"), _known(first, "label")
-    return Shown(number, target, true, class_name(classes, target), class_name(classes, true), rows, values)
+    return ExampleRows(number, target, true, class_name(classes, target), class_name(classes, true), rows, values)
 
 
 def _known(row: dict[str, Any], column: str) -> int | None:

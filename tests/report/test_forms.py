@@ -28,16 +28,16 @@ def test_a_series_is_a_curve_for_each_channel_on_the_colours_of_its_map():
     x, values = GENERATOR.normal(size=(2, 9)), GENERATOR.normal(size=(2, 9))
     made_of = form(View("series", 1, names=("left", "right")), x, values)
     assert made_of.kind == "series"
-    for k, (curve, line) in enumerate(zip(curves(made_of.given), x, strict=True)):
+    for k, (curve, line) in enumerate(zip(curves(made_of.drawn), x, strict=True)):
         assert (curve[:, 0] == np.arange(9) + 0.5).all()
         share = (line - line.min()) / np.ptp(line)
         assert curve[:, 1] == pytest.approx(100 * k + 90 - 80 * share, abs=0.5)
-    assert re.findall(r"<span>(\w+)</span>", str(made_of.given)) == ["left", "right"]
+    assert re.findall(r"<span>(\w+)</span>", str(made_of.drawn)) == ["left", "right"]
     tile = made_of.tile(values, "what <it> shows")
     assert (pixels(tile) == coloured(values)).all()
     assert 'alt="what &lt;it&gt; shows"' in tile
     assert str(tile).count('href="#input-0-0"') == 2
-    assert 'id="input-0-0"' in made_of.given
+    assert 'id="input-0-0"' in made_of.drawn
     place = np.abs(values).argmax()
     assert made_of.peak(values) == (values.flat[place], f"{('left', 'right')[place // 9]}, step {place % 9 + 1} of 9")
 
@@ -45,7 +45,7 @@ def test_a_series_is_a_curve_for_each_channel_on_the_colours_of_its_map():
 def test_a_series_with_time_first_is_turned_with_its_map():
     x, values = GENERATOR.normal(size=(2, 9)), GENERATOR.normal(size=(2, 9))
     usual, turned = form(View("series", 1), x, values), form(View("series", 2), x.T, values.T)
-    assert turned.given == usual.given
+    assert turned.drawn == usual.drawn
     assert turned.tile(values.T, "a") == usual.tile(values, "a")
     assert turned.peak(values.T) == usual.peak(values)
 
@@ -61,7 +61,7 @@ def test_a_long_curve_keeps_its_extremes():
     x = np.zeros((1, 5000))
     x[0, 1234], x[0, 4321] = 7, -7
     made_of = form(View("series", 1), x, x)
-    (curve,) = curves(made_of.given)
+    (curve,) = curves(made_of.drawn)
     assert len(curve) <= 256
     assert (curve[:, 1].min(), curve[:, 1].max()) == (10, 90)
     assert made_of.reduced == (5000, 256)
@@ -84,7 +84,7 @@ def bars(html):
 def test_columns_are_bars_beside_their_names_and_values():
     x, values = np.array([1.5, -0.25, 3e6]), np.array([0.5, -2.0, 0.0])
     made_of = form(View("table", None, names=("age", "<b>", "income")), x, values)
-    lines = re.findall(r"<li><span>(.*?)</span> <b>(.*?)</b></li>", str(made_of.given))
+    lines = re.findall(r"<li><span>(.*?)</span> <b>(.*?)</b></li>", str(made_of.drawn))
     assert lines == [("age", "1.5"), ("&lt;b&gt;", "\N{MINUS SIGN}0.25"), ("income", "3e+06")]
     drawn = bars(made_of.tile(values, "what"))
     assert drawn[0] == ("up", 100, 25)
@@ -97,11 +97,11 @@ def test_of_many_columns_those_are_shown_that_maps_say_most_of():
     x, first, second = np.arange(40.0), np.zeros(40), np.zeros(40)
     first[30], second[[3, 7]] = 1e-6, (5.0, -4.0)  # each map counts alike
     made_of = form(View("table", None), x, first, second)
-    names = re.findall(r"<li><span>(.*?)</span>", str(made_of.given))
+    names = re.findall(r"<li><span>(.*?)</span>", str(made_of.drawn))
     assert len(names) == 16
     assert {"column 3", "column 7", "column 30"} <= set(names)
     assert names == sorted(names, key=lambda name: int(name.split()[1]))
-    assert "24 columns" in made_of.given
+    assert "24 columns" in made_of.drawn
     row = names.index("column 30")
     assert bars(made_of.tile(first, ""))[row] == ("up", 100, 100)
     assert bars(made_of.tile(second, ""))[names.index("column 7")] == ("down", 20, 80)
@@ -126,7 +126,7 @@ def test_ids_without_words_are_written_out():
     assert found is not None
     (row,) = found.shown[1].rows
     assert row.kind == "tokens"
-    assert re.sub("<[^>]+>", "", row.given) == " ".join(map(str, range(20, 40)))
+    assert re.sub("<[^>]+>", "", row.drawn) == " ".join(map(str, range(20, 40)))
     assert re.findall(r">(\d+)</b>", str(row.tiles[0].drawn)) == [str(k) for k in range(20, 40)]
 
 

@@ -17,7 +17,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.results.files import read, write
 from pnpxai.explainers.results.match_inputs import whose
-from pnpxai.pictures import Kind, View, figure, html
+from pnpxai.pictures import Kind, View, drawing_of, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
 
@@ -130,7 +130,7 @@ class Explanation:
             ArgumentError: there is no such member or kind, or not as many names as are needed.
         """
         maps, inputs, titles, view = self._shown(limit, member, kind)
-        tokens = (view.kind or ("table" if inputs.is_floating_point() else "tokens")) == "tokens"
+        tokens = drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form == "tokens"
         view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
         return figure(
             maps, inputs, titles, view,
