@@ -1,4 +1,4 @@
-"""What the commands do: explaining, tuning, ranking and comparing as the options say."""
+"""The work behind the commands: explaining, tuning, ranking and comparing as the options say."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["compared", "explained", "ranked", "tuned", "write_json"]
 _EXPLAINED, _TUNED_ON = 8, 64
 
 
-def explained(asked: Explain, folder: Path) -> dict[str, Any]:
-    """Explain examples and write what was found, explainer after explainer; return where, by the explainer's name."""
-    on = auto(asked)
-    named = chosen("explainers", asked.explainers, on)
+def explained(options: Explain, folder: Path) -> dict[str, Any]:
+    """Explain examples and write a folder for each explainer; return what was written, by the explainer's name."""
+    on = auto(options)
+    named = chosen("explainers", options.explainers, on)
     written: dict[str, Any] = {}
     with tqdm(on.recommended.explainers if named is None else named, desc="explaining", unit="explainer") as bar:
         for one in bar:
             label = one.__name__ if isinstance(one, type) else type(one).__name__
             bar.set_postfix_str(label)
             try:
-                explanation = on.explain(one, count=asked.count or _EXPLAINED)
+                explanation = on.explain(one, count=options.count or _EXPLAINED)
             except ArgumentError as refusal:
                 if named is not None:
                     raise
@@ -68,27 +68,28 @@ def _written(explanation: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def tuned(asked: Tune) -> list[TuningResult]:
+def tuned(options: Tune) -> list[TuningResult]:
     """Tune each explainer, or all in one search."""
-    on = auto(asked)
-    explainers = chosen("explainers", asked.explainers, on)
-    if explainers is None and not asked.together:
+    on = auto(options)
+    explainers = chosen("explainers", options.explainers, on)
+    if explainers is None and not options.together:
         raise ArgumentError(
             "explainers: expected at least one to tune, with --explainer or in --options; --together searches all that "
             "fit at once, and pnpxai rank tunes and ranks them"
         )
-    if asked.workers > 1 and asked.storage is None:
+    if options.workers > 1 and options.storage is None:
         raise ArgumentError("workers: several processes need a --storage: a folder, a file or the URL of a database")
-    metrics = chosen("metrics", asked.metrics, on) or ["AbPC"]
-    options: dict[str, Any] = {
-        "count": asked.count or _TUNED_ON, "n_trials": asked.n_trials, "sampler": asked.sampler,
-        "storage": asked.storage, "workers": asked.workers,
+    metrics = chosen("metrics", options.metrics, on) or ["AbPC"]
+    settings: dict[str, Any] = {
+        "count": options.count or _TUNED_ON, "n_trials": options.n_trials, "sampler": options.sampler,
+        "storage": options.storage, "workers": options.workers,
     }  # fmt: skip
-    if asked.budget is not None:
-        options |= _limit(Budget.of(asked.budget), asked.n_trials)
+    if options.budget is not None:
+        settings |= _limit(Budget.of(options.budget), options.n_trials)
     metric = metrics[0] if len(metrics) == 1 else metrics
-    given = [list(on.recommended) if explainers is None else explainers] if asked.together else explainers or []
-    return [on.tune(one, metric, **options) for one in given]
+    together = [list(on.recommended) if explainers is None else explainers]
+    searches = together if options.together else explainers or []
+    return [on.tune(one, metric, **settings) for one in searches]
 
 
 def _limit(budget: Budget, n_trials: int | None) -> dict[str, Any]:
@@ -104,42 +105,45 @@ def _limit(budget: Budget, n_trials: int | None) -> dict[str, Any]:
     return {"n_trials": int(budget.amount)}
 
 
-def ranked(asked: Rank) -> Ranking:
+def ranked(options: Rank) -> Ranking:
     """Tune all explainers and rank them."""
-    on = auto(asked)
-    deciding = chosen("metrics", asked.metrics, on)
-    options: dict[str, Any] = {} if deciding is None else {"deciding": deciding}
-    if asked.n_trials is not None:
-        options["n_trials"] = asked.n_trials
+    on = auto(options)
+    deciding = chosen("metrics", options.metrics, on)
+    settings: dict[str, Any] = {} if deciding is None else {"deciding": deciding}
+    if options.n_trials is not None:
+        settings["n_trials"] = options.n_trials
     return on.rank(
-        chosen("explainers", asked.explainers, on), count=asked.count or _TUNED_ON, budget=asked.budget,
-        storage=asked.storage, **options,
+        chosen("explainers", options.explainers, on), count=options.count or _TUNED_ON, budget=options.budget,
+        storage=options.storage, **settings,
     )  # fmt: skip
 
 
-def compared(asked: Compare, folder: Path, arguments: Sequence[str]) -> Results:
+def compared(options: Compare, folder: Path, arguments: Sequence[str]) -> Results:
     """Compare on all examples, into a run folder."""
-    on = auto(asked)
-    given: dict[str, Any] = {
-        "count": asked.count, "keep": asked.keep, "controls": asked.controls, "folder": folder,
+    on = auto(options)
+    settings: dict[str, Any] = {
+        "count": options.count, "keep": options.keep, "controls": options.controls, "folder": folder,
         "facts": {"command": shlex.join(["pnpxai", *arguments])},
     }  # fmt: skip
-    explainers, metrics = chosen("explainers", asked.explainers, on), chosen("metrics", asked.metrics, on)
-    if asked.tuned is not None:
-        explainers = [*(on.recommended if explainers is None else explainers), *_found(Path(asked.tuned), on)]
-    if asked.workers == 1:
-        return on.compare(explainers, metrics, **given)
-    with worker_pool(asked.workers) as executor:
-        return on.compare(explainers, metrics, executor=executor, **given)
+    explainers, metrics = chosen("explainers", options.explainers, on), chosen("metrics", options.metrics, on)
+    if options.tuned is not None:
+        explainers = [
+            *(on.recommended if explainers is None else explainers),
+            *_tuning_results(Path(options.tuned), on),
+        ]
+    if options.workers == 1:
+        return on.compare(explainers, metrics, **settings)
+    with worker_pool(options.workers) as executor:
+        return on.compare(explainers, metrics, executor=executor, **settings)
 
 
-def write_json(path: Path, found: Any) -> None:
+def write_json(path: Path, data: Any) -> None:
     """Write JSON, complete or not at all."""
-    write_file(path, partial(Path.write_text, data=json.dumps(found, indent=1), encoding="utf-8"))
+    write_file(path, partial(Path.write_text, data=json.dumps(data, indent=1), encoding="utf-8"))
 
 
-def _found(path: Path, on: AutoExplanation) -> list[TuningResult]:
-    """Return what was tuned, from a file of tune or of rank."""
+def _tuning_results(path: Path, on: AutoExplanation) -> list[TuningResult]:
+    """Return the results in a file that tune or rank wrote."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         results = written["tuned"].values() if isinstance(written, dict) else written

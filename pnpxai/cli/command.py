@@ -1,4 +1,4 @@
-"""A function of options as a command: its arguments and help are the options', its answer goes to stdout."""
+"""Makes a command of a function: the fields of its options become arguments and help, its answer goes to stdout."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _EPILOG = (
 
 
 class Group(TyperGroup):
-    """The commands; what is asked wrongly is said in one line."""
+    """The commands. A wrong command line gets a message of one line."""
 
-    def main(self, *given: Any, **options: Any) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command and leave with its exit code."""
         try:
-            code = super().main(*given, **options | {"standalone_mode": False})
+            code = super().main(*arguments, **options | {"standalone_mode": False})
         except Exception as wrong:
             if not hasattr(wrong, "format_message"):  # none of click's, which typer has under a name of its own
                 raise
-            if said := " ".join(wrong.format_message().split()):  # type: ignore[attr-defined]
-                typer.echo(f"pnpxai: {said} (--help shows more)", err=True)
+            if message := " ".join(wrong.format_message().split()):  # type: ignore[attr-defined]
+                typer.echo(f"pnpxai: {message} (--help shows more)", err=True)
             code = 2
         sys.exit(code or 0)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found.
+    """The answer of a command.
 
     Attributes:
         text: for people.
-        data: for programs: what JSON can hold.
+        data: the same for programs, as JSON can hold it.
     """
 
     text: str
@@ -63,13 +63,13 @@ def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
         app: where to add it.
         command: its name and docstring are the command's; its argument's type says which options it takes.
     """
-    kind: type[Options] = typing.get_type_hints(command)["asked"]
+    kind: type[Options] = typing.get_type_hints(command)["options"]
     of_file = set(kind.model_fields) <= set(OptionsFile.model_fields) and "model" in kind.model_fields
 
-    def called(**given: Any) -> None:
+    def called(**values: Any) -> None:
         from pnpxai.cli.runner import run
 
-        run(command, kind, given)
+        run(command, kind, values)
 
     parameters = sorted(_parameters(kind), key=lambda p: not isinstance(_info(p), ArgumentInfo))
     called.__signature__ = inspect.Signature([*parameters, *_of_all(of_file)])  # type: ignore[attr-defined]
@@ -89,14 +89,14 @@ def _parameter(name: str, field: FieldInfo, group: str) -> inspect.Parameter:
     info = next((mark for mark in field.metadata if isinstance(mark, ParameterInfo)), None) or typer.Option()
     plain = _plain(field.annotation)
     required = field.is_required()
-    shown = None if isinstance(info, ArgumentInfo) else _METAVARS.get(plain)
-    fresh = copy(info)
-    fresh.metavar = info.metavar or shown
-    fresh.help = _help(field)
-    fresh.show_default = False  # the help says it
-    if isinstance(fresh, OptionInfo):
-        fresh.rich_help_panel = group.partition(".")[0]
-    annotation = Annotated[plain if required else plain | None, fresh]
+    metavar = None if isinstance(info, ArgumentInfo) else _METAVARS.get(plain)
+    own = copy(info)
+    own.metavar = info.metavar or metavar
+    own.help = _help(field)
+    own.show_default = False  # the help says it
+    if isinstance(own, OptionInfo):
+        own.rich_help_panel = group.partition(".")[0]
+    annotation = Annotated[plain if required else plain | None, own]
     default = inspect.Parameter.empty if required else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
@@ -110,7 +110,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _plain(annotation: Any) -> Any:
-    """Return the type that the command line reads; all else is made of text when the options are checked."""
+    """Return the type that the command line reads; other types are made of text when the options are checked."""
     members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, UnionType) else (annotation,)
     members = tuple(typing.get_args(m)[0] if typing.get_origin(m) is Annotated else m for m in members)
     kinds = [m for m in members if m is not type(None)]
@@ -121,19 +121,22 @@ def _plain(annotation: Any) -> Any:
 
 def _of_all(of_file: bool) -> Iterator[inspect.Parameter]:
     """Yield the options that are about the command line itself."""
-    here: dict[str, tuple[Any, OptionInfo]] = {
+    own: dict[str, tuple[type, OptionInfo]] = {
         "as_json": (bool, typer.Option("--json", help="Print one JSON document.")),
         "traceback": (bool, typer.Option("--traceback", help="Show where in the code an error came from.")),
     }
     if of_file:
-        says = "A YAML or JSON file that holds any of these options by name (explainers and metrics as lists); what is "
-        here = {"file": (str, typer.Option("--options", metavar="FILE", help=f"{says}given here goes first."))} | here
-    for name, (kind, option) in here.items():
+        text = (
+            "A YAML or JSON file that holds any of these options by name (explainers and metrics as lists); an option "
+        )
+        text += "on the command line goes before it."
+        own = {"file": (str, typer.Option("--options", metavar="FILE", help=text))} | own
+    for name, (kind, option) in own.items():
         yield inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind | None if kind is str else kind, option],
             default=None if kind is str else False,
         )  # fmt: skip
 
 
-def _info(parameter: inspect.Parameter) -> Any:
+def _info(parameter: inspect.Parameter) -> ParameterInfo:
     return parameter.annotation.__metadata__[0]

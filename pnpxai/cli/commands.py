@@ -1,4 +1,4 @@
-"""The commands: each is a function of its options. Nothing heavy is imported before one runs."""
+"""The commands, each a function of its options. Modules that take long to import are imported when one runs."""
 
 from __future__ import annotations
 
@@ -36,54 +36,54 @@ def main(
     """Explain PyTorch models: find what fits, tune it, compare it, see how far to trust it."""
 
 
-def doctor(asked: OnData) -> Answer:
+def doctor(options: OnData) -> Answer:
     """Say which explainers fit a model (and data), which do not, and why."""
     from pnpxai.cli.objects import auto, model_of
     from pnpxai.recommender import recommend
     from pnpxai.report.terminal import fit
 
-    on = None if asked.data is None else auto(asked)
-    found = recommend(model_of(asked)) if on is None else on.recommended
+    on = None if options.data is None else auto(options)
+    fitting = recommend(model_of(options)) if on is None else on.recommended
     assumed = [] if on is None else list(on.assumed)
     return Answer(
-        "\n".join([*assumed, fit(found, get_terminal_size().columns)]),
+        "\n".join([*assumed, fit(fitting, get_terminal_size().columns)]),
         {
-            "model": found.facts.name, "parts": sorted(found.facts.parts), "assumed": assumed,
-            "fits": [cls.__name__ for cls in found.explainers], "reasons": found.reasons,
+            "model": fitting.facts.name, "parts": sorted(fitting.facts.parts), "assumed": assumed,
+            "fits": [cls.__name__ for cls in fitting.explainers], "reasons": fitting.reasons,
         },
     )  # fmt: skip
 
 
-def explain(asked: Explain) -> Answer:
+def explain(options: Explain) -> Answer:
     """Explain examples: a folder for each explainer, with tensors, settings and a picture."""
     from pnpxai.cli.actions import explained
     from pnpxai.cli.objects import writable
 
-    with writable(Path(asked.out or "pnpxai-explanations")) as folder:
-        written = explained(asked, folder)
+    with writable(Path(options.out or "pnpxai-explanations")) as folder:
+        written = explained(options, folder)
     width = max(map(len, written), default=0)
     lines = [f"{name:{width}}  {of['seconds']:6.2f} s  {of['picture']}" for name, of in written.items()]
     return Answer("\n".join(lines), written)
 
 
-def tune(asked: Tune) -> Answer:
+def tune(options: Tune) -> Answer:
     """Search explainers' settings for the best mean value of a metric; the gain is measured on held-out examples."""
     from pnpxai.cli.actions import tuned
 
-    with _file_of(asked.out, "tuned.json") as write:
-        results = tuned(asked)
-        found = [result.to_dict() for result in results]
-        written = write(found)
-    return Answer("\n\n".join([*map(str, results), *written]), found)
+    with _file_of(options.out, "tuned.json") as write:
+        results = tuned(options)
+        data = [result.to_dict() for result in results]
+        written = write(data)
+    return Answer("\n\n".join([*map(str, results), *written]), data)
 
 
-def rank(asked: Rank) -> Answer:
+def rank(options: Rank) -> Answer:
     """Tune all explainers under one budget, and rank them on held-out examples: which one explains best?"""
     from pnpxai.cli.actions import ranked
     from pnpxai.report.terminal import ranking as table
 
-    with _file_of(asked.out, "ranking.json") as write:
-        ranking = ranked(asked)
+    with _file_of(options.out, "ranking.json") as write:
+        ranking = ranked(options)
         written = write(ranking.to_dict())
     notes = [f"gain: over the default on {ranking.decision.n} held-out examples; the intervals are in --json"]
     notes += [f"{label} failed: {reason}" for label, reason in ranking.failed.items()]
@@ -92,32 +92,32 @@ def rank(asked: Rank) -> Answer:
     return Answer("\n".join([ranking.decision.sentence(), _drawn(table(ranking)), *notes]), ranking.to_dict())
 
 
-def compare(asked: Compare) -> Answer:
+def compare(options: Compare) -> Answer:
     """Compare explainers on all examples, into a run folder with a report; the same command goes on where it was."""
     from pnpxai.cli.actions import compared
     from pnpxai.cli.objects import writable
     from pnpxai.report import write_report
     from pnpxai.report.terminal import comparison
 
-    with writable(Path(asked.out or "pnpxai-run")) as folder:
-        results = compared(asked, folder, sys.argv[1:])
+    with writable(Path(options.out or "pnpxai-run")) as folder:
+        results = compared(options, folder, sys.argv[1:])
         path = write_report(results, folder / "report.html")
     text = f"{results.decision.sentence()}\n{_drawn(comparison(results))}"
     return Answer(f"{text}\nRun: {folder}\nReport: {path}", _summary(results, folder, path))
 
 
-def report(asked: Run) -> Answer:
+def report(options: Run) -> Answer:
     """Write the report of a run folder as one HTML file."""
     from pnpxai.experiment import Results
     from pnpxai.report import write_report
 
-    folder = Path(asked.folder)
-    title: dict[str, Any] = {} if asked.title is None else {"title": asked.title}
-    path = write_report(Results.load(folder), asked.out or folder / "report.html", **title)
+    folder = Path(options.folder)
+    title: dict[str, Any] = {} if options.title is None else {"title": options.title}
+    path = write_report(Results.load(folder), options.out or folder / "report.html", **title)
     return Answer(str(path), {"report": str(path)})
 
 
-def demo(asked: Demo) -> Answer:
+def demo(options: Demo) -> Answer:
     """Train a digit classifier, explain it with all that fits, tune, compare, and write a report."""
     import torch
 
@@ -126,10 +126,10 @@ def demo(asked: Demo) -> Answer:
 
     torch.set_num_threads(1)  # so small a network keeps no second thread busy: they would wait for each other
     console = _console()
-    with writable(Path(asked.out)) as folder:
-        results = run(folder, seed=asked.seed, n_trials=asked.n_trials, n_images=asked.n_images, console=console)
+    with writable(Path(options.out)) as folder:
+        results = run(folder, seed=options.seed, n_trials=options.n_trials, n_images=options.n_images, console=console)
     tuned = {"tuned": str(folder / "tuned.json")}
-    return Answer(_said(console), _summary(results, folder / "run", folder / "report.html") | tuned)
+    return Answer(_text_of(console), _summary(results, folder / "run", folder / "report.html") | tuned)
 
 
 for command in (doctor, explain, tune, rank, compare, report, demo):
@@ -137,20 +137,20 @@ for command in (doctor, explain, tune, rank, compare, report, demo):
 
 
 def _console() -> Any:
-    """Return a console that keeps what is said, as the terminal shows it."""
+    """Return a console that stores its text as the terminal would show it."""
     from rich.console import Console
 
     return Console(file=StringIO(), force_terminal=(sys.__stdout__ or sys.stdout).isatty() or None)
 
 
-def _said(console: Any) -> str:
+def _text_of(console: Any) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())
 
 
 def _drawn(table: Any) -> str:
     console = _console()
     console.print(table)
-    return _said(console)
+    return _text_of(console)
 
 
 def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
@@ -163,20 +163,23 @@ def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str]]]:
-    """Lend what writes JSON to a file, if one is asked for, and says so, after making sure that it can be."""
+    """Lend a function that writes JSON to a file, if one is named, and returns the lines to print about it.
+
+    The file is known to be writable before anything long begins.
+    """
     from pnpxai.cli.actions import write_json
     from pnpxai.cli.objects import writable
     from pnpxai.errors import ArgumentError
 
     if out is None:
-        yield lambda found: []
+        yield lambda data: []
         return
     path = Path(out)
     if path.is_dir():
         raise ArgumentError(f"out: expected a file such as {path / example}, got the folder {path}")
 
-    def write(found: Any) -> list[str]:
-        write_json(path, found)
+    def write(data: Any) -> list[str]:
+        write_json(path, data)
         return [f"Written: {path}"]
 
     with writable(path.parent):

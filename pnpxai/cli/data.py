@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pnpxai.cli.models import is_code, made, named_object
+from pnpxai.cli.models import built, is_code, named_object
 from pnpxai.cli.options import OnData, Subject
 from pnpxai.errors import ArgumentError, did_you_mean
 
@@ -15,73 +15,75 @@ __all__ = ["load_data", "names_of"]
 _LABELS = ("y", "labels", "label")
 
 
-def load_data(asked: OnData, class_names: Sequence[str] = ()) -> Any:
+def load_data(options: OnData, class_names: Sequence[str] = ()) -> Any:
     """Return data: a folder of pictures, a .npy, .npz, .csv, .parquet or .txt file, or ``module:attribute``.
 
     Args:
-        asked: what it is, and how pictures are scaled.
+        options: what it is, and how pictures are scaled.
         class_names: the model's classes, if they are known; labels that are words are looked up there, else numbered
             in the order of the alphabet.
 
     Raises:
         ArgumentError: there is nothing so, or nothing in it.
     """
-    spec = asked.data or ""
+    spec = options.data or ""
     path = Path(spec)
     if path.is_dir():
         from pnpxai.cli.pictures import Pictures
 
-        return Pictures(path, asked, class_names)
+        return Pictures(path, options, class_names)
     if path.suffix in _READERS:
         if not path.is_file():
             raise ArgumentError(f"data: no file {spec}")
-        return _READERS[path.suffix](path, asked, class_names)
+        return _READERS[path.suffix](path, options, class_names)
     if not is_code(spec):
         what = "a file of another kind" if path.exists() else "nothing"
         raise ArgumentError(
             f"data: {spec} is {what}; expected a folder of pictures, {', '.join(_READERS)}, or module:attribute"
         )
-    return made(named_object(spec, "data", "data"), "data")
+    return built(named_object(spec, "data", "data"), "data")
 
 
-def names_of(given: str | list[str] | None, what: str) -> tuple[str, ...]:
+def names_of(names: str | list[str] | None, what: str) -> tuple[str, ...]:
     """Return names as they are, or from a file with one on each line.
 
     Raises:
         ArgumentError: the file cannot be read.
     """
-    if not isinstance(given, str):
-        return tuple(given or ())
-    return tuple(_lines(Path(given), what))
+    if not isinstance(names, str):
+        return tuple(names or ())
+    return tuple(_lines(Path(names), what))
 
 
 def _lines(path: Path, what: str) -> list[str]:
     try:
-        found = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise ArgumentError(f"{what}: {path} cannot be read ({problem})") from problem
-    return [line.strip() for line in found if line.strip()]
+    return [line.strip() for line in text if line.strip()]
 
 
-def _texts(path: Path, asked: Subject, class_names: Sequence[str]) -> Any:
+def _texts(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
     return _lines(path, "data")
 
 
-def _arrays(path: Path, asked: Subject, class_names: Sequence[str]) -> Any:
+def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
     import numpy as np
 
     try:
-        held = np.load(path, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            return held
-        with held:
-            arrays = {name: held[name] for name in held}
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            arrays = {name: content[name] for name in content}
     except (ValueError, OSError, EOFError) as problem:
         raise ArgumentError(f"data: {path} holds no plain arrays ({problem})") from problem
-    label = asked.label or next((name for name in _LABELS if name in arrays and name not in (asked.inputs or ())), None)
-    inputs = _chosen(path, list(arrays), asked, label)
+    label = options.label or next(
+        (name for name in _LABELS if name in arrays and name not in (options.inputs or ())), None
+    )
+    inputs = _chosen(path, list(arrays), options, label)
     parts: Any = tuple(arrays[name] for name in inputs)
-    if len(parts) > 1 and asked.inputs is None:  # by name, as their order says nothing
+    if len(parts) > 1 and options.inputs is None:  # by name, as their order says nothing
         parts = {name: arrays[name] for name in inputs}
     elif len(parts) == 1:
         parts = parts[0]
@@ -90,34 +92,34 @@ def _arrays(path: Path, asked: Subject, class_names: Sequence[str]) -> Any:
     return parts, _coded(arrays[label], class_names)
 
 
-def _frame(path: Path, asked: Subject, class_names: Sequence[str]) -> Any:
+def _frame(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
     import pandas as pd
 
     try:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError) as problem:
         raise ArgumentError(f"data: {path} cannot be read ({problem})") from problem
-    inputs = _chosen(path, list(map(str, frame.columns)), asked, asked.label)
+    inputs = _chosen(path, list(map(str, frame.columns)), options, options.label)
     rows: Any = frame[inputs]
     if len(inputs) == 1 and rows[inputs[0]].dtype.kind not in "biuf":
         rows = rows[inputs[0]].astype(str).tolist()  # texts
     elif rows.isna().any(axis=None):
         column = next(name for name in inputs if rows[name].isna().any())
         raise ArgumentError(f"data: {path} has gaps in column {column!r}; fill them as for the model's training")
-    return rows if asked.label is None else (rows, _coded(frame[asked.label].to_numpy(copy=True), class_names))
+    return rows if options.label is None else (rows, _coded(frame[options.label].to_numpy(copy=True), class_names))
 
 
-def _chosen(path: Path, names: list[str], asked: Subject, label: str | None) -> list[str]:
+def _chosen(path: Path, names: list[str], options: Subject, label: str | None) -> list[str]:
     """Return the names of the inputs.
 
     Raises:
         ArgumentError: a name is not there, or nothing is left.
     """
-    for option, wanted in (("label", [label] if label else []), ("inputs", asked.inputs or [])):
+    for option, wanted in (("label", [label] if label else []), ("inputs", options.inputs or [])):
         unknown = next((name for name in wanted if name not in names), None)
         if unknown is not None:
             raise ArgumentError(f"{option}: {path} has no {unknown!r}{did_you_mean(unknown, names)}")
-    chosen = asked.inputs or [name for name in names if name != label]
+    chosen = options.inputs or [name for name in names if name != label]
     if not chosen:
         raise ArgumentError(f"data: {path} holds nothing but {', '.join(names) or 'nothing'}")
     return chosen

@@ -1,4 +1,4 @@
-"""What Ctrl-C does: before a command works it ends everything at once, then it is an exception that work ends by."""
+"""Ctrl-C ends the process at once until a command works; then it is an exception, so that work ends properly."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["at_once", "heard"]
+__all__ = ["end_at_once", "interruptible"]
 
 
-def at_once() -> None:
-    """Let Ctrl-C end this process with one line: an exception in the midst of an import may be lost or changed."""
+def end_at_once() -> None:
+    """Let Ctrl-C end this process with one line. During an import an exception might be lost or changed."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _leave)
 
 
 @contextlib.contextmanager
-def heard() -> Iterator[None]:
-    """Let Ctrl-C be an exception here, so that what was begun is ended properly."""
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise an exception inside the ``with`` block, so that files and processes are closed properly."""
     if signal.getsignal(signal.SIGINT) is not _leave:
         yield
         return

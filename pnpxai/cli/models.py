@@ -1,4 +1,4 @@
-"""Models, and all else that is named as ``module:attribute`` or a Python file."""
+"""Models and other objects that ``module:attribute`` or a Python file names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pnpxai.errors import ArgumentError, did_you_mean
 
-__all__ = ["is_code", "load_model", "made", "named_object"]
+__all__ = ["is_code", "load_model", "built", "named_object"]
 
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 _STATES = ("state_dict", "model_state_dict", "model")
@@ -39,14 +39,14 @@ def load_model(spec: str, weights: str | None = None, device: str | None = None)
         )
     module, attribute = _module(spec, "model")
     if attribute:
-        found = _attribute(module, attribute, "model")
+        candidate = _attribute(module, attribute, "model")
     else:
         models = {name: value for name, value in vars(module).items() if isinstance(value, nn.Module)}
         if "model" not in vars(module) and len(models) != 1:
             several = f"several: {', '.join(models)}" if models else "none"
             raise ArgumentError(f"model: {spec} has no 'model', and of other models {several}; say {spec}:NAME")
-        found = vars(module)["model"] if "model" in vars(module) else next(iter(models.values()))
-    model: Any = made(found, "model")
+        candidate = vars(module)["model"] if "model" in vars(module) else next(iter(models.values()))
+    model: Any = built(candidate, "model")
     if not callable(model):
         raise ArgumentError(f"model: {spec} is no model but {type(model).__name__}")
     if (weights or device) and not isinstance(model, nn.Module):
@@ -63,7 +63,7 @@ def named_object(spec: str, what: str, default: str = "") -> Any:
 
     Args:
         spec: which object.
-        what: what the error message starts with.
+        what: the first word of error messages.
         default: the attribute where a file is named alone.
 
     Raises:
@@ -75,21 +75,21 @@ def named_object(spec: str, what: str, default: str = "") -> Any:
     return _attribute(module, attribute or default, what)
 
 
-def made(found: Any, what: str) -> Any:
-    """Return what a class or a function without arguments makes, everything else as it is.
+def built(value: Any, what: str) -> Any:
+    """Return the result of calling a class or a function without arguments; any other value unchanged.
 
     Raises:
         ArgumentError: it is a class that needs arguments.
     """
-    if not (inspect.isclass(found) or inspect.isfunction(found)):
-        return found
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        return value
     required = [
-        p.name for p in inspect.signature(found).parameters.values()
+        p.name for p in inspect.signature(value).parameters.values()
         if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]  # fmt: skip
-    if required and inspect.isclass(found):
-        raise ArgumentError(f"{what}: {found.__name__} needs {', '.join(required)}; name an object, not its class")
-    return found if required else found()
+    if required and inspect.isclass(value):
+        raise ArgumentError(f"{what}: {value.__name__} needs {', '.join(required)}; name an object, not its class")
+    return value if required else value()
 
 
 def is_code(spec: str) -> bool:
@@ -159,10 +159,10 @@ def _module(spec: str, what: str) -> tuple[Any, str]:
 
 
 def _attribute(module: Any, path: str, what: str) -> Any:
-    found = module
+    value = module
     for part in path.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             names = [name for name in vars(module) if not name.startswith("_")]
             raise ArgumentError(f"{what}: {module.__name__} has no {path!r}{did_you_mean(path, names)}")
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value

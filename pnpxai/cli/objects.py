@@ -1,4 +1,4 @@
-"""What options ask for, as objects: the model on its data, explainers and metrics, a place to write to."""
+"""Makes the objects that options name: the model on its data, explainers and metrics, a folder to write to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pnpxai.auto import AutoExplanation
 from pnpxai.cli.data import load_data, names_of
-from pnpxai.cli.models import is_code, load_model, made, named_object
+from pnpxai.cli.models import built, is_code, load_model, named_object
 from pnpxai.cli.options import Named, OnData, Sample, Subject
 from pnpxai.cli.pictures import display_of
 from pnpxai.errors import ArgumentError
@@ -18,47 +18,49 @@ from pnpxai.metrics.selection import as_explainer, as_metric
 __all__ = ["auto", "chosen", "model_of", "writable"]
 
 
-def model_of(asked: Subject) -> Any:
+def model_of(options: Subject) -> Any:
     """Return the model.
 
     Raises:
         ArgumentError: there is none.
     """
-    if asked.model is None:
+    if options.model is None:
         raise ArgumentError("model: expected module:attribute or a Python file, as an argument or in --options")
-    return load_model(asked.model, asked.weights, asked.device)
+    return load_model(options.model, options.weights, options.device)
 
 
-def auto(asked: OnData) -> AutoExplanation:
+def auto(options: OnData) -> AutoExplanation:
     """Return the model on the data.
 
     Raises:
         ArgumentError: there is no such model, or no such data.
     """
-    model = model_of(asked)
-    if asked.data is None:
+    model = model_of(options)
+    if options.data is None:
         raise ArgumentError("data: expected a folder, a file or module:attribute, as an argument or in --options")
-    class_names = names_of(asked.class_names, "class_names")
-    data = load_data(asked, class_names)
-    tokenizer = None if asked.tokenizer is None else made(named_object(asked.tokenizer, "tokenizer", "tokenizer"), "")
+    class_names = names_of(options.class_names, "class_names")
+    data = load_data(options, class_names)
+    tokenizer = (
+        None if options.tokenizer is None else built(named_object(options.tokenizer, "tokenizer", "tokenizer"), "")
+    )
     texts = data[0] if isinstance(data, tuple) else data
     if tokenizer is None and isinstance(texts, list) and all(isinstance(text, str) for text in texts):
         raise ArgumentError("tokenizer: texts need the model's; name it with --tokenizer module:attribute")
-    found = AutoExplanation(
+    on_data = AutoExplanation(
         model,
         data,
-        asked.modality,
-        target=asked.target,
-        target_labels=asked.target_labels,
-        layer=asked.layer,
+        options.modality,
+        target=options.target,
+        target_labels=options.target_labels,
+        layer=options.layer,
         tokenizer=tokenizer,
-        display=display_of(asked),
+        display=display_of(options),
         class_names=class_names,
-        feature_names=names_of(asked.feature_names, "feature_names"),
-        seed=asked.seed if isinstance(asked, Sample) else 0,
+        feature_names=names_of(options.feature_names, "feature_names"),
+        seed=options.seed if isinstance(options, Sample) else 0,
     )
-    _try(found, asked.data)
-    return found
+    _try(on_data, options.data)
+    return on_data
 
 
 def _try(on: AutoExplanation, spec: str) -> None:
@@ -72,9 +74,9 @@ def _try(on: AutoExplanation, spec: str) -> None:
     except (ArgumentError, OSError):
         raise
     except Exception as problem:
-        said = next(iter(str(problem).strip().splitlines()), "")
+        message = next(iter(str(problem).strip().splitlines()), "")
         raise ArgumentError(
-            f"data: the model cannot be run on what {spec} holds ({type(problem).__name__}: {said}); see --input, "
+            f"data: the model cannot be run on what {spec} holds ({type(problem).__name__}: {message}); see --input, "
             "--label, --size, --modality (--traceback shows more)"
         ) from problem
 
@@ -87,14 +89,14 @@ def chosen(what: str, named: Sequence[Named] | None, on: AutoExplanation) -> lis
     """
     if named is None:
         return None
-    make, found = as_explainer if what == "explainers" else as_metric, []
+    make, configured = as_explainer if what == "explainers" else as_metric, []
     for spec in named:
         if isinstance(spec, dict) and len(spec) != 1:
             raise ArgumentError(f"{what}: expected a name with its settings, got {spec!r}")
         name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
         cls = named_object(name, what) if is_code(name) else name
-        found.append(make(cls, on.model, on.settings).replace(**settings))
-    return found
+        configured.append(make(cls, on.model, on.settings).replace(**settings))
+    return configured
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What can be asked for: each option declared once, for the commands that take it and for the file that holds them."""
+"""Declares each option once, for the commands that take it and for the file that holds options."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 import pydantic
 import typer
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 from typer.models import ArgumentInfo, ParameterInfo
 
 __all__ = ["Named", "Options", "OptionsFile", "first_wrong", "spelled"]
 
 
 class Options(pydantic.BaseModel):
-    """Options: a field is one, the docstring below it is its help, ``typer.Option`` says how it is spelled."""
+    """Options of a command: one field each; the docstring below a field is its help, ``typer.Option`` its spelling."""
 
     model_config = pydantic.ConfigDict(
         extra="forbid", strict=True, frozen=True, protected_namespaces=(), use_attribute_docstrings=True
@@ -22,12 +23,12 @@ class Options(pydantic.BaseModel):
 
 
 def first_wrong(invalid: pydantic.ValidationError) -> tuple[str, str, bool]:
-    """Return the first wrong option, what was expected in words, and whether there is no such option."""
+    """Return the first wrong option, the expected value in words, and whether there is no such option."""
     errors = invalid.errors()
     name = errors[0]["loc"][0]
-    said = [e["msg"][0].lower() + e["msg"][1:] for e in errors if e["loc"][0] == name]
-    others = [words.removeprefix("input should be ") for words in said[1:]]
-    return str(name), " or ".join(dict.fromkeys([said[0], *others])), errors[0]["type"] == "extra_forbidden"
+    messages = [e["msg"][0].lower() + e["msg"][1:] for e in errors if e["loc"][0] == name]
+    others = [message.removeprefix("input should be ") for message in messages[1:]]
+    return str(name), " or ".join(dict.fromkeys([messages[0], *others])), errors[0]["type"] == "extra_forbidden"
 
 
 def spelled(kind: type[Options], name: str) -> str:
@@ -39,13 +40,13 @@ def spelled(kind: type[Options], name: str) -> str:
     return own[0] if own else f"--{name.replace('_', '-')}"
 
 
-def _named(value: Any) -> Any:
-    """Return a name with its settings, of ``{SmoothGrad: {n_iter: 50}}`` on the command line."""
+def _with_settings(value: Any) -> Any:
+    """Return a name with its settings as a mapping, of ``{SmoothGrad: {n_iter: 50}}`` on the command line."""
     return yaml.safe_load(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
 
 
 def _numbers(separator: str, kind: type) -> BeforeValidator:
-    """Return what makes numbers of ``0.4,0.5`` or ``224x320``."""
+    """Return a validator that makes numbers of ``0.4,0.5`` or ``224x320``."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
@@ -59,7 +60,19 @@ def _numbers(separator: str, kind: type) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-Named: TypeAlias = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_named)]
+def _known_modality(name: str) -> str:
+    """Return the name of a modality, if a class has it."""
+    from pnpxai.declare.registry import every  # imports torch, so only where a modality is named
+    from pnpxai.modalities import Modality, SeveralModalities
+
+    *names, last = (cls.name for cls in every(Modality) if cls is not SeveralModalities)
+    if name not in (*names, last):
+        listed = f"{', '.join(map(repr, names))} or {last!r}"
+        raise PydanticCustomError("modality", "Input should be {listed}", {"listed": listed})
+    return name
+
+
+Named: TypeAlias = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_with_settings)]
 """A class's name, or the name with settings: ``{SmoothGrad: {n_iter: 50}}``."""
 Level: TypeAlias = Literal["imagenet"] | float | list[float]
 Side: TypeAlias = Annotated[int, Field(ge=1)]
@@ -78,8 +91,8 @@ class Subject(Options):
     """The model's weights: a state dict as .safetensors, .pt or .pth (read without running code)."""
     device: str | None = None
     """Where the model runs, such as cuda; by default where it is."""
-    modality: Annotated[Literal["image", "text", "table", "series"] | None, typer.Option(metavar="KIND")] = None
-    """image, text, table or series; by default told from the data."""
+    modality: Annotated[Annotated[str, AfterValidator(_known_modality)] | None, typer.Option(metavar="KIND")] = None
+    """image, text, table, series, or the name of another modality; by default the data tells."""
     label: Annotated[str | None, typer.Option(metavar="NAME")] = None
     """The column or array that holds true classes; of a .npz by default y, labels or label."""
     inputs: Annotated[list[str] | None, typer.Option("--input", metavar="NAME")] = None
@@ -114,7 +127,7 @@ class Scaling(Options):
 
 
 class Sample(Options):
-    """What takes part."""
+    """Examples, explainers and metrics."""
 
     count: Count | None = None
     """How many examples, from the first; by default all (8 to explain, 64 to tune on)."""
@@ -123,20 +136,20 @@ class Sample(Options):
 
 
 class Explainers(Options):
-    """What takes part."""
+    """Examples, explainers and metrics."""
 
     explainers: Annotated[list[Named] | None, typer.Option("--explainer", "-e", metavar="NAME")] = None
     """A name, file.py:Class, or '{SmoothGrad: {n_iter: 50}}'; several times for several; by default all that fit."""
 
 
 class Metrics(Options):
-    """What takes part."""
+    """Examples, explainers and metrics."""
 
     metrics: Annotated[list[Named] | None, typer.Option("--metric", "-m", metavar="NAME")] = None
     """A name, file.py:Class, or a name with settings; several times for several."""
 
 
-class Search(Options):
+class SearchLimits(Options):
     """Search."""
 
     n_trials: Count | None = None
@@ -214,11 +227,11 @@ class Explain(OnData, Sample, Explainers, Output):
     """What explain takes."""
 
 
-class Tune(OnData, Sample, Explainers, Metrics, Search, Tuning, Workers, Output):
+class Tune(OnData, Sample, Explainers, Metrics, SearchLimits, Tuning, Workers, Output):
     """What tune takes."""
 
 
-class Rank(OnData, Sample, Explainers, Metrics, Search, Output):
+class Rank(OnData, Sample, Explainers, Metrics, SearchLimits, Output):
     """What rank takes."""
 
 

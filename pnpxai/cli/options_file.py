@@ -34,12 +34,12 @@ def read_options(path: Path) -> dict[str, Any]:
     try:
         OptionsFile.model_validate(values)
     except pydantic.ValidationError as invalid:
-        key, said, unknown = first_wrong(invalid)
+        key, expected, unknown = first_wrong(invalid)
         if unknown:
-            said = f"there is no such option{did_you_mean(key, OptionsFile.model_fields)}"
+            expected = f"there is no such option{did_you_mean(key, OptionsFile.model_fields)}"
         else:
-            said += f", got {values[key]!r}"
-        raise ArgumentError(f"options: {path}, line {_line(tree, key)}, {key}: {said}") from None
+            expected += f", got {values[key]!r}"
+        raise ArgumentError(f"options: {path}, line {_line(tree, key)}, {key}: {expected}") from None
     return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pnpxai.cli.models import made, named_object
+from pnpxai.cli.models import built, named_object
 from pnpxai.cli.options import Scaling
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.pictures import Display
@@ -23,13 +23,13 @@ _IMAGENET = Display((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Pictures(Dataset[Any]):
-    """Pictures in a folder, upright, from 0 to 1 or as asked; those in folders below it have these as their classes.
+    """Pictures in a folder, upright, from 0 to 1 or as options; those in folders below it have these as their classes.
 
     All are grey if all files are, else all have three colours; what is transparent is dropped.
 
     Args:
         folder: where they are.
-        asked: how they are scaled.
+        options: how they are scaled.
         class_names: the model's classes, if they are known, one of which each folder is called by; else the folders
             are numbered in the order of their names.
 
@@ -37,7 +37,7 @@ class Pictures(Dataset[Any]):
         ArgumentError: there are none, one cannot be read, or a folder is no class.
     """
 
-    def __init__(self, folder: Path, asked: Scaling, class_names: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, options: Scaling, class_names: Sequence[str] = ()) -> None:
         self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
         if not self.paths:
             raise ArgumentError(f"data: no pictures ({', '.join(_SUFFIXES[:3])} ...) in the folder {folder}")
@@ -45,9 +45,9 @@ class Pictures(Dataset[Any]):
         folders = [path.parent for path in self.paths]
         nested = len(set(folders)) > 1 or folders[0] != folder
         self.labels = codes([str(f.relative_to(folder)) for f in folders], class_names, "folder") if nested else None
-        self.display = display_of(asked)
-        self.transform = _transform(asked)
-        self._resize, self._size = asked.resize, asked.size
+        self.display = display_of(options)
+        self.transform = _transform(options)
+        self._resize, self._size = options.resize, options.size
         self._shape: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
@@ -92,11 +92,11 @@ class Pictures(Dataset[Any]):
 
 
 def _transformed(transform: Callable[[Any], Any], picture: Any, path: Path) -> Tensor:
-    found = transform(picture)
-    if not isinstance(found, Tensor) or found.ndim != 3:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    values = transform(picture)
+    if not isinstance(values, Tensor) or values.ndim != 3:
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise ArgumentError(f"transform: expected (channels, height, width) of {path}, got {shape}")
-    return found
+    return values
 
 
 def _normalised(values: Tensor, display: Display) -> Tensor:
@@ -106,31 +106,31 @@ def _normalised(values: Tensor, display: Display) -> Tensor:
     return display.apply(values[None])[0]
 
 
-def _transform(asked: Scaling) -> Callable[[Any], Any] | None:
-    if asked.transform is None:
+def _transform(options: Scaling) -> Callable[[Any], Any] | None:
+    if options.transform is None:
         return None
-    return made(named_object(asked.transform, "transform", "transform"), "transform")
+    return built(named_object(options.transform, "transform", "transform"), "transform")
 
 
-def display_of(asked: Scaling) -> Display | None:
+def display_of(options: Scaling) -> Display | None:
     """Return how values of 0 to 1 are scaled for the model.
 
     Raises:
         ArgumentError: of mean and std, one is missing, or they are no numbers of channels.
     """
-    if (transform := _transform(asked)) is not None:
-        given = [n for n in ("resize", "size", "mean", "std") if getattr(asked, n) is not None]
+    if (transform := _transform(options)) is not None:
+        given = [n for n in ("resize", "size", "mean", "std") if getattr(options, n) is not None]
         if given:
             raise ArgumentError(f"{given[0]}: the transform makes tensors of pictures; leave one of the two out")
         try:
             return Display.of(transform)
         except ArgumentError:  # it has no mean and std: drawn as they are
             return None
-    if asked.mean is None and asked.std is None:
+    if options.mean is None and options.std is None:
         return None
-    if asked.mean == "imagenet" and asked.std in ("imagenet", None):
+    if options.mean == "imagenet" and options.std in ("imagenet", None):
         return _IMAGENET
-    levels = [tuple(v) if isinstance(v, list) else v for v in (asked.mean, asked.std)]
+    levels = [tuple(v) if isinstance(v, list) else v for v in (options.mean, options.std)]
     if any(v is None or isinstance(v, str) for v in levels):
         raise ArgumentError("mean: expected numbers beside --std, or imagenet alone for both")
     return Display(*levels)  # type: ignore[arg-type]

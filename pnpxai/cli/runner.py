@@ -1,4 +1,4 @@
-"""How a command is run: its options complete, its answer on stdout and all else on stderr, its errors in one line."""
+"""Runs a command: completes its options, prints its answer on stdout and errors in one line on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pydantic
 import typer
 
 from pnpxai.cli.command import Answer
-from pnpxai.cli.interruption import heard
+from pnpxai.cli.interruption import interruptible
 from pnpxai.cli.options import Options, first_wrong, spelled
 from pnpxai.cli.options_file import read_options
 from pnpxai.errors import ArgumentError, ConfinedError, MissingExtraError, OutOfMemoryError
@@ -27,22 +27,22 @@ from pnpxai.errors import ArgumentError, ConfinedError, MissingExtraError, OutOf
 __all__ = ["run"]
 
 
-def run(command: Callable[[Any], Answer], kind: type[Options], given: dict[str, Any]) -> None:
+def run(command: Callable[[Any], Answer], kind: type[Options], values: dict[str, Any]) -> None:
     """Run a command and print its answer.
 
     Args:
-        command: what is run.
+        command: the command's function.
         kind: the options that it takes.
-        given: what the command line has, None for what it does not; it goes before what the file has.
+        values: the options of the command line, None for absent ones; they go before those of the file.
     """
-    file, as_json, shown = (given.pop(name, None) for name in ("file", "as_json", "traceback"))
-    with _told(bool(shown)):
-        held = {} if file is None else read_options(Path(file))
+    file, as_json, traced = (values.pop(name, None) for name in ("file", "as_json", "traceback"))
+    with _errors_in_one_line(bool(traced)):
+        of_file = {} if file is None else read_options(Path(file))
         with _results_only():
-            asked = _options(kind, held, {n: v for n, v in given.items() if v not in (None, [])})
-            importlib.import_module("pnpxai.cli.actions")  # what takes long to import, before Ctrl-C is an exception
-            with heard():
-                answer = command(asked)
+            options = _options(kind, of_file, {n: v for n, v in values.items() if v not in (None, [])})
+            importlib.import_module("pnpxai.cli.actions")  # takes long, so it comes before Ctrl-C is an exception
+            with interruptible():
+                answer = command(options)
         typer.echo(
             json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str)
             if as_json
@@ -50,30 +50,30 @@ def run(command: Callable[[Any], Answer], kind: type[Options], given: dict[str, 
         )
 
 
-def _options(kind: type[Options], held: dict[str, Any], given: dict[str, Any]) -> Options:
-    own = {name: value for name, value in held.items() if name in kind.model_fields}
+def _options(kind: type[Options], of_file: dict[str, Any], values: dict[str, Any]) -> Options:
+    of_kind = {name: value for name, value in of_file.items() if name in kind.model_fields}
     try:
-        return kind.model_validate(own | given)
+        return kind.model_validate(of_kind | values)
     except pydantic.ValidationError as invalid:
-        name, said, _ = first_wrong(invalid)
-        raise ArgumentError(f"{spelled(kind, name)}: {said}, got {given.get(name)!r}") from None
+        name, expected, _ = first_wrong(invalid)
+        raise ArgumentError(f"{spelled(kind, name)}: {expected}, got {values.get(name)!r}") from None
 
 
 @contextlib.contextmanager
-def _told(shown: bool) -> Iterator[None]:
-    """Say in one line why it could not be done."""
+def _errors_in_one_line(traced: bool) -> Iterator[None]:
+    """End the command with one line that says why it failed; before it comes the traceback, if that is wanted."""
     try:
         yield
     except KeyboardInterrupt:
         _leave("interrupted; what a run folder or a --storage holds is kept, the same command goes on", 130)
     except Exception as problem:
-        if shown:
+        if traced:
             traceback.print_exc()
-        _leave(*_said(problem))
+        _leave(*_message(problem))
 
 
-def _said(problem: Exception) -> tuple[str, int]:
-    """Return what to say of an error, and the exit code."""
+def _message(problem: Exception) -> tuple[str, int]:
+    """Return the message for an error, and the exit code."""
     if isinstance(problem, ArgumentError):
         return str(problem), 2
     if isinstance(problem, OSError) and problem.strerror:
@@ -112,20 +112,20 @@ def _wrapped(text: str) -> str:
 
 @contextlib.contextmanager
 def _results_only() -> Iterator[None]:
-    """Send what anything prints meanwhile, the user's code and other processes too, to stderr."""
+    """Send to stderr what the user's code and other processes print meanwhile."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    stdout = os.dup(1)
     os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: what is undefined is null."""
+    """Return a value as JSON can hold it: numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(of) for key, of in value.items()}
     if isinstance(value, (list, tuple)):

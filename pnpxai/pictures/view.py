@@ -59,25 +59,25 @@ class Display(Declared):
             raise ArgumentError(f"low: expected a number below high={self.high:g}, got {self.low:g}")
 
     @classmethod
-    def of(cls, given: Any) -> Self | None:
+    def of(cls, spec: Any) -> Self | None:
         """Read a ``Display``, a pair (mean, std), a mapping, or a transform or image processor that has both.
 
         Raises:
             ArgumentError: neither a mean nor a standard deviation is found, or they are no numbers.
         """
-        if given is None or isinstance(given, cls):
-            return given
-        if isinstance(given, Mapping):
-            return cls(**given)
-        if isinstance(given, (tuple, list)) and len(given) == 2:
-            return cls(*given)
-        steps = [given, *reversed(getattr(given, "transforms", None) or [])]
+        if spec is None or isinstance(spec, cls):
+            return spec
+        if isinstance(spec, Mapping):
+            return cls(**spec)
+        if isinstance(spec, (tuple, list)) and len(spec) == 2:
+            return cls(*spec)
+        steps = [spec, *reversed(getattr(spec, "transforms", None) or [])]
         for one in steps:
             for mean, std in (("mean", "std"), ("image_mean", "image_std")):
                 if hasattr(one, mean) and hasattr(one, std):
                     return cls(getattr(one, mean), getattr(one, std))
         raise ArgumentError(
-            f"display: expected a Display, (mean, std), or a transform with mean and std, got {given!r}; such as "
+            f"display: expected a Display, (mean, std), or a transform with mean and std, got {spec!r}; such as "
             "display=pnpxai.Display(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
         )
 

@@ -79,9 +79,9 @@ def _placed(texts: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _colours(totals: np.ndarray, limit: float | None) -> list[np.ndarray]:
-    kept = np.nan_to_num(totals, posinf=0, neginf=0)
-    scale = limit or float(np.abs(kept).max(initial=0)) or 1.0
-    return [colour_of(float(total) / scale) for total in kept]
+    finite = np.nan_to_num(totals, posinf=0, neginf=0)
+    scale = limit or float(np.abs(finite).max(initial=0)) or 1.0
+    return [colour_of(float(total) / scale) for total in finite]
 
 
 def dark(colour: np.ndarray) -> bool:

@@ -1,11 +1,10 @@
-"""Curves on a common scale: what a metric follows while features go, and what a search found trial after trial."""
+"""Curves on a common scale: scores while features are removed, and the best value of a search after each trial."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pnpxai.declare.registry import by_name
 from pnpxai.errors import ArgumentError
@@ -13,7 +12,7 @@ from pnpxai.experiment import Results
 from pnpxai.metrics.base import Metric
 from pnpxai.report.words import number
 
-__all__ = ["Family", "Line", "Panel", "Search", "families", "searches"]
+__all__ = ["Curve", "Family", "Panel", "SearchCurve", "families", "searches"]
 
 _NAMES = {
     "morf": "most relevant removed first",
@@ -24,11 +23,11 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """One curve.
 
     Attributes:
-        name: what it follows.
+        name: what the curve shows.
         points: places as SVG has them, on 100 x 100.
     """
 
@@ -42,7 +41,7 @@ class Panel:
 
     Attributes:
         label: the explainer.
-        control: whether it is there to be beaten.
+        control: whether it is a control.
         lines: its curves.
         between: what lies between the first two, as a polygon; empty unless there are two.
         text: the same in words.
@@ -50,7 +49,7 @@ class Panel:
 
     label: str
     control: bool
-    lines: list[Line]
+    lines: list[Curve]
     between: str
     text: str
 
@@ -63,7 +62,7 @@ class Family:
         metric: the metric.
         low: the value at the foot.
         high: the value at the top.
-        names: what the curves follow.
+        names: what the curves show.
         panels: one for each explainer, best mean rank first.
     """
 
@@ -75,7 +74,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchCurve:
     """The trials of a search.
 
     Attributes:
@@ -99,7 +98,7 @@ class Search:
 
 def families(results: Results) -> list[Family]:
     """Return every metric's mean curves, where it removes or puts back features one after another."""
-    found = []
+    families = []
     for metric, all_of in results.curves.items():
         of = {label: {n: c for n, c in curves.items() if n in _NAMES} for label, curves in all_of.items()}
         labels = [label for label in results.explainers if of.get(label)]
@@ -109,13 +108,13 @@ def families(results: Results) -> list[Family]:
         low, high = min(0.0, *values), max(values)
         panels = [_panel(results, label, of[label], low, high) for label in labels]
         names = list(dict.fromkeys(line.name for panel in panels for line in panel.lines))
-        found.append(Family(metric, low, high, names, panels))
-    return found
+        families.append(Family(metric, low, high, names, panels))
+    return families
 
 
 def _panel(results: Results, label: str, curves: dict[str, list[float]], low: float, high: float) -> Panel:
     order = sorted(curves, key=lambda name: (name not in ("morf", "deletion"), name))
-    lines = [Line(_NAMES[name], _points(curves[name], low, high)) for name in order]
+    lines = [Curve(_NAMES[name], _points(curves[name], low, high)) for name in order]
     between = f"{lines[0].points} {' '.join(reversed(lines[1].points.split()))}" if len(lines) == 2 else ""
     parts = [
         f"{_NAMES[n]}: from {number(curves[n][0])} over {number(curves[n][len(curves[n]) // 2])} "
@@ -126,9 +125,9 @@ def _panel(results: Results, label: str, curves: dict[str, list[float]], low: fl
     return Panel(label, control, lines, between, f"{label}: {'; '.join(parts)}")
 
 
-def searches(results: Results) -> list[Search]:
+def searches(results: Results) -> list[SearchCurve]:
     """Return every search whose trials are known."""
-    found = []
+    curves = []
     for of in results.tuned:
         values: Sequence[float | None] = of.get("curve") or ()
         known = [(k, v) for k, v in enumerate(values) if v is not None and math.isfinite(v)]
@@ -146,8 +145,8 @@ def searches(results: Results) -> list[Search]:
             f"{number(so_far)}"
         )
         dots = [_place(k, v, len(values), low, high) for k, v in known]
-        found.append(Search(of["label"], of["metric"], dots, _points(best, low, high), low, high, text))
-    return found
+        curves.append(SearchCurve(of["label"], of["metric"], dots, _points(best, low, high), low, high, text))
+    return curves
 
 
 def _higher(results: Results, metric: str) -> bool:
@@ -159,9 +158,10 @@ def _higher(results: Results, metric: str) -> bool:
         return True
 
 
-def _points(values: Iterable[Any], low: float, high: float) -> str:
-    given = list(values)
-    places = [_place(k, v, len(given), low, high) for k, v in enumerate(given) if v is not None and math.isfinite(v)]
+def _points(values: Iterable[float | None], low: float, high: float) -> str:
+    all_values = list(values)
+    count = len(all_values)
+    places = [_place(k, v, count, low, high) for k, v in enumerate(all_values) if v is not None and math.isfinite(v)]
     return " ".join(f"{x:g},{y:g}" for x, y in places)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,12 +24,12 @@ class Shade:
     Attributes:
         text: the number, or the p-value.
         depth: from 0 to 100.
-        told: "better" or "worse", where it is more than chance.
+        direction: "better" or "worse", where the difference is more than chance.
     """
 
     text: str
     depth: int
-    told: str = ""
+    direction: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,14 @@ def pairs(results: Results) -> list[Tested]:
     labels = results.explainers
     if len(labels) < 2 or results.decision.n < 2:
         return []
-    found = []
+    tests = []
     for metric in results.metrics:
-        found_pairs = {frozenset((p.first, p.second)): p for p in results.pairs(metric)}
+        by_labels = {frozenset((p.first, p.second)): p for p in results.pairs(metric)}
         rows = []
         for row in labels:
             cells: list[Shade | None] = []
             for column in labels:
-                pair = found_pairs.get(frozenset((row, column)))
+                pair = by_labels.get(frozenset((row, column)))
                 if pair is None or row == column:
                     cells.append(None)
                     continue
@@ -70,13 +69,13 @@ def pairs(results: Results) -> list[Tested]:
                     cells.append(Shade("undefined", 0))
                     continue
                 ahead = pair.difference if pair.first == row else -pair.difference
-                told = "" if pair.adjusted >= _LEVEL else "better" if ahead > 0 else "worse"
-                cells.append(Shade(_chance(pair.adjusted), 22 if told == "better" else 0, told))
+                direction = "" if pair.adjusted >= _LEVEL else "better" if ahead > 0 else "worse"
+                cells.append(Shade(_chance(pair.adjusted), 22 if direction == "better" else 0, direction))
             rows.append((row, cells))
         critical = results.critical_difference(metric)
         groups = [", ".join(group) for group in critical.groups if len(group) > 1]
-        found.append(Tested(metric, critical, groups, rows))
-    return found
+        tests.append(Tested(metric, critical, groups, rows))
+    return tests
 
 
 def _chance(p: float) -> str:
@@ -87,9 +86,9 @@ def agreement(results: Results) -> list[tuple[str, list[Shade]]]:
     """Return how alike two explainers order positions, as rows; none with fewer than two explainers with maps."""
     if len(results.maps) < 2:
         return []
-    found: Any = results.agreement()
+    table = results.agreement()
     return [
-        (str(label), [_shade(float(v)) for v in row]) for label, row in zip(found.index, found.to_numpy(), strict=True)
+        (str(label), [_shade(float(v)) for v in row]) for label, row in zip(table.index, table.to_numpy(), strict=True)
     ]
 
 
@@ -101,11 +100,11 @@ def _shade(value: float) -> Shade:
 
 def by_class(results: Results, metric: str) -> tuple[list[int], list[tuple[str, list[Shade]]]]:
     """Return the explained outputs, and for each explainer its means; nothing where there is but one output."""
-    found: Any = results.by_class(metric)
-    classes = [int(c) for c in found.columns if c >= 0][:_MOST_CLASSES]
+    table = results.by_class(metric)
+    classes = [int(c) for c in table.columns if c >= 0][:_MOST_CLASSES]
     if len(classes) < 2:
         return [], []
-    means = found[classes].to_numpy(float)
+    means = table[classes].to_numpy(float)
     known = means[np.isfinite(means)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     sign = 1 if results.directions[metric] else -1
@@ -117,7 +116,7 @@ def by_class(results: Results, metric: str) -> tuple[list[int], list[tuple[str, 
         return Shade(number(value), round(30 * (share if sign > 0 else 1 - share)))
 
     return classes, [
-        (str(label), [shade(float(v)) for v in row]) for label, row in zip(found.index, means, strict=True)
+        (str(label), [shade(float(v)) for v in row]) for label, row in zip(table.index, means, strict=True)
     ]
 
 

@@ -255,7 +255,7 @@ class WordsForm(Form):
             for word, depth in zip(self.texts, depths, strict=True)
             if word
         )
-        return Markup('<p class="told" role="img" aria-label="{}">{}</p>').format(alt, words)
+        return Markup('<p class="words" role="img" aria-label="{}">{}</p>').format(alt, words)
 
     def peak(self, values: np.ndarray) -> tuple[float, str]:
         """Return the value, and its word."""

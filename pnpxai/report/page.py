@@ -1,4 +1,4 @@
-"""What the page says in words and tables, taken from results."""
+"""The words and tables of the page, taken from results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pnpxai.experiment import Results
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.report.strips import Scale, Span, interval
-from pnpxai.report.words import counted, definition, said
+from pnpxai.report.words import counted, definition, setting
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 
@@ -87,7 +87,7 @@ def compared(results: Results) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
     ]
     known = {"model", "examples", "seed", "versions", "metrics", "views", "command"}
-    return pairs + [(name.replace("_", " ").capitalize(), said(v)) for name, v in facts.items() if name not in known]
+    return pairs + [(name.replace("_", " ").capitalize(), setting(v)) for name, v in facts.items() if name not in known]
 
 
 def undefined(results: Results) -> list[dict[str, Any]]:
@@ -100,10 +100,10 @@ def undefined(results: Results) -> list[dict[str, Any]]:
 
 
 def learned(results: Results) -> list[dict[str, Any]]:
-    """Return what tuning found, and whether its gain can be told from none."""
+    """Return the tuned settings, and whether their gain can be told from none."""
     rows = []
-    for found in results.tuned:
-        gain = Interval(**found["held_out_gain"])
+    for tuned in results.tuned:
+        gain = Interval(**tuned["held_out_gain"])
         if not math.isfinite(gain.mean):
             verdict = "not measured"
         elif gain.low > 0:
@@ -111,27 +111,27 @@ def learned(results: Results) -> list[dict[str, Any]]:
         else:
             verdict = "worse than the default" if gain.high < 0 else "not told apart from the default"
         rows.append({
-            "label": found["label"], "metric": found["metric"], "value": found["value"], "trials": found["trials"],
+            "label": tuned["label"], "metric": tuned["metric"], "value": tuned["value"], "trials": tuned["trials"],
             "gain": gain, "verdict": verdict,
-            "settings": said(_apart(Explainer, found["explainer"])[0]),
-            "postprocessor": said(_apart(PostProcessor, found["postprocessor"])[0]),
+            "settings": setting(_apart(Explainer, tuned["explainer"])[0]),
+            "postprocessor": setting(_apart(PostProcessor, tuned["postprocessor"])[0]),
         })  # fmt: skip
     return rows
 
 
 def settings(results: Results) -> list[dict[str, Any]]:
     """Return every explainer's and every metric's settings, as pairs of names and texts."""
-    found = []
+    rows = []
     for label in results.explainers:
         of = results.settings[label]
-        explainer, given = _apart(Explainer, of["explainer"])
+        explainer, others = _apart(Explainer, of["explainer"])
         post, axes = _apart(PostProcessor, of["postprocessor"])
         parts = {"explainer": _pairs(explainer), "post-processing": _pairs(post)}
-        parts["not searched"] = _pairs(given | {f"{name} (post-processing)": v for name, v in axes.items()})
-        found.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
+        parts["not searched"] = _pairs(others | {f"{name} (post-processing)": v for name, v in axes.items()})
+        rows.append({"label": label, "kind": "control" if of.get("control") else "explainer", "parts": parts})
     for name, of in results.facts.get("metrics", {}).items():
-        found.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
-    return found
+        rows.append({"label": name, "kind": "metric", "parts": {"metric": _pairs(of)}})
+    return rows
 
 
 def unfit(results: Results) -> list[tuple[str, str]]:
@@ -140,18 +140,18 @@ def unfit(results: Results) -> list[tuple[str, str]]:
 
 
 def descriptions(results: Results) -> list[dict[str, Any]]:
-    """Return what each metric asks, in its own docstring's words."""
-    found = []
+    """Return the opening of each metric's docstring."""
+    rows = []
     for name, higher in results.directions.items():
         try:
             prose = definition(by_name(Metric, unlabelled(name), "metric"))
         except ArgumentError:  # made where this page is not
             prose = ()
-        found.append({"name": name, "higher": higher, "prose": prose})
-    return found
+        rows.append({"name": name, "higher": higher, "prose": prose})
+    return rows
 
 
-def _apart(base: type[Declared], settings: Any) -> tuple[Any, dict[str, Any]]:
+def _apart(base: type[Declared], settings: object) -> tuple[object, dict[str, object]]:
     """Return the settings that can be searched, with the type; and the others that are set."""
     if not isinstance(settings, dict):
         return settings, {}
@@ -167,7 +167,7 @@ def _class(base: type[Declared], name: str) -> type[Declared]:
     return base if base.__name__ == name else by_name(base, name, base.__name__)
 
 
-def _pairs(values: Any) -> list[tuple[str, str]]:
+def _pairs(values: object) -> list[tuple[str, str]]:
     if not isinstance(values, dict):
-        return [] if values is None else [("", said(values))]
-    return [(str(name), said(value)) for name, value in values.items() if value is not None]
+        return [] if values is None else [("", setting(values))]
+    return [(str(name), setting(value)) for name, value in values.items() if value is not None]

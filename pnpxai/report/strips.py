@@ -110,11 +110,11 @@ class Distribution:
     thinned: bool
 
 
-def interval(given: Interval, scale: Scale) -> Span | None:
+def interval(of: Interval, scale: Scale) -> Span | None:
     """Return where a mean and its interval lie on a scale; None without values."""
-    if not math.isfinite(given.mean):
+    if not math.isfinite(of.mean):
         return None
-    return Span(scale.at(given.low), scale.at(given.mean), scale.at(given.high))
+    return Span(scale.at(of.low), scale.at(of.mean), scale.at(of.high))
 
 
 def distributions(results: Results) -> list[Distribution]:
@@ -127,25 +127,25 @@ def _distribution(results: Results, metric: str, higher: bool) -> Distribution:
     values = {label: v[np.isfinite(v)] for label, v in values.items()}
     scale = Scale.over(np.concatenate([np.zeros(0), *values.values()]))
     strips = []
-    for label, kept in values.items():
+    for label, finite in values.items():
         mean = results.interval(metric, label)
-        if len(kept):
+        if len(finite):
             text = (
                 f"{metric} of {label}: mean {number(mean.mean)}, interval {number(mean.low)} to {number(mean.high)}, "
-                f"single values from {number(float(kept.min()))} to {number(float(kept.max()))}"
+                f"single values from {number(float(finite.min()))} to {number(float(finite.max()))}"
             )
         else:
             text = f"{metric} of {label}: undefined for every example"
         control = bool(results.settings[label].get("control"))
-        strips.append(Strip(label, control, _dots(kept, scale), interval(mean, scale), text))
+        strips.append(Strip(label, control, _dots(finite, scale), interval(mean, scale), text))
     return Distribution(
         metric,
         higher,
         scale.ticks(),
         None if scale.beyond(0) else scale.at(0),
         strips,
-        sum(scale.beyond(float(v)) for kept in values.values() for v in kept),
-        any(len(kept) > _MOST_DOTS for kept in values.values()),
+        sum(scale.beyond(float(v)) for finite in values.values() for v in finite),
+        any(len(finite) > _MOST_DOTS for finite in values.values()),
     )
 
 

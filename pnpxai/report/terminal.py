@@ -19,14 +19,14 @@ __all__ = ["comparison", "fit", "ranking"]
 _MOST = 3
 
 
-def fit(found: Recommendation, width: int = 80) -> str:
+def fit(fitting: Recommendation, width: int = 80) -> str:
     """Return which explainers fit, and those that do not by their reasons, in lines of so many columns."""
     by_reason: dict[str, list[str]] = {}
-    for name, reason in found.reasons.items():
+    for name, reason in fitting.reasons.items():
         by_reason.setdefault(reason, []).append(name)
-    parts = [(f"{len(found)} explainers fit", [cls.__name__ for cls in found.explainers])]
+    parts = [(f"{len(fitting)} explainers fit", [cls.__name__ for cls in fitting.explainers])]
     parts += [(f"{len(names)} not: {reason}", names) for reason, names in by_reason.items()]
-    lines = [f"{found.facts.name} is made of {', '.join(sorted(found.facts.parts)) or 'nothing that is known'}"]
+    lines = [f"{fitting.facts.name} is made of {', '.join(sorted(fitting.facts.parts)) or 'nothing that is known'}"]
     for head, names in parts:
         lines += ["", *wrap(f"{head}:", width)]
         lines += wrap(", ".join(names) or "none", width, initial_indent="  ", subsequent_indent="  ")
@@ -43,13 +43,13 @@ def comparison(results: Results) -> Table:
     return _table(results.decision, directions, means, controls, {})
 
 
-def ranking(found: Ranking) -> Table:
+def ranking(result: Ranking) -> Table:
     """Return one row for each tuned explainer and control: its rank, means, the gain by tuning, the verdict."""
-    labels = sorted(found.decision.mean_rank, key=lambda label: found.decision.mean_rank[label].mean)
-    shown = list(found.means)[:_MOST]
-    means = {label: [found.means[metric][label].mean for metric in shown] for label in labels}
-    gains = {label: result.gain.mean for label, result in found.tuned.items()}
-    return _table(found.decision, dict.fromkeys(shown), means, means.keys() - gains.keys(), gains)
+    labels = sorted(result.decision.mean_rank, key=lambda label: result.decision.mean_rank[label].mean)
+    shown = list(result.means)[:_MOST]
+    means = {label: [result.means[metric][label].mean for metric in shown] for label in labels}
+    gains = {label: tuned.gain.mean for label, tuned in result.tuned.items()}
+    return _table(result.decision, dict.fromkeys(shown), means, means.keys() - gains.keys(), gains)
 
 
 def _table(

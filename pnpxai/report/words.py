@@ -1,4 +1,4 @@
-"""Numbers, settings and names as a reader wants them."""
+"""Writes numbers, settings and names for people."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-__all__ = ["counted", "definition", "humps", "number", "said"]
+__all__ = ["counted", "definition", "humps", "number", "setting"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with a true minus sign; what is none is "undefined"."""
+    """Return a number with a true minus sign; None and NaN are "undefined"."""
     if value is None or math.isnan(value):
         return "undefined"
     if math.isinf(value):
@@ -37,17 +37,17 @@ def humps(name: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
-def said(value: Any) -> str:
+def setting(value: Any) -> str:
     """Return a setting, as ``to_dict`` gives it, in one line: ``GaussianBlur(kernel_size=5)``."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{name}={said(v)}" for name, v in value.items() if name != "type" and v is not None)
+        inner = ", ".join(f"{name}={setting(v)}" for name, v in value.items() if name != "type" and v is not None)
         if value.keys() == {"callable"}:
             return str(value["callable"]).rpartition(":")[2]
         if "type" not in value:
             return f"{{{inner}}}"
         return f"{value['type']}({inner})" if inner else str(value["type"])
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(said, value))}]"
+        return f"[{', '.join(map(setting, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

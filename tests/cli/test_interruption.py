@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pnpxai.cli.interruption import at_once, heard
+from pnpxai.cli.interruption import end_at_once, interruptible
 
 CAUGHT = """
 import pathlib, time
@@ -47,10 +47,10 @@ def test_it_ends_with_one_line(tmp_path: Path, entry: list[str], slow: str) -> N
 
 @pytest.mark.usefixtures("may_be_interrupted")
 def test_while_a_command_works_it_is_an_exception() -> None:
-    at_once()
+    end_at_once()
     ends = signal.getsignal(signal.SIGINT)
     assert ends is not signal.default_int_handler
-    with pytest.raises(KeyboardInterrupt), heard():
+    with pytest.raises(KeyboardInterrupt), interruptible():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is ends
 
@@ -64,7 +64,7 @@ def ignored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ignored")
 def test_where_a_shell_has_it_ignored_it_stays_so() -> None:
-    at_once()
-    with heard():
+    end_at_once()
+    with interruptible():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

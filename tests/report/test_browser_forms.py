@@ -21,7 +21,7 @@ def test_every_input_of_an_example_has_a_row(opened, mixed):
         kinds = "all => all.map(row => row.className)"
         assert bodies.first.locator("tr").evaluate_all(kinds) == ["image", "tokens", "series", "table"]
         assert page.locator("table.maps tr.image .tile img").count() == 6 * 4
-        assert page.locator("table.maps tr.tokens .told").count() == 6 * 3
+        assert page.locator("table.maps tr.tokens .words").count() == 6 * 3
         assert page.locator("table.maps tr.series .tile.line img").count() == 6 * 3
         assert page.locator("table.maps tr.table svg.bars").count() == 6 * 3
         assert page.locator("table.maps .tile.empty").all_inner_texts() == ["not mapped"] * 18
@@ -119,5 +119,5 @@ def test_without_pictures_there_is_no_slider_for_them(opened):
 
 def test_without_scripts_every_form_is_drawn(opened, mixed):
     with opened(several(mixed), java_script_enabled=False) as page:
-        for what in (".told", ".tile.line use", "svg.bars"):
+        for what in (".words", ".tile.line use", "svg.bars"):
             assert page.locator(f"table.maps td {what}").first.is_visible()

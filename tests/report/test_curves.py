@@ -46,10 +46,10 @@ def test_tests_say_who_is_better() -> None:
     rows = dict(of["AbPC"].rows)
     told = rows[best][-1]
     assert told is not None
-    assert (told.told, told.text) == ("better", "< 0.001")
+    assert (told.direction, told.text) == ("better", "< 0.001")
     other = rows[worst][0]
     assert other is not None
-    assert other.told == "worse"
+    assert other.direction == "worse"
     assert rows[best][0] is None
     assert of["Sensitivity"].rows[0][0] == best
     assert pairs(made(("Occlusion",), ())) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pnpxai.report.words import counted, definition, humps, number, said
+from pnpxai.report.words import counted, definition, humps, number, setting
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_humps_break_names_and_escape_them():
 
 def test_said():
     blur = {"type": "GaussianBlur", "kernel_size": [5, 5], "sigma": 1.0, "layer": None}
-    assert said(blur) == "GaussianBlur(kernel_size=[5, 5], sigma=1)"
-    assert said({"type": "Zeros"}) == "Zeros"
-    assert said({"a": 1}) == "{a=1}"
-    assert said({"callable": "pnpxai.metrics.faithfulness.removal:probability"}) == "probability"
-    assert (said(None), said(True), said("x"), said(1e-06)) == ("None", "True", "x", "1e-06")
+    assert setting(blur) == "GaussianBlur(kernel_size=[5, 5], sigma=1)"
+    assert setting({"type": "Zeros"}) == "Zeros"
+    assert setting({"a": 1}) == "{a=1}"
+    assert setting({"callable": "pnpxai.metrics.faithfulness.removal:probability"}) == "probability"
+    assert (setting(None), setting(True), setting("x"), setting(1e-06)) == ("None", "True", "x", "1e-06")
 
 
 def test_definition_takes_the_prose_that_opens_a_docstring():
