@@ -134,19 +134,20 @@ class Experiment:
         postprocessor = _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")
         metric = _chosen(self.metrics, metric_id, "metric_id")
         candidate = Candidate("", explainer, postprocessor)
-        found: dict[str, list[Any]] = {}
+        of_batches: dict[str, list[Any]] = {}
         for batch in self._batches(data_ids):
-            raw = self._attributions(batch, explainer)
-            maps = postprocessor(raw)
+            attributions = self._attributions(batch, explainer)
+            maps = postprocessor(attributions)
             measured = candidate.measure(metric, batch, maps, self.seed)
             parts = {
                 "inputs": batch.inputs, "labels": batch.labels, "outputs": select_output(self._job.output(batch)),
-                "targets": batch.targets, "explanation": raw, "postprocessed": maps, "evaluation": measured.values,
+                "targets": batch.targets, "explanation": attributions, "postprocessed": maps,
+                "evaluation": measured.values,
             }  # fmt: skip
             for name, part in parts.items():
-                found.setdefault(name, []).append(part)
+                of_batches.setdefault(name, []).append(part)
         used = {"explainer": explainer, "postprocessor": postprocessor, "metric": metric}
-        return used | {name: _joined(parts) for name, parts in found.items()}
+        return used | {name: _joined(parts) for name, parts in of_batches.items()}
 
     def optimize(
         self,
@@ -175,10 +176,12 @@ class Experiment:
         own = "maximize" if metric.higher_is_better else "minimize"
         if direction not in (None, own):
             raise ArgumentError(f"direction: {type(metric).__name__} is to {own}, got {direction!r}")
-        given = {"postprocessor": self.postprocessors[0], "traits": self.traits, "seed": self.seed} | options
+        defaults = {"postprocessor": self.postprocessors[0], "traits": self.traits, "seed": self.seed}
         explainer = _chosen(self.explainers, explainer_id, "explainer_id")
         examples = Examples(tuple(self._batches(data_ids)))
-        return tune(explainer, examples, metric, sampler=sampler, n_trials=n_trials, timeout=timeout, **given)
+        return tune(
+            explainer, examples, metric, sampler=sampler, n_trials=n_trials, timeout=timeout, **(defaults | options)
+        )
 
     def compare(self, **options: Any) -> Results:
         """Compare all explainers, each with each post-processor, by all metrics; see ``pnpxai.experiment.compare``."""
@@ -188,15 +191,15 @@ class Experiment:
             for label, explainer in zip(labels(self.explainers), self.explainers, strict=True)
             for post in self.postprocessors
         ]
-        given = {
+        defaults = {
             "traits": self.traits, "seed": self.seed, "folder": self.folder, "common": self._common,
             "target_extractor": self._targets,
         }  # fmt: skip
-        return compare(self.model, self.stream, candidates, self.metrics, **(given | options))
+        return compare(self.model, self.stream, candidates, self.metrics, **(defaults | options))
 
     def _batches(self, data_ids: Sequence[int] | None) -> list[Batch]:
-        found = list(self.stream) if data_ids is None else self.stream.take(data_ids)
-        return [self._job.placed(batch) for batch in found]
+        batches = list(self.stream) if data_ids is None else self.stream.take(data_ids)
+        return [self._job.placed(batch) for batch in batches]
 
     def _attributions(self, batch: Batch, explainer: Explainer) -> Any:
         return explainer.attribute(batch.inputs, batch.targets, seed=batch.stream(self.seed))
@@ -221,7 +224,7 @@ def _short(postprocessor: PostProcessor) -> str:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Return what batches gave as one, where it can be one; else as they gave it."""
+    """Join what was computed batch by batch: tensors of one shape to a tensor, others to a list."""
     first = parts[0]
     if len(parts) == 1 or first is None:
         return first

@@ -1,4 +1,4 @@
-"""What a comparison found: a table with every example's value, a verdict, and the maps behind it."""
+"""``Results`` of a comparison: a table with every example's value, a verdict, and the maps behind it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.files import write_file
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
-__all__ = ["Curves", "Kept", "Results", "decided"]
+__all__ = ["Curves", "InputMaps", "Results", "decided"]
 
 Curves = dict[str, dict[str, dict[str, list[float]]]]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One of the model's inputs, for the examples that were kept.
+class InputMaps:
+    """One of the model's inputs and its maps, for the examples whose maps are shown.
 
     Attributes:
         inputs: (examples, ...) what was explained; a shorter example ends in NaN, or, of ids, in zeros.
@@ -40,7 +40,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Results:
-    """What ``compare`` found.
+    """The results of ``compare``.
 
     Attributes:
         table: one row for each example, explainer and metric: example, key, target, label, explainer, metric, value,
@@ -71,12 +71,12 @@ class Results:
     tuned: tuple[dict[str, Any], ...] = ()
     curves: Curves = field(default_factory=dict)
     kept: tuple[int, ...] = ()
-    further: tuple[Kept, ...] = ()
+    further: tuple[InputMaps, ...] = ()
 
     @property
-    def of_inputs(self) -> tuple[Kept, ...]:
-        """What was kept of every explained input."""
-        return (Kept(self.inputs, self.maps), *self.further)
+    def of_inputs(self) -> tuple[InputMaps, ...]:
+        """Values and maps of every explained input, for the examples whose maps are shown."""
+        return (InputMaps(self.inputs, self.maps), *self.further)
 
     @property
     def metrics(self) -> list[str]:
@@ -154,12 +154,12 @@ class Results:
         """
         each = [_of_one_shape(kept.maps) for kept in self.of_inputs]
         labels = [label for label in self.explainers if any(label in kept.maps for kept in self.of_inputs)]
-        found = np.full((len(each), len(labels), len(labels)), np.nan)
-        for of_input, maps in zip(found, each, strict=True):
+        correlations = np.full((len(each), len(labels), len(labels)), np.nan)
+        for of_input, maps in zip(correlations, each, strict=True):
             places = np.array([labels.index(label) for label in maps], int)
             of_input[np.ix_(places, places)] = agreement({n: m.double().numpy() for n, m in maps.items()})
-        known = np.isfinite(found)
-        mean = np.where(known, found, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+        known = np.isfinite(correlations)
+        mean = np.where(known, correlations, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
         return pd.DataFrame(mean, index=labels, columns=labels)
 
     def _of_each(self, metric: str) -> dict[str, list[float]]:
@@ -185,9 +185,9 @@ class Results:
             "kept": list(self.kept),
         }  # fmt: skip
         tensors = {}
-        for k, kept in enumerate(self.of_inputs):
-            tensors |= {f"{k}/map/{label}": values.contiguous() for label, values in kept.maps.items()}
-            tensors[f"{k}/input"] = kept.inputs.contiguous()
+        for k, of_input in enumerate(self.of_inputs):
+            tensors |= {f"{k}/map/{label}": values.contiguous() for label, values in of_input.maps.items()}
+            tensors[f"{k}/input"] = of_input.inputs.contiguous()
         write_file(folder / "values.parquet", self.table.to_parquet)
         write_file(folder / "maps.safetensors", lambda to: save_file(tensors, to))
         text = json.dumps(record, indent=1)
@@ -238,11 +238,11 @@ def _of_one_shape(maps: dict[str, Tensor]) -> dict[str, Tensor]:
     return {label: maps[label].expand(whole) for label, fits in fit.items() if fits}
 
 
-def _read_kept(tensors: dict[str, Tensor]) -> list[Kept]:
-    """Return what was kept of every input."""
+def _read_kept(tensors: dict[str, Tensor]) -> list[InputMaps]:
+    """Return the values and maps of every input."""
     count = sum(name.endswith("/input") and name[:-6].isdigit() for name in tensors)
     return [
-        Kept(
+        InputMaps(
             tensors[f"{k}/input"],
             {n.removeprefix(f"{k}/map/"): m for n, m in tensors.items() if n.startswith(f"{k}/map/")},
         )

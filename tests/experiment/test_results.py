@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.experiment.results import Kept, Results
+from pnpxai.experiment.results import InputMaps, Results
 from tests.report.made import made
 
 
@@ -55,7 +55,7 @@ def test_pairs_differences_and_fronts_come_from_the_table() -> None:
 def test_every_input_keeps_its_maps(tmp_path: Path) -> None:
     results = made(("A", "B"), ("RandomMap",))
     words = {label: torch.randn(6, 5) for label in ("A", "RandomMap")}  # B maps the first input alone
-    of_question = Kept(torch.arange(30).reshape(6, 5), words)
+    of_question = InputMaps(torch.arange(30).reshape(6, 5), words)
     results = replace(results, further=(of_question,))
     read = Results.load(results.save(tmp_path))
     assert [kept.inputs.dtype for kept in read.of_inputs] == [torch.float32, torch.long]
@@ -68,10 +68,10 @@ def test_every_input_keeps_its_maps(tmp_path: Path) -> None:
 def test_agreement_is_the_mean_over_the_inputs_that_both_map() -> None:
     results = made(("A", "B"), ())
     same, alone = results.maps["A"], torch.randn(6, 5)
-    question = Kept(torch.ones(6, 5), {"A": alone, "B": -alone})
+    question = InputMaps(torch.ones(6, 5), {"A": alone, "B": -alone})
     both: Any = replace(results, maps={"A": same, "B": 2 * same}, further=(question,)).agreement()
     assert both.loc["A", "B"] == pytest.approx(0, abs=1e-12)  # 1 and -1
-    one: Any = replace(results, maps={"A": same, "B": 2 * same}, further=(Kept(question.inputs, {"A": alone}),))
+    one: Any = replace(results, maps={"A": same, "B": 2 * same}, further=(InputMaps(question.inputs, {"A": alone}),))
     assert one.agreement().loc["A", "B"] == pytest.approx(1)
     odd: Any = made(("A", "B", "C"), ())
     odd.maps["C"] = torch.randn(6, 3, 3)

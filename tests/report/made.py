@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from pnpxai.experiment import Results
-from pnpxai.experiment.results import Kept
+from pnpxai.experiment.results import InputMaps
 from pnpxai.pictures import View
 from pnpxai.statistics import MeanRank
 
@@ -120,8 +120,8 @@ def several(results: Results, *, words: int = 9, steps: int = 50, columns: int =
     draw, count = torch.Generator().manual_seed(1), len(results.inputs)
     labels = [label for label in results.maps if label != "GradCam"]
 
-    def kept(inputs: torch.Tensor) -> Kept:
-        return Kept(inputs, {label: torch.randn(inputs.shape, generator=draw) for label in labels})
+    def kept(inputs: torch.Tensor) -> InputMaps:
+        return InputMaps(inputs, {label: torch.randn(inputs.shape, generator=draw) for label in labels})
 
     texts = tuple(tuple((f"word{k}", 1) for k in range(words)) for _ in range(count))
     classes = ("no", "yes & more", "<maybe>")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pnpxai.experiment.results import Kept
+from pnpxai.experiment.results import InputMaps
 from pnpxai.pictures import coloured, pictured
 from pnpxai.report.maps import Gallery, gallery
 from tests.report.made import made, pixels
@@ -108,7 +108,7 @@ def test_large_maps_are_reduced_by_their_number():
 
 def question(results, **words):
     """Return results of pictures and questions."""
-    given = Kept(
+    given = InputMaps(
         torch.arange(30).reshape(6, 5), {label: torch.tensor(row).expand(6, 5) for label, row in words.items()}
     )
     return replace(results, further=(given,))

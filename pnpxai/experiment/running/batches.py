@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from pnpxai.declare.encoding import encoded
-from pnpxai.engine.running.keys import content_key, example_keys, numbered, settings_key
+from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples, inputs_and_label, masks_of, no_more_masks
 from pnpxai.tensors import flat
 
-__all__ = ["Data", "Stream", "identities", "masked", "members"]
+__all__ = ["Data", "Stream", "members"]
 
 Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
@@ -25,13 +24,13 @@ Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
 
 @dataclass(frozen=True)
 class Stream:
-    """Batches of examples, read anew each time it is gone through.
+    """Batches of examples, read anew by each loop over them.
 
     Attributes:
-        batches: what each batch is taken out of.
+        batches: the data, batch by batch.
         inputs: takes the inputs out of a batch.
-        labels: takes the true classes out of a batch; None where there are none.
-        targets: takes what is explained out of a batch; None where the model's output says it.
+        labels: takes the true classes out of a batch; gives None where there are none.
+        targets: takes the targets out of a batch; None where the model's output says them.
         collected: the Dataset and its collate function, where single examples can be read.
         length: the number of examples, where it is known before all are read.
         count: read no more than so many.
@@ -146,16 +145,16 @@ class Stream:
             loader = DataLoader(Subset(dataset, list(numbers)), batch_size=len(numbers), collate_fn=collate)
             beside = masks_of(self.beside, numbers)
             return list(Stream(loader, self.inputs, self.labels, self.targets, masks=self.masks, beside=beside))
-        wanted, found, start = set(numbers), {}, 0
+        wanted, examples, start = set(numbers), {}, 0
         for batch in self:
-            found |= {start + row: batch.take([row]) for row in range(len(batch)) if start + row in wanted}
+            examples |= {start + row: batch.take([row]) for row in range(len(batch)) if start + row in wanted}
             start += len(batch)
-            if len(found) == len(wanted):
+            if len(examples) == len(wanted):
                 break
-        missing = [n for n in numbers if n not in found]
+        missing = [n for n in numbers if n not in examples]
         if missing:
             raise ArgumentError(f"data_ids: expected numbers from 0 to {start - 1}, got {missing[0]}")
-        return [found[n] for n in numbers]
+        return [examples[n] for n in numbers]
 
 
 def members(data: Any) -> tuple[Dataset, Callable[..., Any]] | None:
@@ -163,34 +162,6 @@ def members(data: Any) -> tuple[Dataset, Callable[..., Any]] | None:
     if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset) or data.batch_sampler is None:
         return None
     return data.dataset, data.collate_fn
-
-
-def identities(batch: Batch, given: bool, kept: bool) -> tuple[str, ...]:
-    """Return what each example is known by: its content, its occurrence, and its target.
-
-    Args:
-        batch: the examples.
-        given: whether their targets are not the model's own.
-        kept: whether it must hold for longer than this process.
-
-    Raises:
-        ArgumentError: it must, and the target is a function without a name to be found again by.
-    """
-    if not given or batch.targets is None:
-        return batch.keys
-    if callable(batch.targets):
-        name = settings_key({"target": encoded(batch.targets, "targets", None) if kept else repr(batch.targets)})
-        return tuple(f"{key}/{name[:8]}" for key in batch.keys)
-    targets = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
-    return tuple(f"{key}/{target}" for key, target in zip(batch.keys, targets, strict=True))
-
-
-def masked(batch: Batch, known_by: Sequence[str]) -> tuple[str, ...]:
-    """Return what each example is known by together with what is known to matter in it."""
-    masks = flat(batch.masks)
-    if not masks:
-        return tuple(known_by)
-    return tuple(f"{name}/{key[:8]}" for name, key in zip(known_by, example_keys(masks), strict=True))
 
 
 def _as_tensors(part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Data gone through once, cut into chunks; of each, what is missing in the store."""
+"""The data is read once and cut into chunks; each chunk becomes a task of what the store lacks."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ from dataclasses import dataclass, field
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch
-from pnpxai.experiment.running.batches import Stream, identities, masked
-from pnpxai.experiment.running.work import EXPLAINED, Job, Piece, Task
-from pnpxai.experiment.storage.saved_examples import Shown
+from pnpxai.experiment.running.batches import Stream
+from pnpxai.experiment.running.work import Job, Piece, Task
+from pnpxai.experiment.storage.keys import identities, masked_identities
+from pnpxai.experiment.storage.records import EXPLAINED
+from pnpxai.experiment.storage.saved_examples import ShownExample
 from pnpxai.experiment.storage.store import Store
 from pnpxai.metrics.positions import attended, position_masks
 from pnpxai.tensors import own
 
-__all__ = ["Reading"]
+__all__ = ["ChunkReader"]
 
 
 @dataclass
-class Reading:
-    """What has been read of the data so far.
+class ChunkReader:
+    """Reads the data chunk by chunk, and remembers what each example is known by.
 
     Attributes:
         stream: the data.
-        job: what is to be done.
-        store: what is done.
-        size: examples in a chunk.
-        keep: which examples' maps are kept.
+        job: the explainers and metrics.
+        store: the results that are known already.
+        size: number of examples in a chunk.
+        keep: how many examples' maps are shown, or the numbers of these examples.
+        progress: is called with the number of maps that the store has already.
         identities: what each example is known by.
-        with_masks: what each is known by where what is known to matter counts.
+        with_masks: what each example is known by together with its mask, for metrics that need masks.
         keys: each example's key.
-        labels: its true class, -1 where it is not known.
-        shown: the examples whose maps are kept.
+        labels: each example's true class, -1 where it is not known.
+        shown: the examples whose maps are shown.
     """
 
     stream: Stream
@@ -44,17 +47,17 @@ class Reading:
     with_masks: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[ShownExample] = field(default_factory=list)
 
     def tasks(self) -> Iterator[Task]:
         """Read on, and yield what is missing of each chunk."""
-        given = self.stream.targets is not None
+        own_targets = self.stream.targets is not None
         for batch in self.stream:
             for first in range(0, len(batch), self.size):
                 part = batch.take(range(first, min(first + self.size, len(batch))))
                 start, wanted = len(self.identities), self._wanted(len(part))
-                known_by = identities(part, given, self.store.folder is not None)
-                with_masks = masked(part, known_by)
+                known_by = identities(part, own_targets, self.store.folder is not None)
+                with_masks = masked_identities(part, known_by)
                 self._check_masks(part)
                 self.identities += known_by
                 self.with_masks += with_masks
@@ -85,7 +88,7 @@ class Reading:
         for row in sorted(wanted):
             inputs = tuple(own(x[row].cpu()) for x in arguments.explained)
             of_row = tuple(None if c is None else c[row].cpu() for c in counted)
-            self.shown.append(Shown(start + row, self.identities[start + row], inputs, of_row))
+            self.shown.append(ShownExample(start + row, self.identities[start + row], inputs, of_row))
 
     def _check_masks(self, part: Batch) -> None:
         """Refuse masks that do not fit, before anything is run."""
@@ -108,9 +111,9 @@ class Reading:
         groups: dict[tuple[str, ...], list[int]] = {}
         explained = [EXPLAINED in self.store.known(explainer, name) for name in known_by]
         for row, name in enumerate(known_by):
-            plain, masked = (self.store.known(explainer, of) for of in (name, with_masks[row]))
+            plain, with_mask = (self.store.known(explainer, of) for of in (name, with_masks[row]))
             metrics = self.job.metrics.items()
-            missing = tuple(key for key, metric in metrics if key not in (masked if metric.needs_masks else plain))
+            missing = tuple(key for key, metric in metrics if key not in (with_mask if metric.needs_masks else plain))
             no_map = row in wanted and not self.store.has_map(explainer, name)
             if missing or no_map or not explained[row]:
                 groups.setdefault(missing, []).append(row)

@@ -15,21 +15,18 @@ from tqdm.auto import tqdm
 
 import pnpxai
 from pnpxai.declare.counts import whole_number
-from pnpxai.declare.encoding import encoded
-from pnpxai.declare.registry import qualified_name
 from pnpxai.engine.running.guard import module_of
-from pnpxai.engine.running.keys import code_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, largest
 from pnpxai.experiment.results import Results, decided
 from pnpxai.experiment.running.batches import Data, Stream
-from pnpxai.experiment.running.chunks import Reading
+from pnpxai.experiment.running.chunks import ChunkReader
 from pnpxai.experiment.running.work import Job
 from pnpxai.experiment.running.workers import carried_out
-from pnpxai.experiment.storage.saved_examples import kept
+from pnpxai.experiment.storage.keys import explainer_key, metric_key, run_model_key, settings_of
+from pnpxai.experiment.storage.saved_examples import shown_maps
 from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.experiment.storage.tables import Tables
-from pnpxai.explainers.results.descriptions import described
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
@@ -121,17 +118,18 @@ def compare(
     size, seed = whole_number("chunk", size), whole_number("seed", seed, 0)
     map_bytes = None if map_bytes is None else whole_number("map_bytes", map_bytes, 0)
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
+    stored = folder is not None
     known: dict[str, Any] = {
         "seed": seed,
-        "model": _model_key(model, model_id, folder),
+        "model": run_model_key(model, model_id, stored=stored),
         "device": place,
         "chunk": size,
         "versions": {"pnpxai": pnpxai.__version__, "python": platform.python_version(), "torch": torch.__version__},
         "rule": (rule or MeanRank()).to_dict(),
-        "metrics": {label: _settings(m, folder) for label, m in judges.items()},
+        "metrics": {label: settings_of(m, stored=stored) for label, m in judges.items()},
     }
     extractor = None if stream.targets is not None else target_extractor or largest
-    plan = _Plan.of(candidates, judges, known, extractor, folder)
+    plan = _Plan.of(candidates, judges, known, extractor, stored=stored)
     job = Job(plan.by_key, plan.metrics_by_key, seed, model, extractor, common, torch.get_num_threads())
     folder = None if folder is None else Path(folder)
     with writing(folder):
@@ -141,22 +139,22 @@ def compare(
                 "folder: %s holds what version %s of pnpxai computed: it stays, but is computed again by %s",
                 folder, version, pnpxai.__version__,
             )  # fmt: skip
-        read = Reading(stream, job, store, size, keep)
+        read = ChunkReader(stream, job, store, size, keep)
         _run(job, read, store, executor, show_progress)
-        tuned = tuple(_learned(spec) for spec in specs if isinstance(spec, TuningResult))
+        tuned = tuple(_tuning_record(spec) for spec in specs if isinstance(spec, TuningResult))
         results = plan.results(read, store, rule, dict(facts or {}), rejected=fit.reasons, tuned=tuned)
         if folder is not None:
             results.save(folder)
     return results
 
 
-def _run(job: Job, read: Reading, store: Store, executor: Executor | None, show_progress: bool) -> None:
+def _run(job: Job, read: ChunkReader, store: Store, executor: Executor | None, show_progress: bool) -> None:
     """Do what is missing, chunk after chunk."""
     total = len(read.stream) * len(job.candidates) or None
     with tqdm(total=total, desc="comparing", unit="map", disable=not show_progress) as bar:
         read.progress = bar.update
-        for task, done in carried_out(job, read.tasks(), executor):
-            store.add(done)
+        for task, result in carried_out(job, read.tasks(), executor):
+            store.add(result)
             bar.update(task.rows)
     if not read.identities:
         raise ArgumentError("data: expected at least one example, got none")
@@ -165,13 +163,13 @@ def _run(job: Job, read: Reading, store: Store, executor: Executor | None, show_
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is compared, and what each is known by in a store.
+    """The explainers and metrics of a comparison, and what each is known by in a store.
 
     Attributes:
-        candidates: what explains.
-        settings: its settings, by label.
-        keys: its key, by label; equal keys mean equal results.
-        metrics: what judges, by label.
+        candidates: the explainers with their post-processing.
+        settings: label -> settings of an explainer.
+        keys: label -> key of an explainer; equal keys mean equal results.
+        metrics: label -> metric.
         known: facts about the run.
     """
 
@@ -188,16 +186,12 @@ class _Plan:
         judges: dict[str, Metric],
         known: dict[str, Any],
         extractor: Callable[[Any], Any] | None,
-        folder: str | Path | None,
+        *,
+        stored: bool,
     ) -> _Plan:
         """Return the plan; ``extractor`` says what is explained where examples have no targets."""
-        settings = {c.label: _settings(c, folder) for c in candidates}
-        of_all = {name: known[name] for name in ("model", "seed", "device")} | {
-            "version": pnpxai.__version__,
-            "targets": "given" if extractor is None else _named(extractor, folder),
-        }
-        code = {c.label: {"code": code_key(c.explainer, c.postprocessor)} for c in candidates}
-        keys = {c.label: settings_key(of_all | settings[c.label] | code[c.label]) for c in candidates}
+        settings = {c.label: settings_of(c, stored=stored) for c in candidates}
+        keys = {c.label: explainer_key(c, settings[c.label], known, extractor, stored=stored) for c in candidates}
         return cls(candidates, settings, keys, judges, known)
 
     @property
@@ -209,18 +203,18 @@ class _Plan:
     def metrics_by_key(self) -> dict[str, Metric]:
         """The metrics by key."""
         settings = self.known["metrics"]
-        return {settings_key(settings[label] | {"code": code_key(m)}): m for label, m in self.metrics.items()}
+        return {metric_key(metric, settings[label]): metric for label, metric in self.metrics.items()}
 
     def results(
-        self, read: Reading, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **beside: Any
+        self, read: ChunkReader, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **beside: Any
     ) -> Results:
-        """Return what the store holds of it."""
+        """Return the results that the store holds."""
         directions = {label: m.higher_is_better for label, m in self.metrics.items()}
         names = dict(zip(self.metrics_by_key, self.metrics, strict=True))
         need_masks = [key for key, metric in self.metrics_by_key.items() if metric.needs_masks]
         tables = Tables(store.cells(), read.identities, read.with_masks, self.keys, names, need_masks)
         table = tables.values(read.keys, read.labels)
-        first, *others = kept(store.maps, self.keys, read.shown)
+        first, *others = shown_maps(store.maps, self.keys, read.shown)
         return Results(
             table=table,
             seconds=tables.seconds(),
@@ -237,36 +231,13 @@ class _Plan:
         )
 
 
-def _settings(of: Candidate | Metric, folder: str | Path | None) -> dict[str, Any]:
-    """Return settings as JSON has them; where nothing is kept, what it cannot have by a name."""
-    try:
-        return of.settings() if isinstance(of, Candidate) else of.to_dict()
-    except ArgumentError:
-        if folder is not None:
-            raise
-    if isinstance(of, Metric):
-        return {"type": type(of).__name__} | described(of)
-    parts = {"explainer": of.explainer, "postprocessor": of.postprocessor}
-    return {name: {"type": type(part).__name__} | described(part) for name, part in parts.items()}
-
-
-def _model_key(model: Any, model_id: str | None, folder: str | Path | None) -> str:
-    """Return a key of the model; where nothing is kept, of a plain function its name."""
-    unseen = model_id is None and folder is None and module_of(model) is None
-    return qualified_name(model) if unseen else model_key(model, model_id)
-
-
-def _named(extractor: Callable[[Any], Any], folder: str | Path | None) -> Any:
-    return None if folder is None else encoded(extractor, "target_extractor", None)
-
-
 def _device(model: Any) -> str:
     module = module_of(model)
     first = next(module.parameters(), None) if module is not None else None
     return "cpu" if first is None else first.device.type
 
 
-def _learned(result: TuningResult) -> dict[str, Any]:
-    """Return what tuning found, with the value of every trial (None where its settings were refused)."""
+def _tuning_record(result: TuningResult) -> dict[str, Any]:
+    """Return a tuning result for JSON, with the value of every trial (None where its settings were refused)."""
     trials = getattr(result.study, "trials", ())
     return result.to_dict() | {"curve": [None if t.value is None else float(t.value) for t in trials]}

@@ -37,15 +37,15 @@ class OnDevices(Executor):
             ProcessPoolExecutor(1, get_context("spawn"), initializer=work_on, initargs=(str(place),))
             for place in places
         ]
-        self._given: list[set[Future[Any]]] = [set() for _ in self._pools]
+        self._futures: list[set[Future[Any]]] = [set() for _ in self._pools]
         self._max_workers = len(self._pools)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Give a task to the device that has least to do."""
-        waiting = [sum(not future.done() for future in given) for given in self._given]
+        waiting = [sum(not future.done() for future in futures) for futures in self._futures]
         place = waiting.index(min(waiting))
         future = self._pools[place].submit(fn, *args, **kwargs)
-        self._given[place] = {other for other in self._given[place] if not other.done()} | {future}
+        self._futures[place] = {other for other in self._futures[place] if not other.done()} | {future}
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a worker does: explain a chunk of examples and judge the maps; each cell has a value or a reason."""
+"""The work of a worker: it explains a chunk of examples and judges the maps; each cell gets a value or a reason."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.errors import UnsuitableError
 from pnpxai.examples import Batch
 from pnpxai.experiment.storage.maps import Mapped
+from pnpxai.experiment.storage.records import EXPLAINED, CellRecord, ChunkResult
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell, Judgement, explain_and_measure
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.tensors import Tensors
 
-__all__ = ["CURVES", "EXPLAINED", "Done", "Job", "Piece", "Task"]
-
-EXPLAINED = ""
-"""Stands where a metric's key stands, for the explanation itself: its time and cost."""
+__all__ = ["CURVES", "Job", "Piece", "Task"]
 
 CURVES = ("morf", "lerf", "insertion", "deletion")
-"""The curves that are kept: what becomes of the output while features are removed or put back."""
+"""The curves that are kept: the output while features are removed or put back."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,11 @@ class Task:
     Attributes:
         start: the first example's number.
         batch: the examples.
-        identities: what each is known by.
-        with_masks: what each is known by where what is known to matter counts.
-        pieces: what is missing.
-        kept: rows whose maps are kept.
-        room: how many bytes of maps are kept in all, if there are more; None for any number.
+        identities: what each example is known by.
+        with_masks: what each example is known by together with its mask, for metrics that need masks.
+        pieces: what is missing, by explainer.
+        kept: rows whose maps are always kept.
+        room: how many bytes the kept maps of all rows may take; None for any number.
     """
 
     start: int
@@ -70,21 +68,8 @@ class Task:
 
     @property
     def rows(self) -> int:
-        """How many maps it takes, known or not."""
+        """Number of maps that the task needs, whether they are computed or read."""
         return sum(len(piece.rows) for piece in self.pieces)
-
-
-@dataclass
-class Done:
-    """What came of a task: records to be stored, and maps.
-
-    Attributes:
-        records: (example, explainer, metric, value, reason, seconds, rows, target, retry, curves), one for each cell.
-        maps: those that are kept.
-    """
-
-    records: list[tuple[Any, ...]] = field(default_factory=list)
-    maps: list[Mapped] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -109,12 +94,12 @@ class Job:
     common: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
 
-    def do(self, task: Task) -> Done:
-        """Return what is missing."""
-        batch, done, shared = self.placed(task.batch), Done(), SharedRuns()
+    def do(self, task: Task) -> ChunkResult:
+        """Return what is missing of a chunk."""
+        batch, result, shared = self.placed(task.batch), ChunkResult(), SharedRuns()
         for piece in task.pieces:
-            self._judge(done, piece, task, batch, shared)
-        return done
+            self._do_piece(result, piece, task, batch, shared)
+        return result
 
     def placed(self, batch: Batch) -> Batch:
         """Return a batch where the model is, with targets."""
@@ -135,44 +120,59 @@ class Job:
         with borrowed(self.model, gradients=False):
             return self.model(*call.args, **call.kwargs)
 
-    def _judge(self, done: Done, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
+    def _do_piece(self, result: ChunkResult, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
+        """Explain some examples by one explainer, judge the maps, and add the records and maps to the result."""
         part, device = batch.take(piece.rows), self._device()
-        known = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
+        maps = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
         candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
-        judgement = explain_and_measure(candidate, metrics, part, self.seed, shared, Exception, known)
+        judgement = explain_and_measure(candidate, metrics, part, self.seed, shared, Exception, maps)
         errors = [cell.error for cell in judgement.cells.values() if cell.error is not None]
         if len(piece.rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
             for place, row in enumerate(piece.rows):  # one example may have spoiled it for the others
                 own = None if piece.maps is None else tuple(m[place : place + 1] for m in piece.maps)
-                self._judge(done, replace(piece, rows=(row,), maps=own), task, batch, shared)
+                self._do_piece(result, replace(piece, rows=(row,), maps=own), task, batch, shared)
             return
         if piece.maps is None:
-            self._note(done, piece, task, part, judgement)
+            self._add_explanation(result, piece, task, part, judgement)
         targets = _targets(part)
         for name, metric in metrics.items():
             known_by = task.with_masks if metric.needs_masks else task.identities
             for place, row in enumerate(piece.rows):
-                told = _told(judgement.cells[name], place, targets[place])
-                done.records.append((known_by[row], piece.explainer, name, *told))
+                cell = judgement.cells[name]
+                result.records.append(_record(known_by[row], piece.explainer, name, cell, place, targets[place]))
 
-    def _note(self, done: Done, piece: Piece, task: Task, part: Batch, judgement: Judgement) -> None:
-        """Note how explaining went, and the maps that are kept."""
+    def _add_explanation(
+        self, result: ChunkResult, piece: Piece, task: Task, part: Batch, judgement: Judgement
+    ) -> None:
+        """Add the records of explaining, and the maps that are kept."""
         maps, cells = judgement.maps, judgement.cells
         errors = [cell.error for cell in cells.values() if cell.error is not None]
         n_rows = _cost(self.candidates[piece.explainer], part.take([0])) if task.start == 0 else -1
-        why = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
-        again = maps is None and any(not issubclass(error, ValueError) for error in errors)
+        reason = None if maps is not None else next((c.reasons[0] for c in cells.values()), "refused")
+        retry = maps is None and any(not issubclass(error, ValueError) for error in errors)
         share = judgement.seconds / len(piece.rows)
-        for row, target in zip(piece.rows, _targets(part), strict=True):
-            explained = (float("nan"), why, share, n_rows, target, again, None)
-            done.records.append((task.identities[row], piece.explainer, EXPLAINED, *explained))
+        result.records += [
+            CellRecord(
+                task.identities[row],
+                piece.explainer,
+                EXPLAINED,
+                float("nan"),
+                reason,
+                share,
+                n_rows,
+                target,
+                retry,
+                None,
+            )
+            for row, target in zip(piece.rows, _targets(part), strict=True)
+        ]
         if maps is None:
             return
-        found = Mapped(piece.explainer, tuple(task.identities[row] for row in piece.rows), maps)
-        if task.room is not None and sum(of.bytes for of in done.maps) + found.bytes > task.room:
-            found = found.take([place for place, row in enumerate(piece.rows) if row in task.kept])
-        if found.examples:
-            done.maps.append(replace(found, tensors=tuple(m.detach().cpu().clone() for m in found.tensors)))
+        mapped = Mapped(piece.explainer, tuple(task.identities[row] for row in piece.rows), maps)
+        if task.room is not None and sum(of.bytes for of in result.maps) + mapped.bytes > task.room:
+            mapped = mapped.take([place for place, row in enumerate(piece.rows) if row in task.kept])
+        if mapped.examples:
+            result.maps.append(replace(mapped, tensors=tuple(m.detach().cpu().clone() for m in mapped.tensors)))
 
     def _device(self) -> torch.device | None:
         module = module_of(self.model)
@@ -185,13 +185,15 @@ def _targets(part: Batch) -> list[int]:
     return part.targets.tolist() if single else [-1] * len(part)  # type: ignore[union-attr]
 
 
-def _told(cell: Cell, place: int, target: int) -> tuple[Any, ...]:
-    """Return a cell's part of a record. What was refused will be refused again; other errors are worth another try."""
+def _record(example: str, explainer: str, metric: str, cell: Cell, place: int, target: int) -> CellRecord:
+    """Return the record of one value. A refusal would be repeated; other errors are worth another try."""
     retry = cell.error is not None and not issubclass(cell.error, ValueError)
-    drawn = {name: curve[place] for name, curve in cell.curves.items() if name in CURVES}
-    curves = json.dumps(drawn) if drawn else None
-    share = cell.seconds / len(cell.values)
-    return cell.values[place], cell.reasons[place], share, -1, target, retry, curves
+    curves = {name: curve[place] for name, curve in cell.curves.items() if name in CURVES}
+    seconds = cell.seconds / len(cell.values)
+    return CellRecord(
+        example, explainer, metric, cell.values[place], cell.reasons[place], seconds, -1, target, retry,
+        json.dumps(curves) if curves else None,
+    )  # fmt: skip
 
 
 def _cost(candidate: Candidate, batch: Batch) -> int:

@@ -14,7 +14,9 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 import torch
 
 from pnpxai.errors import ArgumentError
-from pnpxai.experiment.running.work import Done, Job, Task
+from pnpxai.experiment.running.executors_private import worker_count
+from pnpxai.experiment.running.work import Job, Task
+from pnpxai.experiment.storage.records import ChunkResult
 
 __all__ = ["carried_out", "work_on"]
 
@@ -30,13 +32,13 @@ def work_on(device: str | None) -> None:
     _place = None if device is None else torch.device(device)
 
 
-def carried_out(job: Job, tasks: Iterable[Task], executor: Executor | None) -> Iterator[tuple[Task, Done]]:
-    """Do tasks, and yield each with what came of it, as soon as it is done; few are read ahead.
+def carried_out(job: Job, tasks: Iterable[Task], executor: Executor | None) -> Iterator[tuple[Task, ChunkResult]]:
+    """Do tasks, and yield each with its result as soon as it is done; few tasks are read ahead.
 
     Args:
         job: what a worker holds.
-        tasks: what is to be done.
-        executor: where; None for here.
+        tasks: the tasks.
+        executor: runs the tasks; None for this process.
 
     Raises:
         ArgumentError: the model cannot be sent to another process.
@@ -46,21 +48,20 @@ def carried_out(job: Job, tasks: Iterable[Task], executor: Executor | None) -> I
         for task in tasks:
             yield task, job.do(task)
         return
-    yield from _Sent(job, executor).through(iter(tasks))
+    yield from _SentJob(job, executor).through(iter(tasks))
 
 
-class _Sent:
-    """A job on its way to workers."""
+class _SentJob:
+    """A job that is sent to each worker once, with the first task that finds it missing there."""
 
     def __init__(self, job: Job, executor: Executor) -> None:
         self.job, self.executor = job, executor
         self.key = uuid.uuid4().hex
         self._payload: bytes | None = None
         self._waiting: dict[Future[bytes | None], tuple[Task, bytes]] = {}
-        workers = getattr(executor, "_max_workers", None)
-        self._ahead = 2 * (workers if isinstance(workers, int) else os.cpu_count() or 1)
+        self._ahead = 2 * worker_count(executor)
 
-    def through(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Done]]:
+    def through(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, ChunkResult]]:
         _hold(self.key, self.job)  # threads find it there
         try:
             more = True
@@ -83,7 +84,7 @@ class _Sent:
     def _submit(self, task: Task, packed: bytes, payload: bytes | None) -> None:
         self._waiting[self.executor.submit(perform, self.key, payload, packed)] = task, packed
 
-    def _finished(self) -> Iterator[tuple[Task, Done]]:
+    def _finished(self) -> Iterator[tuple[Task, ChunkResult]]:
         done, _ = wait(self._waiting, return_when=FIRST_COMPLETED) if self._waiting else ((), ())
         for future in done:
             task, packed = self._waiting.pop(future)

@@ -116,8 +116,8 @@ class Maps:
 
     def one(self, explainer: str, example: str) -> Tensors | None:
         """Return an explainer's map of one example, None where there is none."""
-        found = self.of(explainer, [example])
-        return None if found is None else tuple(m[0] for m in found)
+        maps = self.of(explainer, [example])
+        return None if maps is None else tuple(m[0] for m in maps)
 
     def add(self, name: str, maps: Sequence[Mapped]) -> None:
         """Keep maps, in a file of this name."""

@@ -1,4 +1,4 @@
-"""What a run keeps to be looked at: inputs of chosen examples, and every explainer's maps of them."""
+"""The examples whose maps a run shows: their inputs, and every explainer's maps of them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pnpxai.experiment.results import Kept
+from pnpxai.experiment.results import InputMaps
 from pnpxai.experiment.storage.maps import Maps
 from pnpxai.explainers.results.match_inputs import by_input
 from pnpxai.metrics.positions import Masks
 from pnpxai.tensors import Tensors
 
-__all__ = ["Shown", "kept"]
+__all__ = ["ShownExample", "shown_maps"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownExample:
     """An example whose maps are kept.
 
     Attributes:
@@ -34,8 +34,8 @@ class Shown:
     counted: Masks
 
 
-def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[Shown]) -> list[Kept]:
-    """Return what is kept of each input, of one that is empty where nothing is.
+def shown_maps(maps: Maps, keys: Mapping[str, str], examples: Sequence[ShownExample]) -> list[InputMaps]:
+    """Return for each input its values and maps; one that is empty if no example is shown.
 
     Args:
         maps: the run's.
@@ -43,18 +43,18 @@ def kept(maps: Maps, keys: Mapping[str, str], examples: Sequence[Shown]) -> list
         examples: the examples.
     """
     if not examples:
-        return [Kept(torch.empty(0), {})]
+        return [InputMaps(torch.empty(0), {})]
     inputs = list(zip(*(example.inputs for example in examples), strict=True))
-    found = [Kept(_stacked(of), {}) for of in inputs]
+    shown = [InputMaps(_stacked(values), {}) for values in inputs]
     for label, key in keys.items():
         each = [_mapped(maps.one(key, example.known_by), example) for example in examples]
-        for of_input, given, own in zip(found, inputs, zip(*each, strict=True), strict=True):
-            pair = next(((m, x) for m, x in zip(own, given, strict=True) if m is not None), None)
+        for input_maps, values, own in zip(shown, inputs, zip(*each, strict=True), strict=True):
+            pair = next(((m, x) for m, x in zip(own, values, strict=True) if m is not None), None)
             if pair is not None:
-                of_input.maps[label] = _stacked(
-                    [_nowhere(*pair, x) if m is None else m for m, x in zip(own, given, strict=True)]
+                input_maps.maps[label] = _stacked(
+                    [_nowhere(*pair, x) if m is None else m for m, x in zip(own, values, strict=True)]
                 )
-    return found
+    return shown
 
 
 def _nowhere(like: Tensor, of: Tensor, x: Tensor) -> Tensor:
@@ -65,14 +65,14 @@ def _nowhere(like: Tensor, of: Tensor, x: Tensor) -> Tensor:
     return like.new_full(sizes, torch.nan)
 
 
-def _mapped(maps: Tensors | None, example: Shown) -> tuple[Tensor | None, ...]:
+def _mapped(maps: Tensors | None, example: ShownExample) -> tuple[Tensor | None, ...]:
     """Return an example's map of each input, NaN where it is of padding; None where there is none."""
     if maps is None:
         return (None,) * len(example.inputs)
-    found = by_input([m[None] for m in maps], [x[None] for x in example.inputs])
+    of_inputs = by_input([m[None] for m in maps], [x[None] for x in example.inputs])
     return tuple(
         None if m is None else m[0] if counts is None or counts.shape != m.shape[1:] else m[0].where(counts, torch.nan)
-        for m, counts in zip(found, example.counted, strict=True)
+        for m, counts in zip(of_inputs, example.counted, strict=True)
     )
 
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pnpxai.errors import ArgumentError
-from pnpxai.experiment.running.work import EXPLAINED, Done
 from pnpxai.experiment.storage.maps import Maps
+from pnpxai.experiment.storage.records import EXPLAINED, ChunkResult
 from pnpxai.files import write_file
 
 __all__ = ["Store", "writing"]
@@ -74,16 +74,16 @@ class Store:
         """Tell whether there is a map, or it is known that there is none."""
         return self.maps.has(explainer, example) or (explainer, example) in self._refused
 
-    def add(self, done: Done) -> None:
-        """Keep what came of a task: the maps first, as the cells say that it is done."""
-        columns = list(zip(*done.records, strict=True)) or [()] * len(_SCHEMA)
+    def add(self, result: ChunkResult) -> None:
+        """Keep the result of a chunk: the maps first, since the records say that the chunk is done."""
+        columns = list(zip(*result.records, strict=True)) or [()] * len(_SCHEMA)
         table = pa.table(
             [pa.array(c, f.type) if not pa.types.is_dictionary(f.type) else pa.array(c, pa.string()).dictionary_encode()
              for c, f in zip(columns, _SCHEMA, strict=True)],
             schema=_SCHEMA,
         )  # fmt: skip
         name = uuid.uuid4().hex[:16]
-        self.maps.add(name, done.maps)
+        self.maps.add(name, result.maps)
         if self.folder is None:
             self._tables.append(table)
         else:
@@ -92,8 +92,8 @@ class Store:
 
     def cells(self) -> pd.DataFrame:
         """Return all cells; of those that were computed again, the better."""
-        found = self._tables if self.folder is None else [_read(p) for p in sorted(self.folder.glob("*.parquet"))]
-        frame = pa.concat_tables([_SCHEMA.empty_table(), *found]).unify_dictionaries().to_pandas()
+        tables = self._tables if self.folder is None else [_read(p) for p in sorted(self.folder.glob("*.parquet"))]
+        frame = pa.concat_tables([_SCHEMA.empty_table(), *tables]).unify_dictionaries().to_pandas()
         frame = frame.sort_values("retry", ascending=False, kind="stable")
         return frame.drop_duplicates(["example", "explainer", "metric"], keep="last")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pnpxai.experiment.results import Curves
-from pnpxai.experiment.running.work import EXPLAINED
+from pnpxai.experiment.storage.records import EXPLAINED
 
 __all__ = ["Tables"]
 
@@ -85,12 +85,12 @@ class Tables:
             curves = [json.loads(text) for text in texts]
             whole = [n for n in curves[0] if len({len(c[n]) for c in curves}) == 1]
             means[group] = {n: np.mean([c[n] for c in curves], axis=0).tolist() for n in whole}
-        found: Curves = {}
+        of_metrics: Curves = {}
         for metric, name in self.metrics.items():
             of = {label: means[key, metric] for label, key in self.explainers.items() if (key, metric) in means}
             if of:
-                found[name] = of
-        return found
+                of_metrics[name] = of
+        return of_metrics
 
     def _ours(self) -> Any:
         return self.cells[self.cells["example"].isin([*self.identities, *self.with_masks])]

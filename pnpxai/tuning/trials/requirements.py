@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -45,7 +45,7 @@ class Limit:
 
 def judges_of(
     metric: MetricSpec | Sequence[MetricSpec],
-    model: Callable[..., Any],
+    model: object,
     common: dict[str, Any] | None,
     *,
     masked: bool,
@@ -73,7 +73,7 @@ def judges_of(
 
 def limits_of(
     limits: Limits | None,
-    model: Callable[..., Any],
+    model: object,
     common: dict[str, Any] | None,
     *,
     masked: bool,
@@ -138,9 +138,7 @@ def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explaine
     return masked
 
 
-def _judges(
-    specs: Sequence[MetricSpec], model: Callable[..., Any], common: dict[str, Any] | None, name: str
-) -> tuple[Judge, ...]:
+def _judges(specs: Sequence[MetricSpec], model: object, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
     costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
     others = [spec for spec in specs if spec not in costs]
     for spec in others:

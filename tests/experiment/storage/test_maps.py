@@ -13,7 +13,7 @@ from torch import nn
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
-from pnpxai.experiment.running.batches import identities
+from pnpxai.experiment.storage.keys import identities
 from pnpxai.experiment.storage.maps import Mapped, Maps
 from pnpxai.experiment.storage.store import Store
 from pnpxai.explainers.base import Explainer
