@@ -1,9 +1,16 @@
-"""What all tests share: a random state of their own."""
+"""What all tests share: a random state of their own, and the ways to choose a few of them.
+
+``pytest --only SmoothGrad`` runs the cells of one class and its own test file; ``pytest -m smoke`` runs what is marked,
+and of each file in which nothing is marked the first test, which should therefore be a telling one.
+"""
 
 from __future__ import annotations
 
 import gc
 import random
+import re
+import sys
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -18,6 +25,74 @@ hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, 
 hypothesis.settings.load_profile("pnpxai")
 # the models are small: several threads would mostly wait for each other
 torch.set_num_threads(1)
+
+
+# asserts are rewritten once, not in every run; the compiled tests lie with pytest's other caches
+sys.dont_write_bytecode = False
+sys.pycache_prefix = sys.pycache_prefix or str(Path(__file__).parents[1] / ".pytest_cache/compiled")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--only", metavar="CLASS", help="run the cells of one class, and its own test file")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With ``--only``, leave out the files that neither sweep over all classes nor belong to the class."""
+    name = config.getoption("--only")
+    if name is None or not collection_path.name.startswith("test_"):
+        return None
+    return None if _belongs(collection_path, name) or _sweeps(collection_path, name) else True
+
+
+def pytest_collection_modifyitems(config, items):
+    name = config.getoption("--only")
+    if name is not None:
+        _keep(config, items, lambda item: _belongs(item.path, name) or _is_cell_of(item, name))
+    if re.search(r"\bsmoke\b", config.getoption("-m")):
+        _mark_first_tests(items)
+
+
+def _belongs(path, name):
+    """Tell whether a test file mirrors the source file that defines a class."""
+    return path.name in {f"test_{source.name}" for source in _sources(name)}
+
+
+def _sources(name, known={}):  # noqa: B006  (found once)
+    if name not in known:
+        package = Path(__file__).parents[1] / "pnpxai"
+        known[name] = [s for s in package.rglob("*.py") if re.search(rf"^class {name}\b", s.read_text(), re.M)]
+        if not known[name]:
+            raise pytest.UsageError(f"--only: the package has no class {name!r}")
+    return known[name]
+
+
+def _sweeps(path, name):
+    """Tell whether a test file, in the room of a class, runs over all classes of its kind."""
+    return path.parent in _rooms(name) and "every(" in path.read_text()
+
+
+def _rooms(name):
+    tests, package = Path(__file__).parent, Path(__file__).parents[1] / "pnpxai"
+    return {tests / source.relative_to(package).parts[0] for source in _sources(name)}
+
+
+def _is_cell_of(item, name):
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(getattr(value, "__name__", value) == name for value in parameters)
+
+
+def _keep(config, items, wanted):
+    kept = [item for item in items if wanted(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = kept
+
+
+def _mark_first_tests(items):
+    marked = {item.path for item in items if item.get_closest_marker("smoke")}
+    for item in items:
+        if item.path not in marked and not item.get_closest_marker("slow"):
+            item.add_marker("smoke")
+            marked.add(item.path)
 
 
 def pytest_collection_finish(session):

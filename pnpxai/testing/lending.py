@@ -34,7 +34,7 @@ def check_nothing_left(subject: Subject, case: Case) -> None:
         lent.model.train(training)
         with _prepared_to_notice(lent), audit(lent.model, *lent.tensors):
             found = subject.run(lent)
-        plain = subject.run(case)
+        plain = subject.reference(case)
         where = "in train mode" if training else "in eval mode"
         require(close(found, plain, 1e-10), "nothing left", f"{where} the result is another one")
 
@@ -48,7 +48,7 @@ def check_nothing_left_after_failure(subject: Subject, case: Case) -> None:
                 came = _raised(subject, lent)
             if failed.is_set():
                 require(came is error, "failure", f"{error!r} in the model came out as {came!r}")
-            plain, again = subject.run(case), subject.run(lent)
+            plain, again = subject.reference(case), subject.run(lent)
             require(close(again, plain, 1e-10), "failure", "after it, the result is another one")
 
 

@@ -34,7 +34,7 @@ TOLERANCE = 1e-10
 
 def check_form(subject: Subject, case: Case) -> None:
     """Maps have the shape of what they explain (a map without channels has one), numbers are one per example."""
-    results = subject.run(case)
+    results = subject.reference(case)
     if not subject.maps:
         shapes = [tuple(r.shape) for r in results]
         require(shapes == [(len(case),)], "form", f"expected one number for each of {len(case)} examples, got {shapes}")
@@ -51,7 +51,7 @@ def check_form(subject: Subject, case: Case) -> None:
 
 def check_alone_as_in_a_batch(subject: Subject, case: Case) -> None:
     """An example explained alone equals the same example in a batch, in any order."""
-    together = subject.run(case)
+    together = subject.reference(case)
     for k in range(len(case)):
         alone = subject.run(case.take(slice(k, k + 1)))
         row = tuple(t[k : k + 1] for t in together)
@@ -64,7 +64,7 @@ def check_alone_as_in_a_batch(subject: Subject, case: Case) -> None:
 
 def check_says_something(subject: Subject, case: Case) -> None:
     """A map is finite and not constant, and differs between inputs and (of a control: not) between targets."""
-    results = subject.run(case)
+    results = subject.reference(case)
     others = subject.run(case, targets=case.other_targets)
     for result, other in zip(results, others, strict=True):
         require(torch.isfinite(result).all(), "says something", "a map holds NaN or infinity")
@@ -79,7 +79,7 @@ def check_says_something(subject: Subject, case: Case) -> None:
 
 def check_detached(subject: Subject, case: Case) -> None:
     """Results hold no graph, share no memory, and are of the dtype and device of what they explain."""
-    results = subject.run(case)
+    results = subject.reference(case)
     storages = {t.untyped_storage().data_ptr() for t in _held(case)}
     of_ids = not case.tensors[0].is_floating_point()
     dtype = next(case.model.parameters()).dtype
@@ -95,7 +95,7 @@ def check_detached(subject: Subject, case: Case) -> None:
 
 def check_dtypes(subject: Subject, case: Case) -> None:
     """Results follow the model's dtype and agree with float64 as far as the dtype allows."""
-    exact = subject.run(case)
+    exact = subject.reference(case)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None), (torch.float16, None)):
         cast = case.to(dtype)
         found = attempt("dtype", f"{dtype}", partial(subject.run, cast))
@@ -114,7 +114,7 @@ def check_dtypes(subject: Subject, case: Case) -> None:
 
 def check_layouts(subject: Subject, case: Case) -> None:
     """Non-contiguous, channels-last and expanded inputs give what plain ones do."""
-    plain = subject.run(case)
+    plain = subject.reference(case)
     turned = case.with_inputs(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1))
     last = case.with_inputs(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
     for layout, other in (("non-contiguous", turned), ("channels-last", last)):
@@ -128,7 +128,7 @@ def check_layouts(subject: Subject, case: Case) -> None:
 
 def check_caller_modes(subject: Subject, case: Case) -> None:
     """The caller may be inside ``no_grad`` or ``inference_mode``, and have made the inputs there."""
-    plain = subject.run(case)
+    plain = subject.reference(case)
     for mode in (torch.no_grad, torch.inference_mode, torch.enable_grad):
         with mode():
             there = case.with_inputs(torch.Tensor.clone)
@@ -142,13 +142,13 @@ def check_frozen_parameters(subject: Subject, case: Case) -> None:
     """A model whose parameters need no gradient gives the same."""
     frozen = case.copy()
     frozen.model.requires_grad_(False)
-    one, other = attempt("frozen parameters", "run", partial(subject.run, frozen)), subject.run(case)
+    one, other = attempt("frozen parameters", "run", partial(subject.run, frozen)), subject.reference(case)
     require(close(one, other, TOLERANCE), "frozen parameters", _off(one, other))
 
 
 def check_target_forms(subject: Subject, case: Case) -> None:
     """A target for each example as a list, tensor or array, and one for all as an int or a NumPy int, mean the same."""
-    listed = subject.run(case)
+    listed = subject.reference(case)
     for form in (torch.tensor(case.targets), np.array(case.targets), [(t,) for t in case.targets]):
         found = attempt("target forms", type(form).__name__, partial(subject.run, case, targets=form))
         require(close(found, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(found, listed)}")

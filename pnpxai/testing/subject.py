@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -63,6 +63,7 @@ class Subject:
         control: whether it ignores the model by design.
         maps: whether it gives maps shaped like what is explained (not one number per example).
         of_target: whether what it gives depends on which output is explained.
+        known: what it gave for cases, see ``reference``.
     """
 
     name: str
@@ -73,6 +74,13 @@ class Subject:
     control: bool = False
     maps: bool = True
     of_target: bool = True
+    known: dict[Case, Tensors] = field(default_factory=dict, compare=False, repr=False)
+
+    def reference(self, case: Case) -> Tensors:
+        """Return what it gives for a case as it is, run once for all checks that compare with it."""
+        if case not in self.known:
+            self.known[case] = self.run(case)
+        return self.known[case]
 
     def run(self, case: Case, seed: int = 0, *, model: Any = None, targets: Any = None) -> Tensors:
         """Return what it gives for a case (or for another model, or other targets)."""

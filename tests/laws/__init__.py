@@ -26,7 +26,7 @@ from tests.laws import (
 from tests.laws.trial import Trial
 from tests.mirror import mirror_of, stated
 
-__all__ = ["LAWS", "Finding", "Law", "Trial", "judge", "laws_of"]
+__all__ = ["LAWS", "Finding", "Law", "Trial", "judge", "laws_of", "promises_a_sum"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Law:
         limit: up to where it holds.
         changes: settings it is measured with.
         on: the cases it speaks of; None for all.
+        sums: whether it says what the maps sum to, so that ``explain`` tells how far they are from it.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Law:
     limit: float = 1e-8
     changes: Mapping[str, Any] = field(default_factory=dict)
     on: frozenset[str] | None = None
+    sums: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Finding:
         return self.figure <= self.law.limit
 
 
-_CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e-6)
+_CONSERVED = Law("relevance and sinks sum to the score", relevance.conserved, 1e-6, sums=True)
 _FORMULA = "its formula on hooked activations"
 _LINEAR = "without stabiliser, autograd times input of the linearised network"
 _TINY = {"epsilon": 1e-12, "stabilizer": 1e-12}
@@ -82,20 +84,20 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "SmoothGradSquared": (Law("mean square of autograd over the same noise", gradients.squares),),
     "IntegratedGradients": (
         Law("Gauss-Legendre sum of autograd along the path", gradients.path),
-        Law("sums to the gain in score", gradients.complete, 0.05, {"n_steps": 100}),
+        Law("sums to the gain in score", gradients.complete, 0.05, {"n_steps": 100}, sums=True),
     ),
     "GuidedBackprop": (Law("autograd with guided ReLUs", gradients.guided),),
     "DeepLift": (
-        Law("sums to the gain in score", gradients.complete),
+        Law("sums to the gain in score", gradients.complete, sums=True),
         Law("autograd times difference of the network with slopes", rescaled.rescaled),
     ),
     "DeepLiftShap": (
-        Law("sums to the mean gain in score over a background", gradients.complete_over_rows),
+        Law("sums to the mean gain in score over a background", gradients.complete_over_rows, sums=True),
         Law("mean of autograd times difference of the networks with slopes", rescaled.mean_rescaled),
     ),
     "Deconvolution": (Law("autograd with deconvolved ReLUs", gradients.deconvolved),),
     "GradientShap": (
-        Law("mean of autograd at the same points, times their differences", gradients.expected_gradients),
+        Law("mean of autograd at the same points, times their differences", gradients.expected_gradients, sums=True),
     ),
     "FeatureAblation": (Law("score lost by each run", perturbation.losses),),
     "ShapleyValueSampling": (
@@ -153,6 +155,11 @@ def laws_of(explainer: type[Explainer]) -> tuple[Law, ...]:
         f"{explainer.__name__} has no law: state in LAWS of {mirror_of(explainer)} what its maps must equal or sum to, "
         "computed without the package, such as a loop over perturbed inputs or a formula on hooked activations"
     )
+
+
+def promises_a_sum(explainer: type[Explainer]) -> bool:
+    """Tell whether an explainer's maps sum to something, so that its explanations have a gap."""
+    return not explainer.control and any(law.sums for law in laws_of(explainer))
 
 
 def judge(explainer: type[Explainer], case: Case) -> list[Finding]:

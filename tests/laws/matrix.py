@@ -15,7 +15,7 @@ from tests.laws import Finding, judge
 from tests.laws.refusals import allowed, reason_against, shown
 from tests.laws.trial import Trial
 
-__all__ = ["Cell", "cell"]
+__all__ = ["Cell", "cell", "spoken_for"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ def cell(explainer: type[Explainer], case: Case) -> Cell:
         raise Broken(f"{explainer.__name__} on {case.name}: none of its laws speaks of this model")
     changes = dict(findings[0].law.changes)
     subject = Subject.of_explainer(explainer, case, **(Trial.settings(explainer) | changes))
-    check_says_something(subject, _spoken_for(subject, case) if explainer.rectified else case)
+    check_says_something(subject, spoken_for(subject, case) if explainer.rectified else case)
     return Cell(findings)
 
 
-def _spoken_for(subject: Subject, case: Case) -> Case:
+def spoken_for(subject: Subject, case: Case) -> Case:
     """Return the case with, for each example, the first output whose map is not zero everywhere."""
     loud = [
         torch.stack([m.flatten(1).any(1) for m in subject.run(case, targets=[t] * len(case))]).any(0)

@@ -1,0 +1,162 @@
+"""Every explainer on every architecture: its laws hold and it keeps every contract, or its refusal is shown to be true.
+
+A cell is one explainer on one architecture. All its checks are run, and those that fail are named together. On the
+cases of ``FULL`` these are all contracts; on the other small ones the quick contracts, the others with ``-m slow``; on
+large architectures (``-m slow``) the laws, and on ResNet-18 the quick contracts.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from pnpxai.declare.registry import every
+from pnpxai.explainers.base import Explainer
+from pnpxai.testing.architectures import ARCHITECTURES, LARGE
+from pnpxai.testing.audit import check_growth
+from pnpxai.testing.contracts import COMMON_FIELDS, EXPLAINER_CHECKS
+from pnpxai.testing.declarations import (
+    check_defaults,
+    check_round_trip,
+    check_signature,
+    check_unique_names,
+    check_unknown_setting,
+)
+from pnpxai.testing.lending import check_cost, check_nothing_left
+from pnpxai.testing.results import check_alone_as_in_a_batch, check_form, check_says_something
+from pnpxai.testing.subject import Subject
+from pnpxai.testing.zoo import CASES
+from tests.explainers.checks import at_layers, batches, checks_on, explanations
+from tests.failures import Failures
+from tests.laws import LAWS, laws_of
+from tests.laws.matrix import cell, spoken_for
+from tests.laws.refusals import REFUSALS, allowed, reason_against
+
+EXPLAINERS = every(Explainer, within="pnpxai.")
+MODULES = (at_layers, batches, explanations)
+"""They declare the checks that ``checks_on`` yields."""
+FEWER = {
+    "n_iter": 3,
+    "n_steps": 4,
+    "n_samples": 20,
+    "window": 1 / 4,
+    "stride": 1 / 4,
+    "n_masks": 40,
+    "discard_ratio": 0.5,
+    "n_channels": 8,
+}
+"""Settings that only cost time, or that so small a model needs: of five tokens, little is left to discard."""
+FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
+"""The same for one explainer, whose samples cost more than others'."""
+FULL = ("skip_cnn", "two_inputs", "tokens")
+"""Every contract is run on these."""
+QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
+
+each = pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)
+
+
+def settings(explainer):
+    fewer = FEWER | FEWEST.get(explainer.__name__, {})
+    return {name: value for name, value in fewer.items() if name in explainer._fields}
+
+
+def keep_contracts(failures, explainer, case, checks):
+    """Run contracts on a case; where maps are zero if nothing speaks for an output, on outputs that something does."""
+    subject = Subject.of_explainer(explainer, case, **settings(explainer))
+    if explainer.rectified:
+        case = spoken_for(subject, case)
+    for check in checks:
+        failures.run(check, subject, case)
+
+
+def telling(explainer):
+    """Return the case that tells most of an explainer in the shortest time."""
+    return "vit" if "attention" in explainer.needs else "cnn"
+
+
+def cells():
+    for explainer in EXPLAINERS:
+        for name in ARCHITECTURES:
+            slow = [pytest.mark.slow] if name in LARGE else []
+            smoke = [pytest.mark.smoke] if name == telling(explainer) else []
+            yield pytest.param(explainer, name, marks=slow + smoke, id=f"{explainer.__name__}-{name}")
+
+
+@pytest.mark.parametrize(("explainer", "name"), list(cells()))
+def test_cell(explainer, name):
+    case, failures = ARCHITECTURES[name](), Failures(f"{explainer.__name__} on {name}")
+    if not explainer.control:
+        result = cell(explainer, case)  # its laws hold, its maps say something, or its refusal is true
+        assert bool(result.refused) == bool(allowed(explainer, name)), "REFUSALS allows what is not refused"
+        if result.refused:
+            assert result.shown
+            return
+        assert result.findings
+    if name in CASES:
+        checks = EXPLAINER_CHECKS if name in FULL else QUICK
+        keep_contracts(failures, explainer, case, checks)
+        for check in checks_on(name, explainer):
+            failures.run(check, explainer, case)
+    failures.end()
+
+
+@pytest.mark.slow
+@each
+@pytest.mark.parametrize("name", [name for name in CASES if name not in FULL and name not in LARGE])
+def test_remaining_contracts(explainer, name):
+    case, failures = CASES[name](), Failures(f"{explainer.__name__} on {name}")
+    if reason_against(explainer, case) is None:
+        keep_contracts(failures, explainer, case, [check for check in EXPLAINER_CHECKS if check not in QUICK])
+    failures.end()
+
+
+@functools.cache
+def fitting(explainer):
+    """Return the first small case that an explainer fits."""
+    return next(CASES[n]() for n in CASES if n not in LARGE and reason_against(explainer, CASES[n]()) is None)
+
+
+@each
+def test_declaration(explainer):
+    model = CASES["skip_cnn"]().model
+    check_round_trip(explainer(model), model)
+    check_round_trip(explainer(model, layer=model.conv2), model)
+    check_defaults(explainer)
+    check_signature(explainer, COMMON_FIELDS)
+    check_unknown_setting(explainer, model)
+    if explainer.layer_is_site:
+        at_layers.what_is_no_layer_is_refused_at_once(explainer, model)
+
+
+@each
+def test_an_explanation_can_be_saved_shown_and_cut(explainer, tmp_path):
+    explanations.an_explanation_can_be_saved_shown_and_cut(explainer, fitting(explainer), tmp_path)
+
+
+@each
+def test_many_calls_leave_what_few_leave(explainer):
+    case = fitting(explainer)
+    made = Subject.of_explainer(explainer, case, **settings(explainer)).make(case.model)
+    check_growth(lambda: made.attribute(case.inputs, case.targets), warm=5, calls=20)
+
+
+def test_names_are_unique():
+    check_unique_names(Explainer)
+
+
+def test_every_explainer_has_a_law_and_a_telling_case_to_show_it_on():
+    for explainer in EXPLAINERS:
+        assert explainer.control or laws_of(explainer), explainer
+        assert reason_against(explainer, CASES[telling(explainer)]()) is None, explainer
+
+
+def test_no_law_and_no_refusal_outlives_its_explainer():
+    names = {explainer.__name__ for explainer in EXPLAINERS if not explainer.control}
+    assert set(LAWS) <= names
+    assert set(REFUSALS) <= names
+
+
+def test_every_check_is_declared_for_some_case():
+    assert all(module.__name__.startswith("tests.explainers.checks.") for module in MODULES)
+    assert {name for name in CASES for _ in checks_on(name, EXPLAINERS[0])} >= {"cnn", "skip_cnn", "two_inputs"}
