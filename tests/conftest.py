@@ -48,6 +48,7 @@ def pytest_collection_modifyitems(config, items):
     name = config.getoption("--only")
     if name is not None:
         _keep(config, items, lambda item: _belongs(item.path, name) or _is_cell_of(item, name))
+        _keep(config, items, lambda item: not item.get_closest_marker("trained"))
     if re.search(r"\bsmoke\b", config.getoption("-m")):
         _mark_first_tests(items)
 

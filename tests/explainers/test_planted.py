@@ -13,6 +13,7 @@ from pnpxai.explainers.controls import RandomMap
 from pnpxai.statistics import bootstrap
 from pnpxai.testing.planted import TASKS, rank_accuracy
 
+pytestmark = pytest.mark.trained
 EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
 BEATEN: dict[tuple[str, str], str] = {}
 """(explainer, task) that do no better than a random map, at most three: what their docstrings say of it."""
