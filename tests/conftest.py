@@ -33,6 +33,8 @@ sys.pycache_prefix = sys.pycache_prefix or str(Path(__file__).parents[1] / ".pyt
 
 
 def pytest_addoption(parser):
+    parser.addoption("--cells", type=int, help="how many generated networks are explained, with -m fuzz")
+    parser.addoption("--seed", type=int, help="which generated networks, with -m fuzz")
     parser.addoption("--only", metavar="CLASS", help="run the cells of one class, and its own test file")
 
 

@@ -1,4 +1,4 @@
-"""Every metric of the package keeps every contract."""
+"""Every metric of the package keeps every contract: a cell is one metric on one case, and names all that fails."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pnpxai.testing.randomness import check_same_seed
 from pnpxai.testing.results import check_alone_as_in_a_batch, check_form
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
+from tests.failures import Failures
+from tests.mirror import stated
 
 METRICS = every(Metric, within="pnpxai.")
 FEWER = {"n_iter": 4, "n_steps": 5, "n_runs": 6, "n_perturb": 12, "n_stages": 2}
@@ -36,7 +38,7 @@ REFUSED = {
     ("ROAD", "two_inputs"): "'linear' needs numbers with channels",
     ("ROAD", "tokens"): "'linear' needs numbers with channels",
 }
-"""What a metric says where it is not defined."""
+"""What a metric says where it is not defined; a new metric states its own in its own test file, by case."""
 
 
 def settings(metric):
@@ -46,24 +48,37 @@ def settings(metric):
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
 
 
-def _laws():
-    for metric in METRICS:
-        for name in NAMES:
-            for check in METRIC_CHECKS:
-                quick = name in FULL or check in QUICK
-                marks = [] if quick else [pytest.mark.slow]
-                yield pytest.param(metric, name, check, marks=marks, id=f"{metric.__name__}-{name}-{check.__name__}")
-
-
-@pytest.mark.parametrize(("metric", "name", "check"), list(_laws()))
-def test_law(metric, name, check):
-    case = CASES[name]()
+def check_cell(metric, name, checks):
+    """Run checks of a metric on a case, and name those that fail together; or show its refusal."""
+    case, failures = CASES[name](), Failures(f"{metric.__name__} on {name}")
     subject = Subject.of_metric(metric, case, **settings(metric))
-    if (metric.__name__, name) in REFUSED:
-        with pytest.raises(UnsuitableError, match=REFUSED[metric.__name__, name]):
+    refusal = REFUSED.get((metric.__name__, name)) or stated(metric, "REFUSED", {}).get(name)
+    if refusal:
+        with pytest.raises(UnsuitableError, match=refusal):
             subject.run(case)
         return
-    check(subject, case)
+    for check in checks:
+        failures.run(check, subject, case)
+    failures.end()
+
+
+def cells():
+    for metric in METRICS:
+        for name in NAMES:
+            marks = [pytest.mark.smoke] if name == "series" else []
+            yield pytest.param(metric, name, marks=marks, id=f"{metric.__name__}-{name}")
+
+
+@pytest.mark.parametrize(("metric", "name"), list(cells()))
+def test_cell(metric, name):
+    check_cell(metric, name, METRIC_CHECKS if name in FULL else QUICK)
+
+
+@pytest.mark.slow
+@every_metric
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FULL])
+def test_remaining_contracts(metric, name):
+    check_cell(metric, name, [check for check in METRIC_CHECKS if check not in QUICK])
 
 
 @every_metric

@@ -1,0 +1,112 @@
+"""One explainer on one generated network: what must hold, or a refusal that says why."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from pnpxai.declare.registry import every
+from pnpxai.errors import RuleError, UnsuitableError
+from pnpxai.explainers.base import Explainer
+from pnpxai.testing.lending import check_nothing_left
+from pnpxai.testing.results import check_alone_as_in_a_batch, check_form
+from pnpxai.testing.subject import Subject, close, require
+from pnpxai.testing.zoo import Case
+from tests.failures import Failures
+from tests.fuzz.architectures import architecture
+from tests.laws import gradients, laws_of, perturbation, promises_a_sum, relevance
+from tests.laws.refusals import reason_against
+from tests.laws.trial import Trial
+
+__all__ = ["EXPLAINERS", "Outcome", "run_cell"]
+
+EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
+ORACLES = (gradients, perturbation, relevance)
+"""Whose laws need no knowledge of the architecture."""
+CONVERGING = ("IntegratedGradients", "GradientShap")
+"""Whose sums come closer with their settings, so that no bound holds on every network."""
+TRIES = 20
+"""Networks that are drawn before a cell is given up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes:
+        explainer: its name.
+        network: the generated network's seed and kind.
+        refused: why the explainer does not fit, if it says so.
+    """
+
+    explainer: str
+    network: str
+    refused: str | None = None
+
+
+def run_cell(seed: int) -> Outcome:
+    """Draw a network and an explainer, and hold the explainer to its promises on the network.
+
+    Raises:
+        ExceptionGroup: what does not hold; the message names explainer, network and seed.
+    """
+    draw = random.Random(f"cell {seed}")
+    explainer = draw.choice(EXPLAINERS)
+    case = network(draw.randrange(10**9))
+    return judge_cell(explainer, case)
+
+
+def network(seed: int) -> Case:
+    """Return the first network from a seed on whose outputs can be told apart."""
+    for k in range(TRIES):
+        try:
+            return architecture(seed + k)
+        except ValueError:
+            continue
+    raise ValueError(f"none of the networks of seeds {seed} to {seed + TRIES - 1} can be calibrated")
+
+
+def judge_cell(explainer: type[Explainer], case: Case) -> Outcome:
+    """Hold an explainer to its promises on a network."""
+    name = explainer.__name__
+    if (reason := reason_against(explainer, case)) is not None:
+        return Outcome(name, case.name, reason)
+    trial = Trial(explainer, case)
+    try:
+        trial.maps  # noqa: B018  (computed on first use)
+    except (RuleError, UnsuitableError) as error:
+        return Outcome(name, case.name, str(error))
+    failures = Failures(f"{name} on {case.name}")
+    subject = Subject.of_explainer(explainer, case, **Trial.settings(explainer))
+    for check in (check_form, check_alone_as_in_a_batch, check_nothing_left, check_single_precision):
+        failures.run(check, subject, case)
+    for law in laws_of(explainer):
+        if law.on is None and any(law.measure is getattr(oracle, law.measure.__name__, None) for oracle in ORACLES):
+            failures.run(partial(check_law, explainer, case), law)
+    if promises_a_sum(explainer) and name not in CONVERGING:
+        failures.run(check_gap, trial)
+    failures.end()
+    return Outcome(name, case.name)
+
+
+def check_single_precision(subject: Subject, case: Case) -> None:
+    """In float32 the maps are those in float64, as far as that goes."""
+    single, exact = subject.run(case.to(torch.float32)), subject.reference(case)
+    require(close(single, exact, 1e-2), "single precision", f"{single} is not {exact}")
+
+
+def check_law(explainer: type[Explainer], case: Case, law) -> None:
+    """A law that is computed in plain torch."""
+    figure = law.measure(Trial(explainer, case, law.changes))
+    require(figure <= max(law.limit, 1e-6), law.title, f"off by {figure:.2g}")
+
+
+def check_gap(trial: Trial) -> None:
+    """The maps (and what went elsewhere) sum to what they promise."""
+    explanation = trial.made.explain(trial.case.inputs, trial.case.targets)
+    scale = torch.maximum(explanation.scores.abs(), trial.difference.abs())
+    gap = float((explanation.gap.abs() / scale).max())
+    require(gap < 1e-5, "gap", f"{gap:.2g} of the score")
