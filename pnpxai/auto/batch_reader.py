@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.auto.conversion import AsTensors, index_for_each
-from pnpxai.auto.data import Data, batches, column_names
+from pnpxai.auto.data import Data, batches, column_names, example_names
 from pnpxai.auto.explained_arguments import (
     Extract,
     TakenApart,
@@ -21,6 +21,7 @@ from pnpxai.auto.explained_arguments import (
     further_part,
     take_apart,
 )
+from pnpxai.auto.picture_files import PictureFiles, PictureScaling, picture_paths
 from pnpxai.auto.signatures import refuse_uncallable, required
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
@@ -29,7 +30,7 @@ from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, inputs_and_label, largest
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, modality_of
-from pnpxai.modalities.base import reads_ids
+from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
 
@@ -122,10 +123,26 @@ class BatchReader:
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
         self._as_tensors = AsTensors(tokenizer, display, dtype, module is None or reads_ids(model))
-        self._source = batches(spec.data, self._as_tensors)
+        data = self._picture_files(spec.data)
+        self._names, self.skipped = example_names(data), getattr(data, "skipped", {})
+        self._source = batches(data, self._as_tensors)
         self._unread: Iterator[Any] = iter(self._source)
         self._batches: list[ReadBatch] = []
         self._left_out: dict[str, None] = {}
+
+    def _picture_files(self, data: Data) -> Data:
+        """Return a dataset where data names picture files, else the data unchanged."""
+        if (paths := picture_paths(data)) is None:
+            return data
+        how = self._facts.get("display", getattr(self.spec.modality, "display", None))
+        display = Display.of(how)
+        transform = how if callable(how) and not isinstance(how, Display) else None
+        channels = picture_channels(self.model)
+        return PictureFiles(*paths, PictureScaling(display=display, transform=transform), channels=channels)
+
+    def names(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        """Return the file names of examples, none where the data has no names."""
+        return tuple(self._names[number] for number in numbers) if self._names else ()
 
     @functools.cached_property
     def extractors(self) -> dict[str, Callable[[TakenApart], Any]]:
@@ -153,6 +170,8 @@ class BatchReader:
             f"{of_arguments}{' and '.join(kind.name for kind in kinds)} ({why}){axis}",
             f"explained: {self._target_in_words()}",
         ]
+        if self.skipped:
+            lines.append(f"left out: {'; '.join(reason.removeprefix('data: ') for reason in self.skipped.values())}")
         if self._left_out:
             lines.append(f"not given to the model, which does not take them: {', '.join(self._left_out)}")
         return tuple(lines)

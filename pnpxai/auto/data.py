@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from pnpxai.auto.conversion import is_frame, is_list, is_picture
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["Data", "batches", "column_names"]
+__all__ = ["Data", "batches", "column_names", "example_names"]
 
 Data = Any
-"""A DataLoader, a Dataset, an iterable of batches; or all at once: a tensor, a numpy array, a pandas frame, a picture
-or several, texts, a mapping or a tuple of these, or a tuple (inputs, labels). Numbers of numpy and pandas get the
-model's type; four dimensions of bytes are pictures, scaled to 0 ... 1."""
+"""A DataLoader, a Dataset, an iterable of batches; picture files (a path, a folder, a pattern, several paths); or all
+at once: a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping or a tuple of these, or a tuple
+(inputs, labels). Numbers of numpy and pandas get the model's type; four dimensions of bytes are pictures, scaled to
+0 ... 1."""
 
 _SIZE = 32
 
@@ -50,6 +52,22 @@ def column_names(data: Data) -> tuple[str, ...]:
     """Return the names of a frame's columns, none of anything else."""
     frame: Any = data[0] if isinstance(data, tuple) and data else data  # of pandas, or like it
     return tuple(map(str, frame.columns)) if is_frame(frame) else ()
+
+
+def example_names(data: Data) -> tuple[str, ...]:
+    """Return the file names of a dataset's examples in their order; none of other data, or of shuffled batches."""
+    if isinstance(data, DataLoader):
+        return example_names(data.dataset) if isinstance(data.sampler, SequentialSampler) else ()
+    names = getattr(data, "names", None)
+    if isinstance(data, Dataset) and isinstance(names, list):
+        return tuple(map(str, names))
+    samples = getattr(data, "samples", None)  # of torchvision's folders: (path, class)
+    if isinstance(data, Dataset) and isinstance(samples, list) and samples and isinstance(samples[0], tuple):
+        return tuple(Path(str(sample[0])).name for sample in samples)
+    members: Any = data
+    pictures = [data] if is_picture(data) else members if is_list(data) and all(map(is_picture, members)) else []
+    names = [Path(str(getattr(picture, "filename", ""))).name for picture in pictures]
+    return tuple(names) if all(names) else ()
 
 
 def _slices(whole: Any) -> list[Any]:

@@ -39,7 +39,8 @@ class AutoExplanation(Steps):
 
     Args:
         model: the model: a tensor, a tuple, a mapping or a transformers output with ``logits`` comes out.
-        data: a DataLoader, a Dataset, a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping
+        data: a DataLoader, a Dataset, a tensor, a numpy array, a pandas frame, a picture or several, picture files (a
+            path, a folder, a pattern, several paths), texts, a mapping
             or a tuple of these, a tuple (inputs, labels), or an iterable of batches.
         modality: "image", "text", "table", "series", a ``Modality``, or a tuple with one for each explained input; by
             default the first batch and the model tell.
@@ -54,7 +55,8 @@ class AutoExplanation(Steps):
         additional_forward_arg_extractor: takes the model's further arguments out of the inputs.
         layer: explain the values there, see ``Explainer``.
         tokenizer: makes ids of texts, and words of ids; it knows the mask and padding.
-        display: how pictures were scaled: ``Display``, (mean, std), or a transform that has both.
+        display: how pictures were scaled: ``Display``, (mean, std), or a transform that has both; picture files go
+            through the transform.
         class_names: of the model's outputs.
         feature_names: of columns, or of a series' channels; by default those of a frame.
         settings: further settings that explainers and metrics share where they have them.
@@ -123,6 +125,11 @@ class AutoExplanation(Steps):
         shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
         used = ", ".join(f"{name}={told(value, self)}" for name, value in shared.items())
         return (*self._reader.assumed, f"explainers and metrics share: {used}")
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Files that were left out of the data, each with the reason."""
+        return tuple(reason.removeprefix("data: ") for reason in self._reader.skipped.values())
 
     def __repr__(self) -> str:
         name = getattr(self.model, "__name__", type(self.model).__name__)
@@ -230,7 +237,8 @@ class AutoExplanation(Steps):
         results = compare(self.model, self._reader.stream(count), chosen, metrics, **options)
         numbers = results.kept
         batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
-        views = [View.joined(of).to_dict() for of in zip(*map(self._views, batches), strict=True)]
+        views = [View.joined(of) for of in zip(*map(self._views, batches), strict=True)]
+        views = [replace(view, sources=self._reader.names(numbers)).to_dict() for view in views]
         results = replace(results, facts=results.facts | {"views": views}, rejected=self.recommended.reasons)
         if options.get("folder") is not None:
             results.save(options["folder"])
@@ -246,15 +254,16 @@ class AutoExplanation(Steps):
     def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
         chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
+        names = self._reader.names(range(len(chosen)) if numbers is None else sorted(set(numbers)))
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
         explanation = Explanation.joined(
             [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
         )
-        views = self._views(explanation.inputs)
+        views = self._views(explanation.inputs, names)
         return replace(explanation, views=views, postprocessor=getattr(spec, "postprocessor", None))
 
-    def _views(self, inputs: Tensors) -> tuple[View, ...]:
-        return self.modality.views(inputs, self.class_names)
+    def _views(self, inputs: Tensors, names: tuple[str, ...] = ()) -> tuple[View, ...]:
+        return tuple(replace(view, sources=names) for view in self.modality.views(inputs, self.class_names))
 
 
 def _listed(one_or_several: ExplainerSpec | list[ExplainerSpec]) -> list[ExplainerSpec]:

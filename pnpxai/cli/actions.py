@@ -30,6 +30,8 @@ _EXPLAINED, _TUNED_ON = 8, 64
 def explained(options: Explain, folder: Path) -> dict[str, Any]:
     """Explain examples and write a folder for each explainer; return what was written, by the explainer's name."""
     on = auto(options)
+    for line in on.left_out:
+        tqdm.write(f"left out: {line}", file=sys.stderr)
     named = chosen("explainers", options.explainers, on)
     written: dict[str, Any] = {}
     with tqdm(on.recommended.explainers if named is None else named, desc="explaining", unit="explainer") as bar:
@@ -53,15 +55,16 @@ def _written(explanation: Any, folder: Path) -> dict[str, Any]:
     def write(to: Path) -> None:
         explanation.save(to)
         for member in range(len(explanation.attributions)):  # one for each input
-            figure = explanation.plot(member=member)
+            figure = explanation.plot(len(explanation), member=member)
             figure.savefig(to / f"picture{f'_{member}' if member else ''}.png", bbox_inches="tight")
             figure.clear()
 
     write_folder(folder, write)
-    targets = explanation.targets
+    targets, names = explanation.targets, explanation.views[0].sources if explanation.views else ()
     return {
         "folder": str(folder),
         "picture": str(folder / "picture.png"),
+        **({"files": list(names)} if names else {}),
         "targets": targets.tolist() if hasattr(targets, "tolist") else targets,
         "scores": explanation.scores.tolist(),
         "seconds": explanation.seconds,
@@ -87,7 +90,7 @@ def tuned(options: Tune) -> list[TuningResult]:
     if options.budget is not None:
         settings |= _limit(Budget.of(options.budget), options.n_trials)
     metric = metrics[0] if len(metrics) == 1 else metrics
-    together = [list(on.recommended) if explainers is None else explainers]
+    together: list[Any] = [list(on.recommended) if explainers is None else explainers]
     searches = together if options.together else explainers or []
     return [on.tune(one, metric, **settings) for one in searches]
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pnpxai.auto.class_codes import class_codes
+from pnpxai.auto.picture_files import picture_paths
 from pnpxai.cli.models import built, is_code, named_object
 from pnpxai.cli.options import OnData, Subject
+from pnpxai.cli.pictures import picture_dataset
 from pnpxai.errors import ArgumentError, did_you_mean
 
 __all__ = ["load_data", "names_of"]
@@ -15,23 +18,22 @@ __all__ = ["load_data", "names_of"]
 _LABELS = ("y", "labels", "label")
 
 
-def load_data(options: OnData, class_names: Sequence[str] = ()) -> Any:
-    """Return data: a folder of pictures, a .npy, .npz, .csv, .parquet or .txt file, or ``module:attribute``.
+def load_data(options: OnData, class_names: Sequence[str] = (), channels: int | None = None) -> Any:
+    """Return data: pictures (a file, a folder, a pattern), a .npy, .npz, .csv, .parquet or .txt file, or an object.
 
     Args:
         options: what it is, and how pictures are scaled.
         class_names: the model's classes, if they are known; labels that are words are looked up there, else numbered
             in the order of the alphabet.
+        channels: how many channels of pictures the model takes, if that is known.
 
     Raises:
         ArgumentError: there is nothing so, or nothing in it.
     """
     spec = options.data or ""
     path = Path(spec)
-    if path.is_dir():
-        from pnpxai.cli.pictures import Pictures
-
-        return Pictures(path, options, class_names)
+    if (pictures := picture_paths(spec)) is not None:
+        return picture_dataset(*pictures, options, class_names, channels)
     if path.suffix in _READERS:
         if not path.is_file():
             raise ArgumentError(f"data: no file {spec}")
@@ -39,7 +41,8 @@ def load_data(options: OnData, class_names: Sequence[str] = ()) -> Any:
     if not is_code(spec):
         what = "a file of another kind" if path.exists() else "nothing"
         raise ArgumentError(
-            f"data: {spec} is {what}; expected a folder of pictures, {', '.join(_READERS)}, or module:attribute"
+            f"data: {spec} is {what}; expected a folder of pictures, a picture file, a pattern such as 'photos/*.jpg', "
+            f"{', '.join(_READERS)}, or module:attribute"
         )
     return built(named_object(spec, "data", "data"), "data")
 
@@ -129,9 +132,7 @@ def _coded(labels: Any, class_names: Sequence[str]) -> Any:
     """Return classes as numbers."""
     if labels.dtype.kind in "biuf":
         return labels
-    from pnpxai.cli.pictures import codes
-
-    return codes([str(label) for label in labels], class_names, "label")
+    return class_codes([str(label) for label in labels], class_names, "label")
 
 
 _READERS = {".npy": _arrays, ".npz": _arrays, ".csv": _frame, ".parquet": _frame, ".txt": _texts}

@@ -14,6 +14,7 @@ from pnpxai.cli.options import Named, OnData, Sample, Subject
 from pnpxai.cli.pictures import display_of
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.selection import as_explainer, as_metric
+from pnpxai.modalities.base import picture_channels
 
 __all__ = ["auto", "chosen", "model_of", "writable"]
 
@@ -39,7 +40,7 @@ def auto(options: OnData) -> AutoExplanation:
     if options.data is None:
         raise ArgumentError("data: expected a folder, a file or module:attribute, as an argument or in --options")
     class_names = names_of(options.class_names, "class_names")
-    data = load_data(options, class_names)
+    data = load_data(options, class_names, picture_channels(model))
     tokenizer = (
         None if options.tokenizer is None else built(named_object(options.tokenizer, "tokenizer", "tokenizer"), "")
     )

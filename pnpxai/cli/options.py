@@ -86,7 +86,8 @@ class Subject(Options):
     model: Annotated[str | None, typer.Argument()] = None
     """``module:attribute``, or a Python file that defines a model (``file.py``, ``file.py:attribute``)."""
     data: Annotated[str | None, typer.Argument()] = None
-    """A folder of pictures, a .npy, .npz, .csv, .parquet or .txt file, or ``module:attribute``."""
+    """A folder of pictures, a picture, a pattern such as 'photos/*.jpg', a .npy, .npz, .csv, .parquet or .txt file, or
+    ``module:attribute``."""
     weights: Annotated[str | None, typer.Option(metavar="FILE")] = None
     """The model's weights: a state dict as .safetensors, .pt or .pth (read without running code)."""
     device: str | None = None

@@ -15,7 +15,7 @@ from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits
 
-__all__ = ["ALONG_TIME", "Modality", "Names", "reads_ids", "width"]
+__all__ = ["ALONG_TIME", "Modality", "Names", "picture_channels", "reads_ids", "width"]
 
 ALONG_TIME = (nn.Conv1d, nn.RNNBase)
 """Layers that go along an axis of time."""
@@ -97,6 +97,11 @@ def width(model: Callable[..., Any], kinds: tuple[type[nn.Module], ...]) -> int 
     first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
     names = ("in_channels", "input_size", "in_features")
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
+
+
+def picture_channels(model: Callable[..., Any]) -> int | None:
+    """Return how many channels of a picture the model takes, as far as its first convolution tells."""
+    return width(model, (nn.Conv2d,))
 
 
 def reads_ids(model: Callable[..., Any]) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["CLIP", "figure", "panel"]
 
 Style: TypeAlias = Literal["beside", "over", "bars", "waterfall"]
+_NAME = 26
+"""Most characters of a file's name above a tile."""
 CLIP = 0.995
 """Share of a picture's absolute values that the colours tell apart; larger ones have the deepest colour."""
 
@@ -67,7 +69,7 @@ def figure(
         limit = clipped_limit([a for a, _ in pairs], clip) if shared else None
         return panel(
             [a for a, _ in pairs], titles, [x for _, x in pairs], view=view, over=style == "over", limit=limit,
-            clip=clip, heading=heading,
+            clip=clip, heading=heading, input_titles=view.sources,
         )  # fmt: skip
     if not all(drawing.fits(a, x) for a, x in pairs):  # values of a layer that keeps no positions
         return panel([a for a, _ in pairs], titles, clip=clip, heading=heading)
@@ -95,7 +97,8 @@ def _rows(
     grid = made.subplots(len(rows), 1, squeeze=False, gridspec_kw={"height_ratios": heights}).flatten()
     for k, (axes, row, title) in enumerate(zip(grid, rows, titles, strict=True)):
         drawing.draw(axes, row, limit, style, None if scores is None else float(scores[k]))
-        axes.set_title(title, fontsize=9, loc="left")
+        source = f"{view.sources[k]}  " if k < len(view.sources) else ""
+        axes.set_title(_plain(source + title), fontsize=9, loc="left")
     steps = style == "waterfall" and style in drawing.styles
     if drawing.unit:
         grid[-1].set_xlabel("score" if steps else drawing.unit, fontsize=8)
@@ -113,6 +116,7 @@ def panel(
     limit: float | None = None,
     clip: float = 1.0,
     heading: str = "",
+    input_titles: Sequence[str] = (),
 ) -> Plot:
     """Return a matplotlib figure of maps, and to the left of each its input.
 
@@ -126,6 +130,7 @@ def panel(
         limit: the value of the deepest colour in all maps; by default each map has its own.
         clip: without a limit, the share of a map's absolute values that its colours tell apart.
         heading: a line above the figure.
+        input_titles: what stands above inputs, such as names of files; by default "input".
 
     Raises:
         ArgumentError: there are not as many titles, or pictures, as maps.
@@ -143,7 +148,7 @@ def panel(
             continue
         natural = _natural(pictures[k], view)
         fits = over and natural.shape[:2] == as_array(values).shape[-2:]
-        tiles.append(("input", natural))
+        tiles.append((_short(input_titles[k]) if k < len(input_titles) else "input", natural))
         tiles.append((title, overlaid(values, natural, deepest) if fits else coloured(values, deepest)))
     step = 1 if pictures is None else 2
     columns = max(step, min(columns - columns % step, len(tiles)))
@@ -153,7 +158,7 @@ def panel(
     for axes, (title, colours) in zip(grid, tiles, strict=False):
         height, width = colours.shape[:2]
         axes.imshow(colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
-        axes.set_title(title, fontsize=9)
+        axes.set_title(_plain(title), fontsize=9)
     for axes in grid:
         axes.set_axis_off()
     return _finished(made, heading, limit, clip=clip)
@@ -168,6 +173,16 @@ def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = Fa
         made.suptitle(heading, fontsize=9, x=0.01, ha="left")
     add_legend(made, limit, steps=steps, clip=clip)
     return made
+
+
+def _short(name: str) -> str:
+    """Return a name that fits above a tile: of a long one its end, which tells files apart."""
+    return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :]
+
+
+def _plain(text: str) -> str:
+    """Return text whose dollar signs do not begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def _natural(values: Tensor | np.ndarray, view: View | None) -> np.ndarray:

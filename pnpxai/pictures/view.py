@@ -116,6 +116,7 @@ class View:
         names: of columns, or of a series' channels.
         words: for each example its words, and how many tokens each word has.
         classes: names of the model's outputs.
+        sources: for each example the name of its file, where it has one.
     """
 
     kind: Kind | None = None
@@ -124,15 +125,20 @@ class View:
     names: tuple[str, ...] = ()
     words: tuple[tuple[tuple[str, int], ...], ...] = ()
     classes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""
-        return replace(self, words=tuple(self.words[row] for row in rows)) if self.words else self
+        words, sources = (
+            tuple(of_each[row] for row in rows) if of_each else () for of_each in (self.words, self.sources)
+        )
+        return replace(self, words=words, sources=sources)
 
     @classmethod
     def joined(cls, views: Sequence[View]) -> View:
         """Return the view of all examples of several batches."""
-        return replace(views[0], words=tuple(words for view in views for words in view.words))
+        words = tuple(words for view in views for words in view.words)
+        return replace(views[0], words=words, sources=tuple(name for view in views for name in view.sources))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -143,4 +149,5 @@ class View:
         """Return what ``to_dict`` wrote, also after JSON has made lists of its tuples."""
         display = Display.of(data["display"])
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
-        return cls(data["kind"], data["channel_dim"], display, tuple(data["names"]), words, tuple(data["classes"]))
+        names, classes, sources = (tuple(data.get(name, ())) for name in ("names", "classes", "sources"))
+        return cls(data["kind"], data["channel_dim"], display, names, words, classes, sources)

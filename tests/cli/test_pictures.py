@@ -14,9 +14,10 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
+from pnpxai.auto.picture_files import PictureFiles, picture_paths
 from pnpxai.cli.objects import auto
 from pnpxai.cli.options import OnData
-from pnpxai.cli.pictures import Pictures
+from pnpxai.cli.pictures import picture_dataset
 from pnpxai.errors import ArgumentError
 
 NET = """
@@ -50,6 +51,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _asked(**options: Any) -> OnData:
     return OnData.model_validate({"model": "net_of_pictures.py", "data": "shots"} | options)
+
+
+def _pictures(folder: str | Path, options: OnData, *class_names: Any) -> PictureFiles:
+    paths = picture_paths(Path(folder))
+    assert paths is not None
+    return picture_dataset(*paths, options, *class_names)
 
 
 def _by_hand(*steps: Callable[[Any], Any]) -> torch.Tensor:
@@ -100,11 +107,11 @@ def test_predictions_equal_those_of_the_training_transform(
 
 def test_folders_are_classes_numbered_by_name_or_as_the_model_has_them(place: Path) -> None:
     asked = _asked(size=8)
-    assert Pictures(Path("shots"), asked).labels == [0, 1, 1, 2]
-    assert Pictures(Path("shots"), asked, ("c", "x", "b", "a")).labels == [3, 2, 2, 0]
-    assert Pictures(Path("shots/b"), asked).labels is None
+    assert _pictures("shots", asked).labels == [0, 1, 1, 2]
+    assert _pictures("shots", asked, ("c", "x", "b", "a")).labels == [3, 2, 2, 0]
+    assert _pictures("shots/b", asked).labels is None
     with pytest.raises(ArgumentError, match="class_names: the folder 'b' is none of them"):
-        Pictures(Path("shots"), asked, ("a", "c"))
+        _pictures("shots", asked, ("a", "c"))
 
 
 def test_kinds_of_files(tmp_path: Path) -> None:
@@ -115,8 +122,8 @@ def test_kinds_of_files(tmp_path: Path) -> None:
         folder = tmp_path / name.replace(".", "_")
         folder.mkdir()
         picture.save(folder / name, **how)
-        (found,) = list(Pictures(folder, asked))
-        return found
+        (values,) = list(_pictures(folder, asked))
+        return values
 
     grey = torch.as_tensor(ramp)[None] / 255
     assert torch.equal(read(Image.fromarray(ramp), "grey.png"), grey)
@@ -137,7 +144,7 @@ def test_kinds_of_files(tmp_path: Path) -> None:
 
 def test_grey_ones_among_coloured_ones_get_colours(place: Path) -> None:
     Image.fromarray(np.full((24, 30), 51, np.uint8)).save("shots/a/grey.png")
-    found = Pictures(Path("shots"), _asked(size=8))
+    found = _pictures("shots", _asked(size=8))
     assert {tuple(found[k][0].shape) for k in range(len(found))} == {(3, 8, 8)}
     grey = found[found.paths.index(Path("shots/a/grey.png"))][0]
     assert torch.allclose(grey, torch.full((3, 8, 8), 0.2))
@@ -161,11 +168,15 @@ def test_what_cannot_be(place: Path, options: dict[str, Any], words: str) -> Non
         auto(_asked(**options)).examples()
 
 
-def test_a_broken_file_is_named(place: Path) -> None:
+@pytest.mark.parametrize("cut", [True, False], ids=["cut off", "text"])
+def test_a_broken_file_is_left_out_and_named(place: Path, cut: bool) -> None:
     whole = Path("shots/a/1.png").read_bytes()
-    Path("shots/a/1.png").write_bytes(whole[: len(whole) // 2])
+    Path("shots/a/1.png").write_bytes(whole[: len(whole) // 2] if cut else b"no picture")
+    on = auto(_asked(size=8))
+    labels = torch.cat([torch.as_tensor(batch.labels) for batch in on.examples()])
+    assert labels.tolist() == [1, 1, 2]  # the others stay what they were
+    (line,) = on.left_out
+    assert line.startswith("shots/a/1.png is no picture that can be read")
+    assert any("shots/a/1.png" in assumed for assumed in on.assumed)
     with pytest.raises(ArgumentError, match=r"shots/a/1.png is no picture that can be read"):
-        auto(_asked(size=8)).examples()
-    Path("shots/a/1.png").write_text("no picture")
-    with pytest.raises(ArgumentError, match=r"shots/a/1.png is no picture that can be read"):
-        auto(_asked(size=8))
+        auto(_asked(size=8, data="shots/a"))

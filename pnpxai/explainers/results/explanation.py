@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,9 +17,12 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.descriptions import largest, missed, of_target, short, written
 from pnpxai.explainers.results.files import read, write
 from pnpxai.explainers.results.match_inputs import whose
-from pnpxai.pictures import Kind, View, drawing_of, figure, html
+from pnpxai.pictures import CLIP, Kind, View, drawing_of, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
+
+if TYPE_CHECKING:
+    from pnpxai.pictures.plot import Plot
 
 __all__ = ["Explanation"]
 
@@ -112,8 +115,9 @@ class Explanation:
         names: Sequence[Any] | Callable[[list[int]], Sequence[str]] | None = None,
         style: Any = None,
         shared: bool = False,
-    ) -> Any:
-        """Return a matplotlib figure of the first examples' inputs and maps.
+        clip: float = CLIP,
+    ) -> Plot:
+        """Return a matplotlib figure of the first examples' inputs and maps; a notebook shows it as a picture.
 
         Args:
             limit: at most so many examples.
@@ -125,6 +129,8 @@ class Explanation:
             style: pictures "beside" their maps (the default), or maps "over" their faded pictures; of tables "bars"
                 (the default) or a "waterfall" that ends at the score.
             shared: one colour scale for all examples, instead of one for each.
+            clip: of pictures, the share of absolute values that the colours tell apart; larger ones, which may be a
+                single pixel, have the deepest colour. 1 for all.
 
         Raises:
             ArgumentError: there is no such member or kind, or not as many names as are needed.
@@ -134,13 +140,16 @@ class Explanation:
         view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
         return figure(
             maps, inputs, titles, view,
-            word_source=names if tokens else None, style=style, shared=shared, scores=self._scores(),
+            word_source=names if tokens else None, style=style, shared=shared, scores=self._scores(), clip=clip,
+            heading=self._heading(len(titles)),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the facts, and the first examples of every explained argument."""
         parts = [f"<pre>{escape(repr(self))}</pre>"]
         members = [self._shown(6, member, None) for member in range(len(self.attributions))]
+        if len(self) > (shown := len(members[0][2])):
+            parts.append(f"<p>{shown} of {len(self)} examples; plot(limit={len(self)}) draws all</p>")
         if len(members) == 1:
             return "".join([*parts, html(*members[0])])
         for k, title in enumerate(members[0][2]):  # the inputs of an example together
@@ -166,6 +175,11 @@ class Explanation:
         if self.postprocessor is not None:
             maps = self.postprocessor.of(own)(maps)
         return maps, self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
+
+    def _heading(self, shown: int) -> str:
+        """Return the explainer's name, and how many examples a figure leaves out."""
+        left_out = f", {shown} of {len(self)} examples: limit={len(self)} draws all" if shown < len(self) else ""
+        return f"{self.explainer}{left_out}"
 
     def _scores(self) -> Tensor:
         return self.scores.expand(len(self)) if len(self.scores) == 1 else self.scores
