@@ -83,12 +83,12 @@ def attention_pass(score: Score, inputs: Tensors, rules: Rules | None = None) ->
     """
     watch = _Watch()
     if rules is None:
-        run: Callable[..., Any] = partial(_plain, watch, score.forward)
+        watched = replace(score, forward=partial(_plain, watch, score.forward))
     else:
-        run = partial(replace(rules, seen=watch.seen).run, score.forward)
+        watched = replace(rules, seen=watch.seen).score(score)
     leaves = tuple(own(x).requires_grad_(rules is not None and x.is_floating_point()) for x in inputs)
     with torch.enable_grad():
-        scores = replace(score, forward=run)(leaves)
+        scores = watched(leaves)
     maps = tuple(watch.candidates[k] for k in sorted(watch.used))
     if not maps:
         raise UnsuitableError(

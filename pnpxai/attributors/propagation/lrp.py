@@ -15,7 +15,7 @@ from pnpxai.attributors.propagation.captum_rules import PropagationRule
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
-from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, ruled_modules
+from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, edits_in_place, ruled_modules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed, eager, module_of
 from pnpxai.engine.running.layers import single_runs
@@ -136,8 +136,9 @@ class LRP(Attributor):
         """Return relevance of the inputs, or of the values at places, a few examples at a time."""
         parts: list[tuple[Block, Tensors]] = []
         sums = {name: inputs[0].new_zeros(score.size, dtype=_number(inputs)) for name in ("score", *_SINKS)}
-        rules = Rules(self.epsilon, self.composite if isinstance(self.composite, Composite) else None)
         model = eager(self.forward_func)
+        rules = Rules(self.epsilon, self.composite if isinstance(self.composite, Composite) else None)
+        rules.copies = rules.composite is not None or edits_in_place(module_of(self.forward_func))
 
         def visit(block: Block) -> None:
             rules.ledger = Ledger(len(block))
@@ -240,9 +241,26 @@ def _check_canonised(plain: Tensor, canonised: Tensor) -> None:
 def _ruled_pass(
     score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Callable[..., Any]
 ) -> tuple[Tensors, Tensor]:
-    """Return relevance of the inputs, or at places, and the scores."""
+    """Return relevance of the inputs, or at places, and the scores.
+
+    Steps share memory with the model's own values as long as the model edits none of them in place.
+    """
+    size = rules.ledger.size
+    try:
+        return _passed_back(score, inputs, places, rules, model)
+    except RuntimeError as problem:
+        if rules.copies or "modified by an inplace operation" not in str(problem):
+            raise
+        rules.copies, rules.ledger = True, Ledger(size)
+        return _passed_back(score, inputs, places, rules, model)
+
+
+def _passed_back(
+    score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Callable[..., Any]
+) -> tuple[Tensors, Tensor]:
     if not places:
-        return gradient(replace(score, forward=partial(rules.run, model)), inputs, seed_by_score=True)
+        return gradient(rules.score(replace(score, forward=model)), inputs, seed_by_score=True)
+    at = AtSites(model, places)
     held: list[list[Tensor]] = [[] for _ in places]
 
     def watch(k: int, tensor: Tensor) -> Tensor:
@@ -250,14 +268,13 @@ def _ruled_pass(
         held[k].append(kept)
         return kept.clone()
 
-    at = AtSites(model, places)
-    watched = replace(score, forward=lambda *args: rules.run(lambda *inner: at.run(Call(inner), watch), *args))
+    watched = rules.score(replace(score, forward=lambda *inner: at.run(Call(inner), watch)))
     values = watched(tuple(own(x).requires_grad_(x.is_floating_point()).clone() for x in inputs))
     if not values.requires_grad:
         raise ArgumentError("layer: the score does not depend on the layers through differentiable operations")
     members = [tensor for group in held for tensor in group]
-    found = torch.autograd.grad(values, members, values.detach(), allow_unused=True, materialize_grads=True)
-    return tuple(f.detach() for f in found), values.detach()
+    relevance = torch.autograd.grad(values, members, values.detach(), allow_unused=True, materialize_grads=True)
+    return tuple(r.detach() for r in relevance), values.detach()
 
 
 def _number(inputs: Tensors) -> torch.dtype:

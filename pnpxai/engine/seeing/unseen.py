@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from pnpxai.engine.seeing.operation_kinds import UNCARRIED
 from pnpxai.errors import RuleError
 from pnpxai.tensors import flat
 
-__all__ = ["account_for", "drops_gradient", "refuse_unseen"]
+__all__ = ["account_for", "drops_gradient", "refuse_transforms", "refuse_unseen"]
 
 _MARK = "pnpxai: seen"
 
@@ -56,6 +57,20 @@ def refuse_unseen(method: str, user: str, values: Sequence[Tensor]) -> None:
         waiting += [parent for parent, _ in node.next_functions if parent is not None]
     for node in passed:
         _notes(node)[_MARK] = True
+
+
+@contextlib.contextmanager
+def refuse_transforms(method: str) -> Iterator[None]:
+    """Refuse by name what runs under a transform of torch.func, where rules cannot be tied to operations."""
+    try:
+        yield
+    except RuntimeError as problem:
+        if "functorch" not in str(problem):
+            raise
+        raise RuleError(
+            f"{method}: a part of the model runs out of sight, in a transform of torch.func (grad, jvp, vmap, ...), whose "
+            "inside no rule reaches; use a gradient or perturbation method instead"
+        ) from problem
 
 
 def _notes(node: Node) -> dict[str, Any]:

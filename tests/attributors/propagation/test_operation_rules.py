@@ -190,20 +190,10 @@ def test_an_addition_is_shared_in_proportion():
 @pytest.mark.parametrize(
     ("operation", "name"),
     [
-        (lambda x: x.exp(), "'exp'"),
-        (lambda x: x.clone().exp_(), "'exp'"),
-        (lambda x: x**-1, "'pow'"),
-        (lambda x: x / x.sum(1, keepdim=True), "'div' of two values that both carry relevance"),
-        (lambda x: 1 / x, "'div'|'reciprocal'|'truediv'"),
-        (lambda x: torch.div(C, x), "'div'"),
         (lambda x: torch.div(x, C, rounding_mode="floor") + x, "'div'"),
-        (lambda x: x.abs(), "'abs'"),
-        (lambda x: x.clamp(min=0), "'clamp'"),
-        (lambda x: x.clone().clamp_(min=0), "'clamp'"),
         (lambda x: x.clone().fill_diagonal_(0), "'fill_diagonal'"),
-        (lambda x: (x * x).sqrt(), "'sqrt' where it is more than a scale"),
-        (lambda x: x.abs().sum(1, keepdim=True).rsqrt() * x, "'abs'"),
-        (lambda x: C / x.norm(dim=1, keepdim=True), "'div' where it is more than|'truediv' where it is more than"),
+        (lambda x: x.logcumsumexp(1), "'logcumsumexp'"),
+        (lambda x: torch.linalg.inv(x[:, :, None] * x[:, None] + torch.eye(4, dtype=x.dtype))[:, 0], "'linalg_inv'"),
         (lambda x: F.batch_norm(x, None, None, training=True), "'batch_norm'"),
     ],
 )
@@ -219,4 +209,4 @@ def test_what_carries_no_relevance_needs_no_rule():
 
 def test_the_error_is_an_argument_error_that_says_what_to_use_instead():
     with pytest.raises(AssertionError, match="use a gradient or perturbation method instead"):
-        relevance(torch.exp)
+        relevance(lambda x: x.logcumsumexp(1))

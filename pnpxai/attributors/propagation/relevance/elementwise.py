@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from pnpxai.errors import RuleError
 from pnpxai.tensors import Tensors
 
 __all__ = ["Pass", "Scale"]
@@ -18,22 +18,14 @@ class Pass:
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return the relevance itself."""
-        return (relevance.reshape(operands[0].shape),)
+        return (self.share_shape(operands[0].shape, relevance),)
+
+    def share_shape(self, shape: torch.Size, relevance: Tensor) -> Tensor:
+        """Return the relevance in the shape of the operand, summed where that was spread over more places."""
+        return relevance.reshape(shape) if relevance.numel() == shape.numel() else relevance.sum_to_size(shape)
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A scale, which products and quotients take for a constant, so that no relevance comes to it."""
-
-    name: str
-
-    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
-        """Refuse relevance: here it is more than a scale.
-
-        Raises:
-            RuleError: always.
-        """
-        raise RuleError(
-            f"LRP: no rule for the operation {self.name!r} where it is more than a scale; use a gradient or "
-            "perturbation method instead"
-        )
+class Scale(Pass):
+    """A scale, such as 1/|x|: products and quotients take it for a constant, so that relevance comes to it only where
+    it is more than that. It is then handed on as by any function of each number."""

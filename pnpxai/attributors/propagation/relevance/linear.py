@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,27 +17,51 @@ __all__ = ["Affine", "Product"]
 
 @dataclass(frozen=True)
 class Affine:
-    """Epsilon rule: each operand gets what it contributes to a sum; constants and the stabiliser keep their part."""
+    """R_i = x_i dz/dx_i R / (z + epsilon sign z): each operand gets what it contributes to a sum (the epsilon rule).
+
+    Constants and the stabiliser keep their part. Complex numbers are taken for pairs of numbers.
+
+    Attributes:
+        function: the operation, of its operands.
+        epsilon: the stabiliser.
+        ledger: where sinks are noted.
+        constant: gives what the operation adds, spread over its output or not; by default its value at zeros. None
+            if it adds nothing.
+    """
 
     function: Callable[..., Tensor]
     epsilon: float
     ledger: Ledger = field(repr=False)
+    constant: Callable[[], Tensor] | Literal["of zeros"] | None = "of zeros"
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return each operand's value times the gradient of the normalised output."""
-        leaves = tuple(x.requires_grad_() for x in operands)
-        output = self.function(*leaves)
+        leaves = tuple(x.detach().requires_grad_() for x in operands)
+        with torch.enable_grad():
+            output = self.function(*leaves)
+        return self.share_along(leaves, output, relevance)
+
+    def share_along(self, leaves: Tensors, output: Tensor, relevance: Tensor) -> Tensors:
+        """Return what ``share`` does, of an operation that has been computed."""
         with torch.no_grad():
-            scale = relevance / _stabilised(output, self.epsilon)
-            constant = self.function(*(torch.zeros_like(x) for x in leaves))
-            of_constant, left = constant * scale, relevance - output * scale
-            masked = torch.isinf(output)  # by a constant, which then gets all
-            if masked.any():
-                scale, of_constant = scale.masked_fill(masked, 0), torch.where(masked, relevance, of_constant)
-                left = left.masked_fill(masked, 0)
+            z, relevance_of_z = _real(output.detach()), _real(relevance)
+            scale = relevance_of_z / _stabilised(z, self.epsilon)
+            left = torch.addcmul(relevance_of_z, z, scale, value=-1)
+            of_constant = None
+            if self.constant is not None:
+                given = (
+                    self.function(*map(torch.zeros_like, leaves)) if self.constant == "of zeros" else self.constant()
+                )
+                of_constant = _real(given) * scale
+                masked = torch.isinf(z)  # by a constant, which then gets all
+                if masked.any():
+                    scale, of_constant = scale.masked_fill(masked, 0), torch.where(masked, relevance_of_z, of_constant)
+                    left = left.masked_fill(masked, 0)
             self.ledger.note(of_constant, left)
-        gradients = torch.autograd.grad(output, leaves, scale, allow_unused=True, materialize_grads=True)
-        return tuple(x.detach() * g for x, g in zip(leaves, gradients, strict=True))
+        with torch.enable_grad():
+            seeds = scale if not output.is_complex() else torch.view_as_complex(scale)
+            gradients = torch.autograd.grad(output, leaves, seeds, allow_unused=True, materialize_grads=True)
+        return tuple(_times(x.detach(), g) for x, g in zip(leaves, gradients, strict=True))
 
 
 @dataclass(frozen=True)
@@ -46,12 +71,29 @@ class Product:
     function: Callable[..., Tensor]
     epsilon: float
     ledger: Ledger = field(repr=False)
+    constant: Callable[[], Tensor] | Literal["of zeros"] | None = None
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return half of what the factors contribute to the product (each contributes all of it)."""
-        shares = Affine(self.function, self.epsilon, self.ledger).share(operands, relevance)
+        shares = Affine(self.function, self.epsilon, self.ledger, self.constant).share(operands, relevance)
         return tuple(share / 2 for share in shares)
+
+    def share_along(self, leaves: Tensors, output: Tensor, relevance: Tensor) -> Tensors:
+        """Return what ``share`` does, of an operation that has been computed."""
+        of_sum = Affine(self.function, self.epsilon, self.ledger, self.constant)
+        return tuple(share.div_(2) for share in of_sum.share_along(leaves, output, relevance))
 
 
 def _stabilised(value: Tensor, epsilon: float) -> Tensor:
-    return value + torch.where(value >= 0, epsilon, -epsilon).to(value.dtype)
+    return value + torch.where(value >= 0, epsilon, -epsilon).to(value.dtype) if epsilon else value
+
+
+def _real(value: Tensor) -> Tensor:
+    return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+
+
+def _times(value: Tensor, gradient: Tensor) -> Tensor:
+    """Return products of numbers with their gradients, of real and imaginary parts each with its own."""
+    if not value.is_complex():
+        return value * gradient
+    return torch.view_as_complex(_real(value) * _real(gradient))

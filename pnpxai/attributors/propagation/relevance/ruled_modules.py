@@ -17,11 +17,18 @@ from pnpxai.attributors.propagation.relevance.elementwise import Pass
 from pnpxai.attributors.propagation.relevance.layer_rules import OfModule, OfZennit
 from pnpxai.attributors.propagation.relevance.ledger import Rule, tied
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
+from pnpxai.engine.seeing.unseen import refuse_unseen
 from pnpxai.errors import ConfinedError, RuleError
 
-__all__ = ["canonised", "ruled_modules"]
+__all__ = ["canonised", "edits_in_place", "ruled_modules"]
 
 _log = logging.getLogger("pnpxai")
+
+
+def edits_in_place(model: nn.Module | None) -> bool:
+    """Tell whether a layer of a model says that it edits its input, or has a rule of its own."""
+    modules = [] if model is None else list(model.modules())
+    return any(getattr(m, "inplace", False) is True or getattr(m, "rule", None) is not None for m in modules)
 
 
 @contextlib.contextmanager
@@ -97,5 +104,6 @@ def _ruled_forward(module: nn.Module, make: _Make, forward: Callable[..., Any], 
     (operand,) = args
     changes = bool(getattr(module, "inplace", False))
     before = operand.clone() if changes else operand
+    refuse_unseen("LRP", type(module).__name__, [before])
     result = tied(make(forward), forward, [before])
     return operand.copy_(result) if changes else result

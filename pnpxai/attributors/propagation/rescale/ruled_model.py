@@ -25,7 +25,7 @@ from pnpxai.engine.seeing.operations import (
     out_of_place,
     with_operands,
 )
-from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_unseen
+from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import ArgumentError, RuleError
 from pnpxai.tensors import Tensors, check_finite, flat, map_tensors, own
 
@@ -86,7 +86,7 @@ class _Rescale:
 
     def run(self, score: Score, inputs: Tensors) -> Tensor:
         self.position, self.conditions = 0, Conditions()
-        with Operations(self.replace):
+        with Operations(self.replace), refuse_transforms("DeepLift"):
             values = score(inputs)
         refuse_unseen("DeepLift", "the score", [values])
         return values
@@ -108,7 +108,8 @@ class _Rescale:
         masks = self.conditions.of((args, kwargs))
         if not operands and not masks:
             return function(*args, **kwargs)
-        refuse_unseen("DeepLift", name, operands)
+        if name != "get":
+            refuse_unseen("DeepLift", name, operands)
         if name == "setitem":
             return self._written(function, args, masks)
         if in_place(function, kwargs) and (name not in ROUTES or masks):
