@@ -65,11 +65,11 @@ def refuse_transforms(method: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as problem:
-        if "functorch" not in str(problem):
+        if not any(word in str(problem) for word in ("functorch", "BatchedTensor", "TensorWrapper")):
             raise
         raise RuleError(
-            f"{method}: a part of the model runs out of sight, in a transform of torch.func (grad, jvp, vmap, ...), whose "
-            "inside no rule reaches; use a gradient or perturbation method instead"
+            f"{method}: a part of the model runs out of sight, in a transform of torch.func (grad, jvp, vmap, ...), "
+            "whose inside no rule reaches; use a gradient or perturbation method instead"
         ) from problem
 
 
