@@ -1,19 +1,37 @@
-"""Contracts that anyone's explainer or metric can be held to: inherit one in a test module, and pytest runs it."""
+"""Contracts that anyone's explainer, metric, strategy or modality can be held to: inherit one, and pytest runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
+import torch
+from torch import Tensor
+
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
-from pnpxai.testing import declarations, lending, measurements, randomness, results
+from pnpxai.modalities import Modality
+from pnpxai.strategies.base import Strategy
+from pnpxai.testing import declarations, lending, measurements, modalities, randomness, results, strategies
 from pnpxai.testing.answers import Answer, check_linear
+from pnpxai.testing.modalities import ModalityCase
+from pnpxai.testing.strategies import StrategyCall
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES, Case
 
-__all__ = ["COMMON_FIELDS", "EXPLAINER_CHECKS", "METRIC_CHECKS", "ExplainerContract", "MetricContract", "fitting_cases"]
+__all__ = [
+    "COMMON_FIELDS",
+    "EXPLAINER_CHECKS",
+    "METRIC_CHECKS",
+    "MODALITY_CHECKS",
+    "STRATEGY_CHECKS",
+    "ExplainerContract",
+    "MetricContract",
+    "ModalityContract",
+    "StrategyContract",
+    "fitting_cases",
+]
 
 Check: TypeAlias = Callable[[Subject, Case], None]
 
@@ -58,6 +76,26 @@ METRIC_CHECKS: tuple[Check, ...] = (
     measurements.check_precisions,
 )
 """What every metric promises."""
+
+
+STRATEGY_CHECKS: tuple[Callable[[StrategyCall], None], ...] = (
+    strategies.check_found_by_name,
+    strategies.check_form,
+    strategies.check_alone,
+    strategies.check_dtype,
+    strategies.check_edits_nothing,
+    strategies.check_repeats,
+)
+"""What every baseline, feature mask, pooling and normalisation promises."""
+
+MODALITY_CHECKS: tuple[Callable[[ModalityCase], None], ...] = (
+    modalities.check_traits,
+    modalities.check_recognised,
+    modalities.check_defaults_suit,
+    modalities.check_drawn,
+    modalities.check_explained,
+)
+"""What every kind of data promises."""
 
 
 def fitting_cases(explainer: type[Explainer]) -> list[str]:
@@ -149,3 +187,66 @@ class MetricContract:
         declarations.check_round_trip(self.metric(model, **self.settings), model)
         declarations.check_defaults(self.metric)
         declarations.check_unknown_setting(self.metric, model)
+
+
+class StrategyContract:
+    """What every baseline, feature mask, pooling and normalisation promises. Inherit it and name the strategy::
+
+    class TestMine(StrategyContract):
+        strategy = MyBaseline
+    """
+
+    strategy: ClassVar[type[Strategy]]
+    settings: ClassVar[dict[str, Any]] = {}
+    """Settings to check it with, such as the data that it holds."""
+    values: ClassVar[Tensor] = torch.randn(3, 2, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    """A batch that it suits."""
+    channel_dim: ClassVar[int | None] = 1
+    """The axis of channels of the batch; None without."""
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Ask pytest for every check."""
+        if "check" in metafunc.fixturenames:
+            metafunc.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
+
+    def test_results(self, check: Callable[[StrategyCall], None]) -> None:
+        """Every law of what it gives."""
+        check(StrategyCall(self.strategy(**self.settings), self.values, self.channel_dim))
+
+    def test_settings(self) -> None:
+        """The laws of declared settings."""
+        declarations.check_round_trip(self.strategy(**self.settings))
+        declarations.check_defaults(self.strategy)
+        declarations.check_signature(self.strategy)
+        declarations.check_unknown_setting(self.strategy, **self.settings)
+
+
+class ModalityContract:
+    """What every kind of data promises. Inherit it, and give the modality, a model of such data and a batch::
+
+    class TestMine(ModalityContract):
+        modality = MyModality()
+        model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten(), nn.Linear(128, 3))
+        values = torch.randn(2, 1, 6, 6, 6)
+    """
+
+    modality: ClassVar[Modality]
+    model: ClassVar[Any]
+    """A model of such data, with several outputs."""
+    values: ClassVar[Tensor]
+    """(examples, ...) its input."""
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Ask pytest for every check."""
+        if "check" in metafunc.fixturenames:
+            metafunc.parametrize("check", MODALITY_CHECKS, ids=lambda check: check.__name__)
+
+    def test_data(self, check: Callable[[ModalityCase], None]) -> None:
+        """Every law of what it states."""
+        check(ModalityCase(self.modality, self.model, self.values))
+
+    def test_settings(self) -> None:
+        """The laws of declared settings."""
+        declarations.check_round_trip(self.modality)
+        declarations.check_defaults(type(self.modality))
+        declarations.check_unknown_setting(type(self.modality))

@@ -28,7 +28,7 @@ def main() -> int:
             counts["refused" if outcome.refused else "held"] += 1
         except Exception as error:
             counts["failed"] += 1
-            print(f"cell {seed}: {type(error).__name__}: {error}", flush=True)  # noqa: T201
+            print(f"cell {seed}: {type(error).__name__}: {error}"[:600], flush=True)  # noqa: T201
     print(dict(counts))  # noqa: T201
     return 1 if counts["failed"] else 0
 

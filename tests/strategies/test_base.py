@@ -11,17 +11,18 @@ from pnpxai.explainers.perturbation.kernel_shap import KernelShap
 from pnpxai.strategies.base import Strategy, for_each
 from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
 from pnpxai.strategies.drawn_baselines import Background, ClassConditional
-from pnpxai.strategies.feature_masks import EachMask, FeatureMask
+from pnpxai.strategies.feature_masks import EachMask
 from pnpxai.strategies.known_features import Columns, Given, Words
-from pnpxai.strategies.normalization import EachNormalization, Normalization
+from pnpxai.strategies.normalization import EachNormalization
 from pnpxai.strategies.pooling import EachPooling, Pooling
 from pnpxai.strategies.superpixels import Superpixels
 from pnpxai.strategies.token_baselines import OneToken
-from pnpxai.testing.audit import audit
+from pnpxai.testing.contracts import STRATEGY_CHECKS
 from pnpxai.testing.declarations import check_defaults, check_round_trip, check_signature, check_unknown_setting
+from pnpxai.testing.strategies import KINDS, StrategyCall
 from pnpxai.traits import Traits
+from tests.failures import Failures
 
-KINDS = (Baseline, FeatureMask, Normalization, Pooling)
 STRATEGIES = [strategy for kind in KINDS for strategy in every(kind, within="pnpxai.")]
 IMAGES = torch.randn(3, 2, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 ROWS = torch.randn(4, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -52,12 +53,6 @@ def values_of(strategy):
     return ROWS[:3] if issubclass(strategy, OF_ROWS) else IMAGES
 
 
-def called(strategy, values):
-    if issubclass(strategy, FeatureMask) and values.ndim > 2:
-        return made(strategy)(values, 1)
-    return made(strategy)(values)
-
-
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
 
 
@@ -66,42 +61,30 @@ def test_no_kind_is_forgotten():
 
 
 @every_strategy
-def test_declaration(strategy):
-    check_round_trip(made(strategy))
-    check_defaults(strategy)
-    check_signature(strategy)
-    check_unknown_setting(strategy, **MADE_OF.get(strategy, {}))
-
-
-@every_strategy
-def test_it_is_found_by_its_name(strategy):
-    kind = next(kind for kind in KINDS if issubclass(strategy, kind))
-    assert kind.from_name(7) == 7
-    if strategy in MADE_OF:
-        with pytest.raises(ArgumentError, match=f"{strategy.__name__}: '{next(iter(MADE_OF[strategy]))}' is required"):
-            kind.from_name(strategy.name)
-        return
-    assert kind.from_name(strategy.name) == strategy()
-    assert kind.from_name(strategy.__name__) == strategy()
-
-
-@every_strategy
-def test_it_edits_nothing_and_repeats(strategy):
-    values = values_of(strategy).clone()
-    with audit(None, values):
-        first, second = called(strategy, values), called(strategy, values)
-    assert torch.equal(first, second)
-    assert first.untyped_storage().data_ptr() != values.untyped_storage().data_ptr() or first is values
-
-
-@every_strategy
-def test_an_example_alone_is_as_in_a_batch(strategy):
+def test_contract(strategy):
+    """Every check of the contract, on values that the strategy suits."""
+    failures = Failures(strategy.__name__)
     values = values_of(strategy)
-    together = called(strategy, values)
-    for k in range(len(values)):
-        alone = called(strategy, values[k : k + 1])
-        row = together[k : k + 1] if len(together) == len(values) else together
-        assert torch.allclose(alone, row, atol=1e-12)
+    call = StrategyCall(made(strategy), values, 1 if values.ndim > 2 else None)
+    for check in STRATEGY_CHECKS:
+        failures.run(check, call)
+    failures.run(check_round_trip, made(strategy))
+    failures.run(check_defaults, strategy)
+    failures.run(check_signature, strategy)
+    failures.run(check_unknown_setting, strategy, *MADE_OF.get(strategy, {}).values())
+    failures.end()
+
+
+@pytest.mark.parametrize("strategy", MADE_OF, ids=lambda strategy: strategy.__name__)
+def test_what_holds_data_has_to_be_given_it(strategy):
+    kind = next(kind for kind in KINDS if issubclass(strategy, kind))
+    with pytest.raises(ArgumentError, match=f"{strategy.__name__}: '{next(iter(MADE_OF[strategy]))}' is required"):
+        kind.from_name(strategy.name)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_is_no_name_stays_as_it_is(kind):
+    assert kind.from_name(7) == 7
 
 
 @every_strategy
@@ -115,22 +98,6 @@ def test_a_single_number_per_example_is_legal(strategy):
     for k in range(3):
         alone = strategy()(values[k : k + 1])
         assert torch.equal(alone, together[k : k + 1] if len(together) == 3 else together)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-@every_strategy
-def test_numbers_keep_their_dtype(strategy, dtype):
-    values = values_of(strategy)
-    values = values.to(dtype) if values.is_floating_point() else values
-    result = called(strategy, values)
-    assert result.dtype == (torch.int64 if issubclass(strategy, FeatureMask) else values.dtype)
-
-
-@every_strategy
-def test_a_baseline_is_shaped_like_the_input(strategy):
-    if issubclass(strategy, Baseline):
-        values = values_of(strategy)
-        assert called(strategy, values).shape == values.shape
 
 
 @pytest.mark.parametrize("traits", [Traits.image(), Traits.series(), Traits.table(), Traits.series(None)], ids=repr)
