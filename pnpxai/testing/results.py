@@ -44,9 +44,14 @@ def check_form(subject: Subject, case: Case) -> None:
     expected = explained[:1] if one_map else explained
     require(len(results) == len(expected), "form", f"expected {len(expected)} tensors, got {len(results)}")
     for result, value in zip(results, expected, strict=True):
-        flat = (value.shape[0], 1, *value.shape[2:])
-        fits = result.shape == value.shape or (value.ndim > 2 and tuple(result.shape) == flat)
+        pooled = [one_channel(value, axis) for axis in (1, case.traits.channel_dim or 1)]
+        fits = result.shape == value.shape or (value.ndim > 2 and tuple(result.shape) in pooled)
         require(fits, "form", f"expected a map of shape {tuple(value.shape)}, got {tuple(result.shape)}")
+
+
+def one_channel(values: Tensor, axis: int) -> tuple[int, ...]:
+    """Return the shape of values with a single entry on the axis of channels."""
+    return tuple(1 if k == axis % values.ndim else n for k, n in enumerate(values.shape))
 
 
 def check_alone_as_in_a_batch(subject: Subject, case: Case) -> None:
