@@ -14,6 +14,7 @@ from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 
 __all__ = [
     "Tensors",
+    "alike",
     "as_tuple",
     "batch_size",
     "check_finite",
@@ -156,3 +157,16 @@ def rows_of(tensor: Tensor) -> Tensor:
 def sum_rows(tensor: Tensor, size: int) -> Tensor:
     """Return (size,) sums of ``tensor`` over all but the examples, of which its first dimension holds a multiple."""
     return tensor.reshape(size, -1).sum(1) if tensor.ndim and tensor.shape[0] % size == 0 else tensor.sum().expand(size)
+
+
+_ACCURACY = {torch.float64: 1e-9, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+"""The largest difference, as a share of the largest number, that rounding explains; ``alike`` says it of float32."""
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Return True if tensors are equal up to what the number of rows and the layout change by rounding."""
+    if one.shape != other.shape or not (one.is_floating_point() or one.is_complex()):
+        return torch.equal(one, other)
+    accuracy = _ACCURACY.get(one.dtype, 1e-3 if one.device.type == "cpu" else 1e-2)
+    scale = float(one.abs().nan_to_num(0, 0, 0).max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=0.0, atol=accuracy * scale, equal_nan=True)

@@ -160,13 +160,13 @@ def _prepared_to_notice(case: Case) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _failing(model: nn.Module, error: BaseException, call: int) -> Iterator[threading.Event]:
-    """Let a model's last leaf raise in its n-th call; the event tells whether it came to that."""
+    """Let a model's last leaf raise from its n-th call on; the event tells whether it came to that."""
     calls = [0]
     happened = threading.Event()
 
     def fail(module: nn.Module, args: Any, output: Any) -> None:
         calls[0] += 1
-        if calls[0] == call:
+        if calls[0] >= call:
             happened.set()
             raise error
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.saliency import Gradient
@@ -162,11 +163,11 @@ class Counter:
 
 @contextlib.contextmanager
 def counted(model: nn.Module) -> Iterator[Counter]:
-    """Count the rows that are run through a model."""
+    """Count the rows that are run through a model for results, not to get to know the model."""
     counter = Counter()
 
     def count(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        counter.rows += flat((args, kwargs))[0].shape[0]
+        counter.rows += 0 if is_probe() else flat((args, kwargs))[0].shape[0]
 
     handle = model.register_forward_pre_hook(count, with_kwargs=True)
     try:

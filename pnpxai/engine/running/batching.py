@@ -75,6 +75,7 @@ def in_blocks(
     limit: int,
     visit: Callable[[Block], None],
     *,
+    apart: Callable[[], bool] | None = None,
     show_progress: bool = False,
     label: str = "",
 ) -> int:
@@ -83,12 +84,25 @@ def in_blocks(
     A visit must change nothing when it fails: one that runs out of memory is tried again in halves, and the limit
     stays halved.
 
+    Args:
+        n_examples: number of examples.
+        n_steps: number of steps of each example.
+        limit: at most so many rows in one pass.
+        visit: computes a block.
+        apart: tells whether the model's rows are computed apart; called once a pass would hold anything else than one
+            step of all examples. If they are not, every pass holds just that. By default they are.
+        show_progress: show a progress bar.
+        label: what the bar says.
+
     Returns:
         The limit in the end.
 
     Raises:
-        OutOfMemoryError: a single row does not fit.
+        OutOfMemoryError: a single row does not fit, or one step of examples that must stay together.
     """
+    together = (n_examples > limit or (n_steps > 1 and limit >= 2 * n_examples)) and not _ask(apart)
+    if together:
+        limit = n_examples
     waiting = _blocks(n_examples, n_steps, limit)[::-1]
     warned = False
     with contextlib.ExitStack() as stack:
@@ -114,6 +128,11 @@ def in_blocks(
                     "a single row does not fit in memory; use smaller inputs, a smaller dtype, "
                     "or a device with more memory"
                 )
+            if together or not _ask(apart):
+                raise OutOfMemoryError(
+                    f"{n_examples} rows that the model computes together do not fit in memory; use a smaller batch, "
+                    "a smaller dtype, or a device with more memory"
+                )
             # outside the except clause, whose traceback would keep the failed pass alive
             limit = max(1, len(block) // 2)
             waiting.append(block)
@@ -123,6 +142,10 @@ def in_blocks(
                 _log.warning("out of memory: going on with at most %d rows per pass", limit)
                 warned = True
     return limit
+
+
+def _ask(apart: Callable[[], bool] | None) -> bool:
+    return apart is None or apart()
 
 
 def _blocks(n_examples: int, n_steps: int, limit: int) -> list[Block]:

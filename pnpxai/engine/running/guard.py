@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
+from pnpxai.engine.running.one_path import one_path
+from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
 
 __all__ = ["borrowed", "eager", "module_of"]
@@ -38,7 +41,7 @@ def eager(model: Any) -> Any:
     Hooks do not reach a compiled module, and in copies on several devices a layer runs several times. So what has been
     wrapped is explained as it was written, on its own device.
     """
-    source = getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
+    source = source_of(model)
     return eager(source.module) if isinstance(source, nn.DataParallel) else source
 
 
@@ -72,12 +75,10 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
             if loan is not None:
                 loan.begin(gradients)
             torch.set_grad_enabled(gradients)
-            if loan is None or "torch._dynamo" not in sys.modules:  # nothing has been compiled
+            if loan is None:
                 yield
             else:
-                with torch.compiler.set_stance(
-                    "force_eager"
-                ):  # compiled parts run as written, so that hooks reach them
+                with one_path(), _as_written():
                     yield
         finally:
             if loan is not None:
@@ -86,12 +87,23 @@ def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: boo
             torch.set_grad_enabled(outside)
 
 
+def _as_written() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which compiled parts run as they were written, so that hooks reach them."""
+    compiled = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
+
+
 class _Loan:
     """What a model and the random states were before a model was lent, to be put back."""
 
     def __init__(self, model: nn.Module | None, freeze: bool) -> None:
         self.model = model
         self.modules = () if model is None else tuple(model.modules())
+        for module in self.modules:
+            if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+                raise ConfinedError(
+                    f"model: its {type(module).__name__} has no parameters yet, as it was never run; run the model once"
+                )
         self.modes = [module.training for module in self.modules]
         # attributes, and what lies in those that are dictionaries: hooks, parameters, buffers, submodules, others' own
         self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
@@ -116,7 +128,7 @@ class _Loan:
         for parameter in self.frozen:
             parameter.requires_grad_(False)
         for module in self.modules:
-            vars(module).pop("_compiled_call_impl", None)  # by ``model.compile()``; hooks do not reach it
+            drop_compiled_call(module)  # hooks do not reach it
         if self.model is not None and any(self.modes):
             # an exported program has its mode built in, and says so
             with contextlib.suppress(NotImplementedError):

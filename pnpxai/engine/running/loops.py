@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, WholeBatchOutput, gradient, refuse_integers
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.engine.speed.row_cache import remembered
@@ -24,15 +26,18 @@ def gradient_sum(
 ) -> Tensors:
     """Return, for each example, the sum over steps of ``weights[step] * gradient(score)(points[step])``.
 
-    The sum is streamed: memory does not grow with the number of steps.
+    The sum is streamed: memory does not grow with the number of steps. Where rows depend on each other, every pass
+    holds one step of all examples.
     """
     refuse_integers(like)
     totals = tuple(torch.zeros_like(tensor) for tensor in like)
     weight = torch.tensor(list(weights), dtype=torch.float64)
+    apart = cache(partial(rows_are_apart, score, like, limit))
 
     def visit(block: Block) -> None:
-        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients)
-        _refuse_parts(values, block, whole=score.size * len(weights))
+        *gradients, values = remembered("gradient", score.take(block.rows), points(block), _gradients, apart)
+        if values.numel() == 1 and len(block) not in (1, score.size):
+            raise _one_value()
         shape = (len(block.steps), len(block.examples))
         for total, part in zip(totals, gradients, strict=True):
             if len(block.steps) == 1:
@@ -42,12 +47,7 @@ def gradient_sum(
             stepwise = part.reshape(*shape, *part.shape[1:])
             total[block.examples.start : block.examples.stop] += torch.tensordot(scale, stepwise, dims=1)
 
-    try:
-        in_blocks(score.size, len(weights), limit, visit, show_progress=show_progress, label="gradients")
-    except WholeBatchOutput:
-        for total in totals:
-            total.zero_()
-        in_blocks(score.size, len(weights), score.size * len(weights), visit, show_progress=show_progress)
+    in_blocks(score.size, len(weights), limit, visit, apart=apart, show_progress=show_progress, label="gradients")
     return totals
 
 
@@ -65,6 +65,8 @@ def perturbed_scores(
 ) -> Tensor:
     """Return (examples, steps) scores of the perturbed inputs that ``points`` gives, computed without gradients.
 
+    Where rows depend on each other, every pass holds one perturbed copy of all examples.
+
     Args:
         score: what is computed.
         points: gives the perturbed inputs.
@@ -79,34 +81,23 @@ def perturbed_scores(
     Raises:
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
-    results: list[Tensor | None] = [None]
+    results: list[Tensor] = []
     limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
-
-    def write(values: Tensor, examples: range, steps: range, n_rows: int) -> None:
-        if results[0] is None:
-            results[0] = values.new_empty(n_rows, n_steps)
-        part = values.expand(len(examples) * len(steps)).reshape(len(steps), len(examples)).T
-        results[0][examples.start : examples.stop, steps.start : steps.stop] = part
+    apart = cache(partial(rows_are_apart, score, like, limit))
 
     def visit(block: Block) -> None:
-        (values,) = remembered("score", score.take(block.rows), points(block), _scores)
-        _refuse_parts(values, block, whole=score.size if n_steps == 1 else 0)
-        write(values, block.examples, block.steps, score.size)
-
-    def visit_step(block: Block) -> None:
-        if len(block) < score.size:
-            raise _whole_batch()
-        write(score(points(block)), range(1), block.steps, 1)
+        (values,) = remembered("score", score.take(block.rows), points(block), _scores, apart)
+        together = values.numel() == 1 and len(block) > 1 and n_steps > 1
+        if together and not (joint and len(block) == score.size):
+            raise _one_value()
+        examples, n_rows = (range(1), 1) if together else (block.examples, score.size)
+        if not results:
+            results.append(values.new_empty(n_rows, n_steps))
+        part = values.expand(len(examples) * len(block.steps)).reshape(len(block.steps), len(examples)).T
+        results[0][examples.start : examples.stop, block.steps.start : block.steps.stop] = part
 
     with torch.no_grad():
-        try:
-            in_blocks(score.size, n_steps, limit, visit, show_progress=show_progress, label=label)
-        except WholeBatchOutput:
-            if score.size > 1 and not joint:
-                raise
-            results[0] = None
-            in_blocks(score.size, n_steps, score.size, visit_step, show_progress=show_progress, label=label)
-    assert results[0] is not None  # noqa: S101  (n_steps > 0)
+        in_blocks(score.size, n_steps, limit, visit, apart=apart, show_progress=show_progress, label=label)
     return results[0]
 
 
@@ -116,16 +107,10 @@ def _gradients(score: Score, rows: Tensors) -> Tensors:
 
 
 def _scores(score: Score, rows: Tensors) -> Tensors:
-    return (in_fast_layout(score.forward, score, rows),)
+    return (in_fast_layout(score, score, rows),)
 
 
-def _refuse_parts(values: Tensor, block: Block, whole: int) -> None:
-    """Refuse one value for several rows, unless the block holds the ``whole`` number of them."""
-    if values.numel() == 1 and len(block) not in (1, whole):
-        raise _whole_batch()
-
-
-def _whole_batch() -> WholeBatchOutput:
+def _one_value() -> WholeBatchOutput:
     return WholeBatchOutput(
         "model: it returns one value for a whole batch, so its rows cannot be computed in parts; "
         "return one value per example, or explain one example at a time"

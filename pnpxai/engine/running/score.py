@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.guard import eager
+from pnpxai.engine.running.missing_gradients import refuse_missing_gradients, where_gradients_end
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
@@ -73,7 +74,19 @@ class Score:
             ArgumentError: the target does not fit the model's output.
             NonFiniteError: a value is NaN or infinite.
         """
-        value = self.select(self.output(inputs))
+        try:
+            output = self.output(inputs)
+        except (RuntimeError, ValueError, IndexError) as problem:
+            if not isinstance(problem, (ArgumentError, torch.OutOfMemoryError)) and self._runs_with_a_batch_axis(
+                inputs
+            ):
+                raise ShapeError(
+                    f"inputs: expected a batch, whose first dimension counts the examples, got "
+                    f"{[tuple(x.shape) for x in inputs]}, which the model takes for a single example; pass "
+                    "inputs.unsqueeze(0)"
+                ) from problem
+            raise
+        value = self.select(output)
         if not torch.isfinite(value).all():
             raise NonFiniteError(
                 f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
@@ -82,8 +95,31 @@ class Score:
         return value
 
     def output(self, inputs: Tensors) -> Any:
-        """Return all that the model gives."""
-        # it may edit what it gets
+        """Return all that the model gives.
+
+        A model that differentiates inside its forward pass (such as forces, the gradient of an energy) is run with
+        gradients where it fails without.
+        """
+        try:
+            return self._run(inputs)
+        except RuntimeError as problem:
+            if torch.is_grad_enabled() or "does not require grad" not in str(problem):
+                raise
+        with torch.enable_grad():
+            return map_tensors(torch.detach, self._run(inputs))
+
+    def _runs_with_a_batch_axis(self, inputs: Tensors) -> bool:
+        if hasattr(type(self.forward), "runs_model"):  # at a layer, whose values come from the model
+            return False
+        try:
+            with torch.no_grad():
+                output = select_output(self._run(tuple(x.unsqueeze(0) for x in inputs)))
+        except Exception:  # noqa: BLE001  (whatever a model raises: it is no single example)
+            return False
+        return output.shape[:1] == (1,)
+
+    def _run(self, inputs: Tensors) -> Any:
+        # the model may edit what it gets
         return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
 
     def take(self, rows: Tensor) -> Score:
@@ -108,12 +144,25 @@ class Score:
             raise ArgumentError(f"model: expected a floating point output, got {chosen.dtype}")
         if chosen.ndim == 0 or (chosen.numel() == 1 and rows > 1):
             return chosen.reshape(1)
+        if chosen.ndim > 1 and chosen.shape[0] == 1 and not (isinstance(self.target, Tensor) and len(self.target) > 1):
+            rows = 1  # one output of several numbers for a whole batch, such as a graph's
         if chosen.shape[0] != rows:
-            raise ShapeError(f"model: expected {rows} rows of output for {rows} rows of input, got {chosen.shape[0]}")
+            raise ShapeError(
+                f"model: expected {rows} rows of output for {rows} rows of input, got {chosen.shape[0]}; the first "
+                "dimension of inputs and outputs counts the examples ("
+                + (
+                    "does the model squeeze the output of a batch of one?"
+                    if rows == 1
+                    else "a single example is inputs.unsqueeze(0)"
+                )
+                + ")"
+            )
         if self.target is None:
             return _one_each(chosen, rows, "model")
         indices = self.target if isinstance(self.target, Tensor) else torch.tensor([self.target])
         indices = indices.to(chosen.device)
+        if len(indices) not in (1, rows) or (isinstance(self.target, Tensor) and len(indices) != rows):
+            raise ArgumentError(f"target: expected one entry for each of {rows} examples, got {len(indices)}")
         width = indices.shape[1]
         if chosen.ndim == 1 and width == 1:
             chosen = chosen.unsqueeze(1)
@@ -189,7 +238,7 @@ def gradient(
         gradients, values = _differentiated(score, leaves, seed_by_score, grad_kwargs)
         return tuple(g.detach().contiguous() for g in gradients), values.detach()
 
-    return in_fast_layout(score.forward, run, inputs)
+    return in_fast_layout(score, run, inputs)
 
 
 def _differentiated(
@@ -199,8 +248,9 @@ def _differentiated(
     if not values.requires_grad:
         raise ArgumentError(
             "model: the score does not depend on the inputs through differentiable operations "
-            "(is something detached, rounded or computed under no_grad?)"
+            f"(is something detached, rounded or computed under no_grad?){where_gradients_end(score, leaves)}"
         )
+    refuse_missing_gradients(score, values, leaves)
     seeds = values.detach() if seed_by_score else torch.ones_like(values)
     given = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
     gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)
@@ -255,7 +305,7 @@ def _normal_target(target: Any, size: int) -> Any:
     if isinstance(target, tuple):
         return tuple(_index(member) for member in target)
     if isinstance(target, list):
-        if len(target) != size:
+        if len(target) not in (1, size):
             raise ArgumentError(f"target: expected one entry for each of {size} examples, got {len(target)}")
         rows = [tuple(map(_index, t)) if isinstance(t, (tuple, list)) else (_index(t),) for t in target]
         if len({len(row) for row in rows}) > 1:

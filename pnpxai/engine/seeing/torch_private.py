@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from pnpxai.tensors import own
 
-__all__ = ["count_edits", "function_modes_active", "give_own_parameters", "tensor_hooks"]
+__all__ = [
+    "count_edits",
+    "direct_checkpoints",
+    "drop_compiled_call",
+    "function_modes_active",
+    "give_own_parameters",
+    "source_of",
+    "tensor_hooks",
+    "without_function_modes",
+]
 
 
 def count_edits(tensor: Tensor) -> int:
@@ -33,3 +47,58 @@ def give_own_parameters(copied: nn.Module) -> None:
         name: None if parameter is None else nn.Parameter(own(parameter), requires_grad=False)
         for name, parameter in copied._parameters.items()
     }
+
+
+def without_function_modes() -> AbstractContextManager[None]:
+    """Return a context in which no ``TorchFunctionMode`` sees what runs."""
+    return torch._C.DisableTorchFunction()
+
+
+_direct = threading.local()
+_CHECKPOINTS = torch.utils.checkpoint
+_reentrant = _CHECKPOINTS.CheckpointFunction.apply
+_GENERATOR = next(  # of torch 2.14 on, or before
+    name
+    for name in ("_checkpoint_without_reentrant_generator_impl", "_checkpoint_without_reentrant_generator")
+    if hasattr(_CHECKPOINTS, name)
+)
+_generator = getattr(_CHECKPOINTS, _GENERATOR)
+
+
+@contextlib.contextmanager
+def direct_checkpoints() -> Iterator[None]:
+    """Call functions under ``torch.utils.checkpoint`` directly and once, in this thread, inside a ``with`` block.
+
+    ``checkpoint`` looks its two implementations up when it is called. They are exchanged for good, by functions that do
+    as before outside of such a block, since other threads may train meanwhile.
+    """
+    _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)  # type: ignore[method-assign]
+    setattr(_CHECKPOINTS, _GENERATOR, _other_checkpoint)
+    before = getattr(_direct, "now", False)
+    _direct.now = True
+    try:
+        yield
+    finally:
+        _direct.now = before
+
+
+def _reentrant_checkpoint(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+    return function(*args) if getattr(_direct, "now", False) else _reentrant(function, preserve, *args)
+
+
+def _other_checkpoint(*args: Any, **kwargs: Any) -> Iterator[None]:
+    return _nothing_around() if getattr(_direct, "now", False) else _generator(*args, **kwargs)
+
+
+def _nothing_around() -> Iterator[None]:
+    yield  # here ``checkpoint`` calls its function
+
+
+def source_of(model: Any) -> Any:
+    """Return what ``torch.compile`` was given, the model itself if it is not compiled."""
+    return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
+
+
+def drop_compiled_call(module: nn.Module) -> None:
+    """Forget that ``module.compile()`` was called."""
+    vars(module).pop("_compiled_call_impl", None)

@@ -1,55 +1,84 @@
-"""Pictures laid out in memory as convolutions like them best."""
+"""Pictures laid out in memory as convolutions are fastest with, wherever that changes no value."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
-from pnpxai.tensors import Tensors
+from pnpxai.engine.running.probes import probing
+from pnpxai.engine.seeing.torch_private import without_function_modes
+from pnpxai.tensors import Tensors, alike
 
-__all__ = ["in_fast_layout", "is_picture"]
+if TYPE_CHECKING:
+    from pnpxai.engine.running.score import Score
+
+__all__ = ["in_fast_layout"]
 
 _Result = TypeVar("_Result")
-_PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-"""Models that ask for a view which only the plain layout has."""
+_VERDICTS: weakref.WeakKeyDictionary[nn.Module, dict[Hashable, bool]] = weakref.WeakKeyDictionary()
+"""For each model, by the shapes of its inputs: True if the layout makes it faster and changes nothing."""
 _LARGE_PICTURE, _LARGE_KERNEL = 160 * 160, 2**20  # positions and weights, where the one begins to outweigh the other
 
 
-def in_fast_layout(model: Any, run: Callable[[Tensors], _Result], rows: Tensors) -> _Result:
-    """Return ``run(rows)`` of a function that runs the model, the channels of pictures side by side if that is faster.
+def in_fast_layout(score: Score, run: Callable[[Tensors], _Result], rows: Tensors) -> _Result:
+    """Return ``run(rows)`` of a function that runs the score, the channels of pictures side by side if that is faster.
 
     On a CPU convolutions are faster so, with and without gradients, pooling even more; but not where large kernels
     meet small pictures, of which little is left in the last layers. Sums come in another order, which changes the last
-    digits, so only single precision is laid out so. The rows may come back in that layout.
+    digits, so only single precision is laid out so. A model that reads its picture by strides would read other numbers:
+    the first time, one row is run in both layouts and compared. The rows may come back in that layout.
     """
-    module = module_of(getattr(model, "forward", model))
-    pictures = [x for x in rows if is_picture(x)]
-    if module is None or module in _PLAIN or not pictures:
+    if not any(_is_picture(x) for x in rows):
         return run(rows)
+    module = module_of(getattr(score.forward, "forward", score.forward))
+    if module is None:
+        return run(rows)
+    verdicts = _VERDICTS.setdefault(module, {})
+    key = (type(score.forward), tuple(tuple(x.shape[1:]) for x in rows))
+    if key not in verdicts:
+        verdicts[key] = _is_faster(module, rows) and _changes_nothing(score, rows)
+    return run(_laid_out(rows)) if verdicts[key] else run(rows)
+
+
+def _is_faster(module: nn.Module, rows: Tensors) -> bool:
     kernels = [m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv2d)]
-    small = any(x.shape[2] * x.shape[3] < _LARGE_PICTURE for x in pictures)
-    if not kernels or (small and max(kernels) > _LARGE_KERNEL):
-        return run(rows)
-    try:
-        return run(tuple(_side_by_side(x) if is_picture(x) else x for x in rows))
-    except RuntimeError as problem:
-        if "view size is not compatible" not in str(problem):
-            raise
-        _PLAIN.add(module)
-    return run(rows)
+    small = any(_is_picture(x) and x.shape[2] * x.shape[3] < _LARGE_PICTURE for x in rows)
+    return bool(kernels) and not (small and max(kernels) > _LARGE_KERNEL)
 
 
-def is_picture(x: torch.Tensor) -> bool:
-    """Tell whether the layout of a tensor is ours to choose."""
+def _changes_nothing(score: Score, rows: Tensors) -> bool:
+    first = torch.tensor([0])
+    one, row = score.take(first), tuple(x[:1] for x in rows)
+    with torch.no_grad(), without_function_modes(), probing():
+        try:
+            plain = one(row)
+        except Exception:  # noqa: BLE001  (it may take whole batches only; if it takes none, the real run says so)
+            one, row = score, rows
+            try:
+                plain = one(row)
+            except Exception:  # noqa: BLE001
+                return False
+        try:
+            return alike(plain, one(_laid_out(row)))
+        except Exception:  # noqa: BLE001  (such as a view that this layout does not have)
+            return False
+
+
+def _laid_out(rows: Tensors) -> Tensors:
+    return tuple(_side_by_side(x) if _is_picture(x) else x for x in rows)
+
+
+def _is_picture(x: Tensor) -> bool:
+    """Return True if the layout of a tensor is ours to choose."""
     return x.ndim == 4 and x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def _side_by_side(x: torch.Tensor) -> torch.Tensor:
+def _side_by_side(x: Tensor) -> Tensor:
     laid = x.contiguous(memory_format=torch.channels_last)
     if x.shape[1] > 1:
         return laid

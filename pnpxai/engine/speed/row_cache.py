@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.keys import content_key
+from pnpxai.engine.running.row_independence import model_behind
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.torch_private import count_edits, function_modes_active
 from pnpxai.tensors import Tensors, take_rows
@@ -80,7 +81,7 @@ class RowMemory:
             self._held -= _size(row)
 
     def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
-        model, way = _model(score.forward)
+        model, way = model_behind(score.forward)
         state = tuple((t.data_ptr(), count_edits(t)) for t in (*model.parameters(), *model.buffers()))
         target, further = score.target, _leaves(score.extra) or []
         self._owners |= {id(thing): thing for thing in (model, score.transform, target) if callable(thing)}
@@ -109,7 +110,7 @@ def remembering(memory: RowMemory | None) -> Iterator[None]:
         _ACTIVE.reset(token)
 
 
-def remembered(kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
+def remembered(kind: str, score: Score, rows: Tensors, compute: Compute, apart: Callable[[], bool]) -> Tensors:
     """Return ``compute(score, rows)``, from the memory where there is one and the rows can be told by their content.
 
     Args:
@@ -117,29 +118,21 @@ def remembered(kind: str, score: Score, rows: Tensors, compute: Compute) -> Tens
         score: of what.
         rows: the inputs.
         compute: computes it.
+        apart: tells whether a row's result depends on that row alone; only asked where there is a memory.
     """
     memory = _ACTIVE.get()
-    if memory is None or not _told_by_content(score):
+    if memory is None or not _told_by_content(score) or not apart():
         return compute(score, rows)
     return memory.results(kind, score, rows, compute)
 
 
 def _told_by_content(score: Score) -> bool:
-    model, _ = _model(score.forward)
+    model, _ = model_behind(score.forward)
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         return False
     if function_modes_active():  # rules change what comes out
         return False
     return _leaves(score.extra) is not None
-
-
-def _model(forward: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return the model that a function runs, and how: what it wraps says so by ``runs_model()``."""
-    way: tuple[Any, ...] = ()
-    while not isinstance(forward, nn.Module) and hasattr(type(forward), "runs_model"):
-        forward, own = forward.runs_model()
-        way = (*way, own)
-    return forward, way
 
 
 def _leaves(structure: Any) -> list[Any] | None:

@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from pnpxai.attributors import ExponentialKernel, Lime, get_exp_kernel_similarity_function
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import check_ignored_features, check_linear
@@ -33,7 +34,8 @@ def test_it_is_the_weighted_fit_to_what_the_model_saw():
     rows = []
 
     def model(x):
-        rows.append(x.clone())
+        if not is_probe():
+            rows.append(x.clone())
         return CASE.model(x)[:, 1]
 
     x = CASE.inputs[:1]

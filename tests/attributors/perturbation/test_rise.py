@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from pnpxai.attributors.perturbation.rise import RISE, _Masks
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import linear_case
@@ -24,7 +25,8 @@ def masks_of(x, n_masks, **settings):
     rows = []
 
     def watch(ones):
-        rows.append(ones.clone())
+        if not is_probe():
+            rows.append(ones.clone())
         return ones.flatten(1).sum(1)
 
     RISE(watch).attribute(torch.ones_like(x[:1]), n_masks=n_masks, **settings)
@@ -153,7 +155,8 @@ def test_inputs_are_masked_independently_and_at_once():
     rows = []
 
     def watch(image, table):
-        rows.append((image.clone(), table.clone()))
+        if not is_probe():
+            rows.append((image.clone(), table.clone()))
         return image.flatten(1).sum(1) + table.sum(1)
 
     RISE(watch).attribute((torch.ones(1, 1, 6, 6), torch.ones(1, 6)), n_masks=200)
@@ -168,7 +171,8 @@ def test_ids_are_exchanged_whole():
     seen = []
 
     def watch(ids):
-        seen.append(ids.clone())
+        if not is_probe():
+            seen.append(ids.clone())
         return ids.double().sum(1)
 
     found = RISE(watch).attribute(torch.tensor([[1, 2, 3, 4]]), 9, n_masks=3000)

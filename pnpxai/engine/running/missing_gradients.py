@@ -1,0 +1,87 @@
+"""Gradients that are missing, because an operation has none, told apart from gradients that are zero."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.running.guard import module_of
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, flat
+
+if TYPE_CHECKING:
+    from pnpxai.engine.running.score import Score
+
+__all__ = ["refuse_missing_gradients", "where_gradients_end"]
+
+_DIFFERENTIABLE: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Models whose graph has been looked through."""
+
+
+def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> None:
+    """Refuse a score whose graph holds an operation that torch cannot differentiate, which it takes for zero.
+
+    The graph of a model is looked through once.
+
+    Raises:
+        ArgumentError: says which layer runs the operation.
+    """
+    model = module_of(getattr(score.forward, "forward", score.forward))
+    if model is None or model in _DIFFERENTIABLE:
+        return
+    if _has_operation_without_derivative(values):
+        raise ArgumentError(
+            "model: it runs an operation that torch cannot differentiate (such as a quantized layer), whose gradient "
+            f"would be taken for zero{where_gradients_end(score, leaves)}; use a method that only perturbs the inputs, "
+            "or explain the model before its layers were quantized"
+        )
+    _DIFFERENTIABLE.add(model)
+
+
+def where_gradients_end(score: Score, leaves: Tensors) -> str:
+    """Return the end of an error message that names the first layer which gets a gradient's graph and ends it."""
+    model = module_of(getattr(score.forward, "forward", score.forward))
+    names: list[str] = []
+    if model is None:
+        return ""
+
+    def note(name: str, module: nn.Module, args: Any, output: Any) -> None:
+        numbers = [t for t in flat(output) if t.is_floating_point()]
+        flowing = any(t.requires_grad for t in flat(args))
+        if flowing and numbers and not any(map(_flows, numbers)):
+            names.append(f"{name!r} ({type(module).__module__}.{type(module).__name__})")
+
+    with contextlib.ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name and not isinstance(module, torch.jit.ScriptModule):
+                hook: Callable[..., None] = lambda m, args, output, name=name: note(name, m, args, output)  # noqa: E731
+                stack.callback(module.register_forward_hook(hook).remove)
+        with contextlib.suppress(Exception), torch.enable_grad():
+            score.output(leaves)
+    return f"; nothing flows back through layer {names[0]}" if names else ""
+
+
+def _flows(tensor: Tensor) -> bool:
+    return tensor.requires_grad and not (tensor.grad_fn is not None and _lacks_derivative(tensor.grad_fn))
+
+
+def _lacks_derivative(node: Any) -> bool:
+    return "NotImplemented" in node.name()
+
+
+def _has_operation_without_derivative(values: Tensor) -> bool:
+    waiting, seen = [values.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if _lacks_derivative(node):
+            return True
+        seen.add(node)
+        waiting.extend(child for child, _ in node.next_functions)
+    return False

@@ -1,0 +1,41 @@
+"""One way through a lent model: no fast path of torch's own, no second computation of what a checkpoint covers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+
+from pnpxai.engine.seeing.torch_private import direct_checkpoints
+
+__all__ = ["one_path"]
+
+_lock = threading.Lock()
+_open = [0]  # blocks, over all threads
+_before = [True]
+
+
+@contextlib.contextmanager
+def one_path() -> Iterator[None]:
+    """Let a model compute the same way with and without gradients, inside a ``with`` block.
+
+    Torch's transformer encoder takes a fused path where nothing is differentiated, whose values differ from those that
+    are. A checkpoint computes its function a second time in the backward pass, outside of the rules and hooks that
+    were open in the forward pass; here it is called once, directly. Both are switches of the process: the fused path
+    is closed for all threads while a block is open in any, checkpoints are direct in this thread alone.
+    """
+    with _lock:
+        _open[0] += 1
+        if _open[0] == 1:
+            _before[0] = torch.backends.mha.get_fastpath_enabled()
+            torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with direct_checkpoints():
+            yield
+    finally:
+        with _lock:
+            _open[0] -= 1
+            if not _open[0]:
+                torch.backends.mha.set_fastpath_enabled(_before[0])

@@ -1,0 +1,26 @@
+"""Passes by which the engine gets to know a model, told apart from those that compute results."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+__all__ = ["is_probe", "probing"]
+
+_PROBING: ContextVar[bool] = ContextVar("probing", default=False)
+
+
+def is_probe() -> bool:
+    """Return True while a model runs to be known, not for a result; what counts or records rows may leave these out."""
+    return _PROBING.get()
+
+
+@contextlib.contextmanager
+def probing() -> Iterator[None]:
+    """Mark the passes inside a ``with`` block as such."""
+    token = _PROBING.set(True)
+    try:
+        yield
+    finally:
+        _PROBING.reset(token)
