@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -18,6 +19,7 @@ from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, select_output
 from pnpxai.engine.seeing.token_grid import Sides, layout_of_tokens
 from pnpxai.errors import UnsuitableError
@@ -71,7 +73,8 @@ class _OfAttention(Attributor):
                 given = tuple(x[block.examples.start : block.examples.stop] for x in tensors)
                 parts.append(self._map(score.take(block.rows), given))
 
-            in_blocks(score.size, 1, row_limit(tensors, score.extra), visit)
+            limit = row_limit(tensors, score.extra)
+            in_blocks(score.size, 1, limit, visit, apart=partial(rows_are_apart, score, tensors, limit))
         return torch.cat(parts)
 
     def _map(self, score: Score, inputs: Tensors) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from pnpxai.attributors.base import Around
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
@@ -99,7 +101,9 @@ class NoiseTunnel(Around):
             size = batch_size(tensors)
             scales = deviations(stdevs, tensors)
             with_target = "target" in kwargs
-            score = Score.of(self.forward_func, tensors, kwargs.pop("target", None))
+            score = Score.of(
+                self.forward_func, tensors, kwargs.pop("target", None), kwargs.get("additional_forward_args")
+            )
             moments = _Moments(nt_type, size)
             deltas: list[Tensor] = []
             with_delta = bool(kwargs.get("return_convergence_delta"))
@@ -123,7 +127,8 @@ class NoiseTunnel(Around):
                     deltas.append(torch.cat([_places(block, nt_samples)[:, None].to(delta), delta[:, None]], 1))
                 moments.add(block, result)
 
-            in_blocks(size, nt_samples, limit, visit, show_progress=show_progress, label="noisy copies")
+            apart = partial(rows_are_apart, score, tensors, limit)
+            in_blocks(size, nt_samples, limit, visit, apart=apart, show_progress=show_progress, label="noisy copies")
             result = moments.result()
             if not with_delta:
                 return result

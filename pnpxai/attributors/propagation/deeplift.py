@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from pnpxai.attributors.base import (
 from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import ArgumentError
@@ -221,7 +223,8 @@ def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tu
                 mean[part] += share / len(passes)
             deltas[part, k] = completeness_gap(shares, factors.before, factors.after)
 
-        in_blocks(size, 1, row_limit(inputs, score.extra), visit)
+        limit = row_limit(inputs, score.extra)
+        in_blocks(size, 1, limit, visit, apart=partial(rows_are_apart, score, inputs, limit))
     return means, deltas
 
 

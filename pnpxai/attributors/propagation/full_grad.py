@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.maps import resized
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, refuse_integers
 from pnpxai.engine.seeing.decompositions import decomposed, is_compound
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, ROUTES, SUMS
@@ -92,7 +94,8 @@ class FullGrad(Attributor):
                     for share in (of_input, *(bias for bias in folded if bias is not None)):
                         result[part] += _map(rectify(share), result.shape, interpolate_mode)
 
-            in_blocks(score.size, 1, row_limit(tensors, score.extra), visit)
+            limit = row_limit(tensors, score.extra)
+            in_blocks(score.size, 1, limit, visit, apart=partial(rows_are_apart, score, tensors, limit))
             return like(inputs, maps)
 
     def decompose(

@@ -20,6 +20,7 @@ from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed, eager, module_of
 from pnpxai.engine.running.layers import single_runs
 from pnpxai.engine.running.loops import perturbed_scores
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, gradient
 from pnpxai.engine.running.site import AtSites, Call, Place, Side, find_places
 from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
@@ -159,9 +160,10 @@ class LRP(Attributor):
 
         whole = module_of(self.forward_func)
         limit = row_limit(inputs, score.extra)
+        apart = score.size <= limit or rows_are_apart(score, inputs, limit)  # before rules change what the model does
         plain = perturbed_scores(score, partial(_rows, inputs), 1, inputs)[:, 0] if self._canonizers else None
         with canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
-            in_blocks(score.size, 1, limit, visit)
+            in_blocks(score.size, 1, limit, visit, apart=lambda: apart)
         if plain is not None:
             _check_canonised(plain, sums["score"])
         parts.sort(key=lambda part: part[0].examples.start)

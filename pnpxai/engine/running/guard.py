@@ -93,6 +93,13 @@ def _as_written() -> contextlib.AbstractContextManager[None]:
     return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
 
 
+def _tensors_of(module: nn.Module) -> tuple[torch.Tensor, ...]:
+    return (*module.parameters(recurse=False), *module.buffers(recurse=False))
+
+
+_UNMADE = (nn.UninitializedParameter, nn.UninitializedBuffer)
+
+
 class _Loan:
     """What a model and the random states were before a model was lent, to be put back."""
 
@@ -100,7 +107,7 @@ class _Loan:
         self.model = model
         self.modules = () if model is None else tuple(model.modules())
         for module in self.modules:
-            if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+            if isinstance(module, LazyModuleMixin) and any(isinstance(t, _UNMADE) for t in _tensors_of(module)):
                 raise ConfinedError(
                     f"model: its {type(module).__name__} has no parameters yet, as it was never run; run the model once"
                 )

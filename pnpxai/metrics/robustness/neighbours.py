@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pnpxai.attributors import RelativeNoise
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import WholeBatchOutput, select_output
 from pnpxai.errors import ShapeError
 from pnpxai.explainers.baseline_adapters import of_rows
@@ -72,7 +74,8 @@ def neighbours(
 
     limit = row_limit(sample.tensors, sample.score.extra)
     try:
-        in_blocks(sample.size, n_iter, limit, visit)
+        apart = partial(rows_are_apart, sample.score, sample.tensors, limit)
+        in_blocks(sample.size, n_iter, limit, visit, apart=apart)
     except WholeBatchOutput:  # a single example of a model that gives one value for its batch
         in_blocks(sample.size, n_iter, 1, visit)
     assert collected[0] is not None  # noqa: S101  (n_iter > 0)

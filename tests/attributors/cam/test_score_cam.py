@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pnpxai.attributors import ScoreCAM
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES
@@ -16,7 +17,9 @@ from pnpxai.testing.zoo import CASES
 def by_loop(case, layer, mode, channels=None):
     """The paper's algorithm, one example and one channel at a time."""
     seen = []
-    hook = case.model.get_submodule(layer).register_forward_hook(lambda module, args, output: seen.append(output))
+    hook = case.model.get_submodule(layer).register_forward_hook(
+        lambda module, args, output: None if is_probe() else seen.append(output)
+    )
     with torch.no_grad():
         case.model(*case.tensors)
         hook.remove()

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pnpxai.attributors
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.testing.zoo import CASES
 from tests.attributors.test_mended import both
 
@@ -129,7 +130,7 @@ def test_a_pass_does_not_hold_all_rows(library):
     rows = []
 
     def model(x):
-        rows.append(len(x))
+        is_probe() or rows.append(len(x))
         return (x**2).sum(1, keepdim=True)
 
     library.IntegratedGradients(model).attribute(drawn(40, 5), target=0, n_steps=50)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
@@ -31,7 +32,7 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     original = Explainer.attribute
 
     def attribute(self: Explainer, inputs: Any, *given: Any, **named: Any) -> Any:
-        seen.append(len(inputs[0] if isinstance(inputs, tuple) else inputs))
+        is_probe() or seen.append(len(inputs[0] if isinstance(inputs, tuple) else inputs))
         return original(self, inputs, *given, **named)
 
     monkeypatch.setattr(Explainer, "attribute", attribute)

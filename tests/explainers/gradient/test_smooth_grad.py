@@ -10,6 +10,7 @@ from torch import nn
 
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, SignatureError
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad, VarGrad
@@ -23,7 +24,9 @@ MLP, TWO, TOKENS, SKIP = (CASES[name]() for name in ("mlp", "two_inputs", "token
 def seen(model, run):
     """Return what the model was called with, a tuple of concatenated tensors, while ``run()`` ran."""
     calls = []
-    hook = model.register_forward_pre_hook(lambda module, args: calls.append([a.detach().clone() for a in args]))
+    hook = model.register_forward_pre_hook(
+        lambda module, args: None if is_probe() else calls.append([a.detach().clone() for a in args])
+    )
     try:
         run()
     finally:

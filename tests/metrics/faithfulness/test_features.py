@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
@@ -30,7 +31,7 @@ class Watch(nn.Module):
         self.seen: list[tuple[Tensor, ...]] = []
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        self.seen.append(tuple(x.clone() for x in inputs))
+        is_probe() or self.seen.append(tuple(x.clone() for x in inputs))
         return torch.stack([x.flatten(1).double().sum(1) for x in inputs]).sum(0)
 
 

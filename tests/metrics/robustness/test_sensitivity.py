@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.controls import RandomMap
 from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
@@ -35,7 +36,9 @@ X = torch.rand(3, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manu
 def _copies(metric: object, model: nn.Module, x: Tensor, n: int) -> Tensor:
     """Return the disturbed copies (n, 1, 4, 4) of one example that a metric explains."""
     seen: list[Tensor] = []
-    handle = model.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach().clone()))
+    handle = model.register_forward_pre_hook(
+        lambda module, args: None if is_probe() else seen.append(args[0].detach().clone())
+    )
     metric.measure(x, 1, x)  # type: ignore[attr-defined]
     handle.remove()
     rows = torch.cat(seen)
