@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pnpxai.errors import ArgumentError
-from pnpxai.statistics import ranks
+from pnpxai.statistics import holm, ranks
 
-__all__ = ["CriticalDifference", "Pair", "agreement", "critical_difference", "holm", "pairwise", "pareto"]
+__all__ = ["CriticalDifference", "Pair", "agreement", "critical_difference", "pairwise", "pareto"]
 
 _FEWEST = 3  # positions whose order says anything
 
@@ -36,15 +36,6 @@ class Pair:
     p: float
     adjusted: float
     n: int
-
-
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Return p-values adjusted for their number, which keeps the chance of any false alarm. Holm, 1979."""
-    p = np.asarray(p_values, float)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return adjusted
 
 
 def pairwise(values: Mapping[str, Sequence[float]], *, higher_is_better: bool) -> list[Pair]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pnpxai.comparisons import agreement, critical_difference, holm, pairwise, pareto
+from pnpxai.comparisons import agreement, critical_difference, pairwise, pareto
 from pnpxai.errors import ArgumentError
+from pnpxai.statistics import holm
 
 RNG = np.random.default_rng(0)
 

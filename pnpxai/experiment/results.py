@@ -106,7 +106,7 @@ class Results:
             row: dict[str, Any] = {"explainer": label, "verdict": verdict or self.decision.dropped.get(label, "")}
             row["mean rank"] = str(self.decision.mean_rank[label])
             for metric, higher in self.directions.items():
-                row[f"{metric} {'(+)' if higher else '(-)'}"] = str(self.interval(metric, label))
+                row[f"{metric} {'(+)' if higher else '(-)'}"] = self.interval(metric, label).text(self.decision.n)
             row["seconds"] = round(self._seconds(label), 3)
             rows.append(row)
         return pd.DataFrame(rows)

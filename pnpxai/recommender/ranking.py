@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,14 +49,15 @@ class Ranking:
 
     @property
     def best(self) -> Candidate:
-        """The best candidate, ready to use.
+        """The candidate that ranks first, ready to use; proven or, where the examples are too few to tell, not.
 
         Raises:
             ArgumentError: nothing does better than the controls.
         """
-        if self.decision.best is None:
+        label = self.decision.first
+        if label is None:
             raise ArgumentError(self.decision.sentence())
-        return self.tuned[self.decision.best].best
+        return self.tuned[label].best
 
     @property
     def rows_saved(self) -> int:
@@ -68,9 +70,9 @@ class Ranking:
         for label, interval in sorted(self.decision.mean_rank.items(), key=lambda item: item[1].mean):
             result = self.tuned.get(label)
             place = "best" if label == self.decision.best else "as good" if label in self.decision.set else ""
-            row = {"explainer": label, "mean rank": _short(interval)}
-            row |= {metric: _short(of_label[label]) for metric, of_label in self.means.items()}
-            row["gain by tuning"] = _short(result.gain, signed=True) if result else ""
+            row = {"explainer": label, "mean rank": interval.text(form=".2f")}
+            row |= {metric: of_label[label].text(self.decision.n, ".2f") for metric, of_label in self.means.items()}
+            row["gain by tuning"] = result.gain.text(form="+.2f") if result else ""
             row["verdict"] = place or self.decision.dropped.get(label, "")
             rows.append(row)
         return pd.DataFrame(rows)
@@ -122,9 +124,10 @@ class Ranking:
         """
         try:
             decision = dict(data["decision"])
-            ranks = {label: Interval(**interval) for label, interval in decision["mean_rank"].items()}
-            decision |= {"set": tuple(decision["set"]), "mean_rank": ranks}
-            means = {m: {label: Interval(**i) for label, i in of.items()} for m, of in data["means"].items()}
+            ranks = {label: _interval(interval) for label, interval in decision["mean_rank"].items()}
+            names = {name: tuple(decision[name]) for name in ("set", "metrics") if name in decision}
+            decision |= names | {"mean_rank": ranks}
+            means = {m: {label: _interval(i) for label, i in of.items()} for m, of in data["means"].items()}
             tuned = {label: TuningResult.from_dict(entry, model) for label, entry in data["tuned"].items()}
             plain = {name: data[name] for name in ("failed", "dropped", "rejected", "seconds", "trials")}
             return cls(Decision(**decision), tuned, means, rows=RowCount(**data["rows"]), **plain)
@@ -134,7 +137,10 @@ class Ranking:
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
         return write_file(
-            Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+            Path(path),
+            lambda file: file.write_text(
+                json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False), encoding="utf-8"
+            ),
         )
 
     @classmethod
@@ -143,6 +149,16 @@ class Ranking:
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
 
 
-def _short(interval: Interval, *, signed: bool = False) -> str:
-    form = "+.2f" if signed else ".2f"
-    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+def _interval(entry: Mapping[str, Any]) -> Interval:
+    """Return an interval from JSON, where an undefined number is null."""
+    mean, low, high = (float("nan") if entry[name] is None else entry[name] for name in ("mean", "low", "high"))
+    return Interval(mean, low, high, entry["n"])
+
+
+def _finite(value: object) -> object:
+    """Return a value as strict JSON can hold it: a number that is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {name: _finite(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
@@ -62,7 +62,7 @@ class Recommender(Declared, keyword_only=True):
         if self.budget is not None:
             Budget.of(self.budget)
 
-    def recommend(self, modality: ModalitySpec, model: object, inputs: object = None) -> Recommendation:
+    def recommend(self, modality: ModalitySpec, model: Callable[..., Any], inputs: object = None) -> Recommendation:
         """Return which explainers fit, and why the others do not.
 
         Args:
@@ -78,7 +78,7 @@ class Recommender(Declared, keyword_only=True):
     def rank(
         self,
         modality: ModalitySpec,
-        model: object,
+        model: Callable[..., Any],
         examples: Examples,
         *,
         common: dict[str, object] | None = None,
@@ -154,7 +154,7 @@ XaiRecommender = Recommender
 
 
 def rank(
-    model: object,
+    model: Callable[..., Any],
     examples: Examples,
     traits: Traits,
     *,

@@ -87,6 +87,8 @@ def compared(results: Results) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
     ]
     known = {"model", "examples", "seed", "versions", "metrics", "views", "command"}
+    if "metrics" in facts.get("rule", {}):  # those that decided, of all that the rule knows
+        facts = facts | {"rule": facts["rule"] | {"metrics": list(results.decision.metrics)}}
     return pairs + [(name.replace("_", " ").capitalize(), setting(v)) for name, v in facts.items() if name not in known]
 
 

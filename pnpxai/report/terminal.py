@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pnpxai.experiment import Results
 from pnpxai.recommender import Ranking, Recommendation
-from pnpxai.statistics import Decision
+from pnpxai.statistics import Decision, Interval
 
 __all__ = ["comparison", "fit", "ranking"]
 
@@ -35,10 +35,10 @@ def fit(fitting: Recommendation, width: int = 80) -> str:
 
 def comparison(results: Results) -> Table:
     """Return one row for each explainer: its rank, means of the metrics that decide (else of a few), the verdict."""
-    deciding = [name for name in results.facts["rule"]["metrics"] if name in results.directions]
+    deciding = [name for name in results.decision.metrics if name in results.directions]
     shown = (deciding or list(results.metrics))[:_MOST]
     directions = {name: results.directions[name] for name in shown}
-    means = {label: [results.interval(metric, label).mean for metric in shown] for label in results.explainers}
+    means = {label: [results.interval(metric, label) for metric in shown] for label in results.explainers}
     controls = {label for label in means if results.settings[label]["control"]}
     return _table(results.decision, directions, means, controls, {})
 
@@ -47,7 +47,7 @@ def ranking(result: Ranking) -> Table:
     """Return one row for each tuned explainer and control: its rank, means, the gain by tuning, the verdict."""
     labels = sorted(result.decision.mean_rank, key=lambda label: result.decision.mean_rank[label].mean)
     shown = list(result.means)[:_MOST]
-    means = {label: [result.means[metric][label].mean for metric in shown] for label in labels}
+    means = {label: [result.means[metric][label] for metric in shown] for label in labels}
     gains = {label: tuned.gain.mean for label, tuned in result.tuned.items()}
     return _table(result.decision, dict.fromkeys(shown), means, means.keys() - gains.keys(), gains)
 
@@ -55,11 +55,11 @@ def ranking(result: Ranking) -> Table:
 def _table(
     decision: Decision,
     directions: Mapping[str, bool | None],
-    means: Mapping[str, Sequence[float]],
+    means: Mapping[str, Sequence[Interval]],
     controls: set[str],
     gains: Mapping[str, float],
 ) -> Table:
-    digits = [_decimals(column) for column in zip(*means.values(), strict=True)]
+    digits = [_decimals([interval.mean for interval in column]) for column in zip(*means.values(), strict=True)]
     verdicts = [_verdict(decision, label) for label in means]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("explainer", overflow="fold", min_width=min(max(map(len, means), default=0), 30))
@@ -74,11 +74,19 @@ def _table(
     table.add_column("verdict", overflow="fold", min_width=min(max(map(len, verdicts)), 15))
     for (label, of), verdict in zip(means.items(), verdicts, strict=True):
         rank = decision.mean_rank.get(label)
-        row = ["" if rank is None else f"{rank.mean:.2f}", *(f"{m:.{d}f}" for m, d in zip(of, digits, strict=True))]
+        row = [
+            "" if rank is None else f"{rank.mean:.2f}",
+            *(_mean(i, d, decision.n) for i, d in zip(of, digits, strict=True)),
+        ]
         row += [f"{gains[label]:+.2f}" if label in gains else ""] if gains else []
         style = "bold" if label == decision.best else "dim" if label in controls else ""
         table.add_row(label, *row, verdict, style=style)
     return table
+
+
+def _mean(interval: Interval, digits: int, n: int) -> str:
+    """Return a mean, with its number of examples where that is not all of them."""
+    return f"{interval.mean:.{digits}f}" + ("" if interval.n == n else f" (of {interval.n})")
 
 
 def _decimals(values: Sequence[float]) -> int:
@@ -91,4 +99,4 @@ def _verdict(decision: Decision, label: str) -> str:
     if label == decision.best:
         return "best"
     words = "ties" if label in decision.set else decision.dropped.get(label, "")
-    return words.replace("does not beat", "below").replace("a control", "control")
+    return words.replace("a control", "control")
