@@ -78,7 +78,7 @@ def tune(options: Tune) -> Answer:
 
 
 def rank(options: Rank) -> Answer:
-    """Tune all explainers under one budget, and rank them on held-out examples: which one explains best?"""
+    """Tune all explainers under one budget, and rank them on held-out examples: which one ranks first?"""
     from pnpxai.cli.actions import ranked
     from pnpxai.report.terminal import ranking as table
 

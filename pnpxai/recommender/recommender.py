@@ -27,7 +27,7 @@ _Several = BeforeValidator(lambda value: tuple(value) if isinstance(value, list)
 
 
 class Recommender(Declared, keyword_only=True):
-    """Says which explainers fit a model and data (``recommend``), and which of them, tuned, explains best (``rank``).
+    """Says which explainers fit a model and data (``recommend``), and which of them, tuned, ranks first (``rank``).
 
     ``rank`` tunes each explainer on one part of the examples, and ranks them, with controls, on the other. While
     tuning, a candidate's value on an example is its mean percentile, over the deciding metrics, among random maps and

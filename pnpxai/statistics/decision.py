@@ -63,7 +63,7 @@ class Decision:
         if self.too_few:
             return f"Too few examples to tell: {on}.{more}"
         if self.best is None:
-            return f"No explainer does better than maps that ignore the model, as far as {on} show{by}.{more}"
+            return f"No explainer is shown{by} to do better than maps that ignore the model. {limits}{more}"
         sure = f", {100 * self.level:.0f} % sure"
         others = [label for label in self.set if label != self.best]
         if not others:
@@ -152,7 +152,7 @@ class MeanRank(DecisionRule):
         for label in candidates:
             if not proven[label] and (best is None or label not in tied):
                 behind = [c for c in against if not better_than(column[label][:, None], column[c][:, None], self.level)]
-                dropped[label] = f"not shown to beat {_listed(behind or against)}"
+                dropped[label] = f"may not beat {_listed(behind or against)}"
         if best is None:
             return replace(verdict, enough=needed if needed and needed > n else None)
         next_best = examples_needed(column[best] - column[together[0]], (1 - self.level) / 2) if together else None

@@ -35,6 +35,8 @@ class Interval:
 
     def text(self, of: int | None = None, form: str = ".3f") -> str:
         """Return the mean with its interval, and with its number of examples where that is not ``of``."""
+        if self.n == 0:
+            return "undefined"
         ends = "unknown" if math.isnan(self.low) else f"{self.low:{form}}, {self.high:{form}}"
         return f"{self.mean:{form}} [{ends}]" + ("" if of in (None, self.n) else f" of {self.n}")
 
