@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,6 +23,19 @@ Target: TypeAlias = (
 )
 """Which output explains: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
 function of the model's output that gives one number per example. None where the model has a single output."""
+
+
+@runtime_checkable
+class OfExamples(Protocol):
+    """A function of the output that may hold values of its own for each example."""
+
+    def take(self, rows: Tensor) -> Callable[[Any], Tensor]:
+        """Return the function of some examples."""
+        ...
+
+    def check_size(self, size: int) -> None:
+        """Refuse another number of examples than the values are for."""
+        ...
 
 
 class WholeBatchOutput(ArgumentError):
@@ -125,6 +138,8 @@ class Score:
     def take(self, rows: Tensor) -> Score:
         """Return the score of some examples (an index may occur several times)."""
         target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
+        if isinstance(target, OfExamples):
+            target = target.take(rows)
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
 
     def given_target(self, rows: Tensor) -> Target:
@@ -289,6 +304,8 @@ def _one_each(value: Any, rows: int, who: str) -> Tensor:
 
 def _normal_target(target: Any, size: int) -> Any:
     if target is None or (callable(target) and not isinstance(target, Tensor)):
+        if isinstance(target, OfExamples):
+            target.check_size(size)
         return target
     if hasattr(target, "__array__") and not isinstance(target, (Tensor, numbers.Number)):
         target = torch.as_tensor(target)

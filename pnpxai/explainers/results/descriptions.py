@@ -11,6 +11,7 @@ from torch import Tensor
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import encoded, shown
 from pnpxai.errors import ArgumentError
+from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, own
 
 __all__ = ["described", "largest", "missed", "of_gap", "of_target", "plain_target", "short", "written"]
@@ -75,6 +76,8 @@ def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
         targets = targets[0]
     if isinstance(targets, int) and 0 <= targets < len(classes):
         return f"{classes[targets]}  "
+    if isinstance(targets, TargetValue):
+        return f"target {targets}  "
     return "" if targets is None or callable(targets) else f"target {targets}  "
 
 

@@ -1,0 +1,25 @@
+"""What of a model's output is explained, as values: frozen, compared by content, printed, written to JSON.
+
+``base`` says what a target is; ``classes`` holds those of classifiers, ``places`` those of outputs with positions
+(segmentation, detection, forecasts), ``embeddings`` that of encoders. ``written`` reads a target from text.
+"""
+
+from pnpxai.targets.base import TargetValue
+from pnpxai.targets.classes import Class, Contrast, LogProbability, Probability
+from pnpxai.targets.embeddings import Similarity
+from pnpxai.targets.places import Box, Horizon, Mean, Pixels
+from pnpxai.targets.written import target_from
+
+__all__ = [
+    "Box",
+    "Class",
+    "Contrast",
+    "Horizon",
+    "LogProbability",
+    "Mean",
+    "Pixels",
+    "Probability",
+    "Similarity",
+    "TargetValue",
+    "target_from",
+]

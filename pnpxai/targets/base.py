@@ -1,0 +1,108 @@
+"""What all targets share: a number for each example, of an output, and their own rows for each example."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
+
+import torch
+from pydantic import BeforeValidator
+from torch import Tensor
+
+from pnpxai.declare.declared import Declared
+from pnpxai.engine.running.score import select_output
+from pnpxai.errors import ArgumentError
+
+__all__ = ["Indices", "TargetValue", "index_rows"]
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return one number, or a tuple with one for each example."""
+    if hasattr(value, "tolist") and not isinstance(value, str):
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.dtype == torch.bool):
+            raise ArgumentError(f"target: expected whole numbers, got a tensor of {value.dtype}")
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
+
+
+Indices: TypeAlias = Annotated[int | tuple[int, ...], BeforeValidator(_whole_numbers)]
+"""One index for all examples, or one for each (a list or tensor of them becomes a tuple)."""
+
+
+class TargetValue(Declared, abstract=True):
+    """A function of a model's output with one number for each example.
+
+    Pass it wherever a target is asked for. A field may hold one value for all examples or one for each; what belongs to
+    the examples follows them when they are split, repeated or drawn. It runs as a part of the model: relevance and
+    differences are passed back through it by the same rules.
+    """
+
+    per_example: ClassVar[dict[str, int]] = {}
+    """Fields that may hold a value for each example, with the number of axes of one value (0: a number)."""
+
+    @abstractmethod
+    def __call__(self, output: Any) -> Tensor:
+        """Return (examples,) numbers of an output for all examples."""
+
+    def check_size(self, size: int) -> None:
+        """Refuse fields with a value for each of another number of examples.
+
+        Raises:
+            ArgumentError: names the field.
+        """
+        for name, value in self._of_examples().items():
+            if len(value) != size:
+                raise ArgumentError(
+                    f"target: {type(self).__name__}: {name}: expected one for each of {size} examples, got {len(value)}"
+                )
+
+    def take(self, rows: Tensor) -> Self:
+        """Return the target of some examples (an index may occur several times)."""
+        values = self._of_examples()
+        if not values:
+            return self
+        chosen = rows.tolist()
+        taken = {
+            name: value[rows.to(value.device)] if isinstance(value, Tensor) else tuple(value[k] for k in chosen)
+            for name, value in values.items()
+        }
+        return self.replace(**taken)
+
+    def _of_examples(self) -> dict[str, Any]:
+        """Return the fields that hold one value for each example."""
+        fields = {name: getattr(self, name) for name in self.per_example}
+        return {n: v for n, v in fields.items() if v is not None and _axes(v) > self.per_example[n]}
+
+
+def _axes(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.ndim
+    return 1 + _axes(value[0]) if isinstance(value, tuple) and value else 0
+
+
+def index_rows(values: Tensor, index: int | tuple[int, ...], name: str = "target") -> Tensor:
+    """Return ``values[k, index_k]`` of values (examples, members, ...), the index being the same for all or one each.
+
+    Raises:
+        ArgumentError: there is no such member; the message says how many there are.
+    """
+    members = values.shape[1]
+    chosen = (index,) if isinstance(index, int) else index
+    for k in chosen:
+        if not -members <= k < members:
+            raise ArgumentError(f"{name}: expected an index from 0 to {members - 1} (there are {members}), got {k}")
+    if isinstance(index, int):
+        return values[:, index]
+    rows = torch.arange(values.shape[0], device=values.device)
+    return values[rows, torch.tensor(index, device=values.device)]
+
+
+def output_of(output: Any, name: str | None) -> Tensor:
+    """Return the member of an output that is called so; by default what scores come from."""
+    if name is None:
+        return select_output(output)
+    member = output.get(name) if hasattr(output, "get") else getattr(output, name, None)
+    if not isinstance(member, Tensor):
+        held = sorted(map(str, output)) if hasattr(output, "keys") else type(output).__name__
+        raise ArgumentError(f"target: output: expected a tensor called {name!r} in the model's output, got {held}")
+    return member
