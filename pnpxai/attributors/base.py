@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,14 +23,36 @@ __all__ = [
     "Baselines",
     "Configured",
     "FromInputs",
+    "Outcome",
     "broadcast_baselines",
     "distribution_rows",
     "prepared",
 ]
 
-Baselines = None | int | float | Tensor | tuple[int | float | Tensor, ...]
+Inputs: TypeAlias = Tensor | Tensors
+"""What is explained: a tensor (examples, ...), or a tuple of these."""
+Baselines: TypeAlias = None | int | float | Tensor | tuple[int | float | Tensor, ...]
 """What an input is compared with: None (zero), a number, a tensor of the input's shape or with one row, or a tuple of
 these, one for each input."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The attributions of a batch, and how far they can be relied upon.
+
+    Attributes:
+        attributions: what ``attribute`` returns.
+        gap: (examples,) how far the attributions are from the sum that the method promises; None without a promise.
+        sinks: (examples,) relevance that went elsewhere than to the inputs, by the name of what took it.
+        standard_error: the standard error of each attribution, in the form of the attributions; None without samples.
+        base_value: (examples,) the score that the attributions start from, where the method knows it.
+    """
+
+    attributions: Any
+    gap: Tensor | None = None
+    sinks: Mapping[str, Tensor] = field(default_factory=dict)
+    standard_error: Any = None
+    base_value: Tensor | None = None
 
 
 class Attributor(ABC):
@@ -88,29 +111,24 @@ class Attributor(ABC):
         with borrowed(self.forward_func, gradients=False):
             return completeness_gap(flat(attributions), score(starts), score(ends))
 
-    def with_own_delta(
-        self, found: tuple[Any, Tensor], baselines: Any, inputs: Any, target: Target, extra: Any
-    ) -> tuple[Any, Tensor]:
-        """Return attributions and delta, the latter as a subclass computes it that overrides how."""
+    def delta_of(
+        self, attributions: Any, computed: Tensor, baselines: Any, inputs: Any, target: Target, extra: Any
+    ) -> Tensor:
+        """Return the delta of attributions: the computed one, unless a subclass has its own way to compute deltas."""
         if type(self).compute_convergence_delta is Attributor.compute_convergence_delta:
-            return found
-        result = found[0]
-        return result, self.compute_convergence_delta(
-            result, baselines, inputs, target=target, additional_forward_args=extra
+            return computed
+        return self.compute_convergence_delta(
+            attributions, baselines, inputs, target=target, additional_forward_args=extra
         )
 
-    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
-        """Return what ``attribute`` does, and how far it is from complete (examples,), None if nothing is promised."""
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return what ``attribute`` returns, with all that is known of its exactness."""
         if not self.has_convergence_delta():
-            return self.attribute(inputs, **arguments), None
-        found, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
+            return Outcome(self.attribute(inputs, **arguments))
+        attributions, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
         # of several samples or baselines for each example, side by side, the mean counts
         size = as_tuple(inputs)[0].shape[0]
-        return found, deltas.reshape(size, -1).mean(1) if deltas.numel() > size else deltas
-
-    def attribute_with_sinks(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
-        """Return what ``attribute_with_gap`` does, and (examples,) what went elsewhere, by what took it."""
-        return *self.attribute_with_gap(inputs, **arguments), {}
+        return Outcome(attributions, deltas.reshape(size, -1).mean(1) if deltas.numel() > size else deltas)
 
     def cost(self, inputs: Any, **settings: Any) -> int:
         """Return how many rows ``attribute(inputs, **settings)`` runs through the model."""
@@ -161,55 +179,41 @@ class FromInputs:
 
 
 class Configured:
-    """An attributor with some arguments of its ``attribute`` fixed, or made of the inputs (``FromInputs``)."""
+    """An attributor with some arguments of its ``attribute`` fixed, or made of the inputs (``FromInputs``).
+
+    All else (``forward_func``, ``has_convergence_delta``, ...) is the attributor's own.
+    """
 
     def __init__(self, attributor: Attributor, settings: dict[str, Any]) -> None:
         self.attributor = attributor
         self.settings = settings
-
-    @property
-    def forward_func(self) -> Callable[..., Any]:
-        """The attributor's."""
-        return self.attributor.forward_func
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """The attributor's."""
-        return self.attributor.multiplies_by_inputs
-
-    @property
-    def shares_baselines(self) -> bool:
-        """The attributor's."""
-        return self.attributor.shares_baselines
-
-    def has_convergence_delta(self) -> bool:
-        """Return the attributor's."""
-        return self.attributor.has_convergence_delta()
 
     def arguments(self, inputs: Any) -> dict[str, Any]:
         """Return the fixed arguments for these inputs."""
         tensors = as_tuple(inputs)
         return {n: v.function(tensors) if isinstance(v, FromInputs) else v for n, v in self.settings.items()}
 
-    def attribute(self, inputs: Any, **given: Any) -> Any:
-        """Call the attributor with the fixed arguments and the given ones."""
-        return self.attributor.attribute(inputs, **(self.arguments(inputs) | given))
+    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+        """Call the attributor with the fixed arguments and these."""
+        return self.attributor.attribute(inputs, **(self.arguments(inputs) | arguments))
 
-    def attribute_with_gap(self, inputs: Any, **given: Any) -> tuple[Any, Tensor | None]:
-        """Call the attributor's ``attribute_with_gap`` in the same way."""
-        return self.attributor.attribute_with_gap(inputs, **(self.arguments(inputs) | given))
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Call the attributor's ``attribute_detailed`` in the same way."""
+        return self.attributor.attribute_detailed(inputs, **(self.arguments(inputs) | arguments))
 
-    def attribute_with_sinks(self, inputs: Any, **given: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
-        """Call the attributor's ``attribute_with_sinks`` in the same way."""
-        return self.attributor.attribute_with_sinks(inputs, **(self.arguments(inputs) | given))
+    def cost(self, inputs: Any, **arguments: Any) -> int:
+        """Return how many rows ``attribute(inputs, **arguments)`` runs through the model."""
+        return self.attributor.cost(inputs, **(self.arguments(inputs) | arguments))
 
-    def cost(self, inputs: Any, **given: Any) -> int:
-        """Return how many rows ``attribute(inputs, **given)`` runs through the model."""
-        return self.attributor.cost(inputs, **(self.arguments(inputs) | given))
+    def __getattr__(self, name: str) -> Any:
+        """Return the attributor's attribute of that name."""
+        if name == "attributor":  # not there yet, while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.attributor, name)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"{type(self.attributor).__name__}({shown})"
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{type(self.attributor).__name__}({settings})"
 
 
 def prepared(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
@@ -227,12 +231,13 @@ def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines"
         ShapeError: a tensor does not fit its input.
         NonFiniteError: a value is NaN or infinite.
     """
-    given = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * (1 if len(inputs) == 1 else 0)
+    members = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * (1 if len(inputs) == 1 else 0)
     if baselines is None or isinstance(baselines, (int, float)):
-        given = (baselines,) * len(inputs)
-    if len(given) != len(inputs):
-        raise ArgumentError(f"{name}: expected one for each of {len(inputs)} inputs, got {len(given) or 'one tensor'}")
-    return tuple(_one_baseline(value, tensor, name) for value, tensor in zip(given, inputs, strict=True))
+        members = (baselines,) * len(inputs)
+    if len(members) != len(inputs):
+        count = len(members) or "one tensor"
+        raise ArgumentError(f"{name}: expected one for each of {len(inputs)} inputs, got {count}")
+    return tuple(_one_baseline(value, tensor, name) for value, tensor in zip(members, inputs, strict=True))
 
 
 def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:

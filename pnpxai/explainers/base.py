@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator
 from torch import Tensor, nn
@@ -16,17 +14,17 @@ from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.declare.declared import Bound, Declared
 from pnpxai.detector import ModelFacts, detect
 from pnpxai.engine.running.arguments import Arguments, Extractor
-from pnpxai.engine.running.embeddings import at_embeddings, run_first
-from pnpxai.engine.running.examples_axis import ExamplesFirst, TurnedPlaces
+from pnpxai.engine.running.examples_axis import TurnedPlaces
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.score import Target, select_output
+from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
-from pnpxai.engine.running.site import AtSites, Site, find_places
+from pnpxai.engine.running.site import AtSites, find_places
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.baseline_adapters import baselines_by, embedded, of_ids
-from pnpxai.explainers.results.descriptions import described, of_gap, plain_target
+from pnpxai.explainers.baseline_adapters import baselines_by, of_ids
+from pnpxai.explainers.explain import explain, predicted
 from pnpxai.explainers.results.explanation import Explanation
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, map_tensors, own
+from pnpxai.explainers.run import Run, at_numbers, records
+from pnpxai.tensors import batch_size, map_tensors, own
 from pnpxai.traits import Traits
 
 __all__ = ["Explainer", "baselines_by", "fitting"]
@@ -71,6 +69,8 @@ class Explainer(Declared, abstract=True):
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
     narrows_gap: ClassVar[str | None] = None
     """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
+    explains_up_to: ClassVar[int | None] = None
+    """Up to which value of that setting ``explain`` goes by itself; None if it takes the value as it is."""
     layer_is_site: ClassVar[bool] = True
     """Whether ``layer`` means: explain the values there. Otherwise the backend knows what it does with it."""
 
@@ -133,38 +133,20 @@ class Explainer(Declared, abstract=True):
     def explain(self, inputs: Any, targets: Target = None, *, seed: int | RandomStream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
 
+        A method whose law holds in the limit (integrated gradients) is run again with a larger setting where some
+        example misses the law by more than 1 % of its scale, up to ``explains_up_to``; ``settings`` has the number
+        used. An example whose gap exceeds its scale has no map: it gets NaN, and a warning names it.
+
         Args:
             inputs: as for ``attribute``.
             targets: which output; by default, where there are several, the largest for each example.
             seed: fixes what is drawn at random.
-        """
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            arguments = self.arguments(inputs)
-            targets = self.predictions(inputs) if targets is None else targets
-            start = time.perf_counter()
-            made, arguments = self._at_numbers(arguments)
-            attributions, gap, sinks = made._run(arguments, targets, seed, with_gap=True)
-            seconds = time.perf_counter() - start
-            with borrowed(self.model, gradients=False):
-                scores = arguments.score(self.model, targets)(arguments.explained)
-        return Explanation(
-            explainer=type(self).__name__,
-            settings=described(self),
-            attributions=as_tuple(attributions, "attributions"),
-            inputs=tuple(own(x) for x in arguments.explained),
-            targets=plain_target(targets),
-            scores=scores,
-            gap=gap,
-            seconds=seconds,
-            warnings=(*(str(warning.message) for warning in caught), *self._told_of(gap, as_tuple(attributions))),
-            sinks=sinks,
-        )
 
-    def _told_of(self, gap: Tensor | None, attributions: Tensors) -> tuple[str, ...]:
-        name = self.narrows_gap
-        remedy = f"; a larger {name} (here {getattr(self, name)}) narrows it" if name else ""
-        return () if gap is None else of_gap(gap, attributions, remedy)
+        Raises:
+            ArgumentError: an argument cannot be used; the message says how to mend it.
+            UnsuitableError: no example has a map.
+        """
+        return explain(self, inputs, targets, seed)
 
     def cost(self, inputs: Any) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model.
@@ -173,15 +155,15 @@ class Explainer(Declared, abstract=True):
         the layer is recorded, to make sure of it; one row more finds the embedding of ids, and one for each example
         what a baseline of ids is there.
         """
-        made, arguments = self._at_numbers(self.arguments(inputs))
-        if made.layer is None or not made.layer_is_site:
-            model, arguments = arguments.by_position(made.model)
-            backend = (made if model is made.model else made.replace(model=model)).attributor()
+        placed, arguments = at_numbers(self, self.arguments(inputs))
+        if placed.layer is None or not placed.layer_is_site:
+            model, arguments = arguments.by_position(placed.model)
+            backend = (placed if model is placed.model else placed.replace(model=model)).attributor()
             return backend.cost(arguments.explained, additional_forward_args=arguments.extra)
-        with borrowed(made.model, gradients=False):
-            placed, values, _, _ = made._placed(arguments, stop=True)
-        runs = (4 if made._records(arguments) else 1) + len(of_ids(made.settings(), arguments))
-        return placed.attributor().cost(values) + batch_size(arguments.explained) * runs + (made is not self)
+        with borrowed(placed.model, gradients=False):
+            run = Run.of(placed, arguments, stop=True)
+        reads = (4 if records(placed, arguments) else 1) + len(of_ids(placed.settings(), arguments))
+        return run.explainer.attributor().cost(run.values) + batch_size(run.inputs) * reads + (placed is not self)
 
     def arguments(self, inputs: Any) -> Arguments:
         """Return what ``inputs`` mean to the model."""
@@ -189,72 +171,15 @@ class Explainer(Declared, abstract=True):
 
     def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
         """Do what ``attribute`` does, for arguments that have been read already."""
-        made, arguments = self._at_numbers(arguments)
-        return made._run(arguments, targets, seed, with_gap=False)[0]
+        with borrowed(self.model, gradients=self.needs_gradient):
+            members = Run.of(self, arguments).attributions(targets, seed)
+        return members[0] if len(members) == 1 else members
 
     def predictions(self, inputs: Any) -> Tensor | None:
         """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
         call = map_tensors(own, self.arguments(inputs).call())
         with borrowed(self.model, gradients=False):
-            output = select_output(self.model(*call.args, **call.kwargs))
-        return None if output.ndim != 2 or output.shape[-1] == 1 else output.argmax(-1)
-
-    def _run(
-        self, arguments: Arguments, targets: Target, seed: int | RandomStream, *, with_gap: bool
-    ) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
-        """Return the attributions, and if wanted how far they are from complete, and what went elsewhere."""
-        if arguments.names and (self.layer is None or not self.layer_is_site):
-            model, arguments = arguments.by_position(self.model)
-            return self.replace(model=model)._run(arguments, targets, seed, with_gap=with_gap)
-        with borrowed(self.model, gradients=self.needs_gradient):
-            made, values, extra, back = self._placed(arguments)
-            check_finite("inputs", values)
-            given: dict[str, Any] = {"target": targets, "additional_forward_args": extra}
-            if self.stochastic:
-                given["seed"] = seed
-            backend = made.attributor()
-            if with_gap:
-                result, gap, sinks = backend.attribute_with_sinks(values, **given)
-            else:
-                result, gap, sinks = backend.attribute(values, **given), None, {}
-        members = back(as_tuple(result, "attributions"))
-        check_finite("attributions", members)
-        return members[0] if len(members) == 1 else members, gap, sinks
-
-    def _at_numbers(self, arguments: Arguments) -> tuple[Self, Arguments]:
-        """Return the explainer at the embeddings of ids, if it differentiates, and the arguments that it explains."""
-        numbers = all(x.is_floating_point() for x in arguments.explained)
-        if numbers or not self.needs_gradient or not self.layer_is_site or self.layer is not None:
-            return self, arguments
-        with borrowed(self.model, gradients=False):
-            places, arguments = at_embeddings(self.model, arguments)
-        return self.replace(layer=places), arguments
-
-    def _records(self, arguments: Arguments) -> bool:
-        """Tell whether what runs before the layer is recorded, which takes three runs to make sure of."""
-        places = find_places(self.model, self.layer)
-        sites = all(isinstance(place, Site) for place in places)
-        return self.repeated and sites and not run_first(places, arguments)
-
-    def _placed(
-        self, arguments: Arguments, *, stop: bool = False
-    ) -> tuple[Self, Tensors, tuple[Any, ...], Callable[[Tensors], Tensors]]:
-        """Return what explains the values at the layer, these, further arguments, and what undoes a change of axes.
-
-        Without a layer that is the explainer itself, and the explained arguments. With ``stop``, nothing will be run.
-        """
-        if self.layer is None or not self.layer_is_site:
-            return self, arguments.explained, arguments.extra, lambda values: values
-        at, size = AtSites(self.model, find_places(self.model, self.layer)), batch_size(arguments.explained)
-        read = at.read(arguments.call(), replay=not stop and self._records(arguments), stop=stop, size=size)
-        first = ExamplesFirst.of(at, read.values, size)
-        values = first.there(read.values)
-        baselines = {
-            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
-            for name, baseline in of_ids(self.settings(), arguments).items()
-        }
-        turned = {} if first.still else {"layer": TurnedPlaces.of(first)}
-        return self.replace(**baselines, **turned), values, (read.call,), first.back
+            return predicted(self.model(*call.args, **call.kwargs))
 
 
 def fitting(

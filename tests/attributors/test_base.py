@@ -137,10 +137,11 @@ def test_fixed_arguments_can_be_made_of_the_inputs_and_overridden():
 
 def test_a_gap_is_given_where_completeness_is_promised():
     case = CASES["mlp"]()
-    maps, gap = IntegratedGradients(case.model).attribute_with_gap(case.inputs, target=1)
+    outcome = IntegratedGradients(case.model).attribute_detailed(case.inputs, target=1)
+    maps, gap = outcome.attributions, outcome.gap
     expected = IntegratedGradients(case.model).compute_convergence_delta(maps, 0.0, case.inputs, 1)
     assert torch.allclose(gap, expected, atol=1e-12)
-    assert Saliency(case.model).attribute_with_gap(case.inputs, target=1)[1] is None
+    assert Saliency(case.model).attribute_detailed(case.inputs, target=1).gap is None
 
 
 @pytest.mark.parametrize("attributor", [Saliency, InputXGradient, IntegratedGradients, Occlusion])

@@ -74,7 +74,7 @@ class LayerConductance(AtLayer):
         found = along.explained(inputs, baselines, target, additional_forward_args, explain)
         if not return_convergence_delta:
             return found[0]
-        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
 
 
 class InternalInfluence(AtLayer):

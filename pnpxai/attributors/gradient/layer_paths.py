@@ -120,7 +120,7 @@ class LayerIntegratedGradients(AtLayer):
             found = in_parts(score, tensors, at.places, limit, explain, beside=starts, probe=False)
         if not return_convergence_delta:
             return found[0]
-        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
 
 
 def between(starts: Tensors, ends: Tensors, nodes: Sequence[float]) -> Tensors:

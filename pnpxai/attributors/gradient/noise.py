@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Around
+from pnpxai.attributors.base import Around, Outcome
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
@@ -51,9 +51,9 @@ class NoiseTunnel(Around):
         """Return what the wrapped attributor returns."""
         return self.attribution_method.has_convergence_delta()
 
-    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
-        """Return the attributions; of a mean over copies nothing is promised for the inputs themselves."""
-        return self.attribute(inputs, **arguments), None
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return the attributions; a mean over copies promises nothing for the inputs themselves."""
+        return Outcome(self.attribute(inputs, **arguments))
 
     def cost(self, inputs: Any, nt_samples: int = 5, **settings: Any) -> int:
         """Return what the wrapped attributor runs, for each copy."""

@@ -107,8 +107,8 @@ class IntegratedGradients(Attributor):
             results = tuple(r.detach() for r in results)
             if not return_convergence_delta:
                 return like(inputs, results)
-            found = like(inputs, results), completeness_gap(results, *_end_scores(score, starts, tensors))
-        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+            attributions, delta = like(inputs, results), completeness_gap(results, *_end_scores(score, starts, tensors))
+        return attributions, self.delta_of(attributions, delta, baselines, inputs, target, additional_forward_args)
 
 
 def _points(starts: Tensors, ends: Tensors, nodes: list[float], block: Block) -> Tensors:

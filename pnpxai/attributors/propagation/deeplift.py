@@ -78,7 +78,7 @@ class DeepLift(Attributor):
             found = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
         if not return_convergence_delta:
             return found[0]
-        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
 
 
 class DeepLiftShap(DeepLift):
@@ -154,7 +154,7 @@ class LayerDeepLift(DeepLift):
             found = _packed_at_layer(_differences(self, [rebased], custom_attribution_func))
         if not return_convergence_delta:
             return found[0]
-        return self.with_own_delta(found, baselines, inputs, target, additional_forward_args)
+        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
 
     def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
         """Return the pass between the layer's values at the inputs and at the baselines."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.base import Attributor, Outcome, prepared
 from pnpxai.attributors.propagation.captum_rules import PropagationRule
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
@@ -107,14 +107,10 @@ class LRP(Attributor):
             return found.attributions
         return found.attributions, self.compute_convergence_delta(found.attributions, found.score)
 
-    def attribute_with_gap(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None]:
-        """Return relevance and what remains unaccounted for after biases and stabilisers took their parts."""
-        return self.attribute_with_sinks(inputs, **arguments)[:2]
-
-    def attribute_with_sinks(self, inputs: Any, **arguments: Any) -> tuple[Any, Tensor | None, dict[str, Tensor]]:
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
         """Return relevance, what remains unaccounted for, and what biases, stabilisers and other rules took."""
         found = self.relevance(inputs, **arguments)
-        return found.attributions, found.gap, {name: getattr(found, name) for name in _SINKS}
+        return Outcome(found.attributions, found.gap, {name: getattr(found, name) for name in _SINKS})
 
     def relevance(
         self, inputs: Any, target: Target = None, additional_forward_args: Any = None, *, verbose: bool = False

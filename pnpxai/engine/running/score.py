@@ -87,8 +87,16 @@ class Score:
             ArgumentError: the target does not fit the model's output.
             NonFiniteError: a value is NaN or infinite.
         """
+        return self.of_output(self.checked_output(inputs))
+
+    def checked_output(self, inputs: Tensors) -> Any:
+        """Return all that the model gives; say so if it takes the inputs for a single example.
+
+        Raises:
+            ShapeError: the model runs on the inputs with one more axis alone.
+        """
         try:
-            output = self.output(inputs)
+            return self.output(inputs)
         except (RuntimeError, ValueError, IndexError) as problem:
             if not isinstance(problem, (ArgumentError, torch.OutOfMemoryError)) and self._runs_with_a_batch_axis(
                 inputs
@@ -99,6 +107,9 @@ class Score:
                     "inputs.unsqueeze(0)"
                 ) from problem
             raise
+
+    def of_output(self, output: Any) -> Tensor:
+        """Return the scores that an output for all examples means, checked as those of a call."""
         value = self.select(output)
         if not torch.isfinite(value).all():
             raise NonFiniteError(

@@ -28,6 +28,7 @@ class IntegratedGradients(Explainer):
 
     repeated: ClassVar[bool] = True
     narrows_gap: ClassVar[str] = "n_steps"
+    explains_up_to: ClassVar[int] = 320
 
     def attributor(self) -> Configured:
         """Return ``IntegratedGradients`` from the baseline."""

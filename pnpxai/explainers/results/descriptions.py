@@ -12,13 +12,9 @@ from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import encoded, shown
 from pnpxai.errors import ArgumentError
 from pnpxai.targets import TargetValue
-from pnpxai.tensors import Tensors, own
+from pnpxai.tensors import own
 
-__all__ = ["described", "largest", "missed", "of_gap", "of_target", "plain_target", "short", "written"]
-
-
-_GAP = 0.1
-"""From this share on, a gap is warned of."""
+__all__ = ["described", "largest", "numbered_examples", "of_target", "plain_target", "short", "written"]
 
 
 def described(explainer: Declared) -> dict[str, Any]:
@@ -53,19 +49,12 @@ def largest(values: Tensor) -> str:
     return f"{float(values.abs().max()):.2g}"
 
 
-def missed(gap: Tensor, attributions: Tensors) -> Tensor:
-    """Return (examples,) the gap as a share of what attributions should add up to; 0 where it is mere rounding."""
-    parts = [a.reshape(len(gap), -1) for a in attributions]
-    total, size = sum(a.sum(1) for a in parts), sum(a.abs().sum(1) for a in parts)
-    due = torch.maximum(torch.as_tensor(total).abs(), (total - gap).abs())
-    return torch.where(gap.abs() > 1e-3 * size, gap.abs() / due, torch.zeros_like(gap))
-
-
-def of_gap(gap: Tensor, attributions: Tensors, remedy: str) -> tuple[str, ...]:
-    """Return what to warn of: attributions that cannot be read as shares of a score, and how to mend it."""
-    if not bool((missed(gap, attributions) > _GAP).any()):
-        return ()
-    return (f"gap: some examples' attributions miss what they should add up to by more than {_GAP:.0%}{remedy}",)
+def numbered_examples(chosen: Tensor) -> str:
+    """Return the examples for which a tensor (examples,) is true: "example 3", "examples 0, 2, 5 and 12 more"."""
+    numbers = chosen.nonzero().flatten().tolist()
+    first = ", ".join(map(str, numbers[:6]))
+    more = f" and {len(numbers) - 6} more" if len(numbers) > 6 else ""
+    return f"example{'s' if len(numbers) > 1 else ''} {first}{more}"
 
 
 def of_target(targets: Any, classes: Sequence[str] = ()) -> str:

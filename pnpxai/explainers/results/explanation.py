@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.results.descriptions import largest, missed, of_target, short, written
+from pnpxai.explainers.results.descriptions import largest, numbered_examples, of_target, short, written
 from pnpxai.explainers.results.files import read, write
+from pnpxai.explainers.results.gap import TOLERANCE, missed
 from pnpxai.explainers.results.match_inputs import whose
 from pnpxai.pictures import CLIP, Kind, View, drawing_of, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -60,6 +61,10 @@ class Explanation:
     sinks: dict[str, Tensor] = field(default_factory=dict)
     views: tuple[View, ...] = ()
     postprocessor: PostProcessor | None = None
+    scale: Tensor | None = None
+    base_value: Tensor | None = None
+    used: dict[str, Tensor] = field(default_factory=dict)
+    standard_error: Tensors | None = None
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
@@ -84,19 +89,35 @@ class Explanation:
 
     def __repr__(self) -> str:
         lines = [
+            *self._misses(),
             f"{self.explainer}({', '.join(f'{name}={written(value)}' for name, value in self.settings.items())})",
             f"  attributions  {', '.join(str(tuple(a.shape)) for a in self.attributions)}",
             f"  targets       {short(self.targets)}",
             f"  scores        {short(self.scores)}",
         ]
         if self.gap is not None:
-            share = float(missed(self.gap, self.attributions).max())
-            of_sum = f", {share:.2g} of the sum" if share else ""
-            lines.append(f"  gap           at most {largest(self.gap)}{of_sum}")
+            share = float(missed(self.gap, self.scale).max()) if self.scale is not None else 0.0
+            of_scale = f", {share:.2g} of the score's scale" if share else ""
+            lines.append(f"  gap           at most {largest(self.gap)}{of_scale}")
+        lines += [f"  {name:<12}  {short(numbers)}" for name, numbers in self.used.items()]
+        if self.base_value is not None:
+            lines.append(f"  base value    {short(self.base_value)}")
         if self.sinks:
             lines.append(f"  sinks         {', '.join(f'{n} at most {largest(s)}' for n, s in self.sinks.items())}")
         lines.append(f"  time          {self.seconds:.3g} s")
         return "\n".join([*lines, *(f"  warning       {warning}" for warning in self.warnings)])
+
+    def _misses(self) -> list[str]:
+        """Return a line on the examples whose attributions miss what they should add up to by more than 1 %."""
+        if self.gap is None or self.scale is None:
+            return []
+        shares = missed(self.gap, self.scale)
+        if not bool((over := shares > TOLERANCE).any()):
+            return []
+        return [
+            f"gap: {numbered_examples(over)} of {len(self)} miss what {self.explainer} should add up to by more than "
+            f"{TOLERANCE:.0%} of the score's scale (at most {float(shares.max()):.2g})"
+        ]
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Explanation:
         """Return it on another device, or with floating point numbers of another type (ids stay what they are)."""
@@ -190,10 +211,7 @@ class Explanation:
         first = parts[0]
         if len(parts) == 1:
             return first
-        joined: dict[str, Any] = {
-            name: _joined([getattr(p, name) for p in parts])
-            for name in ("attributions", "inputs", "targets", "scores", "gap", "sinks")
-        }
+        joined: dict[str, Any] = {name: _joined([getattr(p, name) for p in parts]) for name in _BY_EXAMPLE}
         seconds = sum(p.seconds for p in parts)
         joined["views"] = tuple(View.joined(views) for views in zip(*(p.views for p in parts), strict=True))
         told = tuple({w: 0 for p in parts for w in p.warnings})
@@ -216,10 +234,11 @@ class Explanation:
             ArgumentError: the folder holds no explanation, or a damaged one.
         """
         parts = read(Path(folder))
-        if parts.keys() != {f.name for f in fields(cls)}:
+        needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if not needed <= parts.keys() <= {f.name for f in fields(cls)}:
             raise ArgumentError(f"folder: {folder} holds other parts than an explanation has: {sorted(parts)}")
-        parts["views"] = tuple(map(View.from_dict, parts["views"]))
-        made = parts["postprocessor"]
+        parts["views"] = tuple(map(View.from_dict, parts.get("views", ())))
+        made = parts.get("postprocessor")
         parts["postprocessor"] = None if made is None else PostProcessor.from_dict(made)
         return cls(**parts)
 
@@ -229,6 +248,9 @@ class Explanation:
         return map_tensors(lambda t: t[rows.to(t.device)] if t.shape[:1] == (len(self),) else t, value)
 
 
+_BY_EXAMPLE = (
+    "attributions", "inputs", "targets", "scores", "gap", "sinks", "scale", "base_value", "used", "standard_error",
+)  # fmt: skip
 _OF_ALL = ("explainer", "settings", "seconds", "warnings", "views", "postprocessor")
 
 

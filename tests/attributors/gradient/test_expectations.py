@@ -164,7 +164,8 @@ def test_deltas_of_an_example_stand_side_by_side(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gap_is_one_number_for_each_example(name):
     it, rows = CASES["cnn"](), rows_for("cnn", 3)
-    found, gap = made(pnpxai.attributors, name, "cnn").attribute_with_gap(it.inputs, baselines=rows, target=it.targets)
+    detailed = made(pnpxai.attributors, name, "cnn").attribute_detailed(it.inputs, baselines=rows, target=it.targets)
+    found, gap = detailed.attributions, detailed.gap
     assert gap.shape == (3,)
     assert found.shape[0] == 3
 

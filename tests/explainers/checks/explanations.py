@@ -22,15 +22,24 @@ def exact(explainer, model):
 def an_explanation_is_what_attribute_gives(explainer, case):
     one = exact(explainer, case.model)
     explanation = one.explain(case.inputs, case.targets, seed=3)
-    attributions = as_tuple(one.attribute(case.inputs, case.targets, seed=3))
-    for maps, expected in zip(explanation.attributions, attributions, strict=True):
-        assert torch.allclose(maps, expected, atol=1e-12 * float(expected.abs().max()))
+    for changes, rows in _by_setting(explanation, len(case)):
+        attributions = as_tuple(one.replace(**changes).attribute(case.inputs, case.targets, seed=3))
+        for maps, expected in zip(explanation.attributions, attributions, strict=True):
+            assert torch.allclose(maps[rows], expected[rows], atol=1e-12 * float(expected.abs().max()))
     assert explanation.explainer == explainer.__name__
     assert explanation.targets == case.targets
     assert [text for text in explanation.warnings if not text.startswith("gap: ")] == []
     with torch.no_grad():
         scores = case.model(*case.tensors)[range(len(case)), case.targets]
     assert torch.allclose(explanation.scores, scores)
+
+
+def _by_setting(explanation, size):
+    """Return the settings with which examples were explained, where ``explain`` may raise one, each with its rows."""
+    if not explanation.used:
+        return [({}, list(range(size)))]
+    ((name, values),) = explanation.used.items()
+    return [({name: n}, [k for k in range(size) if values[k] == n]) for n in sorted(set(values.tolist()))]
 
 
 @check(*NAMES)

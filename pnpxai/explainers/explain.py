@@ -1,0 +1,214 @@
+"""Explains a batch with all that belongs to it: scores, how exact the attributions are, more steps where needed."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import Outcome
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Score, Target, select_output
+from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.errors import UnsuitableError
+from pnpxai.explainers.results.descriptions import described, numbered_examples, plain_target
+from pnpxai.explainers.results.explanation import Explanation
+from pnpxai.explainers.results.gap import TOLERANCE, base_values, missed, scale_of, without_map
+from pnpxai.explainers.run import Run
+from pnpxai.tensors import as_tuple, own
+
+if TYPE_CHECKING:
+    from pnpxai.explainers.base import Explainer
+
+__all__ = ["explain", "predicted"]
+
+_FACTOR = 4
+"""How much larger a setting becomes from one try to the next."""
+
+
+def explain(explainer: Explainer, inputs: Any, targets: Target, seed: int | RandomStream) -> Explanation:
+    """Return what ``Explainer.explain`` promises."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        arguments = explainer.arguments(inputs)
+        with borrowed(explainer.model, gradients=explainer.needs_gradient):
+            scored = _Scored.of(explainer, arguments, targets)
+            start = time.perf_counter()
+            run = Run.of(explainer, arguments)
+            judged = _judged(run.detailed(scored.targets, seed), scored)
+            judged, used = _refined(run, judged, scored, seed)
+            outcome = _masked(judged, explainer)
+            attributions = run.given_back(outcome.attributions, whole=not judged.hopeless.any())
+            seconds = time.perf_counter() - start
+    return Explanation(
+        explainer=type(explainer).__name__,
+        settings=described(explainer),
+        attributions=attributions,
+        inputs=tuple(own(x) for x in run.inputs),
+        targets=plain_target(scored.targets),
+        scores=scored.scores,
+        gap=outcome.gap,
+        seconds=seconds,
+        warnings=(*(str(warning.message) for warning in caught), *_gap_warnings(judged, explainer, used)),
+        sinks=dict(outcome.sinks),
+        scale=judged.scale if outcome.gap is not None else None,
+        base_value=judged.base_value,
+        used=used,
+        standard_error=None if outcome.standard_error is None else run.given_back(outcome.standard_error),
+    )
+
+
+def predicted(output: Any) -> Tensor | None:
+    """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
+    outputs = select_output(output)
+    return None if outputs.ndim != 2 or outputs.shape[-1] == 1 else outputs.argmax(-1)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What the model says of a batch.
+
+    Attributes:
+        output: all that it gives.
+        targets: which output is explained.
+        scores: (examples,) the output there.
+    """
+
+    output: Any
+    targets: Target
+    scores: Tensor
+
+    @classmethod
+    def of(cls, explainer: Explainer, arguments: Arguments, targets: Target) -> _Scored:
+        with torch.no_grad():
+            score = arguments.score(explainer.model, targets)
+            output = score.checked_output(arguments.explained)
+            if targets is None:
+                targets = predicted(output)
+                score = arguments.score(explainer.model, targets)
+            return cls(output, targets, score.of_output(output))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """An outcome beside the scores it belongs to.
+
+    Attributes:
+        outcome: the attributions and their gap.
+        base_value: (examples,) the score that attributions start from, where it is known.
+        scale: (examples,) how large scores and outputs are.
+        misses: (examples,) whether the gap is more than 1 % of the scale.
+        hopeless: (examples,) whether the attributions are no map.
+    """
+
+    outcome: Outcome
+    base_value: Tensor | None
+    scale: Tensor
+    misses: Tensor
+    hopeless: Tensor
+
+
+def _judged(outcome: Outcome, scored: _Scored) -> _Judged:
+    base = base_values(outcome, scored.scores)
+    scale = scale_of(scored.scores, base, scored.output)
+    nothing = torch.zeros(len(scale), dtype=torch.bool)
+    misses = nothing if outcome.gap is None else missed(outcome.gap, scale) > TOLERANCE
+    return _Judged(outcome, base, scale, misses, without_map(outcome, scale))
+
+
+def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStream) -> tuple[_Judged, dict[str, Tensor]]:
+    """Return better attributions of the examples that miss what is promised, and with which setting each was explained.
+
+    Only these are run again, with ever larger settings, so that an example has the map that it has alone; all are,
+    where examples of a batch depend on each other.
+    """
+    name, limit = run.explainer.narrows_gap, run.explainer.explains_up_to
+    if name is None or limit is None or judged.outcome.gap is None:
+        return judged, {}
+    setting = getattr(run.explainer, name)
+    used = torch.full((len(judged.scale),), setting)
+    while setting < limit and judged.misses.any():
+        setting = min(_FACTOR * setting, limit)
+        rows = judged.misses.nonzero().flatten().cpu()
+        part, targets = _part(run, scored, rows)
+        if part is None:
+            rows, part, targets = torch.arange(len(used)), run, scored.targets
+        draws = seed.take(rows.tolist()) if isinstance(seed, RandomStream) else seed
+        better = part.having(**{name: setting}).detailed(targets, draws)
+        judged = _judged(_replaced(judged.outcome, rows, better), scored)
+        used[rows] = setting
+    return judged, {name: used}
+
+
+def _part(run: Run, scored: _Scored, rows: Tensor) -> tuple[Run | None, Target]:
+    """Return the run and the targets of some examples; no run where their scores are not those in the batch."""
+    part = run.take(rows)
+    try:
+        score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
+        with torch.no_grad():
+            scores = score.take(rows)(part.values)
+    except (RuntimeError, ValueError, IndexError, TypeError):  # what comes of rows that do not fit together
+        return None, None
+    apart = torch.allclose(scores, scored.scores[rows.to(scores.device)], rtol=1e-3, atol=1e-6)
+    return (part if apart else None), score.given_target(rows)
+
+
+def _replaced(outcome: Outcome, rows: Tensor, better: Outcome) -> Outcome:
+    """Return an outcome with the attributions and gaps of some examples replaced."""
+
+    def put(old: Tensor, new: Tensor) -> Tensor:
+        return old.index_copy(0, rows.to(old.device), new) if len(old) > len(new) else new
+
+    members = zip(as_tuple(outcome.attributions), as_tuple(better.attributions), strict=True)
+    attributions = tuple(put(old, new) for old, new in members)
+    assert outcome.gap is not None  # noqa: S101  (it is what is to be narrowed)
+    assert better.gap is not None  # noqa: S101
+    return replace(outcome, attributions=attributions, gap=put(outcome.gap, better.gap))
+
+
+def _masked(judged: _Judged, explainer: Explainer) -> Outcome:
+    """Return the outcome with NaN for examples without a map.
+
+    Raises:
+        UnsuitableError: no example has a map.
+    """
+    outcome, hopeless = judged.outcome, judged.hopeless
+    if outcome.gap is None or not hopeless.any():
+        return outcome
+    if hopeless.all():
+        worst = int(missed(outcome.gap, judged.scale).argmax())
+        raise UnsuitableError(
+            f"{type(explainer).__name__}: no map: the attributions of each example miss the sum that the method "
+            f"promises by more than the score itself (example {worst}: by {float(outcome.gap[worst]):.3g}, where the "
+            f"score and outputs are at most {float(judged.scale[worst]):.3g}); use another explainer for this model"
+        )
+    size = len(hopeless)
+    members = []
+    for a in as_tuple(outcome.attributions):
+        rows = hopeless.to(a.device).repeat_interleave(len(a) // size) if len(a) % size == 0 else hopeless.new_ones(1)
+        members.append(a.masked_fill(rows.reshape(-1, *[1] * (a.ndim - 1)), float("nan")))
+    return replace(outcome, attributions=tuple(members))
+
+
+def _gap_warnings(judged: _Judged, explainer: Explainer, used: dict[str, Tensor]) -> tuple[str, ...]:
+    """Return what to warn of: attributions that cannot be read as shares of a score, and how to mend it."""
+    told: list[str] = []
+    if judged.hopeless.any():
+        told.append(
+            f"gap: the attributions of {numbered_examples(judged.hopeless)} are NaN: they miss what they should add up "
+            "to by more than the scores and outputs themselves"
+        )
+    if (judged.misses & ~judged.hopeless).any():
+        name = explainer.narrows_gap
+        largest = int(used[name].max()) if name in used else getattr(explainer, name) if name else 0
+        remedy = f"; a larger {name} (here {largest}) narrows it" if name else ""
+        told.append(
+            "gap: some examples' attributions miss what they should add up to by more than "
+            f"{TOLERANCE:.0%} of the score{remedy}"
+        )
+    return tuple(told)

@@ -1,0 +1,129 @@
+"""One batch on its way through an explainer: what is explained where, and the way back to the form of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from pnpxai.attributors.base import Outcome
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.embeddings import at_embeddings, run_first
+from pnpxai.engine.running.examples_axis import ExamplesFirst, TurnedPlaces
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Target
+from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.site import AtSites, Site, find_places
+from pnpxai.explainers.baseline_adapters import embedded, of_ids, of_rows
+from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, take_rows
+
+if TYPE_CHECKING:
+    from pnpxai.explainers.base import Explainer
+
+__all__ = ["Run", "at_numbers", "records"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A batch, ready to be explained.
+
+    Attributes:
+        explainer: the explainer, whose ``forward_func`` takes the values and the further arguments.
+        inputs: the explained arguments of the model.
+        values: what is explained, the examples first: these arguments, or the values at a layer.
+        extra: the further arguments of ``forward_func``.
+        back: moves the examples' axis of attributions to where the layer has it.
+    """
+
+    explainer: Explainer
+    inputs: Tensors
+    values: Tensors
+    extra: tuple[Any, ...]
+    back: Callable[[Tensors], Tensors]
+
+    @classmethod
+    def of(cls, explainer: Explainer, arguments: Arguments, *, stop: bool = False) -> Run:
+        """Place an explainer where its values are; the model must be lent.
+
+        Args:
+            explainer: the explainer.
+            arguments: the model's arguments.
+            stop: end the pass that reads a layer at the layer: nothing will be explained.
+        """
+        explainer, arguments = at_numbers(explainer, arguments)
+        if explainer.layer is None or not explainer.layer_is_site:
+            if arguments.names:
+                model, arguments = arguments.by_position(explainer.model)
+                explainer = explainer.replace(model=model)
+            return cls(explainer, arguments.explained, arguments.explained, arguments.extra, _unmoved)
+        at = AtSites(explainer.model, find_places(explainer.model, explainer.layer))
+        size = batch_size(arguments.explained)
+        read = at.read(arguments.call(), replay=not stop and records(explainer, arguments), stop=stop, size=size)
+        first = ExamplesFirst.of(at, read.values, size)
+        values = first.there(read.values)
+        changes: dict[str, Any] = {
+            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
+            for name, baseline in of_ids(explainer.settings(), arguments).items()
+        }
+        if not first.still:
+            changes["layer"] = TurnedPlaces.of(first)
+        explainer = explainer.replace(**changes) if changes else explainer
+        return cls(explainer, arguments.explained, values, (read.call,), first.back)
+
+    def take(self, rows: Tensor) -> Run:
+        """Return the run of some of the examples; ``detailed`` alone may follow, not ``given_back``."""
+        size = batch_size(self.values)
+        explainer = self.explainer
+        if baselines := of_rows(explainer.settings(), rows):
+            explainer = explainer.replace(**baselines)
+        values, extra = take_rows((self.values, self.extra), rows, size)
+        return replace(self, explainer=explainer, values=values, extra=extra)
+
+    def having(self, **settings: Any) -> Run:
+        """Return the run of the same values with other settings of the explainer."""
+        return replace(self, explainer=self.explainer.replace(**settings))
+
+    def attributions(self, targets: Target, seed: int | RandomStream) -> Tensors:
+        """Return the attributions, in the form of the inputs or the layer."""
+        result = self.explainer.attributor().attribute(self.values, **self._arguments(targets, seed))
+        return self.given_back(result)
+
+    def detailed(self, targets: Target, seed: int | RandomStream) -> Outcome:
+        """Return the attributions with all that is known of their exactness; the examples are still first."""
+        return self.explainer.attributor().attribute_detailed(self.values, **self._arguments(targets, seed))
+
+    def given_back(self, attributions: Any, *, whole: bool = True) -> Tensors:
+        """Return attributions in the form of the inputs or the layer; unless ``whole``, some are known to be NaN."""
+        members = self.back(as_tuple(attributions, "attributions"))
+        if whole:
+            check_finite("attributions", members)
+        return members
+
+    def _arguments(self, targets: Target, seed: int | RandomStream) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"target": targets, "additional_forward_args": self.extra}
+        return arguments | {"seed": seed} if self.explainer.stochastic else arguments
+
+
+def at_numbers(explainer: Explainer, arguments: Arguments) -> tuple[Explainer, Arguments]:
+    """Return the explainer at the embeddings of ids, if it differentiates, and the arguments that it explains there."""
+    if not explainer.needs_gradient or not explainer.layer_is_site or explainer.layer is not None:
+        return explainer, arguments
+    for explained in arguments.explained:
+        if not explained.is_floating_point():
+            with borrowed(explainer.model, gradients=False):
+                places, arguments = at_embeddings(explainer.model, arguments)
+            return explainer.replace(layer=places), arguments
+    return explainer, arguments
+
+
+def records(explainer: Explainer, arguments: Arguments) -> bool:
+    """Tell whether what runs before the layer is recorded, which takes three runs to make sure of."""
+    places = find_places(explainer.model, explainer.layer)
+    sites = all(isinstance(place, Site) for place in places)
+    return explainer.repeated and sites and not run_first(places, arguments)
+
+
+def _unmoved(values: Tensors) -> Tensors:
+    return values
