@@ -12,7 +12,9 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Outcome
 from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.batching import row_limit
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, select_output
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import UnsuitableError
@@ -135,27 +137,23 @@ def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStrea
     while setting < limit and judged.misses.any():
         setting = min(_FACTOR * setting, limit)
         rows = judged.misses.nonzero().flatten().cpu()
-        part, targets = _part(run, scored, rows)
+        part = _part(run, scored, rows)
         if part is None:
-            rows, part, targets = torch.arange(len(used)), run, scored.targets
+            rows = torch.arange(len(used))
+        chosen, targets = part or (run, scored.targets)
         draws = seed.take(rows.tolist()) if isinstance(seed, RandomStream) else seed
-        better = part.having(**{name: setting}).detailed(targets, draws)
+        better = chosen.having(**{name: setting}).detailed(targets, draws)
         judged = _judged(_replaced(judged.outcome, rows, better), scored)
         used[rows] = setting
     return judged, {name: used}
 
 
-def _part(run: Run, scored: _Scored, rows: Tensor) -> tuple[Run | None, Target]:
-    """Return the run and the targets of some examples; no run where their scores are not those in the batch."""
-    part = run.take(rows)
-    try:
-        score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
-        with torch.no_grad():
-            scores = score.take(rows)(part.values)
-    except (RuntimeError, ValueError, IndexError, TypeError):  # what comes of rows that do not fit together
-        return None, None
-    apart = torch.allclose(scores, scored.scores[rows.to(scores.device)], rtol=1e-3, atol=1e-6)
-    return (part if apart else None), score.given_target(rows)
+def _part(run: Run, scored: _Scored, rows: Tensor) -> tuple[Run, Target] | None:
+    """Return the run and the targets of some examples; None where examples of a batch depend on each other."""
+    score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
+    with torch.no_grad():
+        apart = score.size == 1 or rows_are_apart(score, run.values, row_limit(run.values, score.extra))
+    return (run.take(rows), score.given_target(rows)) if apart else None
 
 
 def _replaced(outcome: Outcome, rows: Tensor, better: Outcome) -> Outcome:
