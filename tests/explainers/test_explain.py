@@ -13,6 +13,7 @@ from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.testing.subject import counted
 
 
 class Steep(nn.Module):
@@ -51,11 +52,10 @@ def test_more_steps_are_taken_where_a_path_misses_its_sum_and_their_number_is_to
 
 
 def test_attribute_takes_the_number_of_steps_it_is_given():
-    model, steps = Steep(60.0).double(), []
-    hook = model.register_forward_hook(lambda module, args, output: steps.append(len(args[0])))
-    IntegratedGradients(model, n_steps=5).attribute(X, 0)
-    hook.remove()
-    assert sum(steps) == 5 * len(X)
+    model = Steep(60.0).double()
+    with counted(model) as counter:
+        IntegratedGradients(model, n_steps=5).attribute(X, 0)
+    assert counter.rows == 5 * len(X)
 
 
 def test_where_steps_do_not_help_the_first_line_says_which_examples_miss():
