@@ -18,7 +18,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.positions import Masks, attended, position_masks
+from pnpxai.metrics.positions import Masks, attended, position_masks, sensors_apart, with_channels
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -61,6 +61,9 @@ class Metric(Declared, abstract=True, keyword_only=True):
     channel_dim: int | None = dataclasses.field(default=1, kw_only=True)
     """The axis of channels, which belong to one position: they are added up, and removed together. None where there are
     none; inputs of two dimensions (tables, token ids) have none in any case."""
+    each_channel: bool | None = dataclasses.field(default=None, kw_only=True)
+    """Whether each channel of a position is a position of its own. By default the sensors of a series are: of numbers
+    with shape (examples, channels, steps), channels first."""
     postprocessor: PostProcessor | None = dataclasses.field(default=None, kw_only=True)
     """Turns the explainer's attributions into the maps that are judged."""
     forward_arg_extractor: Extractor = dataclasses.field(default=None, kw_only=True)
@@ -131,12 +134,15 @@ class Metric(Declared, abstract=True, keyword_only=True):
             score = arguments.score(self.model, targets, self.followed())
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
-            counted, nothing = _with_positions(
-                attended(arguments, self.channel_dim)
+            explained, dim = arguments.explained, self.channel_dim
+            attention = (
+                attended(arguments, dim, self.model)
                 if attention_mask is None
-                else position_masks(attention_mask, arguments.explained, self.channel_dim, "attention_mask"),
-                score.size,
+                else position_masks(attention_mask, explained, dim, "attention_mask")
             )
+            truth = None if masks is None else position_masks(masks, explained, dim, "masks")
+            apart = self._apart(explained, truth)
+            counted, nothing = _with_positions(with_channels(attention, explained, dim, apart), score.size)
             undefined = [
                 "attributions hold NaN or infinity" if bad else "no position counts" if none else None
                 for bad, none in zip(_not_finite(maps, score.size), nothing, strict=True)
@@ -147,9 +153,10 @@ class Metric(Declared, abstract=True, keyword_only=True):
                 tuple(torch.nan_to_num(m.detach(), 0.0, 0.0, 0.0) for m in maps),
                 RandomStream.of(seed),
                 SharedRuns() if shared is None else shared,
-                self.channel_dim,
+                dim,
+                apart,
                 counted,
-                None if masks is None else position_masks(masks, arguments.explained, self.channel_dim, "masks"),
+                None if truth is None else with_channels(truth, explained, dim, apart),
             )
             judged = self.judge(sample)
             reasons = tuple(bad or reason for bad, reason in zip(undefined, judged.reasons, strict=True))
@@ -175,6 +182,12 @@ class Metric(Declared, abstract=True, keyword_only=True):
             raise ArgumentError(f"{type(self).__name__}: expected attributions, or an explainer that makes them")
         attributions = self.explainer.attribute_arguments(arguments, targets, seed)
         return attributions if self.postprocessor is None else self.postprocessor(attributions)
+
+    def _apart(self, explained: Tensors, truth: Masks | None) -> tuple[bool, ...]:
+        """Return for each input whether its channels are apart: never where what matters is known without them."""
+        known = truth or (None,) * len(explained)
+        apart = sensors_apart(explained, self.channel_dim, self.each_channel)
+        return tuple(own and (t is None or t.ndim == x.ndim) for own, t, x in zip(apart, known, explained, strict=True))
 
     def followed(self) -> Callable[[Tensor], Tensor] | None:
         """Return what is made of the model's output before the target selects from it, None for nothing."""

@@ -32,6 +32,7 @@ class Sample:
         stream: the random numbers of this measurement.
         shared: runs that do not depend on the maps.
         channel_dim: the axis of channels.
+        apart: for each input, whether its channels are positions of their own.
         counted: the positions that count (not the padding), where any do not.
         truth: the positions that matter, where this is known.
     """
@@ -42,6 +43,7 @@ class Sample:
     stream: RandomStream
     shared: SharedRuns
     channel_dim: int | None
+    apart: tuple[bool, ...]
     counted: Masks
     truth: Masks | None = None
 
@@ -62,8 +64,8 @@ class Sample:
 
     @property
     def maps(self) -> Tensors:
-        """The attributions by position: (examples, *positions) for each input."""
-        return position_maps(self.attributions, self.tensors, self.channel_dim)
+        """The attributions by position: (examples, *positions) for each input, of sensors with these."""
+        return position_maps(self.attributions, self.tensors, self.channel_dim, self.apart)
 
     def of_each(self, values: Masks) -> list[Tensor]:
         """Return for each example (positions,) values of all inputs in a row, without the positions that do not count.

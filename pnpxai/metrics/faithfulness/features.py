@@ -36,6 +36,7 @@ class Features:
     _fills: tuple[Fill, ...]
     _inputs: Tensors
     _axes: tuple[int | None, ...]
+    _apart: tuple[bool, ...]
 
     @classmethod
     def of(cls, sample: Sample, feature_mask_fn: FeatureMask, baseline_fn: object) -> Features:
@@ -48,7 +49,10 @@ class Features:
         """
         inputs, dim = sample.tensors, sample.channel_dim
         masks = for_each(feature_mask_fn, inputs)
-        raw = [rows_of(mask(x, dim)) for mask, x in zip(masks, inputs, strict=True)]
+        raw = [
+            rows_of(_of_each_channel(mask(x, dim), x, channel_axis(x, dim)) if apart else mask(x, dim))
+            for mask, x, apart in zip(masks, inputs, sample.apart, strict=True)
+        ]
         ids, counts = _numbered(raw, [None if c is None else rows_of(c) for c in sample.counted])
         axes = tuple(channel_axis(x, dim) for x in inputs)
         ways = for_each(baseline_fn, inputs) if isinstance(baseline_fn, Baseline) else (baseline_fn,) * len(inputs)
@@ -59,7 +63,7 @@ class Features:
             values.scatter_add_(1, own.expand_as(part), part)
         places = tuple(range(int(own[0, 0]), int(own[0, 0]) + own.shape[1]) if _is_run(own) else own for own in ids)
         counts = counts * (sample.size if len(counts) == 1 else 1)
-        return cls(values[:, :-1], counts, places, fills, inputs, axes)
+        return cls(values[:, :-1], counts, places, fills, inputs, axes, sample.apart)
 
     @property
     def exist(self) -> Tensor:
@@ -75,7 +79,9 @@ class Features:
             examples: the examples.
         """
         rows, steps = [], len(removed)
-        for x, own, axis, fill in zip(self._inputs, self._ids, self._axes, self._fills, strict=True):
+        members = zip(self._inputs, self._ids, self._axes, self._fills, self._apart, strict=True)
+        for x, own, channels, fill, apart in members:
+            axis = None if apart else channels
             positions = [side for k, side in enumerate(x.shape) if k not in (0, axis)]
             table = removed.to(x.device).expand(steps, len(examples), -1)
             if isinstance(own, range):
@@ -111,6 +117,16 @@ def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int,
 
     scores = perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=per_pass, label="removing features")
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def _of_each_channel(ids: Tensor, x: Tensor, axis: int | None) -> Tensor:
+    """Return the ids of positions (examples, *positions) as ids of each channel, none of which spans two."""
+    if axis is None:
+        return ids
+    channels = torch.arange(x.shape[axis], device=ids.device)
+    shape = [-1 if k == axis else 1 for k in range(x.ndim)]
+    count = rows_of(ids).amax(1).reshape(-1, *[1] * (x.ndim - 1)) + 1
+    return ids.unsqueeze(axis) + channels.reshape(shape) * count
 
 
 def _numbered(raw: Sequence[Tensor], counted: Sequence[Tensor | None]) -> tuple[list[Tensor], tuple[int, ...]]:

@@ -82,20 +82,22 @@ class LeRF(Flipping):
 class AbPC(Flipping):
     """Area between the curves of LeRF and MoRF. Blücher et al., 2024 (arXiv:2401.06654), "symmetric relevance gain".
 
-    Asks whether the map's order is that of importance to the model. Range -1 to 1, zero for a map without order, higher
-    is better. The two curves share what removal does to any input, so their difference depends little on what stands
-    in for a removed feature. Of a prediction that one small change overturns, it says little.
+    Asks whether the map's order is that of importance to the model. Range -1 to 1 of probabilities, else in the unit of
+    the output; zero for a map without order, higher is better. The two curves share what removal does to any input, so
+    their difference depends little on what stands in for a removed feature. Of a prediction that one small change
+    overturns, it says little.
     """
 
-    lb: float = -1.0
-    """Differences below this count as this."""
+    lb: float | None = None
+    """Differences below this count as this; by default each counts as it is. (Of probabilities none is below -1.)"""
 
     higher_is_better: ClassVar[bool] = True
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the mean difference of the curves."""
         curves = self.curves(sample, most=True, least=True)
-        gap = (curves["lerf"] - curves["morf"]).clamp(min=self.lb)
+        gap = curves["lerf"] - curves["morf"]
+        gap = gap if self.lb is None else gap.clamp(min=self.lb)
         return Measurement(gap.mean(1), (None,) * sample.size, curves)
 
     def cost(self, inputs: object) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
+import torch
 from pydantic import BeforeValidator
-from torch import Tensor
+from torch import Tensor, nn
 
+from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Category, Metric, Sample
 from pnpxai.metrics.faithfulness.features import Features
@@ -30,8 +32,29 @@ Shares: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_shares)]
 
 
 def probability(output: Tensor) -> Tensor:
-    """Return class probabilities; an output with a single class is left as it is."""
-    return output.softmax(-1) if output.ndim > 1 and output.shape[-1] > 1 else output
+    """Return class probabilities; what is none of several classes, or probabilities already, is left as it is.
+
+    Classes are on the last axis, those of pictures (rows, classes, height, width) on the second. An output is taken for
+    probabilities if no value is negative and all rows sum to 1.
+    """
+    axis = 1 if output.ndim > 3 else -1
+    if output.ndim < 2 or output.shape[axis] < 2 or _sums_to_one(output, axis):
+        return output
+    return output.softmax(axis)
+
+
+def probability_unless_sigmoid(output: Tensor) -> Tensor:
+    """Return values from 0 to 1 as they are, others as ``probability`` does: for a sigmoid at the end."""
+    within = bool(((output >= 0) & (output <= 1)).all())
+    return output if within else probability(output)
+
+
+def _sums_to_one(output: Tensor, axis: int) -> bool:
+    if not output.is_floating_point() or not bool((output >= 0).all()):
+        return False
+    tolerance = max(1e-4, 8 * torch.finfo(output.dtype).eps)
+    total = output.sum(axis, dtype=torch.promote_types(output.dtype, torch.float32))
+    return bool(((total - 1).abs() <= tolerance).all())
 
 
 class Removal(Metric, abstract=True):
@@ -47,8 +70,8 @@ class Removal(Metric, abstract=True):
     """What is removed at once: every pixel, token, time step or column (``"positions"``), ``"patches"``, ``"grid"``,
     segments (``"slic"``), words, groups of columns; several inputs can have one each (``EachMask``)."""
     prob_fn: Callable[[Tensor], Tensor] | None = probability
-    """Makes probabilities of the model's output: a softmax, unless there is a single output. None for a model that
-    returns probabilities; ``torch.nn.functional.sigmoid`` for one of several labels."""
+    """Makes probabilities of the model's output: a softmax, unless there is a single output, or the model ends in a
+    softmax or sigmoid. None to follow the output as it is; ``torch.sigmoid`` for logits of several labels."""
 
     category: ClassVar[Category] = "faithfulness"
 
@@ -56,6 +79,18 @@ class Removal(Metric, abstract=True):
         """Return the features of a sample."""
         return Features.of(sample, *self.masking())
 
+    def followed(self) -> Callable[[Tensor], Tensor] | None:
+        """Return ``prob_fn``; what a sigmoid at the model's end makes probabilities is left as it is."""
+        if self.prob_fn is probability and _ends_in_sigmoid(self.model):
+            return probability_unless_sigmoid
+        return self.prob_fn
+
     def masking(self) -> tuple[FeatureMask, Baseline | Imputer]:
         """Return what belongs together, and what stands in."""
         return self.feature_mask_fn, self.baseline_fn
+
+
+def _ends_in_sigmoid(model: Callable[..., Any]) -> bool:
+    module = module_of(model)
+    last = None if module is None else list(module.modules())[-1]
+    return isinstance(last, nn.Sigmoid)

@@ -63,7 +63,7 @@ def losses(
         of_part = Features.of(part, *masking)
         return _scores(part, of_part, _Subsets(of_part.counts, fractions, n_runs, sample.stream.seed), at_once)
 
-    how, owners = _key(masking, fractions, n_runs, sample.channel_dim), sample.keys()
+    how, owners = _key(masking, fractions, n_runs, (sample.channel_dim, *sample.apart)), sample.keys()
     if how is None or owners is None:
         scores = _scores(sample, features, subsets, at_once)
     else:
@@ -110,11 +110,14 @@ def _scores(sample: Sample, features: Features, subsets: _Subsets, at_once: int 
 
 
 def _key(
-    masking: tuple[FeatureMask, Baseline | Imputer], fractions: Sequence[float], n_runs: int, channel_dim: int | None
+    masking: tuple[FeatureMask, Baseline | Imputer],
+    fractions: Sequence[float],
+    n_runs: int,
+    channels: tuple[int | None, ...],
 ) -> str | None:
     """Return a key of the masks and of what stands in, None where a setting cannot be written."""
     try:
-        settings = {"masking": [part.to_dict() for part in masking], "channel_dim": channel_dim}
+        settings = {"masking": [part.to_dict() for part in masking], "channels": list(channels)}
     except ArgumentError:
         return None
     return settings_key(settings | {"subsets": [list(fractions), n_runs]})

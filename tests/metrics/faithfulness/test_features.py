@@ -53,6 +53,7 @@ def _features(
         RandomStream(0),
         SharedRuns(),
         channel_dim,
+        (False,) * len(inputs),
         nothing if counted is None else position_masks(counted, inputs, channel_dim, "attention_mask"),
     )
     return Features.of(sample, mask, Zeros() if baseline is None else baseline)
