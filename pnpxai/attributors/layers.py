@@ -11,8 +11,9 @@ from torch import Tensor
 from pnpxai.attributors.base import AtLayer, prepared
 from pnpxai.engine.running.batching import row_limit
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.layer_blocks import Pace, in_parts, rows_are_examples
+from pnpxai.engine.running.layer_blocks import Pace, in_parts
 from pnpxai.engine.running.layers import value_and_gradient
+from pnpxai.engine.running.row_independence import layer_rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, find_places
 from pnpxai.tensors import Tensors, check_finite
@@ -68,9 +69,8 @@ class LayerActivation(AtLayer):
     _multiply_by_inputs = True
 
     def cost(self, inputs: Any, **settings: Any) -> int:
-        """Return one row for each example, and one more, that is run to the end, where there are several."""
-        size = super().cost(inputs)
-        return size + (size > 1)
+        """Return one row for each example."""
+        return super().cost(inputs)
 
     def attribute(
         self,
@@ -80,8 +80,8 @@ class LayerActivation(AtLayer):
     ) -> Any:
         """Return the layer's values, tensors of integers too.
 
-        The model is run as far as the layer; only one example goes on to the end, to see that the layer does not run
-        again.
+        The model is run as far as the layer; the first time a few rows go on to the end, to see that the layer does
+        not run again.
         """
         with borrowed(self.forward_func, gradients=False):
             tensors, score = prepared(self.forward_func, inputs, None, additional_forward_args)
@@ -89,12 +89,15 @@ class LayerActivation(AtLayer):
             at = AtSites(self.forward_func, places)
 
             def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
-                read = at.read(Call((*given, *part.extra)), stop=score.size > 1, alone=False, numbers=False)
+                call = Call((*given, *part.extra))
+                read = at.read(call, stop=score.size > 1, alone=False, numbers=False)
+                if any(value.shape[:1] != (part.size,) for value in read.values):  # a layer that runs on each part?
+                    read = at.read(call, alone=False, numbers=False)
                 return torch.zeros(part.size), packed(self.layer, read.members, read.values, others=True)
 
-            apart = score.size > 1 and rows_are_examples(score, tensors, places, stop=False, numbers=False)
-            limit = row_limit(tensors, score.extra) if apart else score.size
-            return in_parts(score, tensors, places, limit, explain, probe=None)
+            runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, numbers=False)
+            limit = row_limit(tensors, score.extra) if runs_once else score.size
+            return in_parts(score, tensors, places, limit, explain, numbers=False)
 
 
 class LayerGradientXActivation(AtLayer):

@@ -60,8 +60,9 @@ class Run:
             return cls(explainer, arguments.explained, arguments.explained, arguments.extra, _unmoved)
         at = AtSites(explainer.model, find_places(explainer.model, explainer.layer))
         size = batch_size(arguments.explained)
-        read = at.read(arguments.call(), replay=not stop and records(explainer, arguments), stop=stop, size=size)
-        first = ExamplesFirst.of(at, read.values, size)
+        call = arguments.call()
+        read = at.read(call, replay=not stop and records(explainer, arguments), stop=stop, size=size)
+        first = ExamplesFirst.of(at, call, read.values, size)
         values = first.there(read.values)
         changes: dict[str, Any] = {
             name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)

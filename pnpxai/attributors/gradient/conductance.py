@@ -37,9 +37,8 @@ class LayerConductance(AtLayer):
     _has_convergence_delta = True
 
     def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
-        """Return examples x points, and what it takes to see that the layer's rows are the examples."""
-        size = super().cost(inputs)
-        return size * (n_steps + 1) + (1 if size > 1 else 2)
+        """Return examples x points."""
+        return super().cost(inputs) * (n_steps + 1)
 
     def attribute(
         self,
@@ -85,9 +84,8 @@ class InternalInfluence(AtLayer):
     """
 
     def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
-        """Return examples x steps, and what it takes to see that the layer's rows are the examples."""
-        size = super().cost(inputs)
-        return size * n_steps + (1 if size > 1 else 2)
+        """Return examples x steps."""
+        return super().cost(inputs) * n_steps
 
     def attribute(
         self,
@@ -144,7 +142,7 @@ class _Path:
             starts = broadcast_baselines(baselines, ends)
             limit = row_limit(ends, score.extra, asked=self.asked)
             limit = score.size if self.grad_kwargs else limit
-            return in_parts(score, ends, self.places, limit, explain, beside=starts)
+            return in_parts(score, ends, self.places, limit, explain, n_steps=len(self.nodes), beside=starts)
 
     def run(
         self, part: Score, given: Tensors, pace: Pace, add: Callable[[range, Slopes], None], show_progress: bool
@@ -157,7 +155,7 @@ class _Path:
         def visit(steps: range, rows: Tensor) -> Tensor:
             points = between(starts, ends, [self.nodes[step] for step in steps])
             found = slopes(part.take(rows), points, self.places, **(self.grad_kwargs or {}))
-            if pace.steps == "some" and any(value.shape[:1] != rows.shape for value in found.values):
+            if not pace.together and any(value.shape[:1] != rows.shape for value in found.values):
                 raise ShapeError("layer: its rows are not the examples")
             add(steps, found)
             members[:] = [first_rows(found.members, part.size, rows.numel())]

@@ -90,9 +90,8 @@ class LayerGradientShap(AtLayer):
         self._multiply_by_inputs = multiply_by_inputs
 
     def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
-        """Return the most that may be run: three rows for each sample, and one example to look at the layer."""
-        size = super().cost(inputs)
-        return 3 * size * n_samples + (1 if size > 1 else 2)
+        """Return the most that may be run: three rows for each sample."""
+        return 3 * super().cost(inputs) * n_samples
 
     def attribute(
         self,

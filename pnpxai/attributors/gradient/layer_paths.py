@@ -117,7 +117,7 @@ class LayerIntegratedGradients(AtLayer):
                     return scores, (result,)
                 return scores, (result, gap(shares, part.select(start.output), scores))
 
-            found = in_parts(score, tensors, at.places, limit, explain, beside=starts, probe=False)
+            found = in_parts(score, tensors, at.places, limit, explain, n_steps=n_steps, beside=starts)
         if not return_convergence_delta:
             return found[0]
         return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)

@@ -85,9 +85,8 @@ class Samples:
                 return _Part(self, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
 
             places = () if self.at is None else self.at.places
-            probe = None if self.at is None else True
             numbers = torch.arange(score.size)
-            return in_parts(score, tensors, places, limit, explain, beside=(numbers,), probe=probe)
+            return in_parts(score, tensors, places, limit, explain, n_steps=self.number, beside=(numbers,))
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class _Part:
             gradients, scores = gradient(score, points)
             return Slopes(points, gradients, (), scores)
         found = slopes(score, points, self.samples.at.places)
-        if self.pace.steps == "some" and any(value.shape[:1] != (score.size,) for value in found.values):
+        if not self.pace.together and any(value.shape[:1] != (score.size,) for value in found.values):
             raise ShapeError("layer: its rows are not the examples")
         return found
 
@@ -165,7 +164,7 @@ class _Part:
 
     def _starts(self, score: Score, starts: Tensors, picks: Tensor) -> _Ends:
         """Do what ``_ends`` does for baselines; each row runs once, where it means the same for every example."""
-        if self.pace.steps == "one" or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
+        if self.pace.together or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
             return self._ends(score, starts)
         unique, back = picks.unique(return_inverse=True)
         once = tuple(row.index_select(0, unique.to(row.device)) for row in self.rows)

@@ -2,55 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pnpxai.engine.running.places import Place
-from pnpxai.engine.running.site import AtSites
+from pnpxai.engine.running.probes import probing
+from pnpxai.engine.running.row_independence import facts_of
+from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ShapeError
-from pnpxai.tensors import Tensors
+from pnpxai.tensors import Tensors, alike, take_rows
 
 __all__ = ["ExamplesFirst", "Turn", "TurnedPlaces"]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How one tensor is turned.
+    """How a tensor is turned so that its first axis is the examples.
 
     Attributes:
-        axis: where its examples are: 0, or 1 (time first); None where the first axis holds several rows of each
-            example, one example after the other.
+        axis: the axis that counts the examples: 0, or 1 (time first). None where the first axis holds several rows of
+            each example.
         size: number of examples.
+        steps_first: of several rows of each example, True if row k of all examples stand side by side (as in a packed
+            sequence), False if the rows of one example do.
     """
 
     axis: int | None
     size: int
+    steps_first: bool = False
 
     @classmethod
-    def of(cls, value: Tensor, size: int) -> Turn:
-        """Find the examples in a layer's value.
-
-        Raises:
-            ShapeError: they are nowhere to be seen.
-        """
-        if value.shape[:1] == (size,):
-            return cls(0, size)
-        if value.ndim > 2 and value.shape[1] == size:
-            return cls(1, size)
-        if value.ndim and value.shape[0] % size == 0:
+    def between(cls, value: Tensor, twice: Tensor, size: int) -> Turn | None:
+        """Return the turn of a value, told by what stands there for the same examples twice over; None if none fits."""
+        if value.ndim != twice.ndim:
+            return None
+        grown = [axis for axis, (n, m) in enumerate(zip(value.shape, twice.shape, strict=True)) if n != m]
+        if len(grown) != 1 or twice.shape[grown[0]] != 2 * value.shape[grown[0]]:
+            return None
+        (axis,) = grown
+        if value.shape[axis] == size:
+            return cls(axis, size)
+        if axis != 0 or value.shape[0] % size:
+            return None
+        if alike(torch.cat([value, value]), twice):
             return cls(None, size)
-        raise ShapeError(f"layer: its value has shape {tuple(value.shape)}, in which {size} examples cannot be told")
+        steps = value.unflatten(0, (-1, size))
+        return cls(None, size, steps_first=True) if alike(torch.cat([steps, steps], 1).flatten(0, 1), twice) else None
+
+    @classmethod
+    def of(cls, value: Tensor, size: int) -> Turn | None:
+        """Return the turn of a value whose model takes no other number of examples; None if it could be several."""
+        axes = [axis for axis, length in enumerate(value.shape) if length == size]
+        return cls(axes[0], size) if len(axes) == 1 else None
 
     def there(self, value: Tensor) -> Tensor:
         """Return the value with its examples first."""
-        return value.unflatten(0, (self.size, -1)) if self.axis is None else value.movedim(self.axis, 0)
+        if self.axis is not None:
+            return value.movedim(self.axis, 0)
+        if self.steps_first:
+            return value.unflatten(0, (-1, self.size)).transpose(0, 1)
+        return value.unflatten(0, (self.size, -1))
 
     def back(self, value: Tensor) -> Tensor:
         """Return a value with examples first (maybe more of them) as the layer has it."""
-        return value.flatten(0, 1) if self.axis is None else value.movedim(0, self.axis)
+        if self.axis is not None:
+            return value.movedim(0, self.axis)
+        return (value.transpose(0, 1) if self.steps_first else value).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -63,21 +84,54 @@ class ExamplesFirst:
     """
 
     at: AtSites
-    turns: Sequence[Turn]
+    turns: tuple[Turn, ...]
 
     @classmethod
-    def of(cls, at: AtSites, values: Tensors, size: int) -> ExamplesFirst:
-        """Find the examples in all values.
+    def of(cls, at: AtSites, call: Call, values: Tensors, size: int) -> ExamplesFirst:
+        """Find the examples in all values, by running them twice over; this is done once for values of such shapes.
+
+        Args:
+            at: the function.
+            call: how the model was called.
+            values: what stands at the places.
+            size: number of examples.
 
         Raises:
-            ShapeError: they are nowhere to be seen.
+            ShapeError: a value has no axis of examples, as a packed sequence of several lengths.
         """
-        return cls(at, [Turn.of(value, size) for value in values])
+        facts = facts_of(at)
+        form = ("axes", size, tuple((value.shape, value.dtype) for value in values))
+        if form not in facts:
+            facts[form] = cls._turns(at, call, values, size)
+        turns = facts[form]
+        for value, turn in zip(values, turns, strict=True):
+            if turn is None:
+                raise ShapeError(
+                    f"layer: its value has shape {tuple(value.shape)}, in which {size} examples cannot be told apart; "
+                    "take a layer whose values have an axis of examples, or explain one example at a time"
+                )
+        return cls(at, turns)
+
+    @staticmethod
+    def _turns(at: AtSites, call: Call, values: Tensors, size: int) -> tuple[Turn | None, ...]:
+        rows = torch.arange(size).repeat(2)
+        with torch.no_grad(), probing():
+            try:
+                twice = at.read(take_rows(call, rows, size), stop=True, alone=False, size=2 * size).values
+            except (RuntimeError, ValueError, IndexError, TypeError):  # it takes no other number of examples
+                return tuple(Turn.of(value, size) for value in values)
+        if len(twice) != len(values):
+            return (None,) * len(values)
+        return tuple(Turn.between(value, other, size) for value, other in zip(values, twice, strict=True))
 
     @property
     def model(self) -> Callable[..., Any]:
         """What is run."""
         return self.at.model
+
+    def runs_model(self) -> tuple[Any, tuple[Turn, ...]]:
+        """Return the function of values at places, and how its values are turned."""
+        return self.at, self.turns
 
     @property
     def still(self) -> bool:

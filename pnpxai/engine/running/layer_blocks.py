@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pnpxai.engine.running.batching import Block, in_blocks
-from pnpxai.engine.running.score import Score, WholeBatchOutput
-from pnpxai.engine.running.site import AtSites, Call, Place
-from pnpxai.errors import ArgumentError, OutOfMemoryError, ShapeError
+from pnpxai.engine.running.row_independence import layer_rows_are_apart
+from pnpxai.engine.running.score import Score
+from pnpxai.engine.running.site import Place
+from pnpxai.errors import OutOfMemoryError, ShapeError
 from pnpxai.tensors import Tensors
 
-__all__ = ["Explain", "Pace", "in_parts", "in_steps", "joined", "rows_are_examples", "stacked"]
+__all__ = ["Explain", "Pace", "in_parts", "in_steps", "joined", "stacked"]
 
 
 @dataclass
@@ -23,12 +24,12 @@ class Pace:
     """How many steps go into one pass.
 
     Attributes:
-        steps: one where a layer's rows are not the examples, all where the model gives one value for its whole batch,
-            else as many as suit the device.
+        together: True if a pass must hold one step of all examples: rows depend on each other, or a layer's rows are
+            not the examples. Else as many steps as suit the device share a pass.
         most: so many rows fit into memory, as far as is known.
     """
 
-    steps: Literal["one", "some", "all"] = "some"
+    together: bool = False
     most: int = 2**31
 
 
@@ -43,43 +44,46 @@ def in_parts(
     limit: int,
     explain: Explain,
     *,
+    n_steps: int = 1,
     beside: Tensors = (),
-    probe: bool | None = True,
+    numbers: bool = True,
 ) -> Any:
     """Return ``explain(score, (*inputs, *beside), pace)`` for at most ``limit`` examples at a time, joined.
+
+    Where several examples or steps are wanted in parts or in one pass, it is looked up first whether the model's rows
+    are computed apart, and whether the first axis of the values at the places is the examples.
 
     Args:
         score: of all examples.
         inputs: what the model is run on.
         places: where values are looked at.
-        limit: so many examples at most; all at once where the parts could not be joined.
+        limit: so many examples at most.
         explain: returns the scores and what is wanted, a nested structure. It raises ShapeError where a value at a
             place has not one row for each row of the inputs.
+        n_steps: how many steps there are for each example.
         beside: further tensors with one row per example.
-        probe: run one example first to see whether a layer's rows are the examples. False: only where there are several
-            parts (``explain`` notices by itself where steps cannot be stacked). None: it is known that they are.
+        numbers: refuse a place without floating point tensors.
     """
     parts: list[Any] = []
-    pace = Pace()
-    if (probe or (probe is not None and score.size > limit)) and not rows_are_examples(score, inputs, places):
-        pace.steps = "one"
+    several = n_steps > 1 or score.size > limit
+    pace = Pace(together=several and not layer_rows_are_apart(score, inputs, places, limit, numbers=numbers))
 
     def visit(block: Block) -> None:
         own = tuple(x[block.examples.start : block.examples.stop] for x in (*inputs, *beside))
-        scores, result = explain(score.take(block.rows), own, pace)
-        if scores.numel() == 1 and 1 < len(block) < score.size:
-            raise WholeBatchOutput("model: it returns one value for a whole batch, so it cannot be run in parts")
-        parts.append(result)
+        parts.append(explain(score.take(block.rows), own, pace)[1])
 
-    while True:
-        try:
-            in_blocks(score.size, 1, limit if pace.steps == "some" else score.size, visit)
-            return joined(parts)
-        except (WholeBatchOutput, ShapeError) as problem:
-            if pace.steps != "some":
-                raise
-            parts.clear()
-            pace.steps = "all" if isinstance(problem, WholeBatchOutput) else "one"
+    def apart() -> bool:
+        return not pace.together and (several or layer_rows_are_apart(score, inputs, places, limit, numbers=numbers))
+
+    try:
+        in_blocks(score.size, 1, score.size if pace.together else limit, visit, apart=apart)
+    except ShapeError:
+        if pace.together:
+            raise
+        parts.clear()
+        pace.together = True
+        in_blocks(score.size, 1, score.size, visit, apart=lambda: False)
+    return joined(parts)
 
 
 def in_steps(
@@ -96,13 +100,10 @@ def in_steps(
 
     A visit returns the scores of its rows.
     """
-    at_once = {"one": 1, "all": n_steps}.get(pace.steps, max(1, min(limit, pace.most) // size))
+    at_once = 1 if pace.together else max(1, min(limit, pace.most) // size)
 
     def run(block: Block) -> None:
-        rows = torch.arange(size).repeat(len(block.steps))
-        scores = visit(block.steps, rows)
-        if scores.numel() < rows.numel() and pace.steps == "some" and len(block.steps) < n_steps:
-            raise WholeBatchOutput("model: it returns one value for a whole batch, so its steps cannot be run apart")
+        visit(block.steps, torch.arange(size).repeat(len(block.steps)))
 
     try:
         left = in_blocks(1, n_steps, at_once, run, show_progress=show_progress, label=label)
@@ -128,24 +129,3 @@ def joined(parts: Sequence[Any]) -> Any:
     if isinstance(first, (tuple, list)):
         return type(first)(joined(members) for members in zip(*parts, strict=True))
     return first
-
-
-def rows_are_examples(
-    score: Score, inputs: Tensors, places: Sequence[Place], *, stop: bool = True, numbers: bool = True
-) -> bool:
-    """Run one example (two copies, of a batch of one): has each value at the places as many rows?
-
-    Raises:
-        ArgumentError: the places cannot be read.
-    """
-    rows = torch.zeros(1 if score.size > 1 else 2, dtype=torch.long)
-    given = tuple(x.index_select(0, rows.to(x.device)) for x in inputs)
-    call = Call((*given, *score.take(rows).extra))
-    try:
-        found = AtSites(score.forward, places).read(call, stop=stop, alone=False, numbers=numbers)
-    except ArgumentError:
-        raise
-    except (RuntimeError, ValueError, IndexError, TypeError):  # it may run on whole batches only
-        return False
-    others = [m for held in found.members for m in held if m is not None and not m.is_floating_point()]
-    return all(tensor.shape[:1] == rows.shape for tensor in (*found.values, *others))

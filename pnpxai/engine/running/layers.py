@@ -50,7 +50,7 @@ def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place], *
         return found.scores, tuple(found)
 
     limit = score.size if grad_kwargs else row_limit(inputs, score.extra)
-    return Slopes(*in_parts(score, inputs, places, limit, explain, probe=False))
+    return Slopes(*in_parts(score, inputs, places, limit, explain))
 
 
 def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: Any) -> Slopes:

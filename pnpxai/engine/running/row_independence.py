@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.places import Site
+from pnpxai.engine.running.places import Place, Site
 from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.score import Score, select_output
-from pnpxai.errors import OutOfMemoryError
+from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.errors import ArgumentError, OutOfMemoryError, ShapeError
 from pnpxai.tensors import Tensors, alike, flat, take_rows
 
-__all__ = ["facts_of", "model_behind", "rows_are_apart"]
+__all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "rows_are_apart"]
 
 _FACTS: weakref.WeakKeyDictionary[Any, dict[Hashable, dict[Hashable, Any]]] = weakref.WeakKeyDictionary()
 _MOST_WAYS = 256  # of a model, such as targets that are functions
@@ -34,31 +35,65 @@ def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
         limit: the number of rows that a pass may have. All examples are run if twice as many fit into it, since a
             graph's edges reach all of its nodes; else half as many rows as fit.
     """
+    return _apart(score, inputs, limit, score.forward, _outputs)
+
+
+def layer_rows_are_apart(
+    score: Score, inputs: Tensors, places: Sequence[Place], limit: int, *, numbers: bool = True
+) -> bool:
+    """Return ``rows_are_apart``, and False too if the first axis of a value at a place does not count the examples.
+
+    Args:
+        score: what will be run in many passes.
+        inputs: the inputs of all its examples.
+        places: layers that are looked at.
+        limit: as for ``rows_are_apart``.
+        numbers: refuse a place without floating point tensors.
+
+    Raises:
+        ArgumentError: the places cannot be read.
+    """
+    if not places:
+        return rows_are_apart(score, inputs, limit)
+    at = AtSites(score.forward, places)
+
+    def values(part: Score, rows: Tensors) -> Tensors:
+        read = at.read(Call((*rows, *part.extra)), alone=False, numbers=numbers)
+        others = [m for held in read.members for m in held if m is not None and not m.is_floating_point()]
+        return (*_of_output(part, read.output), *read.values, *others)
+
+    return _apart(score, inputs, limit, at, values)
+
+
+_Run = Callable[[Score, Tensors], Tensors]
+
+
+def _apart(score: Score, inputs: Tensors, limit: int, forward: Callable[..., Any], run: _Run) -> bool:
     size = score.size
     rows = size if 2 * size <= limit else max(1, min(size, limit) // 2)
     form = tuple((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in flat((inputs, score.extra)))
-    facts = facts_of(score)
+    facts = facts_of(forward, score.target)
     if ("apart", form) in facts:
         return True
     if ("together", form, size, limit) in facts:
         return False
     try:
-        apart = _unmoved_by_others(score, inputs, rows)
+        apart = _unmoved_by_others(score, inputs, rows, run)
     except (torch.OutOfMemoryError, OutOfMemoryError):
-        return rows == 1 or rows_are_apart(score, inputs, rows)  # half as many
+        return rows == 1 or _apart(score, inputs, rows, forward, run)  # half as many
     facts[("apart", form) if apart else ("together", form, size, limit)] = None
     return apart
 
 
-def facts_of(score: Score) -> dict[Hashable, Any]:
-    """Return a dictionary that is kept as long as the score's model lives, one for each way it is asked and run."""
-    target = weakref.ref(score.target) if callable(score.target) else score.target is None
+def facts_of(forward: Callable[..., Any], target: object = None) -> dict[Hashable, Any]:
+    """Return a dictionary that is kept as long as a model lives, one for each way to run it and target function."""
     try:
-        model, way = model_behind(score.forward)
+        kind = weakref.ref(target) if callable(target) else target is None
+        model, way = model_behind(forward)
         ways = _FACTS.setdefault(model, {})
         if len(ways) > _MOST_WAYS:
             ways.clear()
-        return ways.setdefault((_weak(way), target), {})
+        return ways.setdefault((_weak(way), kind), {})
     except TypeError:  # no weak reference to it, or no key of it
         return {}
 
@@ -81,30 +116,40 @@ def _weak(way: Any) -> Hashable:
     return tuple(map(_weak, way)) if type(way) is tuple else way
 
 
-def _unmoved_by_others(score: Score, inputs: Tensors, rows: int) -> bool:
+def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> bool:
     first = torch.arange(rows)
     part = take_rows(inputs, first, score.size)
     with torch.no_grad(), probing():
         try:
-            alone = _outputs(score.take(first), part)
+            alone = run(score.take(first), part)
         except Exception as problem:
-            if rows == score.size or isinstance(problem, torch.OutOfMemoryError):  # it cannot be run at all
+            if rows == score.size or _is_final(problem):  # it cannot be run at all
                 raise
             return False
-        if alone.ndim == 0 or alone.shape[0] != rows:
+        if any(value.shape[:1] != (rows,) for value in alone):
             return False
         try:
-            both = _outputs(score.take(first.repeat(2)), tuple(torch.cat([_unlike(x), x]) for x in part))
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # noqa: BLE001  (whatever a model raises where it takes no other batch)
-            return False
-        return both.shape[:1] == (2 * rows,) and alike(alone, both[rows:])
+            both = run(score.take(first.repeat(2)), tuple(torch.cat([_unlike(x), x]) for x in part))
+        except Exception as problem:
+            if _is_final(problem):
+                raise
+            return False  # whatever a model raises where it takes no other batch
+        return all(
+            value.shape[:1] == (2 * rows,) and alike(one, value[rows:]) for one, value in zip(alone, both, strict=True)
+        )
 
 
-def _outputs(score: Score, inputs: Tensors) -> Tensor:
-    output = score.output(inputs)
-    return score.target(output) if callable(score.target) else select_output(output)
+def _is_final(problem: Exception) -> bool:
+    own = isinstance(problem, ArgumentError) and not isinstance(problem, ShapeError)
+    return own or isinstance(problem, torch.OutOfMemoryError)
+
+
+def _outputs(score: Score, inputs: Tensors) -> Tensors:
+    return _of_output(score, score.output(inputs))
+
+
+def _of_output(score: Score, output: Any) -> Tensors:
+    return (score.target(output) if callable(score.target) else select_output(output),)
 
 
 def _unlike(x: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Embedded:
             rows = 1
         at = AtSites(model, places)
         read = at.read(arguments.call(), stop=True, size=size)
-        first = ExamplesFirst.of(at, read.values, size)
+        first = ExamplesFirst.of(at, arguments.call(), read.values, size)
         values = first.there(read.values)
         settings: dict[str, Any] = {
             name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
