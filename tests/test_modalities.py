@@ -149,7 +149,8 @@ def test_rows_are_compared_with_the_columns_means():
 def test_each_input_has_a_baseline_of_its_own():
     both = SeveralModalities((ImageModality(), TextModality(mask_token_id=3)))
     common = both.common([torch.rand(2, 3, 4, 4), IDS])
-    assert common == {"channel_dim": 1, "baseline_fn": EachBaseline((Zeros(), Token(token_id=3)))}
+    start = EachBaseline((Zeros(), Token(token_id=3)))
+    assert common == {"channel_dim": 1, "baseline_fn": start, "background_data": start}
     assert "baseline_fn" not in SeveralModalities((ImageModality(), ImageModality())).common(
         [torch.rand(2, 3, 4, 4)] * 2
     )

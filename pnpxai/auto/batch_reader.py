@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pnpxai.auto.code_columns import read_by_column
 from pnpxai.auto.conversion import AsTensors, index_for_each
 from pnpxai.auto.data import Data, batches, column_names, example_names
+from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.explained_arguments import (
     Extract,
     TakenApart,
@@ -29,7 +31,7 @@ from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, inputs_and_label, largest
-from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, modality_of
+from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from pnpxai.experiment import Stream
 
 __all__ = ["BatchReader", "DataSpec", "ReadBatch"]
+
+_MOST_ROWS = 100_000
+"""Rows of which a default baseline is computed at most."""
 
 
 class ReadBatch(NamedTuple):
@@ -58,7 +63,7 @@ class ReadBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Data as the user describes it; all fields but ``facts`` are arguments of ``AutoExplanation``.
+    """Data as the user describes it; the fields but ``facts`` are arguments of ``AutoExplanation``.
 
     Attributes:
         data: the data.
@@ -72,6 +77,7 @@ class DataSpec:
         forward_arg_extractor: takes the explained arguments out of the inputs.
         additional_forward_arg_extractor: takes the further arguments out of the inputs.
         facts: what is known of the data, by the names of the fields of modalities.
+        class_names: the names of the model's classes, in the order of its outputs.
     """
 
     data: Data
@@ -85,6 +91,7 @@ class DataSpec:
     forward_arg_extractor: Extract = None
     additional_forward_arg_extractor: Extract = None
     facts: Mapping[str, Any] | None = None
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         extractors = {name: value for name, value in vars(self).items() if name.endswith("_extractor")}
@@ -122,7 +129,11 @@ class BatchReader:
         parameter = next(module.parameters(), None) if module is not None else None
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
-        self._as_tensors = AsTensors(tokenizer, display, dtype, module is None or reads_ids(model))
+        schema = model.schema if isinstance(model, EstimatorModel) else None
+        if schema is not None and schema.categories:
+            self._facts["levels"] = tuple((place, tuple(map(str, schema.levels[place]))) for place in schema.categories)
+        ids = module is None or reads_ids(model)
+        self._as_tensors = AsTensors(tokenizer, display, dtype, ids, schema, spec.class_names)
         data = self._picture_files(spec.data)
         self._names, self.skipped = example_names(data), getattr(data, "skipped", {})
         self._source = batches(data, self._as_tensors)
@@ -216,6 +227,33 @@ class BatchReader:
             return read[0]
         return tuple(torch.cat(members) for members in zip(*read, strict=True))
 
+    def rows_of_defaults(self) -> Tensors:
+        """Return the explained tensors from which the default baseline is computed.
+
+        If the kind of data needs all examples, they are gone through without running the model, up to a limit. Data
+        that can be gone through once only is represented by its first examples.
+        """
+        if not self.modality.all_rows_needed or isinstance(self._source, Iterator):
+            return self.explained()
+        return self._rows(self._source)
+
+    def background_rows(self, data: Data) -> Tensors:
+        """Return the explained tensors of further data in any of the forms that data has, such as training rows."""
+        source = batches(data, self._as_tensors)
+        if not isinstance(source, Iterable):
+            raise ArgumentError(f"background: expected rows like those of the data, got {type(data).__name__}")
+        return self._rows(source)
+
+    def _rows(self, source: Iterable[Any]) -> Tensors:
+        parts: list[Tensors] = []
+        for batch in source:
+            parts.append(tuple(x.detach().cpu() for x in self._arguments(self._inputs(batch)[0]).explained))
+            if sum(len(part[0]) for part in parts) >= _MOST_ROWS:
+                break
+        if not parts:
+            raise ArgumentError("background: expected at least one row, got none")
+        return tuple(torch.cat(members)[:_MOST_ROWS] for members in zip(*parts, strict=True))
+
     def explained_by_batch(self, count: int, numbers: Sequence[int] | None = None) -> list[Tensors]:
         """Return the explained tensors of the first examples, or of those with some numbers, batch by batch."""
         examples = self.examples(count)
@@ -224,8 +262,17 @@ class BatchReader:
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
-        modality, why = modality_of(self.spec.modality, self.arguments().explained, self.model)
+        modality, why = modality_of(self._modality_spec(), self.arguments().explained, self.model)
         return self._with_facts(modality), why
+
+    def _modality_spec(self) -> ModalitySpec:
+        """Return the kinds of data as the user said, or columns of codes as tables where the model reads them so."""
+        arguments = self.arguments()
+        if self.spec.modality is not None or "tokenizer" in self._facts:
+            return self.spec.modality
+        codes = read_by_column(self.model, arguments)
+        kinds = [TabularModality.name if k in codes else None for k in range(len(arguments.explained))]
+        return (kinds[0] if len(kinds) == 1 else kinds) if codes else None
 
     def _with_facts(self, modality: Modality) -> Modality:
         """Return the modality with the facts that the user gave beside it."""
@@ -246,13 +293,18 @@ class BatchReader:
         extract = (explained_part, further_part) if isinstance(inputs, TakenApart) else (None, None)
         return Arguments.read(inputs, *extract, model=self.model)
 
-    def _read(self, batch: Any) -> ReadBatch:
+    def _inputs(self, batch: Any) -> tuple[Any, Any]:
+        """Return a batch's inputs as the model's arguments, and its true classes as they are."""
         spec = self.spec
         inputs, labels = inputs_and_label(batch, spec.count, required(self.model))
         inputs = self._placed(inputs if spec.input_extractor is None else spec.input_extractor(batch))
-        labels = self._placed(labels if spec.label_extractor is None else spec.label_extractor(batch))
+        return self._taken_apart(inputs), labels
+
+    def _read(self, batch: Any) -> ReadBatch:
+        spec = self.spec
+        inputs, labels = self._inputs(batch)
+        labels = self._placed_labels(labels if spec.label_extractor is None else spec.label_extractor(batch))
         masks = None if spec.mask_extractor is None else self._placed(spec.mask_extractor(batch))
-        inputs = self._taken_apart(inputs)
         if spec.target_labels and labels is None:
             raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
         return ReadBatch(inputs, labels if spec.target_labels else self._targets(inputs), labels, masks)
@@ -284,6 +336,15 @@ class BatchReader:
         """Return a part of a batch as tensors on the model's device."""
         part = self._as_tensors(part)
         return part if self._device is None else map_tensors(lambda t: t.to(self._device), part)
+
+    def _placed_labels(self, labels: Any) -> Any:
+        """Return true classes as tensors on the model's device; words need the names of the classes."""
+        if isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], str) and not self.spec.class_names:
+            raise ArgumentError(
+                f"class_names: labels such as {labels[0]!r} need the names of the model's classes, in the order of its "
+                "outputs"
+            )
+        return self._placed(self._as_tensors.labels(labels))
 
     def _target_in_words(self) -> str:
         spec = self.spec

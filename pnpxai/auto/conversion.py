@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pnpxai.auto.class_codes import class_codes
+from pnpxai.auto.columns import TableSchema, column_numbers, frame_numbers, is_numeric_column
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import Display
 
@@ -25,12 +27,16 @@ class AsTensors:
         display: how pictures are scaled for the model.
         dtype: of numbers that come from numpy, pandas or pictures.
         ids: whether the model reads ids, so that rows of whole numbers stay what they are.
+        schema: the columns of frames, where categories may be words.
+        class_names: the model's classes, whose places stand for labels that are words.
     """
 
     tokenizer: Callable[..., Any] | None = None
     display: Display | None = None
     dtype: torch.dtype = torch.float32
     ids: bool = True
+    schema: TableSchema | None = None
+    class_names: tuple[str, ...] = ()
 
     def __call__(self, data: Any) -> Any:
         """Return tensors in the structure of the data; texts within a mapping stay what they are.
@@ -41,16 +47,47 @@ class AsTensors:
         if isinstance(data, Tensor) or data is None:
             return data
         if is_frame(data) or is_column(data):
-            return _of_frame(data, self.dtype)
+            return self._of_frame(data)
         if is_picture(data) or (is_list(data) and all(map(is_picture, data))):
             return _of_pictures([data] if is_picture(data) else data, self.display, self.dtype)
         if _is_text(data):
             return _of_texts([data] if isinstance(data, str) else list(data), self.tokenizer)
         if isinstance(data, Mapping):
             return {name: value if _is_text(value) else self(value) for name, value in data.items()}
+        if isinstance(data, tuple) and len(data) == 2 and _are_words(data[1]) and not _is_text(data[0]):
+            return self(data[0]), self.labels(data[1])
+        if isinstance(data, tuple) and len(data) > 1 and self.ids:
+            return tuple(self._codes(one) if is_frame(one) else self(one) for one in data)
         if isinstance(data, tuple) or (is_list(data) and any(isinstance(one, Tensor) for one in data)):
             return tuple(map(self, data))
         return self._numbers(data)
+
+    def labels(self, labels: Any) -> Any:
+        """Return labels as tensors: words by their places among the model's classes, else in the alphabet.
+
+        Raises:
+            ArgumentError: a word is no class of the model.
+        """
+        if not _are_words(labels):
+            return self(labels)
+        values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+        return torch.tensor(class_codes(list(map(str, values)), self.class_names, "label"))
+
+    def _of_frame(self, frame: Any) -> Tensor:
+        if self.schema is not None and is_frame(frame):
+            return self.schema.numbers(frame, self.dtype)
+        if is_frame(frame):
+            return frame_numbers(frame).to(self.dtype)
+        if not is_numeric_column(frame):
+            raise ArgumentError(f"data: expected a column of numbers, got {frame.name} of {frame.dtype}; encode it")
+        whole = getattr(frame.dtype, "kind", "f") in "biu" and not frame.isna().any()
+        values = torch.as_tensor(column_numbers(frame))
+        return values.long() if whole else values.to(self.dtype)
+
+    def _codes(self, frame: Any) -> Tensor:
+        """Return one of several frames: a frame of whole numbers alone holds codes that embeddings read."""
+        codes = all(getattr(frame[name].dtype, "kind", "") in "iu" for name in frame.columns)
+        return frame_numbers(frame).long() if codes and self.schema is None else self._of_frame(frame)
 
     def _numbers(self, data: Any) -> Tensor:
         try:
@@ -78,18 +115,6 @@ def index_for_each(target: Any, size: int) -> Tensor:
     return index.expand(size, *index.shape) if index.ndim < 2 else index
 
 
-def _of_frame(frame: Any, dtype: torch.dtype) -> Tensor:
-    wrong = [str(c) for c in getattr(frame, "columns", ()) if frame[c].dtype.kind not in "biuf"]
-    if wrong or (is_column(frame) and frame.dtype.kind not in "biuf"):
-        raise ArgumentError(
-            f"data: expected columns of numbers, got others: {', '.join(wrong) or frame.name}; encode them as the "
-            "model was trained on them"
-        )
-    values = torch.as_tensor(frame.to_numpy().copy())
-    floating = values.is_floating_point() or is_frame(frame)
-    return values.to(dtype) if floating else values
-
-
 def _of_pictures(pictures: Sequence[Any], display: Display | None, dtype: torch.dtype) -> Tensor:
     arrays = [np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")) for picture in pictures]
     if len({array.shape for array in arrays}) > 1:
@@ -110,6 +135,15 @@ def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[st
     if tokenizer is None:
         raise ArgumentError("data: texts need a tokenizer; give tokenizer=, that of the model")
     return dict(tokenizer(texts, return_tensors="pt", padding=True, truncation=True))
+
+
+def _are_words(data: Any) -> bool:
+    """Return whether a column, an array or a list holds words, such as the names of classes."""
+    if is_column(data):
+        return not is_numeric_column(data)
+    if isinstance(data, np.ndarray):
+        return data.ndim == 1 and data.dtype.kind in "UO" and len(data) > 0 and all(isinstance(v, str) for v in data)
+    return not isinstance(data, str) and _is_text(data)
 
 
 def _is_text(data: Any) -> bool:

@@ -8,20 +8,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pnpxai.auto.batch_reader import BatchReader, DataSpec
+from pnpxai.auto.blind_columns import blind_columns
 from pnpxai.auto.data import Data
+from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
 from pnpxai.declare.encoding import told
+from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality, ModalitySpec
+from pnpxai.modalities.base import BASELINES
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
 from pnpxai.statistics import DecisionRule
+from pnpxai.strategies.baselines import EachBaseline
+from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
@@ -31,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoExplanation"]
 
+_BACKGROUND = 256
+"""Rows of a background at most, drawn at random of more: each of them costs a row for each perturbation."""
+
 _log = logging.getLogger("pnpxai")
 
 
@@ -38,7 +49,8 @@ class AutoExplanation(Steps):
     """Explains a model on data, tunes, compares and ranks explainers. ``assumed`` says what was assumed about both.
 
     Args:
-        model: the model: a tensor, a tuple, a mapping or a transformers output with ``logits`` comes out.
+        model: the model: a tensor, a tuple, a mapping or a transformers output with ``logits`` comes out; or an
+            estimator with ``predict_proba`` or ``predict`` over arrays or frames, such as a scikit-learn pipeline.
         data: a DataLoader, a Dataset, a tensor, a numpy array, a pandas frame, a picture or several, picture files (a
             path, a folder, a pattern, several paths), texts, a mapping
             or a tuple of these, a tuple (inputs, labels), or an iterable of batches.
@@ -60,12 +72,14 @@ class AutoExplanation(Steps):
         class_names: of the model's outputs.
         feature_names: of columns, or of a series' channels; by default those of a frame.
         settings: further settings that explainers and metrics share where they have them.
+        background: rows that stand for absence, such as some of the training data, in any form that data has; by
+            default that is up to the kind of data: of tables the mean of all rows.
         seed: fixes all that is drawn at random.
     """
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Callable[..., Any] | Estimator,
         data: Data,
         modality: ModalitySpec = None,
         input_extractor: Extract = None,
@@ -83,23 +97,28 @@ class AutoExplanation(Steps):
         class_names: Sequence[str] = (),
         feature_names: Sequence[str] = (),
         settings: dict[str, Any] | None = None,
+        background: Data = None,
         seed: int = 0,
     ) -> None:
+        if is_estimator(model):
+            estimator: Any = model
+            model = model_of_estimator(estimator, data)
+            class_names = class_names or model.class_names
         if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
         if isinstance(class_names, str) or isinstance(feature_names, str):
             raise ArgumentError("class_names, feature_names: expected a list of names, got a single one")
         self.model = model
         self.seed = seed
+        self._background = background
         self._own_settings = {} if layer is None else {"layer": layer}
         self._own_settings |= settings or {}
         facts = {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)}
         spec = DataSpec(
             data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels, target,
-            forward_arg_extractor, additional_forward_arg_extractor, facts,
+            forward_arg_extractor, additional_forward_arg_extractor, facts, self._names_of_classes(class_names),
         )  # fmt: skip
         self._reader = BatchReader(model, spec)
-        self._class_names = tuple(class_names)
 
     @property
     def modality(self) -> Modality:
@@ -111,12 +130,15 @@ class AutoExplanation(Steps):
         """The facts about the data that strategies and explainers use."""
         return self.modality.traits
 
-    @functools.cached_property
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the outputs: as given, or as a transformers model's configuration has them."""
+        return self._reader.spec.class_names
+
+    def _names_of_classes(self, class_names: Sequence[str]) -> tuple[str, ...]:
         names = getattr(getattr(self.model, "config", None), "id2label", None)
-        if self._class_names or not isinstance(names, Mapping):
-            return self._class_names
+        if class_names or not isinstance(names, Mapping):
+            return tuple(class_names)
         return tuple(str(names[k]) for k in sorted(names))
 
     @property
@@ -138,12 +160,51 @@ class AutoExplanation(Steps):
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
         """Settings that explainers and metrics share, where they have them."""
-        return self.modality.common(self._reader.explained()) | self._reader.extractors | self._own_settings
+        defaults = self.modality.common(self._reader.rows_of_defaults())
+        if self._background is not None:
+            rows = self._reader.background_rows(self._background)
+            few = torch.randperm(len(rows[0]), generator=generator(self.seed, "background"))[:_BACKGROUND].sort().values
+            each = tuple(Background(part[few]) for part in rows)
+            defaults |= dict.fromkeys(BASELINES, each[0] if len(each) == 1 else EachBaseline(each))
+        return defaults | self._reader.extractors | self._own_settings
+
+    @functools.cached_property
+    def _blind(self) -> str:
+        """Why explainers that need gradients do not fit, where gradients do not pass through a column; else empty."""
+        arguments = self._reader.arguments()
+        pairs = blind_columns(self.model, arguments)
+        if not pairs or "layer" in self._own_settings:
+            return ""
+        views = self._views(arguments.explained)
+        names = [views[k].names[column] if views[k].names else f"column {column}" for k, column in pairs]
+        return (
+            f"needs gradients, and none pass through {', '.join(names)}: the model reads them as codes (a cast to "
+            "whole numbers, a rounding or a comparison), so that they would seem not to matter; choose an explainer "
+            "that perturbs, such as KernelShap or FeatureAblation, or give codes to the model as a tensor of their own"
+        )
+
+    def _refuse_blind(self, specs: Sequence[ExplainerSpec]) -> None:
+        """Refuse explainers that would find nothing in columns that matter.
+
+        Raises:
+            ArgumentError: names the explainer and the columns.
+        """
+        if not self._blind:
+            return
+        for spec in specs:
+            explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
+            if explainer.needs_gradient and not explainer.control:
+                raise ArgumentError(f"{type(explainer).__name__}: {self._blind}")
 
     @functools.cached_property
     def recommended(self) -> Recommendation:
         """Which explainers fit the model and data, and why the others do not; one example is run to find out."""
-        return recommend(self.model, self.traits, inputs=self._reader.arguments())
+        fitting = recommend(self.model, self.traits, inputs=self._reader.arguments())
+        if not self._blind:
+            return fitting
+        blind = {cls.__name__: self._blind for cls in fitting.explainers if cls.needs_gradient}
+        explainers = tuple(cls for cls in fitting.explainers if not cls.needs_gradient)
+        return replace(fitting, explainers=explainers, reasons=fitting.reasons | blind)
 
     @functools.cached_property
     def experiment(self) -> Experiment:
@@ -207,6 +268,7 @@ class AutoExplanation(Steps):
             **options: ``limits``, ``n_trials``, ``timeout``, ``sampler``, ``storage``, ``workers`` and what else
                 ``pnpxai.tuning.tune`` takes.
         """
+        self._refuse_blind(_listed(explainer))
         explainers = [as_explainer(e, self.model, self.settings) for e in _listed(explainer)]
         options = {"traits": self.traits, "seed": self.seed, "common": self.settings} | options
         candidates = explainers if isinstance(explainer, list) else explainers[0]
@@ -217,6 +279,7 @@ class AutoExplanation(Steps):
     ) -> Ranking:
         """Tune each explainer (by default all that fit) and rank them on held-out examples, as ``recommender.rank``."""
         chosen = list(self.recommended) if explainers is None else explainers
+        self._refuse_blind(chosen)
         options = {"explainers": chosen, "seed": self.seed, "common": self.settings} | options
         return rank(self.model, self.examples(count), self.traits, **options)
 
@@ -233,6 +296,7 @@ class AutoExplanation(Steps):
         from pnpxai.experiment import compare
 
         chosen = list(self.recommended) if explainers is None else explainers
+        self._refuse_blind(chosen)
         options = {"traits": self.traits, "rule": rule, "seed": self.seed, "common": self.settings} | options
         results = compare(self.model, self._reader.stream(count), chosen, metrics, **options)
         numbers = results.kept
@@ -252,6 +316,7 @@ class AutoExplanation(Steps):
                 _log.warning("%s is left out: %s", cls.__name__, refusal)
 
     def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
+        self._refuse_blind([spec])
         chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
         names = self._reader.names(range(len(chosen)) if numbers is None else sorted(set(numbers)))

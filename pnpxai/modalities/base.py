@@ -15,10 +15,12 @@ from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits
 
-__all__ = ["ALONG_TIME", "Modality", "Names", "picture_channels", "reads_ids", "width"]
+__all__ = ["ALONG_TIME", "BASELINES", "Modality", "Names", "picture_channels", "reads_ids", "width"]
 
 ALONG_TIME = (nn.Conv1d, nn.RNNBase)
 """Layers that go along an axis of time."""
+BASELINES = ("baseline_fn", "background_data")
+"""The settings of explainers and metrics that hold a baseline."""
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: tuple(map(str, names)))]
 
 
@@ -30,10 +32,18 @@ class Modality(Declared, abstract=True):
     names_positions: ClassVar[bool] = False
     """Whether each position has a name of its own, as the columns of a table do."""
 
+    needs_all_rows: ClassVar[bool] = False
+    """Whether the default baseline is computed from all examples, not the first ones."""
+
     @property
     @abstractmethod
     def traits(self) -> Traits:
         """The facts that strategies and explainers go by."""
+
+    @property
+    def all_rows_needed(self) -> bool:
+        """Whether the defaults are computed from all examples."""
+        return self.needs_all_rows
 
     @classmethod
     @abstractmethod
@@ -84,7 +94,7 @@ class Modality(Declared, abstract=True):
         """
         baseline = self.baseline(inputs[0])
         settings = self.traits.shared()
-        return settings if isinstance(baseline, Zeros) else settings | {"baseline_fn": baseline}
+        return settings if isinstance(baseline, Zeros) else settings | {name: baseline for name in BASELINES}
 
     def views(self, inputs: Sequence[Tensor], classes: tuple[str, ...] = ()) -> tuple[View, ...]:
         """Return how every input is drawn."""

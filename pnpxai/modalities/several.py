@@ -9,14 +9,14 @@ from torch import Tensor
 
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
-from pnpxai.modalities.base import Modality
+from pnpxai.modalities.base import BASELINES, Modality
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.traits import Traits
 
 __all__ = ["ModalitySpec", "SeveralModalities", "modality_of"]
 
-ModalitySpec: TypeAlias = Modality | str | Sequence[Modality | str] | None
+ModalitySpec: TypeAlias = Modality | str | Sequence[Modality | str | None] | None
 """What a user says data is: a modality, its name, one for each input, or nothing."""
 
 
@@ -38,6 +38,11 @@ class SeveralModalities(Modality):
                 f"modality: expected channels on the same axis of all inputs, got {places}; wrap the model in a module "
                 "that takes them so and turns them round: model(image, series.transpose(1, 2))"
             )
+
+    @property
+    def all_rows_needed(self) -> bool:
+        """Whether the defaults of a part are computed from all examples."""
+        return any(part.all_rows_needed for part in self.parts)
 
     @property
     def traits(self) -> Traits:
@@ -91,9 +96,9 @@ class SeveralModalities(Modality):
         starts = [part.baseline(values) for part, values in zip(self.parts, inputs, strict=True)]
         axes = [part.traits.channel_dim for part in self.parts if not part.traits.discrete]
         settings["channel_dim"] = next((axis for axis in axes if axis is not None), None)
-        settings.pop("baseline_fn", None)
+        settings = {name: value for name, value in settings.items() if name not in BASELINES}
         if not all(isinstance(start, Zeros) for start in starts):
-            settings["baseline_fn"] = EachBaseline(tuple(starts))
+            settings |= dict.fromkeys(BASELINES, EachBaseline(tuple(starts)))
         return settings
 
     def views(self, inputs: Sequence[Tensor], classes: tuple[str, ...] = ()) -> tuple[View, ...]:

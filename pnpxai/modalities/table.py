@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
@@ -16,16 +17,22 @@ from pnpxai.traits import Traits
 
 __all__ = ["TabularModality"]
 
+Levels: TypeAlias = tuple[tuple[int, tuple[str, ...]], ...]
+
 
 class TabularModality(Modality):
     """Rows of a table."""
 
     name: ClassVar[str] = "table"
     names_positions: ClassVar[bool] = True
+    needs_all_rows: ClassVar[bool] = True
     feature_names: Names = ()
     """The columns' names."""
     discrete: bool = False
     """Whether values are ids of categories, which an embedding reads."""
+
+    levels: Levels = ()
+    """Of columns of categories in a table of numbers the places, and the words that the codes 0, 1, ... stand for."""
 
     @property
     def traits(self) -> Traits:
@@ -53,11 +60,16 @@ class TabularModality(Modality):
         """
         if self.discrete:
             return Background(values.detach().mode(0, keepdim=True).values.cpu())
-        return Background(values.detach().double().mean(0, keepdim=True).to(values.dtype).cpu())
+        rows = values.detach().double()
+        center = rows.nanmean(0, keepdim=True)
+        for place, _ in self.levels:
+            known = rows[:, place][~rows[:, place].isnan()]
+            center[0, place] = known.mode().values if len(known) else torch.nan
+        return Background(center.to(values.dtype).cpu())
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return a view with the columns' names."""
         wanted = values.shape[1:].numel()
         if self.feature_names and len(self.feature_names) != wanted:
             raise ArgumentError(f"feature_names: expected {wanted}, one for each column, got {len(self.feature_names)}")
-        return View("table", None, names=self.feature_names, classes=classes)
+        return View("table", None, names=self.feature_names, classes=classes, levels=self.levels)

@@ -116,6 +116,7 @@ class View:
         names: of columns, or of a series' channels.
         words: for each example its words, and how many tokens each word has.
         classes: names of the model's outputs.
+        levels: of columns of categories their places, and the words that the codes 0, 1, ... stand for.
         sources: for each example the name of its file, where it has one.
     """
 
@@ -126,6 +127,7 @@ class View:
     words: tuple[tuple[tuple[str, int], ...], ...] = ()
     classes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    levels: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""
@@ -150,4 +152,5 @@ class View:
         display = Display.of(data["display"])
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
         names, classes, sources = (tuple(data.get(name, ())) for name in ("names", "classes", "sources"))
-        return cls(data["kind"], data["channel_dim"], display, names, words, classes, sources)
+        levels = tuple((int(place), tuple(map(str, of_place))) for place, of_place in data.get("levels", ()))
+        return cls(data["kind"], data["channel_dim"], display, names, words, classes, sources, levels)

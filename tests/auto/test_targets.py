@@ -86,7 +86,7 @@ def test_what_is_affordable_goes_by_declared_cost():
 def test_the_report_shows_words_columns_and_pictures_as_they_look():
     auto = pnpxai.auto_explain(Reader(), ["abc", "de"], tokenizer=Words(), class_names=["x", "y", "z"])
     shown = gallery(auto.compare(["Occlusion"], ["AbPC"], show_progress=False))
-    assert [re.sub("<.*?>", "", one.rows[0].given) for one in shown.shown] == ["a b c", "d e"]
+    assert [re.sub("<.*?>", "", one.rows[0].drawn) for one in shown.shown] == ["a b c", "d e"]
     assert shown.kinds == {"tokens"}
     assert {one.class_name for one in shown.shown} <= {"x", "y", "z"}
     assert "<b " in str(shown.shown[0].rows[0].tiles[0].drawn)
