@@ -48,6 +48,7 @@ class ModelFacts:
         name: the model's class.
         parts: the kinds of layers found: convolution, linear, recurrent, attention, embedding, normalization.
         is_module: whether its inside can be seen at all.
+        differentiable: whether it has gradients; a function may say that it has none by an attribute of this name.
         rectified: whether a ReLU was found, as a module or by name in a forward method.
         ran: whether the model was run, so that parts and ReLUs are those that took part, functions too.
         feature_map: if it ran, the name of the layer with the last map of the input's positions, if there is one.
@@ -65,6 +66,7 @@ class ModelFacts:
     grid: Sides | None = None
     no_feature_map: str | None = None
     no_attention_map: str | None = None
+    differentiable: bool = True
 
     def has(self, part: str) -> bool:
         """Tell whether a kind of layer was found."""
@@ -89,7 +91,8 @@ def detect(model: Any, inputs: Any = None) -> ModelFacts:
 def _declared(model: Any) -> ModelFacts:
     module = module_of(model)
     if module is None:
-        return ModelFacts(getattr(model, "__name__", type(model).__name__), frozenset(), False)
+        name = getattr(model, "__name__", type(model).__name__)
+        return ModelFacts(name, frozenset(), False, differentiable=getattr(model, "differentiable", True))
     parts = {kind for kind, types in _KINDS.items() for m in module.modules() if isinstance(m, types)}
     if any(map(_attends, module.modules())):
         parts.add("attention")

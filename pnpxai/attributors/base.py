@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
@@ -219,8 +219,25 @@ class Configured:
 def prepared(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
     """Return the inputs as a tuple and their score, both checked."""
     tensors = as_tuple(inputs)
-    check_finite("inputs", tensors)
-    return tensors, Score.of(forward, tensors, target, extra)
+    score = Score.of(forward, tensors, target, extra)
+    check_inputs(tensors, score)
+    return tensors, score
+
+
+def check_inputs(tensors: Tensors, score: Score) -> None:
+    """Refuse NaN and infinity in inputs, unless the model gives finite scores for them, as models of gaps in data do.
+
+    Raises:
+        NonFiniteError: says in which tensor, in which example and how often.
+    """
+    try:
+        check_finite("inputs", tensors)
+    except NonFiniteError as in_inputs:
+        with torch.no_grad():
+            try:
+                score(tensors)  # which refuses what is not finite
+            except NonFiniteError:
+                raise in_inputs from None
 
 
 def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines") -> Tensors:

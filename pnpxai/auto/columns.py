@@ -92,7 +92,7 @@ def frame_numbers(frame: Any) -> Tensor:
         )
     if not len(frame.columns):
         raise ArgumentError("data: expected columns of numbers, got a frame without columns")
-    return torch.as_tensor(np.stack([column_numbers(frame[name]) for name in frame.columns], 1))
+    return torch.tensor(np.stack([column_numbers(frame[name]) for name in frame.columns], 1))
 
 
 def column_numbers(column: Any) -> np.ndarray:
@@ -117,7 +117,9 @@ def is_numeric_column(column: Any) -> bool:
         return column.cat.categories.dtype.kind in "biuf"
     if column.dtype == object:
         return all(isinstance(v, (int, float, np.number, np.bool_)) or v is None or v is pd.NA for v in column)
-    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype)
+    types = pd.api.types
+    numeric = types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype)
+    return numeric and not types.is_complex_dtype(column.dtype)
 
 
 def _levels(column: Any) -> tuple[Any, ...]:

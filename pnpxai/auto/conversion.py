@@ -81,7 +81,7 @@ class AsTensors:
         if not is_numeric_column(frame):
             raise ArgumentError(f"data: expected a column of numbers, got {frame.name} of {frame.dtype}; encode it")
         whole = getattr(frame.dtype, "kind", "f") in "biu" and not frame.isna().any()
-        values = torch.as_tensor(column_numbers(frame))
+        values = torch.tensor(column_numbers(frame))
         return values.long() if whole else values.to(self.dtype)
 
     def _codes(self, frame: Any) -> Tensor:

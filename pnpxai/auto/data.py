@@ -49,9 +49,9 @@ def batches(data: Data, as_tensors: Callable[[Any], Any]) -> Iterable[Any]:
 
 
 def column_names(data: Data) -> tuple[str, ...]:
-    """Return the names of a frame's columns, none of anything else."""
-    frame: Any = data[0] if isinstance(data, tuple) and data else data  # of pandas, or like it
-    return tuple(map(str, frame.columns)) if is_frame(frame) else ()
+    """Return the names of the columns of frames, none of other data."""
+    frames: list[Any] = [one for one in (data if isinstance(data, tuple) else (data,)) if is_frame(one)]
+    return tuple(str(name) for frame in frames for name in frame.columns)
 
 
 def example_names(data: Data) -> tuple[str, ...]:

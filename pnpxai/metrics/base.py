@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from pnpxai.attributors.base import check_inputs
 from pnpxai.declare.declared import Bound, Declared
 from pnpxai.engine.running.arguments import Arguments, Extractor
 from pnpxai.engine.running.guard import borrowed
@@ -22,7 +23,7 @@ from pnpxai.metrics.positions import Masks, attended, position_masks, sensors_ap
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies.postprocessing import PostProcessor
-from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, rows_of
+from pnpxai.tensors import Tensors, as_tuple, batch_size, rows_of
 
 __all__ = ["Measurement", "Metric", "Sample"]
 
@@ -130,8 +131,8 @@ class Metric(Declared, abstract=True, keyword_only=True):
         maps = as_tuple(attributions, "attributions")
         with borrowed(self.model, gradients=False):
             arguments = self.arguments(inputs)
-            check_finite("inputs", arguments.explained)
             score = arguments.score(self.model, targets, self.followed())
+            check_inputs(arguments.explained, score)
             if batch_size(maps, "attributions") != score.size:
                 raise ShapeError(f"attributions: expected {score.size} examples, got {maps[0].shape[0]}")
             explained, dim = arguments.explained, self.channel_dim

@@ -4,7 +4,7 @@
 ``charts`` and ``words``. ``figures`` puts parts together with a ``legend``, ``html`` does so for notebooks.
 """
 
-from pnpxai.pictures.charts import ROWS, columns, series, waterfall
+from pnpxai.pictures.charts import ROWS, columns, level_or_number, series, waterfall
 from pnpxai.pictures.colours import (
     LEVELS,
     clipped_limit,
@@ -43,6 +43,7 @@ __all__ = [
     "html",
     "inline_png",
     "largest",
+    "level_or_number",
     "merged",
     "overlaid",
     "palette",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pnpxai.pictures.colours import LEVELS, coloured, palette
 
-__all__ = ["ROWS", "columns", "series", "waterfall"]
+__all__ = ["ROWS", "columns", "level_or_number", "series", "waterfall"]
+
+Levels: TypeAlias = Sequence[tuple[int, Sequence[str]]]
 
 ROWS = 16
 """Most columns of a table that are shown, those with the largest attributions."""
@@ -42,7 +44,12 @@ def series(
 
 
 def columns(
-    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, limit: float | None = None
+    axes: Any,
+    values: np.ndarray,
+    x: np.ndarray,
+    names: Sequence[str] | None = None,
+    limit: float | None = None,
+    levels: Levels = (),
 ) -> None:
     """Draw a bar for each column, the largest first.
 
@@ -52,18 +59,24 @@ def columns(
         x: (columns,) the row's values.
         names: of the columns.
         limit: how far the axis reaches to both sides; by default as far as is needed.
+        levels: of columns of categories their places, and the words that codes stand for.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
     axes.barh(np.arange(len(order)), values[order], color=[_bar_colour(float(values[k])) for k in order])
-    _row_labels(axes, [_label(k, x, names) for k in order])
+    _row_labels(axes, [f"{_name(k, names)} = {level_or_number(k, x, levels)}" for k in order])
     axes.axvline(0, color="black", linewidth=0.8)
     if limit:
         axes.set_xlim(-1.05 * limit, 1.05 * limit)
 
 
 def waterfall(
-    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, score: float | None = None
+    axes: Any,
+    values: np.ndarray,
+    x: np.ndarray,
+    names: Sequence[str] | None = None,
+    score: float | None = None,
+    levels: Levels = (),
 ) -> None:
     """Draw how the columns' shares add up to the score, the largest last; the many small ones as one.
 
@@ -74,13 +87,16 @@ def waterfall(
         names: of the columns.
         score: the model's output, at which the bars end; what no column explains is the bar's start. By default they
             start at zero.
+        levels: of columns of categories their places, and the words that codes stand for.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
     rest = float(values.sum() - values[order].sum())
     others = len(values) - len(order)
     steps = [*values[order], *([rest] if others else [])]
-    labels = [_label(k, x, names) for k in order] + ([f"{others} other columns"] if others else [])
+    labels = [f"{_name(k, names)} = {level_or_number(k, x, levels)}" for k in order] + (
+        [f"{others} other columns"] if others else []
+    )
     start = 0.0 if score is None else score - float(values.sum())
     ends = start + np.cumsum(steps[::-1])[::-1]  # the last row is the first step
     begins = np.append(ends[1:], start)
@@ -99,8 +115,17 @@ def _order(values: np.ndarray) -> np.ndarray:
     return np.argsort(-np.abs(values), kind="stable")[:ROWS]
 
 
-def _label(k: int, x: np.ndarray, names: Sequence[str] | None) -> str:
-    return f"{names[k] if names else f'column {k}'} = {x[k]:.3g}".replace("= -", "= \N{MINUS SIGN}")
+def level_or_number(k: int, x: np.ndarray, levels: Levels) -> str:
+    """Return the value of a column in words: the level that a code stands for, else the number."""
+    value = float(x[k])
+    words = dict(levels).get(k, ())
+    if value.is_integer() and 0 <= value < len(words):
+        return words[int(value)]
+    return "missing" if value != value else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _name(k: int, names: Sequence[str] | None) -> str:
+    return names[k] if names else f"column {k}"
 
 
 def _row_labels(axes: Any, labels: Sequence[str]) -> None:

@@ -77,11 +77,13 @@ class Parts:
         values: their attributions.
         x: their values in the input.
         names: what they are called; None if they have no names.
+        levels: of columns of categories their places, and the words that codes stand for.
     """
 
     values: np.ndarray
     x: np.ndarray
     names: list[str] | None
+    levels: charts.Levels = ()
 
 
 class RowDrawing(Drawing):
@@ -109,7 +111,7 @@ class RowDrawing(Drawing):
         count = cls.count(x)
         if view.names and len(view.names) != count:
             raise ArgumentError(f"names: expected {count} for example {k}, got {len(view.names)}")
-        return Parts(values, x, list(view.names) or None)
+        return Parts(values, x, list(view.names) or None, view.levels)
 
     @classmethod
     def count(cls, x: np.ndarray) -> int:
@@ -201,9 +203,9 @@ class TableDrawing(RowDrawing):
     def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw the columns as bars, or as steps to the score."""
         if style == "waterfall":
-            charts.waterfall(axes, parts.values, parts.x, parts.names, score)
+            charts.waterfall(axes, parts.values, parts.x, parts.names, score, parts.levels)
         else:
-            charts.columns(axes, parts.values, parts.x, parts.names, limit)
+            charts.columns(axes, parts.values, parts.x, parts.names, limit, parts.levels)
 
 
 class TokenDrawing(RowDrawing):

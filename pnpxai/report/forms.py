@@ -19,6 +19,7 @@ from pnpxai.pictures import (
     dark,
     drawing_of,
     inline_png,
+    level_or_number,
     merged,
     pictured,
     shrunk,
@@ -200,7 +201,8 @@ class ColumnsForm(Form):
         self.names = names
         self.style = f"--rows: {len(self.rows)}"
         lines = Markup("").join(
-            Markup("<li><span>{}</span> <b>{}</b></li>").format(names[k], _short(float(x[k]))) for k in self.rows
+            Markup("<li><span>{}</span> <b>{}</b></li>").format(names[k], level_or_number(int(k), x, view.levels))
+            for k in self.rows
         )
         rest = len(x) - len(self.rows)
         more = (
@@ -285,10 +287,6 @@ def _end(x: np.ndarray) -> int:
     """Return how long a series is (channels, time), which NaN may fill up to the length of others."""
     known = np.flatnonzero(~np.isnan(x).all(0))
     return int(known[-1]) + 1 if len(known) else x.shape[1]
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _per_position(values: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, map_tensors
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pnpxai.pictures.plot import Plot
 
 __all__ = ["Explanation"]
@@ -216,6 +218,32 @@ class Explanation:
         joined["views"] = tuple(View.joined(views) for views in zip(*(p.views for p in parts), strict=True))
         told = tuple({w: 0 for p in parts for w in p.warnings})
         return replace(first, **joined, seconds=seconds, warnings=told)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each example and one column for each column of the table, with target and score.
+
+        Raises:
+            ArgumentError: what is explained is no table.
+        """
+        import pandas as pd
+
+        parts: dict[str, Any] = {}
+        for member, maps in enumerate(self.attributions):
+            own = whose(self.attributions, self.inputs)[member]
+            view = self.views[own] if own < len(self.views) else View()
+            x = self.inputs[own]
+            if drawing_of(view, x.ndim, not x.is_floating_point()).form != "table":
+                raise ArgumentError("to_frame: expected tables; other maps are in attributions")
+            columns = maps.reshape(len(self), x[0].numel(), -1).sum(2).cpu()
+            names = view.names if len(view.names) == columns.shape[1] else ()
+            for k in range(columns.shape[1]):
+                name = names[k] if names else f"column {k}" if len(self.attributions) == 1 else f"input {member}, {k}"
+                parts[name if name not in parts else f"{name} (input {member})"] = columns[:, k].numpy()
+        targets = self.targets.tolist() if isinstance(self.targets, Tensor) else None
+        if isinstance(targets, list) and len(targets) == len(self):
+            classes = self.views[0].classes if self.views else ()
+            parts["target"] = [classes[t] if isinstance(t, int) and 0 <= t < len(classes) else t for t in targets]
+        return pd.DataFrame(parts | {"score": self._scores().cpu().numpy()})
 
     def save(self, folder: str | Path) -> Path:
         """Write ``tensors.safetensors`` and ``explanation.json`` into a folder, each complete or not at all.
