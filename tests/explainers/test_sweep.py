@@ -14,7 +14,7 @@ import pytest
 from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
-from pnpxai.testing.audit import check_growth
+from pnpxai.testing.audit import audit, check_growth
 from pnpxai.testing.contracts import COMMON_FIELDS, EXPLAINER_CHECKS
 from pnpxai.testing.declarations import (
     check_defaults,
@@ -85,18 +85,24 @@ def cells():
 
 @pytest.mark.parametrize(("explainer", "name"), list(cells()))
 def test_cell(explainer, name):
-    case, failures = ARCHITECTURES[name](), Failures(f"{explainer.__name__} on {name}")
+    case = ARCHITECTURES[name]()
+    with audit(case.model, *case.tensors):  # other cells share it
+        check_cell(explainer, case)
+
+
+def check_cell(explainer, case):
+    """Hold an explainer to its laws and contracts on a case, or its refusal to the truth."""
+    failures = Failures(f"{explainer.__name__} on {case.name}")
     if not explainer.control:
         result = cell(explainer, case)  # its laws hold, its maps say something, or its refusal is true
-        assert bool(result.refused) == bool(allowed(explainer, name)), "REFUSALS allows what is not refused"
+        assert bool(result.refused) == bool(allowed(explainer, case.name)), "REFUSALS allows what is not refused"
         if result.refused:
             assert result.shown
             return
         assert result.findings
-    if name in CASES:
-        checks = EXPLAINER_CHECKS if name in FULL else QUICK
-        keep_contracts(failures, explainer, case, checks)
-        for check in checks_on(name, explainer):
+    if case.name in CASES:
+        keep_contracts(failures, explainer, case, EXPLAINER_CHECKS if case.name in FULL else QUICK)
+        for check in checks_on(case.name, explainer):
             failures.run(check, explainer, case)
     failures.end()
 

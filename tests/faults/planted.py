@@ -1,0 +1,320 @@
+"""The planted faults, floor by floor."""
+
+from __future__ import annotations
+
+from tests.faults.planting import Fault
+
+__all__ = ["FAULTS"]
+
+SWEEP = "tests/explainers/test_sweep.py::test_cell"
+METRICS = "tests/metrics/test_contracts.py::test_cell"
+GUARD = "tests/engine/running/test_guard.py::test_everything_is_given_back"
+
+
+def cell(explainer: str, case: str) -> str:
+    return f"{SWEEP}[{explainer}-{case}]"
+
+
+FAULTS = (
+    # tensors
+    Fault(
+        "a part of a row is left out of a sum",
+        "pnpxai.tensors:sum_rows",
+        ".sum(1)",
+        "[:, 1:].sum(1)",
+        ("tests/test_tensors.py::test_sums_of_rows_add_up",),
+    ),
+    Fault(
+        "rows are taken from tensors that have none",
+        "pnpxai.tensors:take_rows",
+        "and t.shape[0] == size else t",
+        "else t",
+        ("tests/test_tensors.py::test_rows_are_taken_from_what_has_one_row_per_example",),
+    ),
+    Fault(
+        "NaN passes for finite",
+        "pnpxai.tensors:check_finite",
+        "not torch.isfinite(total) and",
+        "False and",
+        ("tests/test_tensors.py::test_non_finite_numbers_are_located",),
+    ),
+    # engine
+    Fault(
+        "frozen parameters stay frozen",
+        "pnpxai.engine.running.guard:_Loan.end",
+        "parameter.requires_grad_(True)",
+        "pass",
+        (GUARD, cell("Gradient", "skip_cnn")),
+    ),
+    Fault(
+        "buffers are not given back", "pnpxai.engine.running.guard:_Loan.end", "buffer.copy_(value)", "pass", (GUARD,)
+    ),
+    Fault(
+        "the model stays in eval mode",
+        "pnpxai.engine.running.guard:_Loan.end",
+        "module.training = mode",
+        "pass",
+        ("tests/engine/running/test_guard.py::test_a_scripted_model_gets_its_mode_back",),
+    ),
+    Fault(
+        "numpy's random state is moved",
+        "pnpxai.engine.running.guard:_Loan.end",
+        "np.random.set_state(self.states[1])",
+        "pass",
+        (GUARD,),
+    ),
+    Fault(
+        "hooks are left in the model",
+        "pnpxai.engine.running.guard:_Loan.end",
+        "table.update(noted)",
+        "table.update(noted) if 'training' in noted else None",
+        (GUARD,),
+    ),
+    Fault(
+        "the model keeps its training mode",
+        "pnpxai.engine.running.guard:_Loan.begin",
+        "self.model.eval()",
+        "pass",
+        (cell("Gradient", "skip_cnn"),),
+    ),
+    Fault(
+        "an example's noise depends on its place",
+        "pnpxai.engine.running.seeds:RandomStream.normal",
+        "return self._draw(like, path, torch.randn)",
+        "return torch.stack([(k + 1) * x for k, x in enumerate(torch.randn(like.shape, dtype=like.dtype) * 0 + 1)])",
+        (cell("SmoothGrad", "skip_cnn"),),
+    ),
+    Fault(
+        "all draws are the same",
+        "pnpxai.engine.running.seeds:RandomStream.generators",
+        "*path, *owner",
+        "*owner",
+        ("tests/engine/running/test_seeds.py::test_a_draw_depends_on_seed_and_path",),
+    ),
+    Fault(
+        "the seed is ignored",
+        "pnpxai.engine.running.seeds:RandomStream.generators",
+        "generator(self.seed,",
+        "generator(0,",
+        (cell("SmoothGrad", "two_inputs"), "tests/engine/running/test_seeds.py::test_a_draw_depends_on_seed_and_path"),
+    ),
+    Fault(
+        "a chunk of the steps is weighted by the first step",
+        "pnpxai.engine.running.loops:gradient_sum",
+        "weight[block.steps.start : block.steps.stop]",
+        "weight[:1].expand(len(block.steps))",
+        (cell("IntegratedGradients", "cnn"),),
+    ),
+    Fault(
+        "scores of the steps are mixed up",
+        "pnpxai.engine.running.loops:perturbed_scores",
+        "len(examples)).T",
+        "len(examples)).flip(0).T",
+        (cell("Occlusion", "cnn"), cell("FeatureAblation", "mlp")),
+    ),
+    Fault(
+        "every example is explained for the first target",
+        "pnpxai.engine.running.score:Score.select",
+        "*indices.expand(rows, -1).unbind(1)",
+        "*indices[:1].expand(rows, -1).unbind(1)",
+        ("tests/engine/running/test_score.py::test_every_form_of_target_selects", cell("Gradient", "mlp")),
+    ),
+    Fault(
+        "of a tuple the last output is read",
+        "pnpxai.engine.running.score:select_output",
+        "return output[0]",
+        "return output[-1]",
+        ("tests/engine/running/test_score.py::test_every_form_of_output_is_read",),
+    ),
+    Fault(
+        "a replay hands out the first example's values",
+        "pnpxai.engine.running.replay:replayed",
+        "tensor.index_select(0, rows.to(tensor.device))",
+        "tensor[:1].expand(rows.numel(), *tensor.shape[1:])",
+        ("tests/engine/running/test_replay.py::test_a_replay_takes_any_number_of_rows",),
+    ),
+    Fault(
+        "any replay is trusted",
+        "pnpxai.engine.running.replay:equal_up_to_rounding",
+        "return len(found)",
+        "return True or len(found)",
+        ("tests/engine/running/test_replay_models.py",),
+    ),
+    Fault(
+        "a gradient that is not finite passes",
+        "pnpxai.engine.running.score:refuse_integers",
+        "raise ArgumentError",
+        "ArgumentError",
+        ("tests/engine/running/test_score.py::test_what_cannot_be_differentiated_is_refused",),
+    ),
+    # attributors
+    Fault(
+        "a quadrature's weights are all alike",
+        "pnpxai.attributors.gradient.paths:quadrature",
+        "list(0.5 * weights)",
+        "[1 / n_steps] * n_steps",
+        (cell("IntegratedGradients", "mlp"),),
+    ),
+    Fault(
+        "the path starts at the input",
+        "pnpxai.attributors.gradient.paths:_points",
+        "b[part] + nodes[step] * (x[part] - b[part])",
+        "x[part] - nodes[step] * (x[part] - b[part]) / 2",
+        (cell("IntegratedGradients", "cnn"),),
+    ),
+    Fault(
+        "gradients along the path are multiplied by the input alone",
+        "pnpxai.attributors.gradient.paths:IntegratedGradients.attribute",
+        "g * (x - b) if",
+        "g * x.abs() if",
+        (cell("IntegratedGradients", "series"),),
+    ),
+    Fault(
+        "a Shapley value takes another order's gains",
+        "pnpxai.attributors.perturbation.shapley:_mean_gain",
+        "gains.gather(2,",
+        "gains.flip(1).gather(2,",
+        (cell("ShapleyValueSampling", "mlp"),),
+    ),
+    Fault(
+        "several maps are added, not averaged",
+        "pnpxai.attributors.cam.maps:_summed",
+        "channels.sum(1, keepdim=True)",
+        "channels.abs().sum(1, keepdim=True)",
+        (cell("GradCam", "cnn"),),
+    ),
+    # strategies
+    Fault(
+        "a map is scaled by the batch's largest value",
+        "pnpxai.strategies.normalization:MaxAbs.__call__",
+        "_each(values).abs().amax(1)",
+        "_each(values).abs().amax().expand(len(values))",
+        ("tests/strategies/test_base.py::test_contract[MaxAbs]",),
+    ),
+    Fault(
+        "the smallest value is not zero",
+        "pnpxai.strategies.normalization:MinMax.__call__",
+        "values - _along(low, values)",
+        "values",
+        ("tests/strategies/test_normalization.py::test_minmax_ends_at_zero_and_one_and_keeps_order",),
+    ),
+    Fault(
+        "a norm is a sum",
+        "pnpxai.strategies.pooling:L1Norm.__call__",
+        ".abs()",
+        "",
+        ("tests/strategies/test_pooling.py::test_definition",),
+    ),
+    Fault(
+        "a baseline shares the input's memory",
+        "pnpxai.strategies.baselines:Zeros.__call__",
+        "torch.zeros_like(values)",
+        "values.view_as(values)",
+        ("tests/strategies/test_base.py::test_contract[Zeros]", cell("IntegratedGradients", "skip_cnn")),
+    ),
+    Fault(
+        "a mean over the batch stands in",
+        "pnpxai.strategies.baselines:Mean.__call__",
+        "values.mean(axes, keepdim=True)",
+        "values.mean((0, *axes), keepdim=True)",
+        ("tests/strategies/test_base.py::test_contract[Mean]",),
+    ),
+    # metrics
+    Fault(
+        "the least relevant features go first",
+        "pnpxai.metrics.faithfulness.flipping:order",
+        "descending=descending, stable",
+        "descending=not descending, stable",
+        (
+            "tests/metrics/faithfulness/test_flipping.py",
+            "tests/metrics/test_planted.py::test_right_beats_random_beats_reversed[MoRF]",
+        ),
+    ),
+    Fault(
+        "the curves are exchanged",
+        "pnpxai.metrics.faithfulness.flipping:AbPC.judge",
+        'curves["lerf"] - curves["morf"]',
+        'curves["morf"] - curves["lerf"]',
+        ("tests/metrics/test_planted.py::test_right_beats_random_beats_reversed[AbPC]",),
+    ),
+    Fault(
+        "ranks of ties are not shared",
+        "pnpxai.metrics.rank_correlation:average_ranks",
+        "(sums / sizes.clamp(min=1))",
+        "sums",
+        ("tests/metrics/test_oracles.py::test_values_that_differ_by_rounding_share_their_rank",),
+    ),
+    Fault(
+        "negative mass counts",
+        "pnpxai.metrics.localisation:RelevanceMassAccuracy.hits",
+        "values.clamp(min=0)",
+        "values.abs()",
+        ("tests/metrics/test_localisation.py::test_negative_mass_does_not_count_and_no_mass_gives_no_number",),
+    ),
+    Fault(
+        "an undefined value has no reason",
+        "pnpxai.metrics.base:Measurement.where",
+        "None if ok else reason",
+        "None",
+        (f"{METRICS}[Complexity-skip_cnn]",),
+    ),
+    Fault(
+        "a complexity is that of signed values",
+        "pnpxai.metrics.complexity:Complexity.judge",
+        "m.abs() for m",
+        "m.clamp(min=0) for m",
+        ("tests/metrics/test_complexity.py",),
+    ),
+    # statistics
+    Fault(
+        "p-values are not corrected for their number",
+        "pnpxai.statistics.simultaneous:holm",
+        "np.arange(len(p), 0, -1)",
+        "1",
+        ("tests/statistics/test_simultaneous.py",),
+    ),
+    Fault(
+        "intervals are of the spread, not of the mean",
+        "pnpxai.statistics.intervals:_student",
+        "/ math.sqrt(x.size)",
+        "",
+        ("tests/statistics/test_intervals.py",),
+    ),
+    Fault(
+        "the largest value has the last rank",
+        "pnpxai.statistics.ranks:ranks",
+        "-values if higher_is_better",
+        "values if higher_is_better",
+        ("tests/statistics",),
+    ),
+    Fault(
+        "a sure test of two examples",
+        "pnpxai.statistics.simultaneous:smallest_sample",
+        "math.ceil(",
+        "1 + 0 * math.ceil(",
+        ("tests/statistics/test_simultaneous.py",),
+    ),
+    # detector, explainers
+    Fault(
+        "the last layer is never found",
+        "pnpxai.explainers.base:Explainer.reason_against",
+        "if cls.needs and not",
+        "if False and not",
+        (cell("GradCam", "mlp"),),
+    ),
+    Fault(
+        "ids are explained at no embedding",
+        "pnpxai.explainers.base:Explainer.takes",
+        "embedded = traits.discrete and",
+        "embedded = False and",
+        ("tests/explainers/test_token_ids.py::test_baselines_of_ids_and_of_their_embeddings_are_searched",),
+    ),
+    # tuning
+    Fault(
+        "the worst settings win",
+        "pnpxai.tuning.search.best_settings:_winner",
+        "return max(ranked",
+        "return min(ranked",
+        ("tests/tuning/search/test_study.py::test_the_defaults_come_first_and_the_best_is_never_worse",),
+    ),
+)

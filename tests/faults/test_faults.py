@@ -1,0 +1,27 @@
+"""Every planted fault is caught by each of the tests that it names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.planted import FAULTS
+from tests.faults.planting import planted
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
+def test_the_source_has_the_place_where_it_is_planted(fault):
+    with planted(fault):
+        pass
+
+
+@pytest.mark.slow
+def test_every_fault_is_caught_and_the_sound_package_passes():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", "--sound"],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
