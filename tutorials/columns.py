@@ -12,6 +12,7 @@
 
 # %%
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.datasets import load_diabetes
@@ -19,7 +20,8 @@ from torch import nn
 
 import pnpxai
 
-table = load_diabetes(as_frame=True)["data"] * 20  # about one standard deviation each
+diabetes: Any = load_diabetes(as_frame=True)
+table = diabetes["data"] * 20  # about one standard deviation each
 risk = 2 * table["bmi"] - 1.5 * table["bp"] + table["s5"] * (table["s5"] > 0)
 
 torch.manual_seed(0)

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
@@ -231,6 +231,16 @@ class AutoExplanation(Steps):
             ArgumentError: there are none.
         """
         return self._reader.examples(count)
+
+    @overload
+    def explain(
+        self, explainer: None = None, *, count: int = 8, numbers: Sequence[int] | None = None
+    ) -> dict[str, Explanation]: ...
+
+    @overload
+    def explain(
+        self, explainer: ExplainerSpec, *, count: int = 8, numbers: Sequence[int] | None = None
+    ) -> Explanation: ...
 
     def explain(
         self, explainer: ExplainerSpec | None = None, *, count: int = 8, numbers: Sequence[int] | None = None

@@ -1,0 +1,567 @@
+# Written by docs/hooks/stubs.py from the declarations: do not edit.
+from collections.abc import Callable
+from pnpxai.explainers.attention import AttentionRollout as _AttentionRollout
+from pnpxai.explainers.attention import OfAttention as OfAttention
+from pnpxai.explainers.attention import TransformerAttribution as _TransformerAttribution
+from pnpxai.explainers.base import Explainer as Explainer
+from pnpxai.explainers.cam.class_activation import ClassActivation as ClassActivation
+from pnpxai.explainers.cam.class_activation import EigenCAM as _EigenCAM
+from pnpxai.explainers.cam.class_activation import GradCamPlusPlus as _GradCamPlusPlus
+from pnpxai.explainers.cam.class_activation import HiResCAM as _HiResCAM
+from pnpxai.explainers.cam.class_activation import LayerCAM as _LayerCAM
+from pnpxai.explainers.cam.class_activation import ScoreCAM as _ScoreCAM
+from pnpxai.explainers.cam.grad_cam import GradCam as _GradCam
+from pnpxai.explainers.cam.grad_cam import GuidedGradCam as _GuidedGradCam
+from pnpxai.explainers.controls import InputOnly as _InputOnly
+from pnpxai.explainers.controls import RandomMap as _RandomMap
+from pnpxai.explainers.ensemble import Ensemble as _Ensemble
+from pnpxai.explainers.gradient.backprop import Deconvolution as _Deconvolution
+from pnpxai.explainers.gradient.backprop import GuidedBackprop as _GuidedBackprop
+from pnpxai.explainers.gradient.backprop import ThroughReLU as ThroughReLU
+from pnpxai.explainers.gradient.gradient_shap import GradientShap as _GradientShap
+from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients as _IntegratedGradients
+from pnpxai.explainers.gradient.saliency import Gradient as _Gradient
+from pnpxai.explainers.gradient.saliency import GradientXInput as _GradientXInput
+from pnpxai.explainers.gradient.smooth_grad import NoisyGradient as NoisyGradient
+from pnpxai.explainers.gradient.smooth_grad import SmoothGrad as _SmoothGrad
+from pnpxai.explainers.gradient.smooth_grad import SmoothGradSquared as _SmoothGradSquared
+from pnpxai.explainers.gradient.smooth_grad import VarGrad as _VarGrad
+from pnpxai.explainers.perturbation.feature_ablation import FeatureAblation as _FeatureAblation
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation as GroupedPerturbation
+from pnpxai.explainers.perturbation.grouped import Perturbation as Perturbation
+from pnpxai.explainers.perturbation.kernel_shap import KernelShap as _KernelShap
+from pnpxai.explainers.perturbation.lime import Lime as _Lime
+from pnpxai.explainers.perturbation.occlusion import Occlusion as _Occlusion
+from pnpxai.explainers.perturbation.rise import RISE as _RISE
+from pnpxai.explainers.perturbation.shapley_value_sampling import ShapleyValueSampling as _ShapleyValueSampling
+from pnpxai.explainers.propagation.deeplift import DeepLift as _DeepLift
+from pnpxai.explainers.propagation.deeplift import DeepLiftShap as _DeepLiftShap
+from pnpxai.explainers.propagation.full_grad import FullGrad as _FullGrad
+from pnpxai.explainers.propagation.lrp import CompositeLRP as CompositeLRP
+from pnpxai.explainers.propagation.lrp import LRPEpsilonAlpha2Beta1 as _LRPEpsilonAlpha2Beta1
+from pnpxai.explainers.propagation.lrp import LRPEpsilonGammaBox as _LRPEpsilonGammaBox
+from pnpxai.explainers.propagation.lrp import LRPEpsilonPlus as _LRPEpsilonPlus
+from pnpxai.explainers.propagation.lrp import LRPUniformEpsilon as _LRPUniformEpsilon
+from pnpxai.explainers.propagation.lrp_rules import AttnLRP as _AttnLRP
+from pnpxai.explainers.propagation.lrp_rules import LRP as _LRP
+from pnpxai.explainers.propagation.lrp_rules import RAP as _RAP
+from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.feature_masks import FeatureMask
+from pnpxai.strategies.normalization import Normalization
+from typing import Any
+from typing import Literal
+
+class AttentionRollout(_AttentionRollout):
+    """Attention of all layers multiplied, each with half of the residual connection."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        head_fusion_method: Literal['min', 'max', 'mean'] = 'min',
+        discard_ratio: float = 0.9,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class AttnLRP(_AttnLRP):
+    """Relevance propagation through attention: softmax by its Taylor term, factors by halves, norms as scales."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        epsilon: float = 1e-06,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class Deconvolution(_Deconvolution):
+    """The gradient, with ReLUs applied to what comes back. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class DeepLift(_DeepLift):
+    """DeepLIFT with the rescale rule. Shrikumar et al., 2017 (arXiv:1704.02685)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        baseline_fn: Baseline | str = 'zeros',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class DeepLiftShap(_DeepLiftShap):
+    """DeepLIFT averaged over a background, close to Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        background_data: Any = 'zeros',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class EigenCAM(_EigenCAM):
+    """The layer's values along their first principal direction. Muhammad and Yeasin, 2020 (arXiv:2008.00299)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        centred: bool = True,
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class Ensemble(_Ensemble):
+    """Mean of the normalised maps of several explainers. Rieger and Hansen, 2019 (arXiv:1903.00519)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        explainers: tuple[Any, ...] = ...,
+        normalization_fn: Normalization | str = 'maxabs',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class FeatureAblation(_FeatureAblation):
+    """Loss of score when a feature is replaced by the baseline, all others present."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        baseline_fn: Baseline | str = 'zeros',
+        feature_mask_fn: FeatureMask | str = 'auto',
+        each_channel: bool = False,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class FullGrad(_FullGrad):
+    """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        pooling_method: Literal['abssum', 'possum'] = 'abssum',
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GradCam(_GradCam):
+    """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GradCamPlusPlus(_GradCamPlusPlus):
+    """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class Gradient(_Gradient):
+    """Gradient of the score, signed. Simonyan et al., 2014 (arXiv:1312.6034)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GradientShap(_GradientShap):
+    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_samples: int = 20,
+        noise_level: float = 0.1,
+        baseline_fn: Baseline | str = 'zeros',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GradientXInput(_GradientXInput):
+    """Gradient times input. Shrikumar et al., 2016 (arXiv:1605.01713)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GuidedBackprop(_GuidedBackprop):
+    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class GuidedGradCam(_GuidedGradCam):
+    """Guided backpropagation times the positive part of Grad-CAM. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['nearest', 'area', 'bilinear', 'bicubic'] = 'nearest',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class HiResCAM(_HiResCAM):
+    """Every value of the layer times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class InputOnly(_InputOnly):
+    """How far each value is from its example's mean: what a picture shows without any model."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class IntegratedGradients(_IntegratedGradients):
+    """Gradients integrated from a baseline to the input, times their difference."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_steps: int = 20,
+        baseline_fn: Baseline | str = 'zeros',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class KernelShap(_KernelShap):
+    """Shapley values of the features by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_samples: int = 30,
+        baseline_fn: Baseline | str = 'zeros',
+        feature_mask_fn: FeatureMask | str = 'auto',
+        mask_token_id: int | None = None,
+        paired: bool = False,
+        each_channel: bool = False,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LRP(_LRP):
+    """Relevance propagation with a rule for each part of a model, to be searched."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        composite: Any = 'auto',
+        convolution: Literal['epsilon', 'gamma', 'alpha_beta', 'z_plus', 'w_square', 'flat'] = 'gamma',
+        linear: Literal['epsilon', 'gamma', 'alpha_beta', 'z_plus', 'w_square', 'flat'] = 'epsilon',
+        first: Literal['same', 'flat', 'box', 'w_square'] = 'same',
+        attention: Literal['taylor', 'constant'] = 'taylor',
+        epsilon: float = 1e-06,
+        gamma: float = 0.25,
+        low: float = -3.0,
+        high: float = 3.0,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LRPEpsilonAlpha2Beta1(_LRPEpsilonAlpha2Beta1):
+    """Positive contributions twice, less negative ones, at convolutions; epsilon rule elsewhere."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        epsilon: float = 1e-06,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LRPEpsilonGammaBox(_LRPEpsilonGammaBox):
+    """Box rule at convolutions of the inputs, gamma rule at others, epsilon rule elsewhere."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        low: float = -3.0,
+        high: float = 3.0,
+        epsilon: float = 1e-06,
+        gamma: float = 0.25,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LRPEpsilonPlus(_LRPEpsilonPlus):
+    """z-plus rule at convolutions, epsilon rule elsewhere."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        epsilon: float = 1e-06,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LRPUniformEpsilon(_LRPUniformEpsilon):
+    """The epsilon rule at every layer; attention weights are taken for constants."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        epsilon: float = 0.25,
+        stabilizer: float = 1e-06,
+        zennit_canonizers: tuple[Any, ...] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class LayerCAM(_LayerCAM):
+    """Every value of the layer times the positive part of its own gradient. Jiang et al., 2021."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class Lime(_Lime):
+    """Weights of a linear model fitted to the scores of random sets of features."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_samples: int = 30,
+        baseline_fn: Baseline | str = 'zeros',
+        feature_mask_fn: FeatureMask | str = 'auto',
+        perturb_fn: Callable[..., Any] | None = None,
+        each_channel: bool = False,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class Occlusion(_Occlusion):
+    """Mean loss of score over the windows that cover a position. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        window: float | int | tuple[int, ...] = 0.125,
+        stride: float | int | tuple[int, ...] = 0.0625,
+        each_channel: bool = False,
+        baseline_fn: Baseline | str = 'zeros',
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class RAP(_RAP):
+    """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class RISE(_RISE):
+    """Mean score over smooth random masks, weighted by what they let through. Petsiuk et al., 2018 (arXiv:1806.07421)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_masks: int = 500,
+        grid_size: int = 7,
+        probability: float = 0.5,
+        baseline_fn: Baseline | str = 'zeros',
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class RandomMap(_RandomMap):
+    """Independent normal numbers, drawn for each example from its content and the seed."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class ScoreCAM(_ScoreCAM):
+    """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_channels: int | None = None,
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class ShapleyValueSampling(_ShapleyValueSampling):
+    """Mean gain of score when a feature joins those before it in a random order."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_samples: int = 10,
+        baseline_fn: Baseline | str = 'zeros',
+        feature_mask_fn: FeatureMask | str = 'auto',
+        each_channel: bool = False,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class SmoothGrad(_SmoothGrad):
+    """Mean gradient over copies of the input with Gaussian noise added. Smilkov et al., 2017 (arXiv:1706.03825)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        noise_level: float = 0.1,
+        n_iter: int = 20,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class SmoothGradSquared(_SmoothGradSquared):
+    """Mean square of the gradient over noisy copies of the input. Hooker et al., 2019 (arXiv:1806.10758)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        noise_level: float = 0.1,
+        n_iter: int = 20,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class TransformerAttribution(_TransformerAttribution):
+    """Relevance of attention times its gradient; the positive part is multiplied over the layers."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        interpolate_mode: Literal['bilinear', 'bicubic', 'nearest'] = 'bilinear',
+        head_fusion_method: Literal['min', 'max', 'mean'] = 'mean',
+        discard_ratio: float = 0.9,
+        alpha: float = 2.0,
+        beta: float = 1.0,
+        stabilizer: float = 1e-06,
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class VarGrad(_VarGrad):
+    """Variance of the gradient over noisy copies of the input. Adebayo et al., 2018 (arXiv:1810.03307)."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        noise_level: float = 0.1,
+        n_iter: int = 20,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+EigenCam = EigenCAM
+GradCAM = GradCam
+GradCAMPlusPlus = GradCamPlusPlus
+GradCamPP = GradCamPlusPlus
+ExpectedGradients = GradientShap
+GuidedGradCAM = GuidedGradCam
+HiResCam = HiResCAM
+LayerCam = LayerCAM
+ScoreCam = ScoreCAM
