@@ -12,7 +12,9 @@ from torch import Tensor
 from pnpxai.attributors.propagation.relevance.kernels import Kernel
 from pnpxai.attributors.propagation.relevance.layer_rules import AlphaBeta, OfZennit
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
+from pnpxai.attributors.propagation.relevance.linear import Affine
 from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors
 
 __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]
 
@@ -49,12 +51,13 @@ class Composite:
     canonizers: tuple[Any, ...] = ()
     finish: Callable[[Any], None] | None = None
 
-    def rule(self, kernel: Kernel, ledger: Ledger) -> KernelRule:
-        """Return the rule of one call of a layer."""
+    def rule(self, kernel: Kernel, ledger: Ledger, *, merged: bool = False) -> KernelRule:
+        """Return the rule of one call of a layer; ``merged`` with what follows it, whose value is then computed."""
         make = self.convolution if kernel.is_convolution else self.linear
         if kernel.is_convolution and self.first is not None and not any(kernel_rules_before(kernel.x)):
             make = self.first
-        return KernelRule(make(kernel, ledger), kernel)
+        rule = make(kernel, ledger)
+        return KernelRule(rule, kernel) if merged or not isinstance(rule, Affine) else AffineKernelRule(rule, kernel)
 
 
 @dataclass
@@ -67,6 +70,16 @@ class KernelRule:
     def share(self, operands: tuple[Tensor, ...], relevance: Tensor) -> tuple[Tensor, ...]:
         """Return what the rule does."""
         return self.rule.share(operands, relevance)
+
+
+@dataclass
+class AffineKernelRule(KernelRule):
+    """As ``KernelRule``, of a rule that goes along the graph of the layer itself."""
+
+    def share_along(self, leaves: Tensors, output: Tensor, relevance: Tensor) -> Tensors:
+        """Return what the rule does."""
+        assert isinstance(self.rule, Affine)  # noqa: S101
+        return self.rule.share_along(leaves, output, relevance)
 
 
 def kernel_rules_before(value: Tensor) -> Iterator[KernelRule]:
@@ -104,7 +117,7 @@ def rule_named(
     from zennit import rules
 
     make: dict[str, Callable[[], Any]] = {
-        "epsilon": lambda: rules.Epsilon(epsilon),
+        "epsilon": lambda: None,
         "gamma": lambda: rules.Gamma(gamma, stabilizer),
         "alpha_beta": lambda: rules.AlphaBeta(alpha, beta, stabilizer, zero_params=None if biases else "bias"),
         "z_plus": lambda: rules.ZPlus(stabilizer),
@@ -114,6 +127,8 @@ def rule_named(
     }
     if name not in make:
         raise ArgumentError(f"rule: expected one of {', '.join(make)}, got {name!r}")
+    if name == "epsilon":
+        return lambda kernel, ledger: Affine(kernel, epsilon, ledger, None if kernel.bias is None else kernel.of_zeros)
     hook = make[name]()
 
     def of_kernel(kernel: Kernel, ledger: Ledger) -> Rule:

@@ -135,7 +135,7 @@ class LRP(Attributor):
         sums = {name: inputs[0].new_zeros(score.size, dtype=_number(inputs)) for name in ("score", *_SINKS)}
         model = eager(self.forward_func)
         rules = Rules(self.epsilon, self.composite if isinstance(self.composite, Composite) else None)
-        rules.copies = rules.composite is not None or edits_in_place(module_of(self.forward_func))
+        rules.copies = edits_in_place(module_of(self.forward_func))
 
         def visit(block: Block) -> None:
             rules.ledger = Ledger(len(block))

@@ -116,6 +116,9 @@ class RangeBox:
         (x,) = operands
         axes = tuple(range(1, x.ndim))
         low, high = x.amin(axes, keepdim=True).expand_as(x), x.amax(axes, keepdim=True).expand_as(x)
+        own_places = getattr(self.kernel.x.grad_fn, "own_places", None)
+        if own_places is not None:  # what is padded has no range, and whatever it got would be lost
+            low, high = low * own_places, high * own_places
         wp, wn = _signs(self.kernel.weight)
         products = ((x, self.kernel.weight), (-low, wp), (-high, wn))
         total = _total(self.kernel, products)

@@ -73,30 +73,33 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
     q, k, v = (p.reshape(*p.shape[:2], heads, -1).transpose(1, 2) for p in parts)
     if a["add_zero_attn"]:
         k, v = (torch.cat([p, p.new_zeros(*p.shape[:2], 1, p.shape[3])], 2) for p in (k, v))
-    scores = torch.matmul(q, k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]))
-    mask = _mask(a, scores)
-    if mask is not None:
-        scores = scores + mask
-    # with weights to return, torch does not fuse, and a query that may look at no key is NaN
-    weights_of_heads = _weights(scores, None if mask is None or a["need_weights"] else torch.isneginf(mask))
-    joined = torch.matmul(weights_of_heads, v).transpose(1, 2).flatten(2)
+    mask = _mask(a, (*q.shape[:-1], k.shape[-2]), q.dtype)
+    weights_of_heads = None
+    if a["need_weights"]:
+        scores = torch.matmul(q, k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]))
+        # torch does not fuse here, and a query that may look at no key is NaN
+        weights_of_heads = torch.softmax(scores if mask is None else scores + mask, -1)
+        attended = torch.matmul(weights_of_heads, v)
+    else:
+        attended = F.scaled_dot_product_attention(q, k, v, mask)
+    joined = attended.transpose(1, 2).flatten(2)
     result = F.linear(joined, a["out_proj_weight"], a["out_proj_bias"]).transpose(0, 1)
     shown = None
-    if a["need_weights"]:
+    if weights_of_heads is not None:
         shown = weights_of_heads.mean(1) if a["average_attn_weights"] else weights_of_heads
         shown = shown if batched else shown.squeeze(0)
     return (result if batched else result.squeeze(1)), shown
 
 
-def _mask(a: dict[str, Any], scores: Tensor) -> Tensor | None:
+def _mask(a: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
     """Return what is added to the scores: zero where a key may be looked at, minus infinity elsewhere."""
 
     def additive(mask: Tensor) -> Tensor:
         if mask.dtype != torch.bool:
             return mask
-        return torch.zeros_like(mask, dtype=scores.dtype).masked_fill(mask, float("-inf"))
+        return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, float("-inf"))
 
-    batch, heads, _, keys = scores.shape
+    batch, heads, _, keys = shape
     total = None
     if a["attn_mask"] is not None:
         mask = additive(a["attn_mask"])

@@ -20,7 +20,7 @@ from pnpxai.engine.seeing.operation_kinds import AFFINE, BILINEAR, ELEMENTWISE, 
 from pnpxai.engine.seeing.operations import Operation, divides, operation_name
 from pnpxai.tensors import own
 
-__all__ = ["Choice", "RuledStep", "note_root"]
+__all__ = ["Choice", "RuledStep", "note_padding", "note_root"]
 
 OperationCall: TypeAlias = tuple[Operation, tuple[Any, ...], dict[str, Any]]
 
@@ -121,7 +121,9 @@ class Choice:
         kernel = before.kernel.scaled(scale, shift, operand.ndim)
         if kernel is None or self.composite is None:
             return None
-        return RuledStep(self.composite.rule(kernel, self.ledger), lambda _: apply(own(operand)), [kernel.x])
+        return RuledStep(
+            self.composite.rule(kernel, self.ledger, merged=True), lambda _: apply(own(operand)), [kernel.x]
+        )
 
     def _rule(
         self, name: str, apply: Callable[..., Tensor], call: OperationCall, operands: list[Tensor]
@@ -177,6 +179,14 @@ def note_root(name: str, result: Tensor, operands: list[Tensor]) -> None:
     same = all(_root(o) is root for o in operands)
     if same and name in _OF_EACH and result.shape == root.shape and result.grad_fn is not None:
         result.grad_fn.root = root  # type: ignore[attr-defined]
+
+
+def note_padding(result: Tensor, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Remember which places of a padded value are its own."""
+    named = {name: value for name, value in kwargs.items() if name != "input"}
+    value = args[0] if args else kwargs["input"]
+    own_places = function(torch.ones_like(value[:1]), *args[1:], **named) == 1
+    result.grad_fn.own_places = own_places  # type: ignore[union-attr]
 
 
 def _root(value: Tensor) -> Tensor:

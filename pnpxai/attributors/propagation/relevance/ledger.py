@@ -52,7 +52,7 @@ class _Step(torch.autograd.Function):
     """One ruled operation: its value forward, its rule backward."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, value: list[Tensor], kept: _Kept, *operands: Tensor) -> Tensor:
+    def forward(ctx: Any, rule: Any, value: list[Tensor], kept: _Kept, *operands: Tensor) -> Tensor:
         # the value comes in a list: were it an operand, autograd would take the result for a view of it
         ctx.rule, ctx.kept = rule, kept
         if not kept.copies:  # torch then refuses what is edited in place between now and the backward pass
@@ -132,7 +132,9 @@ def counted(value: Tensor, sign: int, ledger: Ledger) -> Tensor:
     return _Counted.apply(ledger, sign, value)  # type: ignore[no-any-return]
 
 
-def tied(rule: Rule, function: Callable[..., Tensor], operands: list[Tensor], *, copies: bool = True) -> Tensor:
+def tied(
+    rule: Rule | GraphRule, function: Callable[..., Tensor], operands: list[Tensor], *, copies: bool = True
+) -> Tensor:
     """Compute a value and tie it to its operands by a rule.
 
     Args:

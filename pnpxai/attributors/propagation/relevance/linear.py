@@ -49,12 +49,11 @@ class Affine:
             left = torch.addcmul(relevance_of_z, z, scale, value=-1)
             of_constant = None
             if self.constant is not None:
-                given = (
-                    self.function(*map(torch.zeros_like, leaves)) if self.constant == "of zeros" else self.constant()
-                )
-                of_constant = _real(given) * scale
-                masked = torch.isinf(z)  # by a constant, which then gets all
-                if masked.any():
+                zeros = map(torch.zeros_like, leaves)
+                added = self.constant() if callable(self.constant) else self.function(*zeros)
+                of_constant = _real(added) * scale
+                if torch.isinf(added).any():  # the constant then gets all
+                    masked = torch.isinf(z)
                     scale, of_constant = scale.masked_fill(masked, 0), torch.where(masked, relevance_of_z, of_constant)
                     left = left.masked_fill(masked, 0)
             self.ledger.note(of_constant, left)
@@ -85,7 +84,7 @@ class Product:
 
 
 def _stabilised(value: Tensor, epsilon: float) -> Tensor:
-    return value + torch.where(value >= 0, epsilon, -epsilon).to(value.dtype) if epsilon else value
+    return torch.copysign(torch.full((), epsilon, dtype=value.dtype, device=value.device), value).add_(value)
 
 
 def _real(value: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite
-from pnpxai.attributors.propagation.relevance.choice import Choice, note_root
+from pnpxai.attributors.propagation.relevance.attention import attention_rule
+from pnpxai.attributors.propagation.relevance.choice import Choice, note_padding, note_root
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, counted, sink, tied
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
@@ -27,8 +28,12 @@ Seen: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], Any], Any]
 _WINNERS = frozenset({"max", "amax", "min", "amin", "maximum", "minimum", "fmax", "fmin"}) | SELECTIONS
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
 """The gradient hands all relevance to the values that won."""
-_REPLACES = WRITES | {"where", "maximum", "minimum", "fmax", "fmin", "max", "min"}
+_REPLACES = WRITES | {"pad", "constant_pad_nd", "where", "maximum", "minimum", "fmax", "fmin", "max", "min"}
 """Constants may take the place of values."""
+
+
+def _unseen(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    return result
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Rules:
     epsilon: float
     composite: Composite | None = None
     ledger: Ledger = field(default_factory=lambda: Ledger(1))
-    seen: Seen = lambda name, args, kwargs, result: result
+    seen: Seen = _unseen
     """Gets every operation's name, arguments and result, and returns what is handed on."""
     checked: bool = False
     """Whether another pass has made sure that compound operations are what their parts give."""
@@ -76,12 +81,19 @@ class Rules:
             return args[0].copy_(self.replace(outside, rest, plain))
         if name in _REPLACES and (name not in _WINNERS or isinstance(args[1] if len(args) > 1 else None, Tensor)):
             args, kwargs = put(*(counted(o, -1, self.ledger) for o in operands))
-            return counted(function(*args, **kwargs), 1, self.ledger)
+            result = counted(function(*args, **kwargs), 1, self.ledger)
+            if "pad" in name:
+                note_padding(result, function, args, kwargs)
+            return result
         if name in ROUTES or name in _WINNERS:
             return function(*self._with_sinks(name, args, operands[0]), **kwargs)
         if name in ("log_softmax", "special_log_softmax"):
             with Operations(self.replace):
                 return _log_softmax(*args, **kwargs)
+        if name == "scaled_dot_product_attention" and self.unwatched:
+            step = self._attention(function, args, kwargs, put, operands)
+            if step is not None:
+                return step
         if is_compound(name, operands) and not (self.composite is not None and name in self.composite.passing):
             return self._decomposed(name, function, args, kwargs)
 
@@ -101,6 +113,29 @@ class Rules:
             return result
         both = " of two values that both carry relevance" if name in AFFINE and len(operands) > 1 else ""
         raise RuleError(f"LRP: no rule for the operation {name!r}{both}; use a gradient or perturbation method instead")
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether nobody looks for attention weights, and their rules are those of attention in one step."""
+        composite = self.composite
+        plain = composite is None or (composite.sums == "proportion" and "softmax" not in composite.passing)
+        return plain and self.seen is _unseen
+
+    def _attention(
+        self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], put: Any, operands: list[Tensor]
+    ) -> Tensor | None:
+        constant = self.composite is not None and self.composite.attention == "constant"
+        rule = attention_rule(function, args, kwargs, constant, self.epsilon, self.ledger)
+        if rule is None or len({id(o) for o in operands}) < 3:
+            return None
+
+        def apply(*others: Tensor) -> Tensor:
+            new_args, new_kwargs = put(*others)
+            return function(*new_args, **new_kwargs)
+
+        if self.report is not None:
+            self.report("scaled_dot_product_attention", type(rule).__name__)
+        return tied(rule, apply, operands, copies=self.copies)
 
     def _written(self, function: Operation, args: tuple[Any, ...]) -> None:
         """Write into a value at an index; what constants take the place of is noted."""
