@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from tqdm.auto import tqdm
 from pnpxai.auto import AutoExplanationForImageClassification
 from pnpxai.engine.running.seeds import generator
 from pnpxai.experiment import Results
-from pnpxai.files import write_file
+from pnpxai.files import write_json
 from pnpxai.report import write_report
 from pnpxai.report.terminal import comparison, fit
 from pnpxai.tuning import TuningResult
@@ -99,8 +98,7 @@ def run(
     console.print(comparison(compared))
     console.print(f"[bold]{compared.decision.sentence()}[/bold]")
 
-    written = json.dumps([result.to_dict() for result in results], indent=1)
-    write_file(out / "tuned.json", lambda file: file.write_text(written, encoding="utf-8"))
+    write_json(out / "tuned.json", [result.to_dict() for result in results])
     compared.save(out / "run")
     report = write_report(compared, out / "report.html", command=f"pnpxai demo --seed {seed} --n-trials {n_trials}")
     console.print(f"\nReport: {report}\nTuned settings: {out / 'tuned.json'}", soft_wrap=True, highlight=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +14,16 @@ from torch import Tensor
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.score import select_output
 from pnpxai.engine.running.seeds import RandomStream, generator
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, OutOfMemoryError
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["LABELS", "Batch", "Examples", "inputs_and_label", "largest", "masks_of", "no_more_masks"]
+__all__ = [
+    "LABELS", "MISSING_TARGET", "Batch", "Examples", "inputs_and_label", "labels_as_targets", "largest", "masks_of",
+    "no_more_masks", "predicted_targets",
+]  # fmt: skip
+
+MISSING_TARGET = torch.iinfo(torch.int64).min
+"""Takes the place of a target where an example has none: its label is missing, or the model fails on it."""
 
 LABELS = ("labels", "label", "targets", "target")
 """Names under which mappings hold true classes, which the model is not given."""
@@ -42,6 +49,13 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def without_target(self) -> tuple[int, ...]:
+        """The rows of the examples that have no target, though others may have one."""
+        if not isinstance(self.targets, Tensor) or self.targets.ndim != 1:
+            return ()
+        return tuple((self.targets == MISSING_TARGET).nonzero()[:, 0].tolist())
 
     def take(self, rows: Sequence[int]) -> Batch:
         """Return some of the examples."""
@@ -163,6 +177,21 @@ class Examples:
         cut = min(max(1, round(fraction * len(self))), len(self) - 1)
         return self.take(order[:cut]), self.take(order[cut:])
 
+    @property
+    def with_targets(self) -> Examples:
+        """The examples without those whose target is missing.
+
+        Raises:
+            ArgumentError: no example has a target.
+        """
+        missing, start = set[int](), 0
+        for batch in self.batches:
+            missing |= {start + row for row in batch.without_target}
+            start += len(batch)
+        if missing and len(missing) == start:
+            raise ArgumentError("examples: none has a target: their labels are missing, or the model fails on them")
+        return self.take([number for number in range(start) if number not in missing]) if missing else self
+
     def first(self, count: int) -> Examples:
         """Return the first examples, all if there are fewer."""
         return self.take(range(min(count, len(self))))
@@ -244,3 +273,44 @@ def largest(output: Any) -> Tensor | None:
             f"target_extractor= one that gives indices (examples, {scores.ndim - 1})"
         )
     return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)
+
+
+def labels_as_targets(labels: Any) -> Any:
+    """Return true classes as targets: the whole numbers of a table with a gap, which are floats, become indices again.
+
+    Raises:
+        ArgumentError: they are no whole numbers.
+    """
+    if isinstance(labels, (list, tuple)) and any(label is None for label in labels):
+        labels = torch.tensor([float("nan") if label is None else float(label) for label in labels])
+    if not isinstance(labels, Tensor) or not labels.is_floating_point() or labels.ndim != 1:
+        return labels
+    known = labels.isfinite()
+    if (labels[known] != labels[known].round()).any():
+        wrong = labels[known][labels[known] != labels[known].round()][0]
+        raise ArgumentError(f"target_labels: expected labels that are numbers of classes, got {wrong:g}")
+    return labels.where(known, 0).long().where(known, MISSING_TARGET)
+
+
+def predicted_targets(predict: Callable[[Sequence[int]], Any], size: int, *, first: bool) -> Any:
+    """Return the targets that a model's output gives, missing for the examples on which the model fails.
+
+    Args:
+        predict: returns the targets of the examples with these row numbers.
+        size: number of examples.
+        first: True for the first examples of all: where the model fails on all of them, it raises its error.
+    """
+    try:
+        return predict(range(size))
+    except Exception as problem:
+        each: list[Any] = []
+        for row in range(size if size > 1 else 0):
+            with contextlib.suppress(Exception):
+                each.append((row, predict([row])))
+        targets = [target for _, target in each if isinstance(target, Tensor)]
+        if (first and not each) or len(targets) < len(each) or isinstance(problem, OutOfMemoryError):
+            raise
+        whole = torch.full((size, *(targets[0].shape[1:] if targets else ())), MISSING_TARGET)
+        for row, target in each:
+            whole[row] = target[0]
+        return whole

@@ -30,11 +30,11 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples, inputs_and_label, largest
+from pnpxai.examples import Examples, inputs_and_label, labels_as_targets, largest, predicted_targets
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.pictures import Display
-from pnpxai.tensors import Tensors, batch_size, flat, map_tensors
+from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, take_rows
 
 if TYPE_CHECKING:
     from pnpxai.experiment import Stream
@@ -307,7 +307,9 @@ class BatchReader:
         masks = None if spec.mask_extractor is None else self._placed(spec.mask_extractor(batch))
         if spec.target_labels and labels is None:
             raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
-        return ReadBatch(inputs, labels if spec.target_labels else self._targets(inputs), labels, masks)
+        return ReadBatch(
+            inputs, labels_as_targets(labels) if spec.target_labels else self._targets(inputs), labels, masks
+        )
 
     def _targets(self, inputs: Any) -> Any:
         arguments, target = self._arguments(inputs), self.spec.target
@@ -315,10 +317,16 @@ class BatchReader:
             return target
         if target is not None:
             return index_for_each(target, batch_size(arguments.explained))
-        call = arguments.call()
-        with borrowed(self.model, gradients=False):
-            output = self.model(*call.args, **call.kwargs)
-        return (self.spec.target_extractor or largest)(output)
+
+        def predict(rows: Sequence[int]) -> Any:
+            of_rows = arguments if len(rows) == size else self._arguments(take_rows(inputs, torch.tensor(rows), size))
+            call = of_rows.call()
+            with borrowed(self.model, gradients=False):
+                output = self.model(*call.args, **call.kwargs)
+            return (self.spec.target_extractor or largest)(output)
+
+        size = batch_size(arguments.explained)
+        return predicted_targets(predict, size, first=not self._batches)
 
     def _taken_apart(self, inputs: Any) -> Any:
         """Return inputs in a form that shows which of them are explained."""

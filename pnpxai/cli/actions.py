@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ from pnpxai.cli.objects import auto, chosen
 from pnpxai.cli.options import Compare, Explain, Rank, Tune
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.files import write_file, write_folder
+from pnpxai.files import read_json, write_folder
 from pnpxai.processes import worker_pool
 from pnpxai.recommender import Ranking
 from pnpxai.tuning import Budget, TuningResult
 
-__all__ = ["compared", "explained", "ranked", "tuned", "write_json"]
+__all__ = ["compared", "explained", "ranked", "tuned"]
 
 _EXPLAINED, _TUNED_ON = 8, 64
 
@@ -140,15 +138,10 @@ def compared(options: Compare, folder: Path, arguments: Sequence[str]) -> Result
         return on.compare(explainers, metrics, executor=executor, **settings)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON, complete or not at all."""
-    write_file(path, partial(Path.write_text, data=json.dumps(data, indent=1), encoding="utf-8"))
-
-
 def _tuning_results(path: Path, on: AutoExplanation) -> list[TuningResult]:
     """Return the results in a file that tune or rank wrote."""
+    written = read_json(path, "tuned")
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
         results = written["tuned"].values() if isinstance(written, dict) else written
         return [TuningResult.from_dict(one, on.model) for one in results]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:

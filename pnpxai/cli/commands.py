@@ -167,9 +167,9 @@ def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str
 
     The file is known to be writable before anything long begins.
     """
-    from pnpxai.cli.actions import write_json
     from pnpxai.cli.objects import writable
     from pnpxai.errors import ArgumentError
+    from pnpxai.files import write_json
 
     if out is None:
         yield lambda data: []

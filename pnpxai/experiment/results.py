@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch import Tensor
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.files import write_file
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
 
 __all__ = ["Curves", "InputMaps", "Results", "decided"]
@@ -175,24 +173,9 @@ class Results:
 
     def save(self, folder: str | Path) -> Path:
         """Write the table (parquet), everything else (JSON) and the maps (safetensors), each complete or not at all."""
-        from safetensors.torch import save_file
+        from pnpxai.experiment.storage.results_files import write_results
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        record = {
-            "facts": self.facts, "settings": self.settings, "rejected": self.rejected, "tuned": list(self.tuned),
-            "directions": self.directions, "seconds": self.seconds.to_dict(orient="index"), "curves": self.curves,
-            "kept": list(self.kept),
-        }  # fmt: skip
-        tensors = {}
-        for k, of_input in enumerate(self.of_inputs):
-            tensors |= {f"{k}/map/{label}": values.contiguous() for label, values in of_input.maps.items()}
-            tensors[f"{k}/input"] = of_input.inputs.contiguous()
-        write_file(folder / "values.parquet", self.table.to_parquet)
-        write_file(folder / "maps.safetensors", lambda to: save_file(tensors, to))
-        text = json.dumps(record, indent=1)
-        write_file(folder / "run.json", lambda to: to.write_text(text, encoding="utf-8"))
-        return folder
+        return write_results(self, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path, rule: DecisionRule | None = None) -> Results:
@@ -201,29 +184,9 @@ class Results:
         Raises:
             ArgumentError: the folder holds no complete run, or a damaged one.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from pnpxai.experiment.storage.results_files import read_results
 
-        folder = Path(folder)
-        if not (folder / "run.json").is_file():
-            raise ArgumentError(f"folder: {folder} holds no run.json, so no complete run")
-        try:
-            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / "maps.safetensors")
-            table = pd.read_parquet(folder / "values.parquet")
-        except (ValueError, SafetensorError, FileNotFoundError) as problem:
-            raise ArgumentError(f"folder: {folder} holds a damaged run ({problem})") from problem
-        seconds = pd.DataFrame.from_dict(record["seconds"], orient="index")
-        first, *further = _read_kept(tensors)
-        controls = [label for label, s in record["settings"].items() if s["control"]]
-        saved = record["facts"].get("rule")
-        rule = rule or (DecisionRule.from_dict(saved) if saved else None)
-        decision = decided(table, record["directions"], controls, rule)
-        return cls(
-            table, seconds, decision, record["directions"], record["settings"], first.maps, first.inputs,
-            record["facts"], record["rejected"], tuple(record["tuned"]), record["curves"], tuple(record["kept"]),
-            tuple(further),
-        )  # fmt: skip
+        return read_results(Path(folder), rule)
 
 
 def _of_one_shape(maps: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -236,18 +199,6 @@ def _of_one_shape(maps: dict[str, Tensor]) -> dict[str, Tensor]:
         if m.ndim == len(whole)
     }
     return {label: maps[label].expand(whole) for label, fits in fit.items() if fits}
-
-
-def _read_kept(tensors: dict[str, Tensor]) -> list[InputMaps]:
-    """Return the values and maps of every input."""
-    count = sum(name.endswith("/input") and name[:-6].isdigit() for name in tensors)
-    return [
-        InputMaps(
-            tensors[f"{k}/input"],
-            {n.removeprefix(f"{k}/map/"): m for n, m in tensors.items() if n.startswith(f"{k}/map/")},
-        )
-        for k in range(count)
-    ]
 
 
 def decided(

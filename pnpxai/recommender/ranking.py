@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +11,7 @@ import pandas as pd
 
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
-from pnpxai.files import write_file
+from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
@@ -124,41 +122,23 @@ class Ranking:
         """
         try:
             decision = dict(data["decision"])
-            ranks = {label: _interval(interval) for label, interval in decision["mean_rank"].items()}
+            ranks = {label: Interval.from_dict(interval) for label, interval in decision["mean_rank"].items()}
             names = {name: tuple(decision[name]) for name in ("set", "metrics") if name in decision}
             decision |= names | {"mean_rank": ranks}
-            means = {m: {label: _interval(i) for label, i in of.items()} for m, of in data["means"].items()}
+            means = {m: {label: Interval.from_dict(i) for label, i in of.items()} for m, of in data["means"].items()}
             tuned = {label: TuningResult.from_dict(entry, model) for label, entry in data["tuned"].items()}
             plain = {name: data[name] for name in ("failed", "dropped", "rejected", "seconds", "trials")}
             return cls(Decision(**decision), tuned, means, rows=RowCount(**data["rows"]), **plain)
-        except (KeyError, TypeError) as problem:
+        except ArgumentError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise ArgumentError(f"data: expected a ranking as to_dict gives it: {problem}") from problem
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        return write_file(
-            Path(path),
-            lambda file: file.write_text(
-                json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False), encoding="utf-8"
-            ),
-        )
+        return write_json(Path(path), self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path, model: object) -> Ranking:
         """Read what ``save`` wrote; see ``from_dict``."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
-
-
-def _interval(entry: Mapping[str, Any]) -> Interval:
-    """Return an interval from JSON, where an undefined number is null."""
-    mean, low, high = (float("nan") if entry[name] is None else entry[name] for name in ("mean", "low", "high"))
-    return Interval(mean, low, high, entry["n"])
-
-
-def _finite(value: object) -> object:
-    """Return a value as strict JSON can hold it: a number that is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {name: _finite(member) for name, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(member) for member in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return cls.from_dict(read_json(Path(path), "path"), model)

@@ -105,7 +105,7 @@ def learned(results: Results) -> list[dict[str, Any]]:
     """Return the tuned settings, and whether their gain can be told from none."""
     rows = []
     for tuned in results.tuned:
-        gain = Interval(**tuned["held_out_gain"])
+        gain = Interval.from_dict(tuned["held_out_gain"])
         if not math.isfinite(gain.mean):
             verdict = "not measured"
         elif gain.low > 0:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,12 @@ class Interval:
     low: float
     high: float
     n: int
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Interval:
+        """Return an interval that was written as a dictionary; null, as JSON has no NaN, is NaN."""
+        ends = {name: float("nan") if record[name] is None else record[name] for name in ("mean", "low", "high")}
+        return cls(**ends, n=record["n"])
 
     def __str__(self) -> str:
         return self.text()

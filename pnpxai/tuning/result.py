@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.files import write_file
+from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -159,36 +158,44 @@ class TuningResult:
         """
         try:
             stability, rows, held_out = data["stability"], data["rows"], data["held_out"]
+            if stability is not None:
+                numbers = {name: _number(stability[name]) for name in ("spread", "improved")}
+                stability = Stability(**numbers, over_seeds=tuple(map(_number, stability["over_seeds"])))
             return cls(
                 best=_candidate(data["label"], data, model),
                 default=_candidate(data["label"], data["default"], model),
                 metric=data["metric"],
-                value=data["value"],
-                gain=Interval(**data["held_out_gain"]),
+                value=_number(data["value"]),
+                gain=Interval.from_dict(data["held_out_gain"]),
                 trials=data["trials"],
                 refused=data["refused"],
                 stopped=data["stopped"],
-                held_out=None if held_out is None else Interval(**held_out),
-                stability=None
-                if stability is None
-                else Stability(**(stability | {"over_seeds": tuple(stability["over_seeds"])})),
+                held_out=None if held_out is None else Interval.from_dict(held_out),
+                stability=stability,
                 rows=None if rows is None else RowCount(**rows),
                 front=tuple((_candidate(e["label"], e, model), e["values"]) for e in data["front"]),
                 limits=tuple(LimitCheck(**check) for check in data["limits"]),
             )
         except KeyError as missing:
             raise ArgumentError(f"data: expected a tuning result, but {missing} is missing") from missing
+        except ArgumentError:
+            raise
+        except (TypeError, AttributeError, ValueError) as problem:
+            raise ArgumentError(f"data: expected a tuning result as to_dict gives it ({problem})") from problem
 
     def save(self, path: str | Path) -> Path:
         """Write ``to_dict`` as JSON, complete or not at all."""
-        return write_file(
-            Path(path), lambda file: file.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
-        )
+        return write_json(Path(path), self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path, model: Any) -> TuningResult:
         """Read what ``save`` wrote; see ``from_dict``."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")), model)
+        return cls.from_dict(read_json(Path(path), "path"), model)
+
+
+def _number(value: float | None) -> float:
+    """Return a number that was written to JSON, where NaN is null."""
+    return float("nan") if value is None else value
 
 
 def _candidate(label: str, settings: Mapping[str, Any], model: Any) -> Candidate:

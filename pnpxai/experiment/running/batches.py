@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Batch, Examples, inputs_and_label, masks_of, no_more_masks
+from pnpxai.examples import Batch, Examples, inputs_and_label, labels_as_targets, masks_of, no_more_masks
 from pnpxai.tensors import flat
 
 __all__ = ["Data", "Stream", "members"]
@@ -120,7 +120,7 @@ class Stream:
             if not tensors or tensors[0].ndim == 0 or not len(tensors[0]):
                 raise ArgumentError(f"data: batch {number} holds no tensor with at least one example")
             own = tuple(t for t in tensors if t.ndim and t.shape[0] == len(tensors[0]))
-            targets = None if self.targets is None else _as_tensors(self.targets(batch))
+            targets = None if self.targets is None else labels_as_targets(_as_tensors(self.targets(batch)))
             if self.targets is not None and targets is None:
                 raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
             masks = None if self.masks is None else _as_tensors(self.masks(batch))

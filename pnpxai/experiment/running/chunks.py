@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch
@@ -62,11 +63,7 @@ class ChunkReader:
                 self.identities += known_by
                 self.with_masks += with_masks
                 self.keys += part.keys
-                self.labels += (
-                    [-1] * len(part)
-                    if part.labels is None
-                    else [-1 if label is None else int(label) for label in part.labels]
-                )
+                self.labels += [-1] * len(part) if part.labels is None else map(_class_number, part.labels)
                 self._show(part, wanted)
                 pieces = tuple(
                     p for key in self.job.candidates for p in self._pieces(key, known_by, with_masks, wanted)
@@ -121,3 +118,8 @@ class ChunkReader:
             known = all(explained[row] for row in rows)
             maps = self.store.maps.of(explainer, [known_by[row] for row in rows]) if known else None
             yield Piece(explainer, missing, tuple(rows), maps)
+
+
+def _class_number(label: Any) -> int:
+    """Return a true class as a number, -1 where it is not known: None, or NaN as tables have it."""
+    return -1 if label is None or label != label else int(label)  # noqa: PLR0124

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.errors import UnsuitableError
-from pnpxai.examples import Batch
+from pnpxai.examples import Batch, predicted_targets
 from pnpxai.experiment.storage.maps import Mapped
 from pnpxai.experiment.storage.records import EXPLAINED, CellRecord, ChunkResult
 from pnpxai.metrics.base import Metric
@@ -96,18 +97,33 @@ class Job:
 
     def do(self, task: Task) -> ChunkResult:
         """Return what is missing of a chunk."""
-        batch, result, shared = self.placed(task.batch), ChunkResult(), SharedRuns()
+        batch, result, shared = self.placed(task.batch, first=task.start == 0), ChunkResult(), SharedRuns()
+        missing = {row: self._why_without_target(batch.take([row])) for row in batch.without_target}
         for piece in task.pieces:
+            for row in piece.rows:
+                if row in missing:
+                    self._refuse(result, piece, task, row, missing[row])
+            if missing:
+                places = [place for place, row in enumerate(piece.rows) if row not in missing]
+                maps = None if piece.maps is None else tuple(m[places] for m in piece.maps)
+                piece = replace(piece, rows=tuple(piece.rows[place] for place in places), maps=maps)
+            if not piece.rows:
+                continue
             self._do_piece(result, piece, task, batch, shared)
         return result
 
-    def placed(self, batch: Batch) -> Batch:
-        """Return a batch where the model is, with targets."""
+    def placed(self, batch: Batch, *, first: bool = True) -> Batch:
+        """Return a batch where the model is, with targets; see ``predicted_targets``."""
         device = self._device()
         batch = batch if device is None else batch.to(device)
         if self.targets is None or batch.targets is not None:
             return batch
-        return replace(batch, targets=self.targets(self.output(batch)))
+        extractor = self.targets
+
+        def predict(rows: Sequence[int]) -> Any:
+            return extractor(self.output(batch if len(rows) == len(batch) else batch.take(rows)))
+
+        return replace(batch, targets=predicted_targets(predict, len(batch), first=first))
 
     def arguments(self, batch: Batch) -> Arguments:
         """Return what a batch means to the model."""
@@ -119,6 +135,24 @@ class Job:
         call = self.arguments(batch).call()
         with borrowed(self.model, gradients=False):
             return self.model(*call.args, **call.kwargs)
+
+    def _why_without_target(self, example: Batch) -> str:
+        """Return why an example has no target: the model's error on it, or a missing label."""
+        try:
+            output = self.output(example)
+            if self.targets is not None:
+                self.targets(output)
+        except Exception as problem:  # noqa: BLE001  whatever the model raises
+            return f"the model fails on this example: {type(problem).__name__}: {problem}"
+        return "target: this example has no label"
+
+    def _refuse(self, result: ChunkResult, piece: Piece, task: Task, row: int, reason: str) -> None:
+        """Add the records of an example that cannot be explained."""
+        for name in (EXPLAINED, *piece.metrics):
+            with_mask = name in self.metrics and self.metrics[name].needs_masks
+            known_by = task.with_masks if with_mask else task.identities
+            record = CellRecord(known_by[row], piece.explainer, name, math.nan, reason, 0.0, -1, -1, False, None)
+            result.records.append(record)
 
     def _do_piece(self, result: ChunkResult, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
         """Explain some examples by one explainer, judge the maps, and add the records and maps to the result."""

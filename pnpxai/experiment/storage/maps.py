@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pnpxai.errors import ArgumentError
-from pnpxai.files import write_file
+from pnpxai.experiment.storage.named_by_digest import check_digest, damaged, write_with_digest
 from pnpxai.tensors import Tensors
 
 __all__ = ["Mapped", "Maps"]
@@ -56,10 +55,14 @@ class _Block:
 
     @property
     def tensors(self) -> Tensors:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(self.path, "pt") as file:
-            return tuple(file.get_tensor(f"{self.place}/{k}") for k in range(self.count))
+        check_digest(self.path)
+        try:
+            with safe_open(self.path, "pt") as file:
+                return tuple(file.get_tensor(f"{self.place}/{k}") for k in range(self.count))
+        except (SafetensorError, OSError) as problem:
+            raise damaged(self.path, problem) from problem
 
 
 class Maps:
@@ -124,12 +127,13 @@ class Maps:
         if not maps or self.folder is None:
             self._note(maps)
             return
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {f"{n}/{k}": t.contiguous() for n, of in enumerate(maps) for k, t in enumerate(of.tensors)}
         facts = json.dumps([(of.explainer, of.examples, len(of.tensors)) for of in maps])
-        path = self.folder / f"{name}.safetensors"
-        write_file(path, lambda to: save_file(tensors, to, {"maps": facts}))
+        path = write_with_digest(
+            self.folder, name, ".safetensors", lambda to: to.write_bytes(save(tensors, {"maps": facts}))
+        )
         self.bytes += path.stat().st_size
         self._note([_Block(of.explainer, of.examples, path, n, len(of.tensors)) for n, of in enumerate(maps)])
 
@@ -150,11 +154,9 @@ def _read(path: Path) -> list[_Block]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["maps"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as problem:
-        raise ArgumentError(
-            f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
-        ) from problem
-    return [
-        _Block(explainer, tuple(map(sys.intern, examples)), path, n, count)
-        for n, (explainer, examples, count) in enumerate(facts)
-    ]
+        return [
+            _Block(explainer, tuple(map(sys.intern, examples)), path, n, count)
+            for n, (explainer, examples, count) in enumerate(facts)
+        ]
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as problem:
+        raise damaged(path, problem) from problem

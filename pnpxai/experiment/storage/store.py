@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.storage.maps import Maps
+from pnpxai.experiment.storage.named_by_digest import check_digest, damaged, write_with_digest
 from pnpxai.experiment.storage.records import EXPLAINED, ChunkResult
 from pnpxai.files import write_file
 
@@ -60,7 +61,7 @@ class Store:
         if self.folder is None:
             return ()
         path = self.folder / "versions"
-        before = path.read_text(encoding="utf-8").split() if path.exists() else []
+        before = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
         if version in before:
             return ()
         write_file(path, lambda to: to.write_text("\n".join([*before, version]), encoding="utf-8"))
@@ -87,7 +88,7 @@ class Store:
         if self.folder is None:
             self._tables.append(table)
         else:
-            write_file(self.folder / f"{name}.parquet", lambda to: pq.write_table(table, to))
+            write_with_digest(self.folder, name, ".parquet", lambda to: pq.write_table(table, to))
         self._note(table)
 
     def cells(self) -> pd.DataFrame:
@@ -104,7 +105,7 @@ class Store:
         parts = sorted(self.folder.glob("*.parquet"))
         if len(parts) > 1:
             whole = pa.concat_tables(map(_read, parts)).unify_dictionaries()
-            write_file(self.folder / f"{uuid.uuid4().hex[:16]}.parquet", lambda to: pq.write_table(whole, to))
+            write_with_digest(self.folder, uuid.uuid4().hex[:16], ".parquet", lambda to: pq.write_table(whole, to))
             for path in parts:
                 path.unlink()
         for partial in self.folder.glob(".*.part"):
@@ -137,23 +138,29 @@ def writing(folder: Path | None) -> Iterator[None]:
     if folder is None or fcntl is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"folder: {folder} is a file; give a folder, or another name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as problem:
+        raise ArgumentError(f"folder: {folder} cannot be written to: {problem.strerror or problem}") from problem
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArgumentError(f"folder: another run is writing to {folder}; wait for it, or choose another") from None
+        for partial in folder.glob(".*.part"):  # of a killed run
+            partial.unlink(missing_ok=True)
         yield
     finally:
         os.close(handle)
 
 
 def _read(path: Path) -> Any:
+    check_digest(path)
     try:
         with pq.ParquetFile(path) as file:  # in one thread, as each keeps memory of its own
             return file.read(use_threads=False).cast(_SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
-        raise ArgumentError(
-            f"folder: {path} is damaged; without it, what it held is computed again ({problem})"
-        ) from problem
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise damaged(path, problem) from problem

@@ -26,6 +26,7 @@ from pnpxai.tuning.storage.queue import Queue
 from pnpxai.tuning.storage.storages import StorageSpec, TrialStorage, opened
 from pnpxai.tuning.trials.judging import Judge, Judges
 from pnpxai.tuning.trials.objective import Objective
+from pnpxai.tuning.trials.record import TrialRecord
 from pnpxai.tuning.trials.requirements import Limit
 from pnpxai.tuning.trials.shared_runs import Shared
 
@@ -88,19 +89,20 @@ class SearchPlan:
         """
         storage = opened(self.storage)
         study, queue = self._study(storage)
-        queue.plan(self._planned())
         objective = self._objective(shared)
-        with self._bar(study, queue, show_progress) as note, queue.seen():
-            helpers = self._helpers(workers, storage) if workers > 1 else []
-            try:
-                self._work(study, queue, objective, [note, *callbacks])
-            except BaseException:
-                for helper in helpers:
-                    helper.terminate()  # their trials are taken up again when the search goes on
-                raise
-            finally:
-                for helper in helpers:
-                    helper.join()
+        with storage.errors_named():
+            queue.plan(self._planned())
+            with self._bar(study, queue, show_progress) as note, queue.seen():
+                helpers = self._helpers(workers, storage) if workers > 1 else []
+                try:
+                    self._work(study, queue, objective, [note, *callbacks])
+                except BaseException:
+                    for helper in helpers:
+                        helper.terminate()  # their trials are taken up again when the search goes on
+                    raise
+                finally:
+                    for helper in helpers:
+                        helper.join()
         if storage.common:
             study = _copied(study)
             storage.close()
@@ -171,13 +173,15 @@ class SearchPlan:
 
     def _study(self, storage: TrialStorage) -> tuple[optuna.Study, Queue]:
         directions = [_DIRECTION[judge.higher_is_better] for judge in self.judges]
-        with storage.exclusive():
+        with storage.errors_named(reading=True), storage.exclusive():
             study = optuna.create_study(
                 study_name=self.name, storage=storage.backend, directions=directions, load_if_exists=True
             )
             present = study.user_attrs.get(_IDENTITY)
             if present is None:
                 study.set_user_attr(_IDENTITY, self.identity)
+            for trial in study.get_trials(deepcopy=False):
+                TrialRecord.read(trial)
         if present is not None and present != self.identity:
             differs = [name for name in self.identity if present.get(name) != self.identity[name]]
             raise ArgumentError(

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
+from urllib.parse import quote
 
 import optuna
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 
 from pnpxai.errors import ArgumentError, MissingExtraError
-from pnpxai.tuning.storage.optuna_private import BaseJournalFileLock
+from pnpxai.tuning.storage.journal_file import CheckedJournal, DamagedJournalError
 
 __all__ = ["StorageSpec", "TrialStorage", "opened"]
 
@@ -28,6 +31,7 @@ database (``postgresql://user@host/name``); or an Optuna storage."""
 _JOURNALS = (".log", ".journal", ".jsonl")
 _FILES = (".db", ".sqlite", ".sqlite3")
 _LOCK_NUMBER = 5_077_721
+_URL = re.compile(r"[A-Za-z][\w+.-]+://")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class TrialStorage:
 
     backend: BaseStorage
     place: str
-    exclusive: Callable[[], AbstractContextManager[Any]]
+    exclusive: Callable[[], AbstractContextManager[object]]
     common: bool = True
 
     def close(self) -> None:
@@ -52,91 +56,111 @@ class TrialStorage:
             self.backend.remove_session()
             self.backend.engine.dispose()
 
+    @contextlib.contextmanager
+    def errors_named(self, *, reading: bool = False) -> Iterator[None]:
+        """Turn errors of the storage inside a ``with`` block into ours, which say what to do.
+
+        Args:
+            reading: True if the block does nothing but read, so that every error is the storage's.
+
+        Raises:
+            ArgumentError: the storage is damaged, or cannot be written any more.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        errors: tuple[type[Exception], ...] = SQLAlchemyError, StorageInternalError, DamagedJournalError
+        if reading:  # damaged entries are no JSON, no time, no state, or lack what belongs to them
+            errors += (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+        try:
+            yield
+        except errors as problem:
+            if not self.common:
+                raise
+            raise ArgumentError(
+                f"storage: {_without_password(self.place)} cannot be read or written: {_reason(problem)}; the same "
+                "call goes on once the cause is mended; if the file is damaged, move it away or give another storage"
+            ) from problem
+
 
 def opened(spec: StorageSpec) -> TrialStorage:
     """Open a storage, making it where it does not exist.
 
     Raises:
-        ArgumentError: it cannot be reached, or is none.
+        ArgumentError: it cannot be reached, is damaged, or is none.
         MissingExtraError: its driver is not installed.
     """
     if spec is None:
         return TrialStorage(optuna.storages.InMemoryStorage(), "memory", threading.RLock, common=False)
     if isinstance(spec, BaseStorage):
         return TrialStorage(spec, type(spec).__name__, threading.RLock, common=False)
-    if not isinstance(spec, (str, Path)):
+    if not isinstance(spec, (str, Path)) or not str(spec):
         raise ArgumentError(f"storage: expected a folder, a file, a URL or an Optuna storage, got {spec!r}")
-    if "://" in str(spec):
-        url = str(spec)
-        if url.startswith("sqlite:///"):
-            return _sqlite(Path(url.removeprefix("sqlite:///")))
-        return _server(url)
+    if isinstance(spec, str) and _URL.match(spec):
+        return _sqlite(Path(spec[10:])) if spec.startswith("sqlite:///") else _server(spec)
     path = Path(spec)
+    journal = path.suffix.lower() in _JOURNALS
+    file = path if journal or path.suffix.lower() in _FILES else path / "tuning.db"
     try:
-        if path.suffix in _JOURNALS:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _journal(path)
-        file = path if path.suffix in _FILES else path / "tuning.db"
+        if file.parent.exists() and not file.parent.is_dir():
+            raise ArgumentError(
+                f"storage: {file.parent} is a file, no folder; files of trials end in {', '.join(_FILES + _JOURNALS)}"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise ArgumentError(f"storage: expected a file, but {file} is a folder")
     except OSError as problem:
-        raise ArgumentError(f"storage: {path} cannot be used: {problem}") from problem
-    return _sqlite(file)
+        raise ArgumentError(f"storage: {path} cannot be used: {problem.strerror or problem}") from problem
+    return _journal(file) if journal else _sqlite(file)
 
 
 def _sqlite(file: Path) -> TrialStorage:
     from sqlalchemy import event
+    from sqlalchemy.pool import QueuePool
 
     lock = FileLock(f"{file}.lock")
-    with lock, _reached(str(file)):
-        storage = RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+    with _reached(str(file)), lock:
+        _check_sqlite(file)
+        # the path goes past the URL, in which ?, #, % and {} mean something
+        connect = partial(sqlite3.connect, file.absolute(), timeout=60, check_same_thread=False)
+        storage = RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": QueuePool})
 
         # by default a transaction that reads and then writes lets two workers read the same
         @event.listens_for(storage.engine, "connect")
-        def _plain(connection: Any, _: Any) -> None:
+        def _plain(connection: sqlite3.Connection, _: object) -> None:
             connection.isolation_level = None
 
         @event.listens_for(storage.engine, "begin")
-        def _immediate(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        def _immediate(connection: object) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # type: ignore[attr-defined]
 
-        storage.engine.dispose()  # connections made before
+        storage.engine.dispose()  # connections from before the events
     return TrialStorage(storage, str(file), lambda: lock)
 
 
-def _journal(path: Path) -> TrialStorage:
-    lock = FileLock(f"{path}.planning.lock")
-    with lock, _reached(str(path)):
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
-    return TrialStorage(storage, str(path), lambda: lock)
+def _check_sqlite(file: Path) -> None:
+    """Let SQLite check a file that is there.
+
+    Raises:
+        ArgumentError: the file is damaged.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as connection:
+        try:
+            problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+            problems = [str(problem)]
+    if problems != ["ok"]:
+        raise ArgumentError(
+            f"storage: {file} cannot be opened: it is damaged, or no SQLite file ({problems[0]}); move it away"
+        )
 
 
-class _JournalLock(BaseJournalFileLock):
-    """A lock that ends with its process, and that cuts off what a killed process wrote of a line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = FileLock(f"{path}.lock")
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        if self._path.exists():
-            _cut_torn_line(self._path)
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def _cut_torn_line(path: Path) -> None:
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end == 0:
-            return
-        file.seek(end - 1)
-        if file.read(1) == b"\n":
-            return
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def _journal(file: Path) -> TrialStorage:
+    lock = FileLock(f"{file}.planning.lock")
+    with _reached(str(file)), lock:
+        storage = JournalStorage(CheckedJournal(file))
+    return TrialStorage(storage, str(file), lambda: lock)
 
 
 def _server(url: str) -> TrialStorage:
@@ -170,15 +194,23 @@ def _reached(place: str) -> Iterator[None]:
 
     try:
         yield
+    except ArgumentError:
+        raise
     except ModuleNotFoundError as missing:
         raise MissingExtraError(
             f"storage: the driver {missing.name} is not installed: pip install 'pnpxai[postgres]' (for PostgreSQL)"
         ) from missing
     except ImportError as missing:
         raise MissingExtraError(f"storage: a driver is missing: {missing}") from missing
-    except (SQLAlchemyError, OSError, ValueError, RuntimeError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise ArgumentError(f"storage: {_without_password(place)} cannot be opened: {reason}") from problem
+    except (SQLAlchemyError, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RuntimeError) as problem:
+        raise ArgumentError(f"storage: {_without_password(place)} cannot be opened: {_reason(problem)}") from problem
+
+
+def _reason(problem: Exception) -> str:
+    """Return what is wrong in one line; the cause says more than what Optuna makes of it."""
+    cause = problem.__cause__ if isinstance(problem, StorageInternalError) else None
+    lines = str(cause or problem).strip().splitlines()
+    return lines[0] if lines else type(problem).__name__
 
 
 def _without_password(place: str) -> str:

@@ -124,7 +124,7 @@ def has_masks(examples: Examples, masks: Any) -> bool:
 
 
 def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explainer: Explainer) -> Examples:
-    """Return examples with their masks of what matters, checked if a judge uses them.
+    """Return the examples that have a target, with masks of what matters, checked if a judge uses them.
 
     Raises:
         ArgumentError: masks do not fit the examples.
@@ -135,7 +135,7 @@ def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explaine
         for batch in masked:
             explained = metric.replace(explainer=explainer).arguments(batch.inputs).explained
             position_masks(batch.masks, explained, metric.channel_dim, "masks")
-    return masked
+    return masked.with_targets
 
 
 def _judges(specs: Sequence[MetricSpec], model: object, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
