@@ -15,7 +15,7 @@ from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.base import Metric
-from pnpxai.metrics.positions import position_maps
+from pnpxai.metrics.positions import position_maps, sensors_apart
 from pnpxai.tensors import Tensors, as_tuple, flat
 from pnpxai.testing.zoo import Case
 
@@ -151,7 +151,8 @@ class Subject:
 def bright_positions(metric: Metric, inputs: Any) -> Any:
     """Return a truth to hold maps against: the positions whose values are above their example's mean."""
     explained = metric.arguments(inputs).explained
-    maps = position_maps(explained, explained, metric.channel_dim)
+    apart = sensors_apart(explained, metric.channel_dim, metric.each_channel)
+    maps = position_maps(explained, explained, metric.channel_dim, apart)
     return tuple(m > m.flatten(1).mean(1).reshape(-1, *[1] * (m.ndim - 1)) for m in maps)
 
 
