@@ -53,6 +53,11 @@ def values_of(strategy):
     return ROWS[:3] if issubclass(strategy, OF_ROWS) else IMAGES
 
 
+def called(strategy, values):
+    """Return what a strategy gives for values."""
+    return StrategyCall(made(strategy), values, 1 if values.ndim > 2 else None).run()
+
+
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
 
 
