@@ -7,7 +7,8 @@ import torch
 
 from pnpxai.strategies.feature_masks import FeatureMask
 from pnpxai.strategies.normalization import Normalization
-from tests.strategies.test_base import called, every_strategy, values_of
+from pnpxai.testing.strategies import StrategyCall
+from tests.strategies.test_base import every_strategy, made, values_of
 
 pytestmark = [
     pytest.mark.cuda,
@@ -20,10 +21,11 @@ pytestmark = [
 def test_a_strategy_on_the_gpu(strategy, dtype):
     values = values_of(strategy)
     values = values.to(dtype) if values.is_floating_point() else values
-    found, wanted = called(strategy, values.cuda()), called(strategy, values)
-    assert found.is_cuda
-    assert found.dtype == wanted.dtype
+    call = StrategyCall(made(strategy), values, 1 if values.ndim > 2 else None)
+    result, expected = call.run(values.cuda()), call.run()
+    assert result.is_cuda
+    assert result.dtype == expected.dtype
     if issubclass(strategy, (FeatureMask, Normalization)) or dtype == torch.float64:
-        assert torch.allclose(found.cpu(), wanted, atol=1e-9 if dtype == torch.float64 else 2e-3)
+        assert torch.allclose(result.cpu(), expected, atol=1e-9 if dtype == torch.float64 else 2e-3)
     else:
-        assert torch.allclose(found.cpu().float(), wanted.float(), atol=1e-2)
+        assert torch.allclose(result.cpu().float(), expected.float(), atol=1e-2)
