@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import NoReturn
+
+from pnpxai.errors import nearest
 
 __all__ = ["CAPTUM", "ORIGINAL", "MissingModules", "missing_attribute", "replacement_hint"]
 
@@ -73,6 +76,9 @@ ORIGINAL = {
 }
 """What PnPXAI 0.1 has, and here goes by another name or another way."""
 
+_TAKEN_OVER = {"dim": "over"}
+"""Settings that have another name here."""
+
 CAPTUM = {
     "FeaturePermutation": "FeatureAblation with baselines=inputs[torch.randperm(len(inputs))]",
     "LayerFeaturePermutation": "LayerFeatureAblation with layer_baselines= of other examples",
@@ -90,8 +96,15 @@ CAPTUM = {
 """What captum has and ``pnpxai.attributors`` has not; of "Neuron" and "LLM" all names that start so."""
 
 
-def replacement_hint(name: str) -> str:
-    """Return the end of an error message that says what to use, nothing for names that nobody is known to look for."""
+def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
+    """Return the end of an error message that says what to use, nothing for names that nobody is known to look for.
+
+    Args:
+        name: what was looked for.
+        settings: of a class, where it was given as one of them: what takes its place must be among these.
+    """
+    if settings is not None and name in _TAKEN_OVER and _TAKEN_OVER[name] not in settings:
+        return ""
     known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:6], name[:3]) if start in CAPTUM), None)
     return f"; instead: {known}" if known else ""
 
@@ -114,8 +127,17 @@ class MissingModules:
             raise ModuleNotFoundError(f"{owner} has no {last!r}{hint}")
 
 
-def missing_attribute(owner: object, name: str) -> Any:
+class _MissingAttributeError(AttributeError):
+    """An attribute that an object does not have; the nearest name is looked for when the message is read."""
+
+    def __str__(self) -> str:
+        owner, name = self.obj, str(self.name)
+        hint = replacement_hint(name) or nearest(name, (n for n in dir(owner) if not n.startswith("_")))
+        return f"{type(owner).__name__!r} object has no attribute {name!r}{hint}"
+
+
+def missing_attribute(owner: object, name: str) -> NoReturn:
     """Refuse an attribute that an object does not have, with a hint: for use as ``__getattr__``."""
     if hasattr(type(owner), name):  # a property that failed: its own error is the one to see
-        return object.__getattribute__(owner, name)
-    raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{replacement_hint(name)}")
+        object.__getattribute__(owner, name)
+    raise _MissingAttributeError(name=name, obj=owner)

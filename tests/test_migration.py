@@ -15,7 +15,7 @@ from pnpxai.explainers.gradient.saliency import GradientXInput
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.metrics.faithfulness.flipping import AbPC
 from pnpxai.modalities import ImageModality, TimeSeriesModality
-from pnpxai.strategies.baselines import Mean
+from pnpxai.strategies.baselines import GaussianBlur, Mean
 
 MODEL = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
 
@@ -101,7 +101,9 @@ def test_what_nobody_looks_for_is_simply_not_there(package):
         (lambda: AbPC(MODEL, pred_fn=None), SignatureError, "no value depended on it"),
         (lambda: GradientXInput(MODEL, MODEL[0]), ArgumentError, r"forward_arg_extractor: .*is it for layer=\?"),
         (lambda: SmoothGrad(MODEL).nothing, AttributeError, "no attribute 'nothing'$"),
-        (lambda: AbPC(MODEL, None, 1), SignatureError, r"its signature is \(model, explainer=None, \*, lb=-1.0, n_st"),
+        (lambda: SmoothGrad(MODEL).noise_levl, AttributeError, r"'noise_levl'; did you mean 'noise_level'\?$"),
+        (lambda: GaussianBlur(dim=2), SignatureError, "no setting 'dim'; there are: 'kernel_size_x'"),
+        (lambda: AbPC(MODEL, None, 1), SignatureError, r"its signature is \(model, explainer=None, \*, lb=None, n_st"),
     ],
 )
 def test_old_calls_are_told_the_new_ones(ask, error, message):

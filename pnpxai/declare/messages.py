@@ -46,7 +46,7 @@ _CALL_PROBLEMS = {
 
 def _hint(cls: type, fields: Mapping[str, Any], problem: str, name: str) -> str:
     if problem == "unexpected_keyword_argument":
-        return replacement_hint(name) or did_you_mean(name, fields)
+        return replacement_hint(name, fields) or did_you_mean(name, fields)
     if problem != "unexpected_positional_argument":
         return ""
     signature = inspect.signature(cls)

@@ -80,10 +80,12 @@ class LayerIntegratedGradients(AtLayer):
                 one for several layers.
 
         Raises:
-            ArgumentError: one of several layers depends on another.
+            ArgumentError: one of several layers depends on another (unless ``grad_kwargs`` asks for unused gradients).
         """
         nodes, weights = quadrature(method, n_steps)
         kwargs = grad_kwargs or {}
+        # with either, captum too gives a layer whose value another one replaces a gradient of zero
+        alone = not (kwargs.get("materialize_grads") or kwargs.get("allow_unused"))
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
@@ -95,8 +97,8 @@ class LayerIntegratedGradients(AtLayer):
                 here, there = (Call((*x, *part.extra)) for x in (given[: len(tensors)], given[len(tensors) :]))
                 # what verifies a replay runs twice the rows
                 replay = internal_batch_size is None or 2 * part.size <= internal_batch_size
-                end = at.read(here, replay=replay, graph=graph, size=part.size)
-                start = at.read(there, stop=not return_convergence_delta, graph=graph)
+                end = at.read(here, replay=replay, graph=graph, size=part.size, alone=alone)
+                start = at.read(there, stop=not return_convergence_delta, graph=graph, alone=alone)
                 rows = end.values if end.call.recording is not None else given
                 along = replace(part, forward=at, extra=(end.call,))
                 total = WeightedSum(weights)

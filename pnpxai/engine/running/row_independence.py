@@ -145,7 +145,7 @@ def _is_final(problem: Exception) -> bool:
 
 
 def _outputs(score: Score, inputs: Tensors) -> Tensors:
-    return _of_output(score, score.output(inputs))
+    return _of_output(score, score.checked_output(inputs))
 
 
 def _of_output(score: Score, output: Any) -> Tensors:

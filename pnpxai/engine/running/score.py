@@ -291,6 +291,11 @@ def refuse_integers(inputs: Tensors) -> None:
         ArgumentError: an input is of integers.
     """
     for tensor in inputs:
+        if tensor.is_complex():
+            raise ArgumentError(
+                f"inputs: expected real numbers to differentiate, got {tensor.dtype}; explain "
+                "torch.view_as_real(inputs) with lambda parts: model(torch.view_as_complex(parts)) as the model"
+            )
         if not tensor.is_floating_point():
             raise ArgumentError(
                 f"inputs: expected floating point numbers to differentiate, got {tensor.dtype}; "

@@ -211,3 +211,15 @@ def test_as_much_flows_into_a_layer_as_out_of_it():
         for side in (False, True)
     ]
     assert torch.allclose(*sums, atol=1e-3)
+
+
+def test_of_layers_that_depend_on_each_other_the_first_gets_zero_where_unused_gradients_are_asked_for():
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(4, 6)
+    layers, settings = [model[0], model[1]], {"target": 0, "grad_kwargs": {"materialize_grads": True}}
+    theirs, ours = (
+        library.LayerIntegratedGradients(model, layers).attribute(x, **settings)
+        for library in (captum.attr, pnpxai.attributors)
+    )
+    assert [float(m.abs().sum()) for m in ours][0] == 0
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
