@@ -16,7 +16,6 @@ __all__ = [
     "SignatureError",
     "UnsuitableError",
     "did_you_mean",
-    "nearest",
 ]
 
 
@@ -54,12 +53,6 @@ class OutOfMemoryError(RuntimeError):
 
 class MissingExtraError(ImportError):
     """A feature needs an optional dependency; the message names the extra that installs it."""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error message that names the nearest known word, nothing if none is near."""
-    near = difflib.get_close_matches(word, [k for k in known if k], n=1, cutoff=0.75)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 from typing import NoReturn
-
-from pnpxai.errors import nearest
 
 __all__ = ["CAPTUM", "ORIGINAL", "MissingModules", "missing_attribute", "replacement_hint"]
 
@@ -132,7 +131,8 @@ class _MissingAttributeError(AttributeError):
 
     def __str__(self) -> str:
         owner, name = self.obj, str(self.name)
-        hint = replacement_hint(name) or nearest(name, (n for n in dir(owner) if not n.startswith("_")))
+        near = difflib.get_close_matches(name, [n for n in dir(owner) if not n.startswith("_")], n=1, cutoff=0.75)
+        hint = replacement_hint(name) or (f"; did you mean {near[0]!r}?" if near else "")
         return f"{type(owner).__name__!r} object has no attribute {name!r}{hint}"
 
 

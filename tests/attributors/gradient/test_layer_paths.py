@@ -213,6 +213,7 @@ def test_as_much_flows_into_a_layer_as_out_of_it():
     assert torch.allclose(*sums, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:Multiple layers provided")
 def test_of_layers_that_depend_on_each_other_the_first_gets_zero_where_unused_gradients_are_asked_for():
     model, x = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(4, 6)
     layers, settings = [model[0], model[1]], {"target": 0, "grad_kwargs": {"materialize_grads": True}}
