@@ -1,4 +1,4 @@
-"""Facts about a model: what it is made of, as declared, and as seen while it runs."""
+"""Detects facts about a model: its parts as declared, and its behaviour while it runs on one example."""
 
 from __future__ import annotations
 

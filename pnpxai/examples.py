@@ -1,4 +1,4 @@
-"""Examples in batches: taken out of what data gives, with targets, classes and masks; split, and keyed by content."""
+"""Holds examples in batches with their targets, classes and masks; splits them and keys them by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and modules that users of captum and of PnPXAI 0.1 look for, and what takes their place here."""
+"""Lists names of captum and of PnPXAI 0.1 that have another name here, for error messages and the docs."""
 
 from __future__ import annotations
 

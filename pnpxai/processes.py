@@ -1,4 +1,4 @@
-"""Processes that an interruption ends without a word of theirs."""
+"""Starts worker processes that end quietly when the user interrupts the main process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors in structures: always a tuple inside, a bare tensor at the edge."""
+"""Handles tensors in structures: always a tuple inside the package, a bare tensor at its edge."""
 
 from __future__ import annotations
 

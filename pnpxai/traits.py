@@ -1,4 +1,4 @@
-"""Facts about data: which axis holds channels, how many hold positions, whether values are discrete."""
+"""Holds facts about data: which axis holds channels, how many hold positions, whether values are discrete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The algorithms, under captum's names and signatures: tensors in, tensors out."""
+"""Implements the algorithms under captum's names and signatures: they take tensors and return tensors."""
 
 from __future__ import annotations
 

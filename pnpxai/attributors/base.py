@@ -1,4 +1,4 @@
-"""What all attributors share: a forward function, checked arguments, convergence deltas, a configured form."""
+"""Defines what all attributors share: the model as a function, checked arguments, convergence deltas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of layers, and their gradients: what all methods at layers have in common."""
+"""Reads the values of layers and their gradients, and packs results as the layers hold their values."""
 
 from __future__ import annotations
 

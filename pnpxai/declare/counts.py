@@ -1,4 +1,4 @@
-"""How many: one check of all counts that are no declared settings."""
+"""Checks that an argument is a whole number in its range."""
 
 from __future__ import annotations
 

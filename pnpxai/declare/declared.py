@@ -1,4 +1,4 @@
-"""One declaration, a class's annotated fields, gives signature, checks, tunables, repr, equality and JSON."""
+"""Turns the annotated fields of a class into its signature, checks, tunables, text, equality and JSON."""
 
 from __future__ import annotations
 

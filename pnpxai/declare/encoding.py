@@ -1,4 +1,4 @@
-"""Settings as values: compared by content, shown, written to JSON and read back."""
+"""Compares settings by content, prints them, writes them to JSON and reads them back."""
 
 from __future__ import annotations
 

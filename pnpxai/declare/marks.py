@@ -1,4 +1,4 @@
-"""What a declaration says of a field beside its type: what is worth searching, what is bound to this process."""
+"""Defines the marks of a field beside its type: what is worth searching, what belongs to this process only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings of a class, in words that say how to mend it."""
+"""Words the errors about the settings of a class, so that they say how to mend the call."""
 
 from __future__ import annotations
 

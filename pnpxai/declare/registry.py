@@ -1,4 +1,4 @@
-"""Finding classes by what they are, so that no list of them has to be kept by hand."""
+"""Finds classes by their base class, so that nobody has to keep a list of them."""
 
 from __future__ import annotations
 

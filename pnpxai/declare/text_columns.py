@@ -1,4 +1,4 @@
-"""Text for a terminal, 80 characters wide: paragraphs, and tables in columns."""
+"""Lays out text for a terminal of 80 columns: paragraphs, and tables in columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention maps of a model: softmax weights that values are multiplied with, wherever it computes them."""
+"""Finds the attention maps of a model: the softmax weights that it multiplies values with."""
 
 from __future__ import annotations
 

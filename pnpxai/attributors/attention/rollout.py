@@ -1,4 +1,4 @@
-"""What attention maps say of the tokens: rollout, and rollout of relevance times gradient."""
+"""Multiplies attention maps through the layers, alone or weighted by relevance and gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where class activation maps are read: the last feature map on the way to the score, or the layers that are named."""
+"""Finds the layers that class activation maps are read at: the last feature map, or the named layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grad-CAM at a layer, and resizing of layer maps to the input."""
+"""Computes Grad-CAM at a layer, and resizes layer maps to the input."""
 
 from __future__ import annotations
 

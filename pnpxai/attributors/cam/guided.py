@@ -1,4 +1,4 @@
-"""Guided Grad-CAM at a layer that is found, or folded to a grid of patches."""
+"""Multiplies Grad-CAM with guided backpropagation, at a layer that is searched for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class activation maps: a layer's channels weighted, summed and resized to the input."""
+"""Computes class activation maps: a layer's channels are weighted, summed and resized to the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score-CAM: channels weighted by the score of the input that each of them lets through."""
+"""Computes Score-CAM: a channel's weight is the score of the input seen through that channel."""
 
 from __future__ import annotations
 

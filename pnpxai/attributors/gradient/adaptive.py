@@ -1,4 +1,4 @@
-"""As many steps or samples as an example needs: until its completeness gap, or its standard error, is small enough."""
+"""Adds steps or samples until each example's completeness gap, or standard error, is small enough."""
 
 from __future__ import annotations
 

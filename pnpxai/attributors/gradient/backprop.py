@@ -1,4 +1,4 @@
-"""Gradients through ReLUs that let only positive evidence back: guided backpropagation, deconvolution, Guided CAM."""
+"""Computes gradients through ReLUs that pass back only positive values: guided backpropagation, deconvolution."""
 
 from __future__ import annotations
 

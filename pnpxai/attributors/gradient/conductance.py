@@ -1,4 +1,4 @@
-"""What a layer passes on along a straight path from a baseline to the input."""
+"""Measures what each unit of a layer passes on along a straight path from a baseline to the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients at random points between baselines and inputs, averaged; they approximate SHAP values."""
+"""Averages gradients at random points between baselines and inputs, which approximates SHAP values."""
 
 from __future__ import annotations
 

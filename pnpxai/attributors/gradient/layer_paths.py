@@ -1,4 +1,4 @@
-"""Integrated gradients of what comes after a layer."""
+"""Integrates the gradient of what comes after a layer along a path of the layer's values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean, mean square or variance of any attributor over noisy copies of the inputs."""
+"""Takes the mean, the mean square or the variance of any attributor over noisy copies of the inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients averaged along a straight path from a baseline to the input."""
+"""Integrates the gradient along a straight path from a baseline to the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random points between baselines and noisy inputs, and the mean of what the gradients there say."""
+"""Draws random points between baselines and noisy inputs, and averages the gradients there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of the score with respect to the inputs, and the gradient times the inputs."""
+"""Computes the gradient of the score with respect to the inputs, and the gradient times the inputs."""
 
 from __future__ import annotations
 

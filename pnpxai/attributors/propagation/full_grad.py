@@ -1,4 +1,4 @@
-"""Full gradients: a score as the input's part and the parts of all biases, and the map that they make together."""
+"""Splits a score into the input's part and the parts of all biases, and makes one map of them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""running."""
+"""Running a model: from a user's inputs to numbers, one for each example.
+
+``arguments`` reads inputs, ``score`` selects the output, ``guard`` borrows the model; ``places``, ``site`` and ``replay``
+reach inside; ``row_independence`` and ``batching`` decide what runs together; ``loops`` runs it for all methods.
+"""

@@ -1,4 +1,4 @@
-"""The model's arguments in what a user passes as inputs: what is explained, and all else."""
+"""Reads a user's inputs as the model's arguments: what is explained, and what is only passed on."""
 
 from __future__ import annotations
 

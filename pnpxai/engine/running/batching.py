@@ -1,4 +1,4 @@
-"""Many rows in passes that fit: how many rows a pass takes, chunks of examples x steps, back-off, progress."""
+"""Cuts examples x steps into passes that fit into memory, halves them when it runs out, and shows progress."""
 
 from __future__ import annotations
 

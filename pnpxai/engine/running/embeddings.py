@@ -1,4 +1,4 @@
-"""Where a model's ids become numbers that can be differentiated: the embeddings that read them."""
+"""Finds the embeddings that read a model's token ids, where gradients can be taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers whose first axis is not the examples: their values turned so that it is, and back for the model."""
+"""Finds the axis of a layer's values that holds the examples, and moves it to the front and back."""
 
 from __future__ import annotations
 

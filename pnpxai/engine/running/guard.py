@@ -1,4 +1,4 @@
-"""Borrow a model: mode, flags, buffers, attributes, hooks, random state and lock are given back, whatever happens."""
+"""Borrows a model and gives everything back: mode, flags, buffers, attributes, hooks, random state, lock."""
 
 from __future__ import annotations
 

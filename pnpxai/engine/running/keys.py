@@ -1,4 +1,4 @@
-"""Keys of content: of an example, of a model, of settings. Equal keys mean equal results."""
+"""Makes keys of content for examples, models and settings: equal keys mean equal results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is computed at layers, in parts: a few examples at a time, and of these a few steps in one pass."""
+"""Runs a method at a layer for a few examples at a time, and some of their steps in one pass."""
 
 from __future__ import annotations
 

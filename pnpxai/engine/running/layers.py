@@ -1,4 +1,4 @@
-"""Looking into a model: values and gradients at some places in one forward pass."""
+"""Reads values and gradients at several places of a model in one forward and one backward pass."""
 
 from __future__ import annotations
 

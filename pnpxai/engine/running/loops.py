@@ -1,4 +1,4 @@
-"""The two loops that methods are made of: weighted sums of gradients along points, and scores of perturbed inputs."""
+"""Holds the two loops of all methods: weighted sums of gradients, and scores of perturbed inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients that are missing, because an operation has none, told apart from gradients that are zero."""
+"""Tells gradients that are missing, since an operation has none, from gradients that are zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One way through a lent model: no fast path of torch's own, no second computation of what a checkpoint covers."""
+"""Lets a model compute the same way with and without gradients: no fast path, no recomputation."""
 
 from __future__ import annotations
 

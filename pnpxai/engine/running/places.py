@@ -1,4 +1,4 @@
-"""Places in a model, a side of a module or an argument of its forward method: found by name, and visited."""
+"""Finds places in a model by name: a side of a module, or an argument of its forward method."""
 
 from __future__ import annotations
 

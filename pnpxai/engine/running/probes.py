@@ -1,4 +1,4 @@
-"""Passes by which the engine gets to know a model, told apart from those that compute results."""
+"""Marks the passes in which the engine gets to know a model, so that counters can leave them out."""
 
 from __future__ import annotations
 

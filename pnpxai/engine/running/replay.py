@@ -1,4 +1,4 @@
-"""Run only what comes after a place: calls that finish before it is reached hand back what they returned once."""
+"""Runs only what comes after a place: calls that end before it return their recorded values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the rows of a model's batch are computed apart: found out by running a batch beside another one."""
+"""Finds out whether a model computes the rows of a batch independently, by running two batches as one."""
 
 from __future__ import annotations
 

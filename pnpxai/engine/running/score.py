@@ -1,4 +1,4 @@
-"""The model seen as one number per example: output selected by target. Target forms and outputs are dealt with here."""
+"""Sees a model as one number per example: the output that the target selects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random draws that depend on a seed, the draw's number and the example, never on a batch or on global state."""
+"""Draws random numbers that depend on a seed, the draw's number and the example, never on the batch."""
 
 from __future__ import annotations
 

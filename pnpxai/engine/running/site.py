@@ -1,4 +1,4 @@
-"""Places in a model whose value can be read, replaced and differentiated at."""
+"""Reads, replaces and differentiates the values at places of a model."""
 
 from __future__ import annotations
 

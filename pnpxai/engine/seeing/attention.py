@@ -1,4 +1,4 @@
-"""Attention in elementary operations."""
+"""Writes attention in elementary operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent networks and cells in elementary operations."""
+"""Writes recurrent networks and cells in elementary operations."""
 
 from __future__ import annotations
 

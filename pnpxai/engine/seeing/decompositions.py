@@ -1,4 +1,4 @@
-"""Compound operations in elementary ones, so that rules on operations reach their inside."""
+"""Replaces compound operations by elementary ones, so that rules on operations reach their inside."""
 
 from __future__ import annotations
 

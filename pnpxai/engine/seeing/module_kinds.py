@@ -1,4 +1,4 @@
-"""Torch's layers by kind, as tuples for ``isinstance``."""
+"""Lists torch's layers by kind, as tuples for ``isinstance``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation and lengths in elementary operations."""
+"""Writes normalisation and vector norms in elementary operations."""
 
 from __future__ import annotations
 

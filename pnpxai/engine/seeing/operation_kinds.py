@@ -1,4 +1,4 @@
-"""Torch operations by what they do to a value, under the names of ``operations.operation_name``."""
+"""Sorts torch's operations by what they do to a value, under the names of ``operations.operation_name``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""See and replace torch operations while a model runs."""
+"""Sees and replaces torch operations while a model runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products, blends and sums of products in elementary operations."""
+"""Writes products over an axis, blends and sums of products in elementary operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps in the values of layers: channels before the positions, behind them, or positions in a row of tokens."""
+"""Finds positions and channels in the values of layers, also where the positions are a row of tokens."""
 
 from __future__ import annotations
 

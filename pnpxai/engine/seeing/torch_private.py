@@ -1,4 +1,4 @@
-"""The names of torch that are not public and yet needed, all in one place; a test fails when one of them changes."""
+"""Holds the private names of torch that are needed; a test fails when one of them changes."""
 
 from __future__ import annotations
 

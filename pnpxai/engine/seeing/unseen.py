@@ -1,4 +1,4 @@
-"""Values that an autograd function, a script or a transform has computed, where no mode could see how."""
+"""Marks values that an autograd function, a script or a transform has computed out of sight."""
 
 from __future__ import annotations
 

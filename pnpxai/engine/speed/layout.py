@@ -1,4 +1,4 @@
-"""Pictures laid out in memory as convolutions are fastest with, wherever that changes no value."""
+"""Lays pictures out in memory as convolutions compute fastest, where that changes no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that ran before: known again by their content, so that what several methods or settings ask for is run once."""
+"""Remembers rows that ran before by their content, so that several methods or settings run them once."""
 
 from __future__ import annotations
 
