@@ -48,6 +48,7 @@ from pnpxai.explainers.propagation.lrp_rules import RAP as _RAP
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask
 from pnpxai.strategies.normalization import Normalization
+from torch import Tensor
 from typing import Any
 from typing import Literal
 
@@ -216,6 +217,8 @@ class GradientShap(_GradientShap):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        column_spread: Tensor | None = None,
     ) -> None: ...
 
 class GradientXInput(_GradientXInput):
@@ -510,6 +513,8 @@ class SmoothGrad(_SmoothGrad):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        column_spread: Tensor | None = None,
     ) -> None: ...
 
 class SmoothGradSquared(_SmoothGradSquared):
@@ -523,6 +528,8 @@ class SmoothGradSquared(_SmoothGradSquared):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        column_spread: Tensor | None = None,
     ) -> None: ...
 
 class TransformerAttribution(_TransformerAttribution):
@@ -554,6 +561,8 @@ class VarGrad(_VarGrad):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        column_spread: Tensor | None = None,
     ) -> None: ...
 
 EigenCam = EigenCAM

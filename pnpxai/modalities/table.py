@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -66,6 +66,16 @@ class TabularModality(Modality):
             known = rows[:, place][~rows[:, place].isnan()]
             center[0, place] = known.mode().values if len(known) else torch.nan
         return Background(center.to(values.dtype).cpu())
+
+    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+        """Return what all kinds share, and of numbers how far each column spreads, which noise is to follow."""
+        settings = super().common(inputs)
+        if self.discrete:
+            return settings
+        rows = inputs[0].detach().double()
+        centred = rows - rows.nanmean(0, keepdim=True)
+        spread = centred.square().nanmean(0).sqrt().nan_to_num()
+        return settings | {"column_spread": spread.to(inputs[0].dtype).cpu()}
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return a view with the columns' names."""

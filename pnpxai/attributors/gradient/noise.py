@@ -26,14 +26,23 @@ __all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_row
 
 @dataclass(frozen=True)
 class RelativeNoise:
-    """A standard deviation that is a fraction of each example's range (max - min over all but the batch dimension)."""
+    """A standard deviation of noise that follows the data.
+
+    Attributes:
+        level: a fraction of each example's range (max - min over all but the batch dimension).
+        columns: (columns,) how far each column of a table spreads; of rows with so many columns, ``level`` is a
+            fraction of it, since columns have units of their own.
+    """
 
     level: float
+    columns: Tensor | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the deviations, (examples, 1, ...)."""
-        flat = inputs.reshape(inputs.shape[0], -1)
-        spread = flat.amax(1) - flat.amin(1)
+        """Return the deviations, (examples, 1, ...), or (examples, columns)."""
+        if self.columns is not None and inputs.shape[1:] == self.columns.shape:
+            return self.level * self.columns.to(inputs.device, inputs.dtype).expand_as(inputs)
+        values = inputs.reshape(inputs.shape[0], -1)
+        spread = values.amax(1) - values.amin(1)
         return self.level * spread.reshape(-1, *[1] * (inputs.ndim - 1))
 
 

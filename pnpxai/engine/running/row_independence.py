@@ -153,6 +153,8 @@ def _of_output(score: Score, output: Any) -> Tensors:
 
 
 def _unlike(x: Tensor) -> Tensor:
-    """Return other rows of the same kind: the examples and their elements in reverse, numbers halved too."""
-    turned = x.flip(tuple(range(x.ndim)))
-    return turned / 2 if turned.is_floating_point() else turned
+    """Return other rows of the same kind: the examples in reverse, numbers halved, the elements of ids in reverse too.
+
+    Each column of a table keeps its own values: codes among them must stay within what an embedding knows.
+    """
+    return x.flip(0) / 2 if x.is_floating_point() else x.flip(tuple(range(x.ndim)))

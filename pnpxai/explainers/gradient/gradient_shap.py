@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge
+from torch import Tensor
 
 from pnpxai.attributors import GradientShap as Backend
 from pnpxai.attributors import RelativeNoise
@@ -29,9 +31,12 @@ class GradientShap(Explainer):
     n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of random points."""
     noise_level: Annotated[float, Ge(0), Range(0.0, 0.5, step=0.05)] = 0.1
-    """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
+    """Standard deviation of the noise, as a fraction of each example's range (max - min), or of ``column_spread``."""
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """Where the lines start."""
+    column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
+    """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
+    their own. ``auto_explain`` sets it to the standard deviations."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
@@ -42,7 +47,7 @@ class GradientShap(Explainer):
         """Return ``GradientShap`` from the baselines."""
         return Backend(self.forward_func).configured(
             n_samples=self.n_samples,
-            stdevs=RelativeNoise(self.noise_level),
+            stdevs=RelativeNoise(self.noise_level, self.column_spread),
             baselines=FromInputs(self._distribution),
         )
 

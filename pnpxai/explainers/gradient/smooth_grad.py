@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
+from torch import Tensor
 
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
@@ -20,13 +22,16 @@ class NoisyGradient(Explainer, abstract=True):
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
     noise_level: Annotated[float, Ge(0), Range(0.05, 0.95, step=0.05)] = 0.1
-    """Standard deviation of the noise, as a fraction of each example's range (max - min)."""
+    """Standard deviation of the noise, as a fraction of each example's range (max - min), or of ``column_spread``."""
     n_iter: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of copies."""
+    column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
+    """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
+    their own. ``auto_explain`` sets it to the standard deviations."""
 
     def _tunnel(self, kind: Any) -> Configured:
         gradient = Saliency(self.forward_func).configured(abs=False)
-        noise = RelativeNoise(self.noise_level)
+        noise = RelativeNoise(self.noise_level, self.column_spread)
         return NoiseTunnel(gradient).configured(nt_type=kind, nt_samples=self.n_iter, stdevs=noise, last_clean=True)
 
 

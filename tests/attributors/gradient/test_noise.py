@@ -246,3 +246,11 @@ def test_an_unknown_argument_is_refused():
 def test_numpy_numbers_are_deviations():
     found = NoiseTunnel(Saliency(CASE.model)).attribute(CASE.inputs, target=1, stdevs=np.float32(0.25))
     assert torch.equal(found, NoiseTunnel(Saliency(CASE.model)).attribute(CASE.inputs, target=1, stdevs=0.25))
+
+
+def test_noise_of_a_table_follows_each_column_where_its_spread_is_known():
+    spread = torch.tensor([0.01, 100.0], dtype=torch.float64)
+    rows = torch.zeros(3, 2, dtype=torch.float64)
+    assert torch.equal(RelativeNoise(0.1, spread)(rows), (0.1 * spread).expand(3, 2))
+    picture = torch.rand(3, 2, 4, 4, dtype=torch.float64)  # what is no table keeps each example's range
+    assert torch.equal(RelativeNoise(0.1, spread)(picture), RelativeNoise(0.1)(picture))

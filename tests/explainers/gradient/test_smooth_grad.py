@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import pnpxai
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
 from pnpxai.engine.running.probes import is_probe
@@ -35,19 +36,21 @@ def seen(model, run):
 
 
 def test_the_signature():
-    defaults = {n: p.default for n, p in inspect.signature(SmoothGrad).parameters.items()}
+    parameters = inspect.signature(SmoothGrad).parameters
+    assert parameters["column_spread"].kind is inspect.Parameter.KEYWORD_ONLY
+    defaults = {n: p.default for n, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY}
     assert list(defaults) == [
         "model", "noise_level", "n_iter", "forward_arg_extractor", "additional_forward_arg_extractor",
         "layer", "n_classes",
     ]  # fmt: skip
     assert list(defaults.values())[1:] == [0.1, 20, None, None, None, None]
-    assert list(inspect.signature(VarGrad).parameters) == list(defaults)
+    assert list(inspect.signature(VarGrad).parameters) == list(parameters)
 
 
 def test_every_argument_by_position():
     given = (MLP.model, 0.2, 30, str, repr, "second", 4)
     made = SmoothGrad(*given)
-    assert tuple(getattr(made, name) for name in inspect.signature(SmoothGrad).parameters) == given
+    assert tuple(getattr(made, name) for name in list(inspect.signature(SmoothGrad).parameters)[: len(given)]) == given
 
 
 @pytest.mark.parametrize("explainer", [SmoothGrad, VarGrad])
@@ -270,3 +273,19 @@ def test_cost_at_a_layer_includes_reading_it():
     with counted(SKIP.model) as counter:
         made.attribute(SKIP.inputs, 1)
     assert made.cost(SKIP.inputs) == counter.rows
+
+
+def test_noise_on_a_table_has_the_size_of_each_column(tmp_path):
+    spread, seen = torch.tensor([0.01, 100.0, 1.0], dtype=torch.float64), []
+
+    def model(x):
+        seen.append(x.detach())
+        return x.sum(1)
+
+    x = torch.tensor([[0.0, 50.0, 1.0]], dtype=torch.float64)
+    SmoothGrad(model, n_iter=400, column_spread=spread).attribute(x)
+    noise = torch.cat([rows for rows in seen if len(rows) > 2]) - x
+    assert torch.allclose(noise.std(0) / (0.1 * spread), torch.ones(3, dtype=torch.float64), atol=0.15)
+    auto = pnpxai.auto_explain(torch.nn.Linear(3, 2).double(), torch.randn(50, 3).double() * spread)
+    widths = auto.settings["column_spread"]
+    assert torch.allclose(widths / spread, torch.ones(3, dtype=torch.float64), atol=0.4)
