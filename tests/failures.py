@@ -28,7 +28,7 @@ class Failures:
         try:
             check(*arguments)
         except (Exception, pytest.fail.Exception) as error:
-            name = getattr(check, "__name__", repr(check))
+            name = getattr(getattr(check, "func", check), "__name__", repr(check))
             error.add_note(f"in {name}")
             self.names.append(f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
             self.errors.append(error if isinstance(error, Exception) else AssertionError(str(error)))

@@ -63,7 +63,7 @@ def network(seed: int) -> Case:
     for k in range(TRIES):
         try:
             return architecture(seed + k)
-        except ValueError:
+        except (ValueError, RuntimeError):  # a picture may be smaller than the padding that reflects it
             continue
     raise ValueError(f"none of the networks of seeds {seed} to {seed + TRIES - 1} can be calibrated")
 
