@@ -269,10 +269,14 @@ def _find_type(base: type[D], data: Mapping[str, Any]) -> type[D]:
         if name not in (None, _type_name(base)):
             raise ArgumentError(f"from_dict: expected settings of {base.__name__}, got those of {name!r}")
         return base
-    known = {_type_name(cls): cls for cls in (every(base) if base is not Declared else _loaded(base))}
-    if name not in known:
-        raise ArgumentError(f"from_dict: no class {name!r} is loaded{did_you_mean(str(name), known)}")
-    return known[name]
+    classes = every(base) if base is not Declared else _loaded(base)
+    named = [cls for cls in classes if _type_name(cls) == name]
+    if not named:
+        raise ArgumentError(
+            f"from_dict: no class {name!r} is loaded{did_you_mean(str(name), [_type_name(cls) for cls in classes])}"
+        )
+    # a baseline and a target may have one name: what was written has the settings of one of them
+    return next((cls for cls in named if set(data) <= {"type", *cls._fields}), named[0])
 
 
 def _loaded(base: type[D]) -> list[type[D]]:

@@ -7,7 +7,6 @@ from tests.faults.planting import Fault
 __all__ = ["FAULTS"]
 
 SWEEP = "tests/explainers/test_sweep.py::test_cell"
-METRICS = "tests/metrics/test_contracts.py::test_cell"
 GUARD = "tests/engine/running/test_guard.py::test_everything_is_given_back"
 
 
@@ -256,7 +255,7 @@ FAULTS = (
         "pnpxai.metrics.base:Measurement.where",
         "None if ok else reason",
         "None",
-        (f"{METRICS}[Complexity-skip_cnn]",),
+        ("tests/metrics/test_complexity.py",),
     ),
     Fault(
         "a complexity is that of signed values",
