@@ -14,6 +14,7 @@ from torch import Tensor
 from pnpxai.auto.code_columns import read_by_column
 from pnpxai.auto.conversion import AsTensors, index_for_each
 from pnpxai.auto.data import Data, batches, column_names, example_names
+from pnpxai.auto.default_targets import default_target, generation_keywords
 from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.explained_arguments import (
     Extract,
@@ -30,7 +31,7 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples, inputs_and_label, labels_as_targets, largest, predicted_targets
+from pnpxai.examples import Examples, inputs_and_label, labels_as_targets, predicted_targets
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.pictures import Display
@@ -140,6 +141,7 @@ class BatchReader:
         self._unread: Iterator[Any] = iter(self._source)
         self._batches: list[ReadBatch] = []
         self._left_out: dict[str, None] = {}
+        self._default_words = ""
 
     def _picture_files(self, data: Data) -> Data:
         """Return a dataset where data names picture files, else the data unchanged."""
@@ -215,6 +217,11 @@ class BatchReader:
             single = whole, lambda rows: self._read(collate(rows))
         return Stream(_ReadAgain(source, self._read), targets=targets, collected=single, length=length, count=count,
                       **parts)  # fmt: skip
+
+    def attention_mask(self, inputs: Any) -> Tensor | None:
+        """Return (examples, tokens) which tokens of a batch are attended to; None if the model is not told."""
+        mask = self._arguments(inputs).keywords.get("attention_mask")
+        return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
@@ -323,7 +330,11 @@ class BatchReader:
             call = of_rows.call()
             with borrowed(self.model, gradients=False):
                 output = self.model(*call.args, **call.kwargs)
-            return (self.spec.target_extractor or largest)(output)
+            if self.spec.target_extractor is not None:
+                return self.spec.target_extractor(output)
+            default = default_target(self.model, output, of_rows)
+            self._default_words = self._default_words or default.words
+            return default.value
 
         size = batch_size(arguments.explained)
         return predicted_targets(predict, size, first=not self._batches)
@@ -336,6 +347,8 @@ class BatchReader:
             return TakenApart(pair)
         if not isinstance(inputs, Mapping):
             return inputs
+        ids = inputs.get("input_ids")
+        inputs = {**generation_keywords(self.model, ids if isinstance(ids, Tensor) else None), **inputs}
         accepted = accepted_keywords(self.model, inputs)
         self._left_out |= dict.fromkeys(str(name) for name in inputs if name not in accepted)
         return accepted if self.spec.is_one_input else take_apart(self.model, accepted, self.spec.count)
@@ -362,7 +375,7 @@ class BatchReader:
             return "the true class"
         if self._first().targets is None:
             return "the only output"
-        return "the largest output of each example" if spec.target_extractor is None else "what target_extractor says"
+        return self._default_words if spec.target_extractor is None else "what target_extractor says"
 
 
 @dataclass(frozen=True)

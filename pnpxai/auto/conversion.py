@@ -134,7 +134,16 @@ def _scaled(pictures: Tensor, display: Display | None, dtype: torch.dtype) -> Te
 def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[str, Tensor]:
     if tokenizer is None:
         raise ArgumentError("data: texts need a tokenizer; give tokenizer=, that of the model")
-    return dict(tokenizer(texts, return_tensors="pt", padding=True, truncation=True))
+    if getattr(tokenizer, "pad_token_id", 0) is not None:
+        return dict(tokenizer(texts, return_tensors="pt", padding=True, truncation=True))
+    rows = tokenizer(texts, truncation=True)["input_ids"]
+    left, longest = getattr(tokenizer, "padding_side", "right") == "left", max(map(len, rows))
+    fill = next((i for i in (getattr(tokenizer, f"{n}_token_id", None) for n in ("eos", "unk")) if i is not None), 0)
+    gaps = [longest - len(row) for row in rows]
+    ids = [[fill] * gap + row if left else row + [fill] * gap for row, gap in zip(rows, gaps, strict=True)]
+    lengths = torch.tensor([len(row) for row in rows])
+    masks = (torch.arange(longest) < lengths[:, None]).long()
+    return {"input_ids": torch.tensor(ids), "attention_mask": masks.flip(1) if left else masks}
 
 
 def _are_words(data: Any) -> bool:

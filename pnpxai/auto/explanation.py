@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
+from torch import Tensor
 
 from pnpxai.auto.batch_reader import BatchReader, DataSpec
 from pnpxai.auto.blind_columns import blind_columns
@@ -166,7 +167,9 @@ class AutoExplanation(Steps):
             few = torch.randperm(len(rows[0]), generator=generator(self.seed, "background"))[:_BACKGROUND].sort().values
             each = tuple(Background(part[few]) for part in rows)
             defaults |= dict.fromkeys(BASELINES, each[0] if len(each) == 1 else EachBaseline(each))
-        return defaults | self._reader.extractors | self._own_settings
+        ready = {strategy.name: strategy for strategy in self.traits.ready}
+        own = {n: ready.get(v, v) if isinstance(v, str) else v for n, v in self._own_settings.items()}
+        return defaults | self._reader.extractors | own
 
     @functools.cached_property
     def _blind(self) -> str:
@@ -311,7 +314,7 @@ class AutoExplanation(Steps):
         results = compare(self.model, self._reader.stream(count), chosen, metrics, **options)
         numbers = results.kept
         batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
-        views = [View.joined(of) for of in zip(*map(self._views, batches), strict=True)]
+        views = [View.joined(of) for of in zip(*(self._views(batch) for batch in batches), strict=True)]
         views = [replace(view, sources=self._reader.names(numbers)).to_dict() for view in views]
         results = replace(results, facts=results.facts | {"views": views}, rejected=self.recommended.reasons)
         if options.get("folder") is not None:
@@ -330,15 +333,25 @@ class AutoExplanation(Steps):
         chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
         names = self._reader.names(range(len(chosen)) if numbers is None else sorted(set(numbers)))
+        masks = [self._reader.attention_mask(batch.inputs) for batch in chosen]
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
         explanation = Explanation.joined(
             [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
         )
-        views = self._views(explanation.inputs, names)
+        views = self._views(explanation.inputs, names, masks)
         return replace(explanation, views=views, postprocessor=getattr(spec, "postprocessor", None))
 
-    def _views(self, inputs: Tensors, names: tuple[str, ...] = ()) -> tuple[View, ...]:
-        return tuple(replace(view, sources=names) for view in self.modality.views(inputs, self.class_names))
+    def _views(
+        self, inputs: Tensors, names: tuple[str, ...] = (), masks: Sequence[Tensor | None] = ()
+    ) -> tuple[View, ...]:
+        views = [replace(view, sources=names) for view in self.modality.views(inputs, self.class_names)]
+        known = [mask for mask in masks if mask is not None]
+        if known and len(known) == len(masks):
+            width = max(mask.shape[1] for mask in known)
+            rows = torch.cat([torch.nn.functional.pad(mask, (0, width - mask.shape[1])) for mask in known]).bool()
+            fits = [x.shape[:2] == rows.shape for x in inputs]
+            views = [v.without(rows.cpu().numpy()) if fit else v for v, fit in zip(views, fits, strict=True)]
+        return tuple(views)
 
 
 def _listed(one_or_several: ExplainerSpec | list[ExplainerSpec]) -> list[ExplainerSpec]:

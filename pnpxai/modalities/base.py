@@ -10,17 +10,29 @@ from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from pnpxai.declare.declared import Declared
-from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits
 
-__all__ = ["ALONG_TIME", "BASELINES", "Modality", "Names", "picture_channels", "reads_ids", "width"]
+__all__ = [
+    "ALONG_TIME",
+    "BASELINES",
+    "Modality",
+    "Names",
+    "along_time",
+    "picture_channels",
+    "reads_ids",
+    "runs",
+    "width",
+]
 
 ALONG_TIME = (nn.Conv1d, nn.RNNBase)
 """Layers that go along an axis of time."""
 BASELINES = ("baseline_fn", "background_data")
 """The settings of explainers and metrics that hold a baseline."""
+_SHORT = 64
+"""Rows of fewer numbers are no series unless a layer goes along them."""
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: tuple(map(str, names)))]
 
 
@@ -107,6 +119,35 @@ def width(model: Callable[..., Any], kinds: tuple[type[nn.Module], ...]) -> int 
     first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
     names = ("in_channels", "input_size", "in_features")
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
+
+
+def along_time(model: Callable[..., Any], rows: Tensor) -> bool:
+    """Return whether a model reads rows (examples, positions) as series, such as sound, not as columns of a table.
+
+    That is so if it has a layer along time, or a convolution over a spectrum that it computes, or if none of its layers
+    takes as many numbers as there are, but shorter rows run too.
+    """
+    module = module_of(model)
+    if module is None:
+        return False
+    if any(isinstance(m, (*ALONG_TIME, nn.Conv2d)) for m in module.modules()):
+        return True
+    widths = {getattr(m, name, None) for m in module.modules() for name in ("in_features", "num_features")}
+    widths |= {m.normalized_shape[-1] for m in module.modules() if isinstance(m, nn.LayerNorm)}
+    count = rows.shape[1]
+    if widths <= {None} or count in widths or count < _SHORT:
+        return False
+    return runs(model, rows) and runs(model, rows[:, : count // 2])
+
+
+def runs(model: Callable[..., Any], values: Tensor) -> bool:
+    """Return whether a model of one input runs on some values."""
+    with borrowed(model, gradients=False):
+        try:
+            model(values)
+        except Exception:  # what a model raises is up to it
+            return False
+    return True
 
 
 def picture_channels(model: Callable[..., Any]) -> int | None:

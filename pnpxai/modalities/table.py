@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
-from pnpxai.modalities.base import ALONG_TIME, Modality, Names, reads_ids, width
+from pnpxai.modalities.base import Modality, Names, along_time, reads_ids
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.drawn_baselines import Background
@@ -44,7 +44,7 @@ class TabularModality(Modality):
         """Recognise two axes of numbers without a layer along them, or one axis of ids that an embedding reads."""
         if values.ndim == 1 and not values.is_floating_point() and reads_ids(model):
             return cls(discrete=True), "whole numbers in one dimension, and an embedding, are a column of categories"
-        if values.ndim != 2 or not values.is_floating_point() or width(model, ALONG_TIME) is not None:
+        if values.ndim != 2 or not values.is_floating_point() or along_time(model, values):
             return None
         return cls(), "numbers in two dimensions are rows of a table"
 

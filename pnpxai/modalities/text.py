@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from pnpxai.modalities.base import Modality, reads_ids
-from pnpxai.pictures import View
+from pnpxai.pictures import NEW_LINE, View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.known_features import Words
 from pnpxai.strategies.token_baselines import Pad, Token
@@ -60,19 +61,37 @@ class TextModality(Modality):
             return self.mask_token_id
         return getattr(self.tokenizer, f"{which}_token_id", None)
 
-    def _words(self, numbers: Sequence[int], ids: Tensor) -> tuple[tuple[str, int], ...]:
-        """Return the words of a text, and how many tokens each has; padding has no word."""
+    def _padding(self, ids: Tensor) -> list[bool]:
+        """Return which tokens are padding: runs of the padding token at the ends, unless it also ends texts."""
         pad = getattr(self.tokenizer, "pad_token_id", None)
+        if pad is None or pad == getattr(self.tokenizer, "eos_token_id", None):
+            return [False] * len(ids)
+        others = (ids != pad).nonzero().flatten().tolist()
+        first, last = (others[0], others[-1]) if others else (len(ids), -1)
+        return [not first <= k <= last for k in range(len(ids))]
+
+    def _words(self, numbers: Sequence[int], ids: Tensor) -> tuple[tuple[str, int], ...]:
+        """Return the words of a text, and how many tokens each has.
+
+        Padding at either end has no word if its token says that it is padding; an attention mask may say more.
+        """
+        padding = self._padding(ids)
         tokens = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
         words: list[tuple[str, int]] = []
         for k, token in enumerate(tokens):
-            part = str(token).lstrip("\u2581\u0120\u010a").removeprefix("##") or "\u2423"
-            part = "" if int(ids[k]) == pad else part
-            if k and numbers[k] == numbers[k - 1]:
+            part = "" if padding[k] else _written(str(token))
+            broken = part.endswith(NEW_LINE) or (words and words[-1][0].endswith(NEW_LINE))
+            if k and numbers[k] == numbers[k - 1] and not broken:  # a sign of a new line stands alone
                 words[-1] = (words[-1][0] + part, words[-1][1] + 1)
             else:
                 words.append((part, 1))
         return tuple(words)
+
+
+def _written(token: str) -> str:
+    """Return a token as it is read: without the sign of a space before it, a new line as a sign of its own."""
+    text = re.sub(r"<0x0A>|\u010a|\n", NEW_LINE, token)
+    return text.lstrip("\u2581\u0120").removeprefix("##").replace("\u0120", " ") or "\u2423"
 
 
 def _word_numbers(tokenizer: Any, values: Tensor) -> list[list[int]]:

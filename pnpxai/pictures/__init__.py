@@ -22,11 +22,12 @@ from pnpxai.pictures.drawings import Drawing, PictureDrawing, drawing_of, words_
 from pnpxai.pictures.figures import CLIP, figure, panel
 from pnpxai.pictures.html import html
 from pnpxai.pictures.view import Display, Kind, View
-from pnpxai.pictures.words import dark, merged, words, words_html
+from pnpxai.pictures.words import NEW_LINE, dark, merged, words, words_html
 
 __all__ = [
     "CLIP",
     "LEVELS",
+    "NEW_LINE",
     "ROWS",
     "Display",
     "Drawing",

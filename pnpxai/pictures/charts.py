@@ -7,12 +7,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pnpxai.pictures.colours import LEVELS, coloured, palette
+from pnpxai.pictures.colours import LEVELS, coloured, largest, palette, shrunk
 
 __all__ = ["ROWS", "columns", "level_or_number", "series", "waterfall"]
 
 Levels: TypeAlias = Sequence[tuple[int, Sequence[str]]]
 
+_STEPS = 1000
+"""Steps that a figure tells apart: longer series are drawn by means, and by the ends of their stretches."""
+_SCALES = 12
+"""Channels up to which the values at the ends of scales are written."""
 ROWS = 16
 """Most columns of a table that are shown, those with the largest attributions."""
 
@@ -31,16 +35,34 @@ def series(
     """
     values, x = np.atleast_2d(values), np.atleast_2d(x)
     channels, length = x.shape
+    if limit is None:
+        limit = largest([values]) or None
     axes.imshow(
-        coloured(values, limit), aspect="auto", extent=(-0.5, length - 0.5, channels, 0), interpolation="nearest"
-    )
+        coloured(shrunk(values, _STEPS, 1), limit), aspect="auto", extent=(-0.5, length - 0.5, channels, 0),
+        interpolation="nearest",
+    )  # fmt: skip
     for k, line in enumerate(x):
-        low, high = float(line.min()), float(line.max())
-        share = (line - low) / (high - low) if high > low else np.full(length, 0.5)
-        axes.plot(np.arange(length), k + 0.9 - 0.8 * share, color="black", linewidth=1)
+        low, high = float(np.nanmin(line)), float(np.nanmax(line))
+        steps, heights = _envelope(line)
+        share = (heights - low) / (high - low) if high > low else np.full(len(heights), 0.5)
+        axes.plot(steps, k + 0.9 - 0.8 * share, color="black", linewidth=1 if length <= _STEPS else 0.6)
+        if channels <= _SCALES:  # the values at the ends of a channel's scale
+            for value, height in ((high, k + 0.1), (low, k + 0.9)):
+                text = f" {value:.3g}".replace("-", "\N{MINUS SIGN}")
+                axes.text(length - 0.5, height, text, fontsize=6, va="center", ha="left", color="dimgrey")
     axes.set_yticks(np.arange(channels) + 0.5, names or [str(k) for k in range(channels)], fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlim(-0.5, length - 0.5)
+
+
+def _envelope(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps and values of a line, of a long one the least and the largest value of each stretch."""
+    steps = np.arange(len(line))
+    if len(line) <= _STEPS:
+        return steps, line
+    starts = np.arange(_STEPS // 2) * len(line) // (_STEPS // 2)
+    ends = np.stack([np.minimum.reduceat(line, starts), np.maximum.reduceat(line, starts)], 1).reshape(-1)
+    return np.repeat(steps[starts], 2), ends
 
 
 def columns(

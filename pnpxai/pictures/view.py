@@ -136,6 +136,23 @@ class View:
         )
         return replace(self, words=words, sources=sources)
 
+    def without(self, masks: np.ndarray) -> View:
+        """Return the view with empty words where no token of a word is attended to.
+
+        Args:
+            masks: (examples, tokens) truth values.
+        """
+        if not self.words:
+            return self
+        rows = []
+        for words, mask in zip(self.words, masks, strict=True):
+            ends = np.cumsum([count for _, count in words])
+            attended = [bool(mask[end - count : end].any()) for (_, count), end in zip(words, ends, strict=True)]
+            rows.append(
+                tuple((word if seen else "", count) for (word, count), seen in zip(words, attended, strict=True))
+            )
+        return replace(self, words=tuple(rows))
+
     @classmethod
     def joined(cls, views: Sequence[View]) -> View:
         """Return the view of all examples of several batches."""

@@ -10,8 +10,10 @@ import numpy as np
 
 from pnpxai.pictures.colours import colour_of
 
-__all__ = ["LINE", "dark", "line_count", "merged", "words", "words_html"]
+__all__ = ["LINE", "NEW_LINE", "dark", "line_count", "merged", "words", "words_html"]
 
+NEW_LINE = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
+"""The sign of a new line in a word; what follows stands on the next line."""
 LINE = 88
 """Characters in a line of words."""
 
@@ -63,7 +65,8 @@ def words_html(totals: np.ndarray, texts: Sequence[str], limit: float | None = N
             continue
         ink = "#fff" if dark(colour) else "#000"
         style = f"background:#{bytes(colour[:3]).hex()};color:{ink};padding:0 .2em;border-radius:.2em"
-        spans.append(f'<span style="{style}" title="{float(total):.3g}">{html.escape(word)}</span>')
+        breaks = "<br>" * word.count(NEW_LINE) if word.endswith(NEW_LINE) else ""
+        spans.append(f'<span style="{style}" title="{float(total):.3g}">{html.escape(word)}</span>{breaks}')
     return '<p style="line-height:1.8;margin:.3em 0">' + " ".join(spans) + "</p>"
 
 
@@ -75,6 +78,8 @@ def _placed(texts: Sequence[str]) -> list[tuple[int, int]]:
             line, column = line + 1, 0
         places.append((line, column))
         column += len(word) + 1
+        if word.endswith(NEW_LINE):
+            line, column = line + word.count(NEW_LINE), 0
     return places
 
 

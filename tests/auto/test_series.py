@@ -1,0 +1,159 @@
+"""Series: the axis of channels is found by running the model, sound is a series, forecasts ask which step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pnpxai
+import pnpxai.modalities
+from pnpxai.errors import ArgumentError
+from pnpxai.explainers.results.explanation import Explanation
+from pnpxai.pictures import View
+
+
+class Net(nn.Module):
+    """A series classifier built of the parts in ``how``."""
+
+    def __init__(self, how):
+        super().__init__()
+        torch.manual_seed(0)
+        self.how = how
+        self.gru, self.conv = nn.GRU(3, 8, batch_first=True), nn.Conv1d(3, 8, 3)
+        self.patch = nn.Linear(8, 8)
+        self.o = nn.Linear(8, 2)
+        keep = {"gru": "gru", "conv": "conv"}.get(how, "patch")
+        for name in {"gru", "conv", "patch"} - {keep}:
+            delattr(self, name)
+
+    def forward(self, x):
+        if self.how == "gru":
+            return self.o(self.gru(x)[0][:, -1])
+        if self.how == "conv":
+            return self.o(self.conv(x).mean(2))
+        if self.how == "patches of each channel, time first":  # runs on shorter series of as many channels as there are
+            x = x.movedim(1, 2).unfold(2, 8, 8)
+            assert x.shape[1] == 3
+            return self.o(self.patch(x).relu().mean((1, 2)))
+        x = x.unfold(2, 8, 8)
+        assert x.shape[1] == 3
+        return self.o(self.patch(x).relu().mean((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("how", "shape", "axis"),
+    [
+        ("gru", (2, 33, 3), 2),
+        ("conv", (2, 3, 33), 1),
+        ("patches of each channel, time first", (2, 33, 3), 2),
+        ("patches of each channel", (2, 3, 33), 1),
+    ],
+)
+def test_the_axis_of_channels_is_found(how, shape, axis):
+    auto = pnpxai.auto_explain(Net(how).eval(), torch.randn(shape))
+    assert auto.traits.channel_dim == axis
+    assert f"channels on axis {axis}" in auto.assumed[0]
+
+
+def test_an_axis_that_cannot_be_told_is_asked_for():
+    torch.manual_seed(0)
+
+    class Any(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.o = nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.o(x.flatten(1)[:, :5])
+
+    with pytest.raises(ArgumentError, match=r"which axis of \(2, 7, 9\) holds channels .*channel_dim=1"):
+        pnpxai.auto_explain(Any(), torch.randn(2, 7, 9)).explain("Gradient")
+    layout = pnpxai.modalities.TimeSeriesModality(channel_dim=2)
+    assert pnpxai.auto_explain(Any(), torch.randn(2, 7, 9), layout).traits.channel_dim == 2
+
+
+class Spectrum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.c, self.o = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        window = torch.ones(64)
+        x = torch.stft(x, 64, return_complex=True, window=window).abs()[:, None]
+        return self.o(self.c(x).relu().mean((2, 3)))
+
+
+class Frames(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.f, self.o = nn.Linear(40, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.o(self.f(x.unfold(1, 40, 20)).relu().mean(1))
+
+
+@pytest.mark.parametrize("model", [Spectrum(), Frames()], ids=["spectrum", "frames"])
+def test_raw_sound_is_a_series(model):
+    auto = pnpxai.auto_explain(model.eval(), torch.randn(2, 400))
+    assert auto.modality.name == "series"
+    assert auto.explain("Gradient").views[0].kind == "series"
+
+
+def test_rows_are_a_table():
+    for first in (nn.Identity(), nn.BatchNorm1d(100), nn.LayerNorm(100)):
+        model = nn.Sequential(first, nn.Linear(100, 2)).eval()
+        assert pnpxai.auto_explain(model, torch.randn(3, 100)).modality.name == "table"
+
+
+def test_time_first_is_named():
+    class TimeFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.r, self.o = nn.GRU(3, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.o(self.r(x)[0][-1])
+
+    with pytest.raises(ArgumentError, match=r"\(time, examples, channels\), with the examples on axis 1; give data"):
+        pnpxai.auto_explain(TimeFirst(), torch.randn(20, 4, 3)).explain("Gradient")
+
+
+class Forecaster(nn.Module):
+    def __init__(self, **names):
+        super().__init__()
+        torch.manual_seed(0)
+        self.r, self.o = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 12)
+        for name, value in names.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.o(self.r(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("names", [{}, {"horizon": 12}, {"pred_len": 12}], ids=["class", "horizon", "pred_len"])
+def test_a_forecast_asks_for_a_step(names):
+    x = torch.randn(2, 20, 3)
+    with pytest.raises(ArgumentError, match=r"forecasts \(12,\) numbers .* horizon"):
+        pnpxai.auto_explain(Forecaster(**names), x).explain("Gradient")
+    model = Forecaster(**names).eval()
+    from pnpxai.targets import Horizon
+
+    explanation = pnpxai.auto_explain(model, x, target=Horizon(2, 4)).explain("Gradient")
+    torch.testing.assert_close(explanation.scores, model(x)[:, 2:4].mean(1).detach())
+
+
+def test_long_series_are_drawn_pooled_with_values():
+    x = torch.sin(torch.linspace(0, 60, 10_000)).expand(1, 2, -1).clone()
+    x[0, 1, 5000] = 7.5
+    explanation = Explanation("A", {}, (x,), (x,), None, torch.zeros(1), None, 0.1, views=(View("series", 1),))
+    (axes,) = explanation.plot().axes
+    assert axes.images[0].get_array().shape[1] <= 1000
+    assert all(len(line.get_xdata()) <= 1000 for line in axes.lines)
+    height = np.asarray(axes.lines[1].get_ydata()).min()
+    assert height == pytest.approx(1.1)  # the single peak is still drawn at the top of its channel
+    assert [text.get_text().strip() for text in axes.texts][2] == "7.5"
