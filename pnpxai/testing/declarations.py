@@ -73,11 +73,15 @@ def check_unknown_setting(declared: type[Declared], *args: Any, **kwargs: Any) -
 
 
 def check_signature(declared: type[Declared], last: Iterable[str] = ()) -> None:
-    """The signature names every setting, the common ones at the end, and each can be given by name."""
-    parameters = inspect.signature(declared).parameters
-    require(list(parameters) == list(declared._fields), "signature", f"it is {inspect.signature(declared)}")
+    """The signature names every setting, the common ones at the end, then what can be given by name alone."""
+    parameters = inspect.signature(declared).parameters.values()
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    in_order = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    expected = sorted(declared._fields, key=lambda name: name in by_name)
+    require([*in_order, *by_name] == expected, "signature", f"it is {inspect.signature(declared)}")
     last = list(last)
-    require(not last or list(parameters)[-len(last) :] == last, "signature", f"it does not end with {', '.join(last)}")
+    ends = in_order or by_name
+    require(not last or ends[-len(last) :] == last, "signature", f"it does not end with {', '.join(last)}")
 
 
 def check_unique_names(base: type[Declared], *, within: str = "pnpxai.") -> None:
