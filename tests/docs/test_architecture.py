@@ -46,7 +46,10 @@ def test_every_file_that_the_docs_name_is_there():
 
 
 def test_every_room_has_its_row():
-    rooms = {str(path.parent.relative_to(ROOT / "pnpxai")) for path in (ROOT / "pnpxai").rglob("__init__.py")} - {".", ""}
+    rooms = {str(path.parent.relative_to(ROOT / "pnpxai")) for path in (ROOT / "pnpxai").rglob("__init__.py")} - {
+        ".",
+        "",
+    }
     outside = {"cli", "recommender", "pictures", "testing", "truth"}  # the table of floors says what they hold
     named = {row[0].strip("`/") for row in ROWS} | outside
     for room in sorted(rooms):
