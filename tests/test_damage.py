@@ -114,20 +114,20 @@ def outcomes(written: Path, at: Path, kind: Kind, flips: int, seed: int) -> Coun
         try:
             counts["same" if kind.read(folder) == expected else "other"] += 1
         except ArgumentError as problem:
-            assert "damaged" in str(problem) or "cannot be" in str(problem) or "holds another" in str(problem), problem
-            counts["error"] += 1
+            said = any(words in str(problem) for words in ("damaged", "cannot be", "holds another"))
+            counts["error" if said else f"unclear: {problem}"] += 1
     return counts
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_flipped_bit_never_gives_another_value(name: str, written: Path, tmp_path: Path) -> None:
-    assert outcomes(written, tmp_path, KINDS[name], 8, seed=1)["other"] == 0
+    assert set(outcomes(written, tmp_path, KINDS[name], 8, seed=1)) <= {"same", "error"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_many_flipped_bits_never_give_another_value(name: str, written: Path, tmp_path: Path) -> None:
-    assert outcomes(written, tmp_path, KINDS[name], 150, seed=2)["other"] == 0
+    assert set(outcomes(written, tmp_path, KINDS[name], 150, seed=2)) <= {"same", "error"}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "tuning.journal"])
