@@ -148,7 +148,7 @@ class LRP(Attributor):
             shares, values = _ruled_pass(chunk, given, places, rules, model)
             sinks = {name: torch.as_tensor(getattr(rules.ledger, name)) for name in _SINKS}
             left = values - sum(sum_rows(s, len(block)) for s in shares) - sum(sinks.values())
-            if len(block) > 1 and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
+            if len(block) > 1 and apart and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
                 # a model that puts the batch elsewhere than first mixes the sinks of examples: take them one by one
                 for half in block.split():
                     visit(half)
@@ -159,7 +159,7 @@ class LRP(Attributor):
 
         whole = module_of(self.forward_func)
         limit = row_limit(inputs, score.extra)
-        apart = score.size <= limit or rows_are_apart(score, inputs, limit)  # before rules change what the model does
+        apart = score.size == 1 or rows_are_apart(score, inputs, limit)  # before rules change what the model does
         plain = perturbed_scores(score, partial(_rows, inputs), 1, inputs)[:, 0] if self._canonizers else None
         report = reported(whole, rules) if verbose else contextlib.nullcontext()
         with report, canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
