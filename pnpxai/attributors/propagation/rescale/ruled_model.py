@@ -101,13 +101,15 @@ class _Rescale:
         Raises:
             RuleError: there is no rule for it, or something hid what it gets.
         """
-        if not torch.is_grad_enabled():
-            return function(*args, **kwargs)
         name = operation_name(function)
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         masks = self.conditions.of((args, kwargs))
         if not operands and not masks:
             return function(*args, **kwargs)
+        if not torch.is_grad_enabled():  # what is decided here is decided by values all the same
+            result = function(*args, **kwargs)
+            self.conditions.note(name, args, operands, result)
+            return result
         if name != "get":
             refuse_unseen("DeepLift", name, operands)
         if name == "setitem":
