@@ -182,7 +182,7 @@ class ClassSummarizer(Summarizer):
         self._classes: dict[Hashable, Summarizer] = {}
 
     def update(self, x: Any, labels: Any = None) -> None:
-        """Take samples, all of one class, or with a label for each example along the first axis.
+        """Take examples (examples, ...), all of one class, or with a label for each of them.
 
         Raises:
             ArgumentError: there are not as many labels as examples.
@@ -190,14 +190,14 @@ class ClassSummarizer(Summarizer):
         if labels is None:
             super().update(x)
             return
+        members = as_tuple(x)
         each = labels.tolist() if isinstance(labels, Tensor) else labels
         if not isinstance(each, list):
-            each = [each]
-        members = as_tuple(x)
-        if len(each) > 1 and any(len(m) != len(each) for m in members):
+            each = [each] * len(members[0])
+        if any(len(m) != len(each) for m in members):
             raise ArgumentError(f"labels: expected one for each of {len(members[0])} examples, got {len(each)}")
         for k, label in enumerate(each):
-            rows = members if len(each) == 1 else tuple(m[k].clone() for m in members)
+            rows = tuple(m[k].clone() for m in members)
             sample = rows if isinstance(x, tuple) else rows[0]
             self._classes.setdefault(label, Summarizer(self.stats)).update(sample)
             super().update(sample)

@@ -51,7 +51,7 @@ def test_statistics_of_classes_are_captums():
     for draw in DRAWS:
         here.update(draw, torch.tensor([0, 1, 0]))
         for row, label in zip(draw, [0, 1, 0], strict=True):  # with a tensor, each label is a class of its own there
-            there.update(row, label)
+            there.update(row[None], label)
     assert here.class_summaries.keys() == there.class_summaries.keys()
     for label, (expected,) in there.class_summaries.items():  # in a list, for a bare tensor too
         assert all(torch.allclose(here.class_summaries[label][key], expected[key], atol=1e-12) for key in expected)
