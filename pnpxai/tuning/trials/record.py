@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 import optuna
 from optuna.trial import FrozenTrial
 
+from pnpxai.tuning.storage.optuna_private import stored
 from pnpxai.tuning.trials.shared_runs import RowCount
 
 __all__ = ["TrialRecord", "trial_checksum"]
@@ -47,7 +48,8 @@ class TrialRecord:
     @classmethod
     def read(cls, trial: optuna.Trial | FrozenTrial) -> TrialRecord:
         """Return the record of a trial; of one that has none, an empty record."""
-        attributes = trial.user_attrs
+        # as the storage has them: a trial that runs hands out deep copies
+        attributes = (trial if isinstance(trial, FrozenTrial) else stored(trial)).user_attrs
         known = {f.name: attributes[name] for f in fields(cls) if (name := _attribute(f.name)) in attributes}
         if "undefined" in known:
             known["undefined"] = {int(number): reason for number, reason in known["undefined"].items()}
