@@ -77,6 +77,7 @@ class Declared:
     abstract: ClassVar[bool] = True
     _added: ClassVar[dict[str, _Field]] = {}
     _fields: ClassVar[dict[str, _Field]] = {}
+    _hashed: ClassVar[tuple[str, ...]]
     _keyword_only: ClassVar[bool] = False
 
     def __init_subclass__(cls, abstract: bool = False, keyword_only: bool = False, **kwargs: Any) -> None:
@@ -205,7 +206,9 @@ class Declared:
         return comparable(self.settings(), self) == comparable(other.settings(), other)
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        # numbers alone: they are equal where the settings are, and need no text of every setting
+        values = (getattr(self, name) for name in self._hashed)
+        return hash((type(self), *(value for value in values if isinstance(value, (int, float)))))
 
 
 def _finish(cls: type[Declared]) -> None:
@@ -218,6 +221,7 @@ def _finish(cls: type[Declared]) -> None:
     own = set(cls._added)
     first = {n: f for n, f in nearest.items() if f.required and n not in own}
     cls._fields = first | {n: f for n, f in nearest.items() if n not in first}
+    cls._hashed = tuple(name for name, field in cls._fields.items() if not field.mark(Bound))
     cls.__annotations__ = {name: field.checked for name, field in cls._fields.items()}
     for name, field in cls._fields.items():
         if field.keyword_only:

@@ -21,6 +21,8 @@ from pnpxai.tensors import Tensors, take_rows
 __all__ = ["Compute", "RowMemory", "remembered", "remembering"]
 
 Key: TypeAlias = tuple[Any, ...]
+_Place: TypeAlias = tuple[Tensors, int]
+"""A block of results, and the row in it."""
 _ENTRY = 1024
 """About how many bytes one row takes beside its numbers: its key, its place, the tensors that hold it."""
 Compute: TypeAlias = Callable[[Score, Tensors], Tensors]
@@ -45,7 +47,7 @@ class RowMemory:
         self.rows_saved = 0
         self._limit = limit_bytes
         self._held = 0
-        self._kept: OrderedDict[Key, Tensors] = OrderedDict()
+        self._kept: OrderedDict[Key, _Place] = OrderedDict()
         self._owners: dict[int, Any] = {}  # kept alive, so that nothing else gets their number
 
     def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
@@ -60,25 +62,26 @@ class RowMemory:
                 return found
             self._keep(keys, found)
             return found
-        known = {key: self._kept[key] for key in keys if key in self._kept}
+        known: dict[Key, _Place] = {key: self._kept[key] for key in keys if key in self._kept}
         if missing:
             index = torch.tensor(missing)
             found = compute(score.take(index), take_rows(rows, index, len(keys)))
             own = [keys[k] for k in missing]
-            known |= dict(zip(own, zip(*(part.unbind(0) for part in found), strict=True), strict=True))
+            known |= {key: (found, row) for row, key in enumerate(own)}
             self._keep(own, found)
         self.rows_saved += len(keys) - len(missing)
-        return tuple(torch.stack(column) for column in zip(*(known[key] for key in keys), strict=True))
+        return _gathered([known[key] for key in keys])
 
     def _keep(self, keys: Sequence[Key], found: Tensors) -> None:
         self.rows_run += len(keys)
-        for key, row in zip(keys, zip(*(part.unbind(0) for part in found), strict=True), strict=True):
+        size = _row_size(found)
+        for row, key in enumerate(keys):
             if key not in self._kept:
-                self._kept[key] = row
-                self._held += _size(row)
+                self._kept[key] = found, row
+                self._held += size
         while self._held > self._limit and self._kept:
-            _, row = self._kept.popitem(last=False)
-            self._held -= _size(row)
+            _, (block, _) = self._kept.popitem(last=False)
+            self._held -= _row_size(block)
 
     def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
         model, way = model_behind(score.forward)
@@ -147,8 +150,20 @@ def _leaves(structure: Any) -> list[Any] | None:
     return None if any(part is None for part in parts) else [leaf for part in parts for leaf in part or ()]
 
 
-def _size(row: Tensors) -> int:
-    return _ENTRY + sum(part.nbytes for part in row)
+def _gathered(places: Sequence[_Place]) -> Tensors:
+    """Return the rows at these places as one block."""
+    blocks: dict[int, tuple[Tensors, list[int], list[int]]] = {}
+    for target, (block, row) in enumerate(places):
+        _, rows, targets = blocks.setdefault(id(block), (block, [], []))
+        rows.append(row)
+        targets.append(target)
+    order = torch.tensor([target for _, _, targets in blocks.values() for target in targets]).argsort()
+    columns = zip(*([part[rows] for part in block] for block, rows, _ in blocks.values()), strict=True)
+    return tuple(torch.cat(column)[order.to(column[0].device)] for column in columns)
+
+
+def _row_size(block: Tensors) -> int:
+    return _ENTRY + sum(part.nbytes for part in block) // max(len(block[0]), 1)
 
 
 def _belongs(part: Any, size: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
@@ -93,8 +94,8 @@ def p_value_of_loss(gains: np.ndarray) -> float:
     from scipy.stats import rankdata, wilcoxon
 
     if len(gains) > _EXACT:
-        _, p_value = wilcoxon(gains, alternative="less", zero_method="zsplit")
-        return float(p_value)
+        result: Any = wilcoxon(gains, alternative="less", zero_method="zsplit")
+        return float(result.pvalue)
     twice = np.rint(2 * rankdata(np.abs(gains))).astype(int)  # of ties, ranks are halves
     ways = np.zeros(twice.sum() + 1)
     ways[0] = 1.0
