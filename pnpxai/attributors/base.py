@@ -46,6 +46,11 @@ class Outcome:
         sinks: (examples,) relevance that went elsewhere than to the inputs, by the name of what took it.
         standard_error: the standard error of each attribution, in the form of the attributions; None without samples.
         base_value: (examples,) the score that the attributions start from, where the method knows it.
+        degrees_of_freedom: of Student's t distribution, of which the standard errors are the scale.
+        feature_mask: for each input the group of every element, whose value stands at all its elements; -1 where an
+            element is in none. None where every element has a value of its own.
+        group_values: (examples, groups) the value of each group, once.
+        notes: what must be said of the attributions before they are read.
     """
 
     attributions: Any
@@ -53,6 +58,10 @@ class Outcome:
     sinks: Mapping[str, Tensor] = field(default_factory=dict)
     standard_error: Any = None
     base_value: Tensor | None = None
+    degrees_of_freedom: int | None = None
+    feature_mask: Tensors | None = None
+    group_values: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Attributor(ABC):

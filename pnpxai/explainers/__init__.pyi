@@ -29,11 +29,14 @@ from pnpxai.explainers.gradient.smooth_grad import VarGrad as _VarGrad
 from pnpxai.explainers.perturbation.feature_ablation import FeatureAblation as _FeatureAblation
 from pnpxai.explainers.perturbation.grouped import GroupedPerturbation as GroupedPerturbation
 from pnpxai.explainers.perturbation.grouped import Perturbation as Perturbation
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap as _KernelShap
 from pnpxai.explainers.perturbation.lime import Lime as _Lime
+from pnpxai.explainers.perturbation.occlusion import MultiScaleOcclusion as _MultiScaleOcclusion
 from pnpxai.explainers.perturbation.occlusion import Occlusion as _Occlusion
+from pnpxai.explainers.perturbation.occlusion import _Windowed as _Windowed
 from pnpxai.explainers.perturbation.rise import RISE as _RISE
-from pnpxai.explainers.perturbation.shapley_value_sampling import ShapleyValueSampling as _ShapleyValueSampling
+from pnpxai.explainers.perturbation.shapley import KernelShap as _KernelShap
+from pnpxai.explainers.perturbation.shapley import ShapleyValueSampling as _ShapleyValueSampling
+from pnpxai.explainers.perturbation.shapley import ShapleyValues as _ShapleyValues
 from pnpxai.explainers.propagation.deeplift import DeepLift as _DeepLift
 from pnpxai.explainers.propagation.deeplift import DeepLiftShap as _DeepLiftShap
 from pnpxai.explainers.propagation.full_grad import FullGrad as _FullGrad
@@ -150,6 +153,7 @@ class FeatureAblation(_FeatureAblation):
         baseline_fn: Baseline | str = 'zeros',
         feature_mask_fn: FeatureMask | str = 'auto',
         each_channel: bool = False,
+        held_ids: tuple[int, ...] = (),
         channel_dim: int | None = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
@@ -296,12 +300,13 @@ class KernelShap(_KernelShap):
     def __init__(
         self,
         model: Callable[..., Any],
-        n_samples: int = 30,
+        n_samples: int | Literal['auto'] = 'auto',
         baseline_fn: Baseline | str = 'zeros',
         feature_mask_fn: FeatureMask | str = 'auto',
         mask_token_id: int | None = None,
-        paired: bool = False,
+        estimator: Literal['auto', 'exact', 'permutation', 'leverage', 'odd'] = 'auto',
         each_channel: bool = False,
+        held_ids: tuple[int, ...] = (),
         channel_dim: int | None = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
@@ -412,6 +417,22 @@ class Lime(_Lime):
         feature_mask_fn: FeatureMask | str = 'auto',
         perturb_fn: Callable[..., Any] | None = None,
         each_channel: bool = False,
+        held_ids: tuple[int, ...] = (),
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class MultiScaleOcclusion(_MultiScaleOcclusion):
+    """Mean over windows of several sizes of what the score loses, each map scaled to mean 0 and standard deviation 1."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        windows: tuple[float | int | tuple[int, ...], ...] | Literal['auto'] = 'auto',
+        each_channel: bool = False,
+        baseline_fn: Baseline | str = 'zeros',
         channel_dim: int | None = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
@@ -424,8 +445,8 @@ class Occlusion(_Occlusion):
     def __init__(
         self,
         model: Callable[..., Any],
-        window: float | int | tuple[int, ...] = 0.125,
-        stride: float | int | tuple[int, ...] = 0.0625,
+        window: float | int | tuple[int, ...] | Literal['auto'] = 'auto',
+        stride: float | int | tuple[int, ...] | Literal['auto'] = 'auto',
         each_channel: bool = False,
         baseline_fn: Baseline | str = 'zeros',
         channel_dim: int | None = None,
@@ -491,10 +512,29 @@ class ShapleyValueSampling(_ShapleyValueSampling):
     def __init__(
         self,
         model: Callable[..., Any],
-        n_samples: int = 10,
+        n_samples: int | Literal['auto'] = 'auto',
         baseline_fn: Baseline | str = 'zeros',
         feature_mask_fn: FeatureMask | str = 'auto',
         each_channel: bool = False,
+        held_ids: tuple[int, ...] = (),
+        channel_dim: int | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None: ...
+
+class ShapleyValues(_ShapleyValues):
+    """Shapley values of the features: each one's mean gain of score over all orders in which features join."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        n_samples: int | Literal['auto'] = 'auto',
+        estimator: Literal['auto', 'exact', 'permutation', 'leverage', 'odd'] = 'auto',
+        baseline_fn: Baseline | str = 'zeros',
+        feature_mask_fn: FeatureMask | str = 'auto',
+        each_channel: bool = False,
+        held_ids: tuple[int, ...] = (),
         channel_dim: int | None = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,

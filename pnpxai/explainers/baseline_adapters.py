@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from pnpxai.attributors.base import FromInputs
+from pnpxai.attributors.perturbation.stand_ins import Rows
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.site import Call
 from pnpxai.strategies.base import for_each
@@ -17,12 +18,42 @@ from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import Tensors, own
 from pnpxai.traits import Traits
 
-__all__ = ["baselines_by", "embedded", "is_background", "of_ids", "of_rows", "rows_by", "starts_by"]
+__all__ = [
+    "baselines_by",
+    "embedded",
+    "is_background",
+    "of_ids",
+    "of_rows",
+    "rows_by",
+    "stand_ins",
+    "stand_ins_by",
+    "starts_by",
+]
 
 
 def baselines_by(baseline_fn: Baseline | str) -> FromInputs:
     """Return the setting of a backend that compares each input with its own baseline."""
     return FromInputs(lambda inputs: starts_by(baseline_fn, inputs))
+
+
+def stand_ins_by(baseline_fn: Baseline | str) -> FromInputs:
+    """Return the setting of a backend that perturbs: what stands in for what is absent, ``Rows`` of a background."""
+    return FromInputs(lambda inputs: stand_ins(baseline_fn, inputs))
+
+
+def stand_ins(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors | Rows:
+    """Return what stands in for what is absent from each input: one baseline for each example, or rows."""
+    if isinstance(baseline_fn, _Embedded):
+        return baseline_fn.values
+    each = for_each(baseline_fn, inputs)
+    if not any(isinstance(one, Background) and one.draw == "all" for one in each):
+        return starts_by(baseline_fn, inputs)
+    return Rows(
+        tuple(
+            one.rows_for(x)[:, None] if isinstance(one, Background) and one.draw == "all" else one(own(x))[None]
+            for one, x in zip(each, inputs, strict=True)
+        )
+    )
 
 
 def starts_by(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors:

@@ -56,12 +56,19 @@ def explain(explainer: Explainer, inputs: Any, targets: Target, seed: int | Rand
         scores=scored.scores,
         gap=outcome.gap,
         seconds=seconds,
-        warnings=(*(str(warning.message) for warning in caught), *_gap_warnings(judged, explainer, used)),
+        warnings=(
+            *outcome.notes,
+            *(str(warning.message) for warning in caught),
+            *_gap_warnings(judged, explainer, used),
+        ),
         sinks=dict(outcome.sinks),
         scale=judged.scale if outcome.gap is not None else None,
         base_value=judged.base_value,
         used=used,
         standard_error=None if outcome.standard_error is None else run.given_back(outcome.standard_error),
+        degrees_of_freedom=outcome.degrees_of_freedom,
+        feature_mask=None if outcome.feature_mask is None else run.back(outcome.feature_mask),
+        group_values=outcome.group_values,
     )
 
 

@@ -59,11 +59,12 @@ class Auto(_Auto):
     ) -> None: ...
 
 class Background(_Background):
-    """An example drawn from a background, such as some of the training data."""
+    """Other examples, such as some of the training data, in the place of what is absent."""
     def __init__(
         self,
         examples: Tensor,
         seed: int = 0,
+        draw: Literal['all', 'one'] = 'all',
     ) -> None: ...
 
 class ClassConditional(_ClassConditional):

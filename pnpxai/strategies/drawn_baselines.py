@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
@@ -40,13 +40,19 @@ class Uniform(Baseline):
 
 
 class Background(Baseline):
-    """An example drawn from a background, such as some of the training data."""
+    """Other examples, such as some of the training data, in the place of what is absent.
+
+    Explainers that perturb average the score over all rows: their values are then interventional. What compares each
+    example with one baseline (``IntegratedGradients``) takes a row drawn for it.
+    """
 
     name: ClassVar[str] = "background"
     examples: Tensor
-    """What is drawn from: (rows, ...), each row like an example."""
+    """The background: (rows, ...), each row like an example."""
     seed: Annotated[int, Ge(0)] = 0
-    """Fixes which row goes with which example."""
+    """Fixes which row goes with which example, where one is drawn."""
+    draw: Literal["all", "one"] = "all"
+    """Whether what perturbs averages over all rows, or takes one that is drawn for each example."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
@@ -59,9 +65,17 @@ class Background(Baseline):
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return a row for each example."""
-        rows = _fitting(self, self.examples, values)
+        rows = self.rows_for(values)
         picks = [int(torch.randint(len(rows), (1,), generator=g)) for g in _draws(self.seed, values).generators("row")]
         return rows[picks]
+
+    def rows_for(self, values: Tensor) -> Tensor:
+        """Return (rows, ...) all rows, on the device and in the type of the inputs.
+
+        Raises:
+            ShapeError: the rows are not like the inputs.
+        """
+        return _fitting(self, self.examples, values)
 
 
 class ClassConditional(Baseline):

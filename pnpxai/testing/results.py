@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import NonFiniteError
 from pnpxai.testing.subject import Subject, attempt, close, require
@@ -99,11 +100,12 @@ def check_detached(subject: Subject, case: Case) -> None:
 
 
 def check_dtypes(subject: Subject, case: Case) -> None:
-    """Results follow the model's dtype and agree with float64 as far as the dtype allows."""
-    exact = subject.reference(case)
+    """Results follow the model's dtype and agree with float64, for the same draws, as far as the dtype allows."""
+    draws = RandomStream(0, tuple(map(str, range(len(case)))))  # else they go by content, which the dtype changes
+    exact = subject.run(case, draws)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None), (torch.float16, None)):
         cast = case.to(dtype)
-        found = attempt("dtype", f"{dtype}", partial(subject.run, cast))
+        found = attempt("dtype", f"{dtype}", partial(subject.run, cast, draws))
         for result, truth in zip(found, exact, strict=True):
             of_ids = not case.tensors[0].is_floating_point()
             right = result.is_floating_point() if of_ids and subject.control else result.dtype == dtype

@@ -83,7 +83,7 @@ class Subject:
             self.known[case] = self.run(case)
         return self.known[case]
 
-    def run(self, case: Case, seed: int = 0, *, model: Any = None, targets: Any = None) -> Tensors:
+    def run(self, case: Case, seed: int | RandomStream = 0, *, model: Any = None, targets: Any = None) -> Tensors:
         """Return what it gives for a case (or for another model, or other targets)."""
         made = self.make(case.model if model is None else model)
         return as_tuple(self.call(made, case.inputs, case.targets if targets is None else targets, seed), "result")

@@ -140,11 +140,11 @@ FAULTS = (
         ("tests/engine/running/test_replay_models.py",),
     ),
     Fault(
-        "an index outside of the outputs is taken",
-        "pnpxai.engine.running.score:Score.select",
-        "if outside.numel():",
-        "if False and outside.numel():",
-        ("tests/engine/running/test_score.py::test_wrong_targets_are_refused",),
+        "a gradient that is not finite passes",
+        "pnpxai.engine.running.score:refuse_integers",
+        "raise ArgumentError",
+        "ArgumentError",
+        ("tests/engine/running/test_score.py::test_what_cannot_be_differentiated_is_refused",),
     ),
     # attributors
     Fault(
@@ -295,11 +295,11 @@ FAULTS = (
     ),
     # detector, explainers
     Fault(
-        "what an explainer needs is not asked for",
+        "the last layer is never found",
         "pnpxai.explainers.base:Explainer.reason_against",
         "if cls.needs and not",
         "if False and not",
-        ("tests/test_detector.py::test_explainers_go_by_what_ran",),
+        (cell("GradCam", "mlp"),),
     ),
     Fault(
         "ids are explained at no embedding",

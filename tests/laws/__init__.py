@@ -75,6 +75,11 @@ _NO_LAYER_NORM = frozenset(
     {"mlp", "cnn", "skip_cnn", "series", "two_inputs", "siamese", "resnet18", "vgg", "efficientnet"}
 )
 _ZENNIT = Law("zennit's own hooks, where there are only layers in a row", relevance.hooks_of_zennit, 1e-4, on=_IN_A_ROW)
+_KERNEL = Law(
+    "normal equations of the fit to the coalitions that were run",
+    perturbation.kernel_fit,
+    changes={"estimator": "leverage"},
+)
 
 LAWS: dict[str, tuple[Law, ...]] = {
     "Gradient": (Law("autograd", gradients.gradient),),
@@ -103,7 +108,8 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "ShapleyValueSampling": (
         Law("mean gain over the orders that were run", perturbation.orders, 1e-8, {"n_samples": 3}),
     ),
-    "KernelShap": (Law("normal equations of the fit to the coalitions that were run", perturbation.kernel_fit),),
+    "KernelShap": (_KERNEL,),
+    "ShapleyValues": (_KERNEL,),
     "Lime": (Law("normal equations of the fit to the samples that were run", perturbation.ridge_fit),),
     "RISE": (Law("masks that were run, times their scores", perturbation.masked_scores, 1e-6),),
     "GradCam": (Law(_FORMULA, cam.mean_weighted),),
@@ -136,6 +142,9 @@ LAWS: dict[str, tuple[Law, ...]] = {
         Law("relevance alone sums to the score", relevance.conserved_by_the_map, 1e-3, on=_NO_LAYER_NORM),
     ),
     "Occlusion": (Law("loop over windows", perturbation.windows),),
+    "MultiScaleOcclusion": (
+        Law("loops over windows, scaled", perturbation.scaled_windows, changes={"windows": (1 / 4, 1 / 2)}),
+    ),
 }
 """The laws of the package's explainers. A new explainer brings its own, as ``LAWS`` in its own test file."""
 

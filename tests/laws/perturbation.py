@@ -9,30 +9,60 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.tensors import as_tuple
 from tests.laws.trial import Trial, deviation, worst
 
-__all__ = ["kernel_fit", "losses", "masked_scores", "orders", "ridge_fit", "windows"]
+__all__ = ["kernel_fit", "losses", "masked_scores", "orders", "ridge_fit", "scaled_windows", "windows"]
 
 
 def windows(trial: Trial) -> float:
     """The map is, at each position, the mean loss of score of the windows that cover it, by a loop over windows."""
     made: Any = trial.made
+    return deviation(trial.maps, _mean_losses(trial, made.window, made.stride))
+
+
+def scaled_windows(trial: Trial) -> float:
+    """The map is the mean over windows of several sizes, each map scaled to mean 0 and standard deviation 1."""
+    made: Any = trial.made
+    parts = []
+    for size in made.windows:
+        maps = _mean_losses(trial, size, None)
+        flat = torch.cat([m.flatten(1) for m in maps], 1)
+        mean, spread = flat.mean(1), flat.std(1, unbiased=False)
+        parts.append(tuple(((m.T - mean) / spread).T if m.ndim == 2 else _scaled(m, mean, spread) for m in maps))
+    return deviation(trial.maps, tuple(torch.stack(each).mean(0) for each in zip(*parts, strict=True)))
+
+
+def _scaled(values: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    shape = (-1, *[1] * (values.ndim - 1))
+    return (values - mean.reshape(shape)) / spread.reshape(shape)
+
+
+def _mean_losses(trial: Trial, window: float, stride: float | None) -> tuple[Tensor, ...]:
+    """Return, at each position, the mean loss of the windows that cover it; columns are covered one by one."""
     total = [torch.zeros(v.shape, dtype=torch.float64) for v in trial.values]
     count = [torch.zeros(v.shape[1:], dtype=torch.float64) for v in trial.values]
     with torch.no_grad():
         whole = trial.score(trial.values)
         for k, values in enumerate(trial.values):
             sides = values.shape[2:] if values.ndim > 2 else values.shape[1:]
-            for corner in itertools.product(*(_starts(side, made.window, made.stride) for side in sides)):
-                box: Any = tuple(slice(c, c + _size(s, made.window)) for c, s in zip(corner, sides, strict=True))
+            columns = values.ndim == 2 and values.is_floating_point()
+            sizes = [1 if columns else _size(side, window) for side in sides]
+            moves = [
+                max(1, size // 3) if stride is None else min(_size(side, stride), size)
+                for side, size in zip(sides, sizes, strict=True)
+            ]
+            starts = [_starts(*each) for each in zip(sides, sizes, moves, strict=True)]
+            for corner in itertools.product(*starts):
+                box: Any = tuple(slice(c, c + size) for c, size in zip(corner, sizes, strict=True))
                 box = (slice(None), *box) if values.ndim > 2 else box
                 changed = values.clone()
                 changed[(slice(None), *box)] = trial.baseline[k][(slice(None), *box)]
                 lost = whole - trial.score((*trial.values[:k], changed, *trial.values[k + 1 :]))
                 total[k][(slice(None), *box)] += lost.reshape(-1, *[1] * (values.ndim - 1))
                 count[k][box] += 1
-    return deviation(trial.maps, tuple(t / c for t, c in zip(total, count, strict=True)))
+    return tuple(t / c for t, c in zip(total, count, strict=True))
 
 
 def losses(trial: Trial) -> float:
@@ -76,10 +106,9 @@ def kernel_fit(trial: Trial) -> float:
         sizes = game.present.sum(1)
         inner = (0 < sizes) & (sizes < game.count)
         present, sizes = game.present[inner].double(), sizes[inner]
-        weights = torch.ones(len(sizes), dtype=torch.float64)
-        if len(sizes) == 2**game.count - 2:  # all of them, not drawn with the kernel's probabilities
-            n = game.count
-            weights = torch.tensor([(n - 1) / (math.comb(n, s) * s * (n - s)) for s in sizes.tolist()]).double()
+        # coalitions of a size share what the Shapley kernel gives the size, however many of them were run
+        runs, n = torch.bincount(sizes, minlength=game.count), game.count
+        weights = torch.tensor([(n - 1) / (s * (n - s) * int(runs[s])) for s in sizes.tolist()]).double()
         residual = game.scores[inner] - game.empty - present @ game.shares
         slope = present.T @ (weights * residual)
         size = present.T @ (weights * (game.scores[inner] - game.empty)).abs()
@@ -175,7 +204,8 @@ def _runs(trial: Trial) -> tuple[Tensor, ...]:
     caught: list[tuple[Tensor, ...]] = []
 
     def catch(module: Any, args: tuple[Tensor, ...]) -> None:
-        caught.append(tuple(a.detach().clone() for a in args))
+        if not is_probe():
+            caught.append(tuple(a.detach().clone() for a in args))
 
     handle = trial.case.model.register_forward_pre_hook(catch)
     try:
@@ -193,7 +223,6 @@ def _size(side: int, fraction: float) -> int:
     return max(1, round(fraction * side))
 
 
-def _starts(side: int, window: float, stride: float) -> list[int]:
+def _starts(side: int, size: int, step: int) -> list[int]:
     """Return where windows start, the last one reaching the far end."""
-    size, step = _size(side, window), min(_size(side, stride), _size(side, window))
     return [k * step for k in range(math.ceil((side - size) / step) + 1)]

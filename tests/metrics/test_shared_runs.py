@@ -17,9 +17,9 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad, VarGrad
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
 from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.perturbation.rise import RISE
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, explain_and_measure
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation, MuFidelity, SensitivityN

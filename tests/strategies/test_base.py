@@ -9,7 +9,7 @@ import torch
 
 from pnpxai.declare.registry import every
 from pnpxai.errors import ArgumentError
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.strategies.base import Strategy, for_each
 from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
 from pnpxai.strategies.drawn_baselines import Background, ClassConditional

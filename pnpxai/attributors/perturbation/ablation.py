@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines
+from pnpxai.attributors.base import Attributor, Baselines, Outcome
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.engine.running.batching import Block
+from pnpxai.attributors.perturbation.players import unseen
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.tensors import Tensors, as_tuple, like
+from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["FeatureAblation", "losses"]
 
@@ -24,53 +26,83 @@ class FeatureAblation(Attributor):
 
     _multiply_by_inputs = True
 
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func)
-
-    def cost(self, inputs: Any, feature_mask: Any = None, **settings: Any) -> int:
-        """Return one row for each group and one for the whole input, for each example."""
-        return super().cost(inputs) * (1 + max(Groups.of(feature_mask, as_tuple(inputs)).sizes))
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return one row for each group (and row of baselines) and one for the whole input, for each example."""
+        tensors = as_tuple(inputs)
+        hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
+        size = max(Groups.of(settings.get("feature_mask"), tensors, held=hidden).sizes)
+        return len(tensors[0]) * (1 + size * StandIns.of(settings.get("baselines"), tensors).n_rows)
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         feature_mask: Tensor | Tensors | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
+        *,
+        held: Sequence[Tensor | None] | None = None,
     ) -> Any:
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
         Args:
-            baselines: what stands in for a group; anything that broadcasts to the inputs.
+            baselines: what stands in for a group: anything that broadcasts to the inputs, or ``Rows``, over which the
+                score is averaged.
             feature_mask: an id for each element, in a tensor that broadcasts to the input, or a tuple of these for
                 several inputs. Elements with the same id, also in different inputs, are replaced together. By default
                 every element is alone.
             perturbations_per_eval: at most so many groups of each example in one pass; 1 leaves it to the device.
+            held: for each input, true for elements that are in no group, such as special tokens.
 
         Raises:
             ShapeError: a mask or a baseline does not fit its input.
         """
+        settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
         with borrowed(self.forward_func, gradients=False):
-            game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
-            return like(inputs, losses(game, perturbations_per_eval, show_progress))
+            game, values = self._values(inputs, settings)
+            return game.maps(inputs, values)
+
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return the losses, and each group's loss once."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        with borrowed(self.forward_func, gradients=False):
+            game, values = self._values(inputs, bound.arguments)
+            mask = game.feature_mask(len(values))
+            return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
+
+    def _values(self, inputs: Any, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+        game = Game.of(
+            self.forward_func,
+            inputs,
+            settings["baselines"],
+            settings["target"],
+            settings["additional_forward_args"],
+            settings["feature_mask"],
+            settings["held"],
+        )
+        return game, losses(game, settings["perturbations_per_eval"], settings["show_progress"])
 
 
-def losses(game: Game, perturbations_per_eval: int = 1, show_progress: bool = False) -> list[Tensor]:
-    """Return maps of what the score loses without each group."""
+def losses(game: Game, perturbations_per_eval: int = 1, show_progress: bool = False) -> Tensor:
+    """Return (examples, groups) what the score loses without each group."""
 
-    def kept(k: int, block: Block) -> Tensor:
-        ids = game.groups.within(k, block.examples)
-        removed = torch.tensor([step - 1 for step in block.steps], device=ids.device)  # step 0 is the whole input
-        return ids != removed.reshape(-1, *[1] * ids.ndim)
+    def present(k: int, examples: range, steps: Tensor) -> Tensor:
+        ids = game.groups.within(k, examples)
+        absent = steps.where(steps > 0, -1).to(ids.device) - 1  # at step 0 no group is absent, at step k group k - 1
+        return ids != absent.reshape(-1, *[1] * ids.ndim)
 
+    most = max(game.groups.sizes)
+    runs = torch.ones(1 + most, game.stand_ins.n_rows, dtype=torch.bool)
+    runs[0, 1:] = False
     scores = game.scores(
-        game.points(kept),
-        1 + max(game.groups.sizes),
+        present,
+        1 + most,
+        runs=runs,
         perturbations_per_eval=perturbations_per_eval,
         show_progress=show_progress,
         label="groups",
     )
-    return game.groups.spread(scores[:, :1] - scores[:, 1:], game.tensors)
+    return scores[:, :1] - scores[:, 1:]

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Baselines, broadcast_baselines, prepared
-from pnpxai.attributors.perturbation.coalitions import Plans
+from pnpxai.attributors.base import Baselines, prepared
 from pnpxai.attributors.perturbation.groups import Groups
+from pnpxai.attributors.perturbation.players import unseen
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
-from pnpxai.engine.running.loops import Points, perturbed_scores
+from pnpxai.engine.running.keys import content_key
+from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.tensors import Tensors, like
 
-__all__ = ["Game", "Numeric", "blended", "perturbable", "stand_ins", "upper_bound"]
+__all__ = ["Game", "Present", "averaged_scores", "perturbable", "upper_bound"]
 
-Kept: TypeAlias = Callable[[int, Block], Tensor]
-"""Gives (steps, 1 or examples, ...) which elements of input k stay in the rows of a block."""
+Present: TypeAlias = Callable[[int, range, Tensor], Tensor]
+"""Gives (steps, 1 or examples, ...) which elements of input k are present, of some examples at some steps."""
 
 
 @dataclass(frozen=True)
@@ -32,78 +34,163 @@ class Game:
     Attributes:
         score: what is played for.
         tensors: the inputs.
-        blanks: what stands in, in the inputs' shapes.
+        stand_ins: what takes the place of absent elements.
         groups: the players.
     """
 
     score: Score
     tensors: Tensors
-    blanks: Tensors
+    stand_ins: StandIns
     groups: Groups
 
     @classmethod
     def of(
-        cls, forward: Callable[..., Any], inputs: Any, baselines: Baselines, target: Target, extra: Any, mask: Any
+        cls,
+        forward: Callable[..., Any],
+        inputs: Any,
+        baselines: Baselines | Rows,
+        target: Target,
+        extra: Any,
+        mask: Any,
+        held: Sequence[Tensor | None] | None = None,
     ) -> Game:
-        """Check the arguments that perturbing attributors share, and put them together."""
+        """Check the arguments that perturbing attributors share, and put them together.
+
+        What the model does not see (``players``) is no player, nor is what is ``held``.
+        """
         tensors, score = perturbable(forward, inputs, target, extra)
-        return cls(score, tensors, stand_ins(baselines, tensors), Groups.of(mask, tensors))
+        groups = Groups.of(mask, tensors, held=_held(unseen(forward, tensors, extra), held))
+        return cls(score, tensors, StandIns.of(baselines, tensors), groups)
 
-    def points(self, kept: Kept) -> Points:
-        """Return the inputs with their kept elements only."""
-        return blended(self.tensors, self.blanks, kept)
+    def keys(self, ids: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return a key of content for each example: of what its players hold, however much is held beside them.
 
-    def coalitions(self, present: Tensor) -> Points:
-        """Return the inputs with the groups only that are present: (1 or examples, steps, groups)."""
-        tables = [present.to(x.device) for x in self.tensors]
-
-        def kept(k: int, block: Block) -> Tensor:
-            return self.groups.look_up(k, tables[k][:, block.steps.start : block.steps.stop], block.examples)
-
-        return self.points(kept)
-
-    def play(self, plans: Plans, perturbations_per_eval: int, show_progress: bool) -> Tensor:
-        """Return (examples, steps) scores of the coalitions of plans."""
-        present = plans.table() != 0
-        return self.scores(
-            self.coalitions(present),
-            present.shape[1],
-            perturbations_per_eval=perturbations_per_eval,
-            show_progress=show_progress,
-            label="coalitions",
-            alike=len(present) == 1,
-        )
+        Args:
+            ids: keys that are known already, which are returned.
+        """
+        if ids is not None:
+            return tuple(ids)
+        keys = []
+        for e in range(self.score.size):
+            one = range(e, e + 1)
+            free = [self.groups.within(k, one)[0] >= 0 for k in range(len(self.tensors))]
+            keys.append(content_key(*(x[e][f.expand(x.shape[1:])] for x, f in zip(self.tensors, free, strict=True))))
+        return tuple(keys)
 
     def scores(
         self,
-        points: Points,
+        present: Present,
         n_steps: int,
         *,
+        runs: Tensor | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
         label: str = "",
         alike: bool = True,
     ) -> Tensor:
-        """Return (examples, steps) scores of the points.
+        """Return (examples, steps) scores, averaged over the rows that stand in.
 
         Where the model gives one value for a whole batch they are (1, steps), if all examples are treated ``alike``.
+
+        Args:
+            present: what is present at each step.
+            n_steps: number of steps.
+            runs: (steps, rows) which rows stand in at each step; by default all of them.
+            perturbations_per_eval: at most so many rows of each example in one pass; 1 leaves it to the device.
+            show_progress: show a progress bar.
+            label: what the bar says.
+            alike: whether all examples have the same elements present.
         """
-        return perturbed_scores(
+
+        def blended(block: Block, steps: Tensor, stands: Tensor) -> Tensors:
+            part = slice(block.examples.start, block.examples.stop)
+            # where, not a product: what is not finite in one of them must not reach the other
+            return tuple(
+                torch.where(
+                    present(k, block.examples, steps), x[part], self.stand_ins.look_up(k, stands, block.examples)
+                )
+                for k, x in enumerate(self.tensors)
+            )
+
+        return averaged_scores(
             self.score,
-            points,
-            n_steps,
             self.tensors,
-            asked=upper_bound(perturbations_per_eval),
+            self.stand_ins,
+            blended,
+            n_steps,
+            runs=runs,
+            perturbations_per_eval=perturbations_per_eval,
             show_progress=show_progress,
             label=label,
-            joint=alike and len(self.groups.labels) == 1,
+            joint=alike and self.groups.shared,
         )
+
+    def feature_mask(self, rows: int) -> Tensors | None:
+        """Return (rows, ...) the group of every element of each input; None where every element is a group."""
+        elements = sum(x[:1].numel() for x in self.tensors)
+        if all(size == elements for size in self.groups.sizes):
+            return None
+        parts = zip(self.groups.ids, self.tensors, strict=True)
+        return tuple(ids.expand(rows, *x.shape[1:]).clone() for ids, x in parts)
 
     def maps(self, inputs: Any, values: Tensor, in_input_shape: bool = True) -> Any:
         """Return the groups' values (examples, groups) at their elements, packed as ``inputs``; else by their ids."""
         return (
             like(inputs, self.groups.spread(values, self.tensors)) if in_input_shape else self.groups.by_label(values)
         )
+
+
+def averaged_scores(
+    score: Score,
+    tensors: Tensors,
+    stand_ins: StandIns,
+    perturbed: Callable[[Block, Tensor, Tensor], Tensors],
+    n_steps: int,
+    *,
+    runs: Tensor | None = None,
+    perturbations_per_eval: int = 1,
+    show_progress: bool = False,
+    label: str = "",
+    joint: bool = True,
+) -> Tensor:
+    """Return (examples, steps) scores of perturbed inputs, averaged over what stands in.
+
+    Args:
+        score: what is computed.
+        tensors: the inputs.
+        stand_ins: what takes the place of what is absent.
+        perturbed: gives (steps, 1 or examples, ...) the perturbed inputs of a block at some steps, with some rows.
+        n_steps: number of steps.
+        runs: (steps, rows) which rows stand in at each step; by default all of them.
+        perturbations_per_eval: at most so many rows of each example in one pass; 1 leaves it to the device.
+        show_progress: show a progress bar.
+        label: what the bar says.
+        joint: of a model that gives one value for its whole batch, return (1, steps).
+    """
+    if runs is None:
+        runs = torch.ones(n_steps, stand_ins.n_rows, dtype=torch.bool)
+    steps, stands = runs.nonzero().unbind(1)
+
+    def points(block: Block) -> Tensors:
+        now = slice(block.steps.start, block.steps.stop)
+        size = (len(block.steps), len(block.examples))
+        values = perturbed(block, steps[now], stands[now])
+        return tuple(v.expand(*size, *v.shape[2:]).flatten(0, 1) for v in values)
+
+    scores = perturbed_scores(
+        score,
+        points,
+        len(steps),
+        tensors,
+        asked=upper_bound(perturbations_per_eval),
+        show_progress=show_progress,
+        label=label,
+        joint=joint,
+    )
+    if stand_ins.n_rows == 1:
+        return scores
+    sums = scores.new_zeros(len(scores), n_steps).double().index_add_(1, steps.to(scores.device), scores.double())
+    return (sums / runs.sum(1).to(sums)).to(scores)
 
 
 def perturbable(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
@@ -132,38 +219,17 @@ class Numeric:
         return self.forward, "floating point"
 
 
-def stand_ins(baselines: Any, tensors: Tensors, name: str = "baselines") -> Tensors:
-    """Return what stands in for absent elements, in the shapes of ``tensors``: any baselines that broadcast to them."""
-    if isinstance(baselines, (tuple, list)) and len(baselines) == len(tensors):
-        given: Any = tuple(map(_expanded, baselines, tensors))
-    else:
-        given = _expanded(baselines, tensors[0]) if len(tensors) == 1 else baselines
-    return broadcast_baselines(given, tensors, name)
-
-
-def _expanded(value: Any, tensor: Tensor) -> Any:
-    if not isinstance(value, Tensor) or value.ndim > tensor.ndim:
-        return value
-    shape = (1,) * (tensor.ndim - value.ndim) + tuple(value.shape)
-    fits = all(m in (1, n) for m, n in zip(shape, tensor.shape, strict=True))
-    return value.expand(tensor.shape) if fits else value
-
-
-def blended(tensors: Tensors, blanks: Tensors, kept: Kept) -> Points:
-    """Return the points whose kept elements come from ``tensors`` and all others from ``blanks``."""
-
-    def points(block: Block) -> Tensors:
-        part = slice(block.examples.start, block.examples.stop)
-        # where, not a product: what is not finite in one of them must not reach the other
-        return tuple(
-            torch.where(kept(k, block), x[part], blank[part]).flatten(0, 1)
-            for k, (x, blank) in enumerate(zip(tensors, blanks, strict=True))
-        )
-
-    return points
-
-
-def upper_bound(perturbations_per_eval: Any) -> int | None:
+def upper_bound(perturbations_per_eval: int) -> int | None:
     """Return at most how many perturbed copies of each example go in one pass; None (for 1) leaves it to the device."""
     count = whole_number("perturbations_per_eval", perturbations_per_eval)
     return None if count == 1 else count
+
+
+def _held(unseen: Sequence[Tensor | None], held: Sequence[Tensor | None] | None) -> tuple[Tensor | None, ...]:
+    """Return what is not seen or held, for each input."""
+    if held is None:
+        return tuple(unseen)
+    return tuple(
+        one if other is None else other if one is None else one | other.to(one.device)
+        for one, other in zip(unseen, held, strict=True)
+    )

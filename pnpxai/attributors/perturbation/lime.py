@@ -5,25 +5,24 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from pnpxai.attributors.base import Attributor, Baselines
-from pnpxai.attributors.perturbation.coalitions import Plans
+from pnpxai.attributors.base import Attributor, Baselines, Outcome
 from pnpxai.attributors.perturbation.games import Game
-from pnpxai.attributors.perturbation.similarity import ExponentialKernel
+from pnpxai.attributors.perturbation.similarity import ExponentialKernel, GroupProducts
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
-from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.loops import Points
-from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.score import Target, WholeBatchOutput
+from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, like
+from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Lime"]
 
@@ -38,7 +37,7 @@ class Lime(Attributor):
             default ``sklearn.linear_model.Lasso(alpha=0.01)``.
         similarity_func: gives the weight of a sample, called as ``similarity_func(original inputs, perturbed inputs,
             sample, baselines=, feature_mask=, num_interp_features=)`` with one example each. By default
-            ``ExponentialKernel()``.
+            ``ExponentialKernel()``, of which all weights are computed at once.
         perturb_func: draws a sample (1, groups) of zeros and ones, or is a generator of them; called as
             ``perturb_func(original inputs, baselines=, feature_mask=, num_interp_features=)`` for each example. By
             default every group is present with probability one half.
@@ -57,13 +56,14 @@ class Lime(Attributor):
         self.perturb_func = perturb_func
 
     def cost(self, inputs: Any, n_samples: int = 25, **settings: Any) -> int:
-        """Return examples x n_samples."""
-        return super().cost(inputs) * n_samples
+        """Return examples x n_samples, for each row of baselines."""
+        tensors = as_tuple(inputs)
+        return len(tensors[0]) * n_samples * StandIns.of(settings.get("baselines"), tensors).n_rows
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         feature_mask: Tensor | Tensors | None = None,
@@ -72,6 +72,7 @@ class Lime(Attributor):
         return_input_shape: bool = True,
         show_progress: bool = False,
         *,
+        held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
     ) -> Any:
         """Return the weights in the shape of ``inputs``; every element has its group's weight.
@@ -79,84 +80,198 @@ class Lime(Attributor):
         They have one row where the model gives one value for its batch.
 
         Args:
-            baselines: what stands in for absent groups; anything that broadcasts to the inputs.
+            inputs: see ``Attributor``.
+            baselines: what stands in for absent groups: anything that broadcasts to the inputs, or ``Rows``, over which
+                the score is averaged.
+            target: see ``Attributor``.
+            additional_forward_args: see ``Attributor``.
             feature_mask: an id for each element, as ``FeatureAblation`` takes it; by default every element is alone.
             n_samples: number of samples.
             perturbations_per_eval: at most so many samples of each example in one pass; 1 leaves it to the device.
             return_input_shape: if False, return (examples, ids): one weight for each id, ascending.
-            seed: fixes the samples; draw k is the same for all examples of a batch with as many groups. It does not
-                reach a ``perturb_func``.
+            show_progress: see ``Attributor``.
+            held: for each input, true for elements that are always present and have no weight.
+            seed: fixes the samples, which are each example's own. It does not reach a ``perturb_func``.
         """
-        count, stream = whole_number("n_samples", n_samples), RandomStream.of(seed)
+        settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
         with torch.inference_mode(False), torch.no_grad():
-            game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
-            plans = self._plans(game, inputs, count, stream)  # a perturb_func may draw from the global random state
-            with borrowed(self.forward_func, gradients=False):
-                scores = game.play(plans, perturbations_per_eval, show_progress)
-                values = self._fits(game, inputs, plans, scores).to(scores)
+            game, values = self._values(inputs, settings)
             return game.maps(inputs, values, return_input_shape)
 
-    def _fits(self, game: Game, inputs: Any, plans: Plans, scores: Tensor) -> Tensor:
-        """Return (1 or examples, groups) the weights of a model fitted to each example, or to all of them."""
-        values = torch.zeros(len(scores), max(game.groups.sizes), dtype=torch.float64)
-        points = game.coalitions(plans.table() != 0)
-        for row, (value, found) in enumerate(zip(values, scores.double().cpu(), strict=True)):
-            examples = range(row, row + 1) if len(scores) == game.score.size else range(game.score.size)
-            plan = plans.each[row % len(plans.each)]
-            weights = self._weights(game, inputs, examples, plan, points)
-            value[: plan.shape[1]] = _fitted(self.interpretable_model, plan.double(), found[: len(plan)], weights)
-        return values
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return the weights, and each group's weight once."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        with torch.inference_mode(False), torch.no_grad():
+            game, values = self._values(inputs, bound.arguments)
+            mask = game.feature_mask(len(values))
+            return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
 
-    def _plans(self, game: Game, inputs: Any, count: int, stream: RandomStream) -> Plans:
+    def _values(self, inputs: Any, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+        """Return the game and (examples, groups) weights."""
+        count, stream = whole_number("n_samples", settings["n_samples"]), RandomStream.of(settings["seed"])
+        game = Game.of(
+            self.forward_func,
+            inputs,
+            settings["baselines"],
+            settings["target"],
+            settings["additional_forward_args"],
+            settings["feature_mask"],
+            settings["held"],
+        )
+        samples = self._samples(game, inputs, count, stream)  # a perturb_func may draw from the global random state
+        with borrowed(self.forward_func, gradients=False):
+            samples, scores = self._scores(game, samples, settings["perturbations_per_eval"], settings["show_progress"])
+            return game, self._fits(game, inputs, samples, scores).to(scores)
+
+    def _samples(self, game: Game, inputs: Any, count: int, stream: RandomStream) -> list[Tensor]:
+        """Return (samples, groups) zeros and ones for each example."""
         if self.perturb_func is None:
-            return Plans.of(game.groups, lambda size, draws: _halves(size, count, draws), stream)
+            return [
+                torch.randint(2, (count, game.groups.size_of(e)), generator=generator(stream.seed, "samples", key)) == 1
+                for e, key in enumerate(game.keys(stream.ids))
+            ]
         each = []
         for e in range(game.score.size):
-            original, facts = _facts(game, inputs, range(e, e + 1))
-            samples = itertools.islice(_samples(self.perturb_func, original, facts), count)
-            each.append(_plan(list(samples), facts["num_interp_features"]))
-        return Plans(tuple(each))
+            call = _Call.of(game, inputs, range(e, e + 1))
+            drawn = itertools.islice(_drawn(self.perturb_func, call), count)
+            each.append(_stacked(list(drawn), game.groups.size_of(e)))
+        return each
 
-    def _weights(self, game: Game, inputs: Any, examples: range, plan: Tensor, points: Points) -> Tensor:
-        """Return (steps,) how near each sample is to the original."""
-        original, facts = _facts(game, inputs, examples)
+    def _scores(
+        self, game: Game, samples: list[Tensor], perturbations_per_eval: int, show_progress: bool
+    ) -> tuple[list[Tensor], Tensor]:
+        """Return the samples and their scores; of a model with one value for its batch, the first example's for all."""
+        try:
+            return samples, _scores(game, samples, perturbations_per_eval, show_progress)
+        except WholeBatchOutput:
+            if len(samples) == 1 or not game.groups.shared:
+                raise
+        return samples[:1], _scores(game, samples[:1], perturbations_per_eval, show_progress)
+
+    def _fits(self, game: Game, inputs: Any, samples: list[Tensor], scores: Tensor) -> Tensor:
+        """Return (1 or examples, groups) the weights of a model fitted to each example, or to all of them."""
+        values = torch.zeros(len(scores), max(game.groups.sizes), dtype=torch.float64)
+        for row, (value, own_scores) in enumerate(zip(values, scores.double().cpu(), strict=True)):
+            examples = range(row, row + 1) if len(scores) == game.score.size else range(game.score.size)
+            own = samples[row % len(samples)]
+            weights = self._weights(game, inputs, examples, own)
+            value[: own.shape[1]] = _fitted(self.interpretable_model, own.double(), own_scores[: len(own)], weights)
+        return values
+
+    def _weights(self, game: Game, inputs: Any, examples: range, samples: Tensor) -> Tensor:
+        """Return (samples,) how near each sample is to the original."""
+        if isinstance(self.similarity_func, ExponentialKernel):
+            binary = bool(((samples == 0) | (samples == 1)).all())
+            rows = [_products(game, examples, row) for row in range(game.stand_ins.n_rows)] if binary else []
+            if rows:
+                return torch.stack([self.similarity_func.of_coalitions(samples, row) for row in rows]).mean(0)
+        call = _Call.of(game, inputs, examples)
         device = game.tensors[0].device
         weights = []
-        for step, sample in enumerate(plan):
-            perturbed = like(inputs, points(Block(examples, range(step, step + 1))))
-            weights.append(float(self.similarity_func(original, perturbed, sample[None].to(device).long(), **facts)))
+        for sample in samples:
+            perturbed = like(inputs, _perturbed(game, examples, sample))
+            weights.append(
+                float(self.similarity_func(call.original, perturbed, sample[None].to(device).long(), **call.facts))
+            )
         return torch.tensor(weights, dtype=torch.float64)
 
 
-def _halves(size: int, count: int, draws: RandomStream) -> Tensor:
-    rows = [torch.randint(2, (size,), generator=g) for k in range(count) for g in draws.generators("coalition", k)]
-    return torch.stack(rows) == 1
+@dataclass(frozen=True)
+class _Call:
+    """What the user's functions are called with.
+
+    Attributes:
+        original: some examples, as they came.
+        facts: keyword arguments: what stands in, the groups, their number.
+    """
+
+    original: Any
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, game: Game, inputs: Any, examples: range) -> _Call:
+        part = slice(examples.start, examples.stop)
+        masks = [game.groups.within(k, examples) for k in range(len(game.tensors))]
+        first = torch.zeros(1, dtype=torch.long)
+        blanks = [
+            game.stand_ins.look_up(k, first, examples)[0].expand(len(examples), *x.shape[1:])
+            for k, x in enumerate(game.tensors)
+        ]
+        return cls(
+            like(inputs, [x[part] for x in game.tensors]),
+            {
+                "baselines": like(inputs, blanks),
+                "feature_mask": like(inputs, masks),
+                "num_interp_features": game.groups.size_of(examples.start),
+            },
+        )
 
 
-def _facts(game: Game, inputs: Any, examples: range) -> tuple[Any, dict[str, Any]]:
-    """Return some examples as they came, and what the user's functions are told of them."""
+def _scores(game: Game, samples: list[Tensor], perturbations_per_eval: int, show_progress: bool) -> Tensor:
+    """Return (examples, samples) scores of what the samples leave of the inputs."""
+    most = max(map(len, samples))
+    table = torch.zeros(len(samples), most, max(game.groups.sizes), dtype=torch.bool)
+    for row, own in zip(table, samples, strict=True):
+        row[: own.shape[0], : own.shape[1]] = own != 0
+    tables = [table.to(x.device) for x in game.tensors]
+    alike = len(samples) == 1
+
+    def present(k: int, examples: range, steps: Tensor) -> Tensor:
+        own = tables[k] if alike else tables[k][examples.start : examples.stop]
+        return game.groups.look_up(k, own[:, steps], examples)
+
+    return game.scores(
+        present,
+        most,
+        perturbations_per_eval=perturbations_per_eval,
+        show_progress=show_progress,
+        label="samples",
+        alike=alike,
+    )
+
+
+def _perturbed(game: Game, examples: range, sample: Tensor) -> Tensors:
+    """Return what a sample leaves of some examples."""
+    first = torch.zeros(1, dtype=torch.long)
     part = slice(examples.start, examples.stop)
-    masks = [game.groups.within(k, examples) for k in range(len(game.tensors))]
-    return like(inputs, [x[part] for x in game.tensors]), {
-        "baselines": like(inputs, [blank[part] for blank in game.blanks]),
-        "feature_mask": like(inputs, masks),
-        "num_interp_features": game.groups.sizes[examples.start % len(game.groups.sizes)],
-    }
+    return tuple(
+        torch.where(
+            game.groups.look_up(k, (sample != 0)[None, None].to(x.device), examples)[0],
+            x[part],
+            game.stand_ins.look_up(k, first, examples)[0],
+        )
+        for k, x in enumerate(game.tensors)
+    )
 
 
-def _samples(perturb: Callable[..., Any], original: Any, facts: dict[str, Any]) -> Iterator[Any]:
+def _products(game: Game, examples: range, row: int) -> GroupProducts:
+    """Return dot products of some examples and what stands in for them, by group."""
+    size = game.groups.size_of(examples.start)
+    own, mixed, other = (torch.zeros(1 + size, dtype=torch.float64) for _ in range(3))
+    part = slice(examples.start, examples.stop)
+    for k, tensor in enumerate(game.tensors):
+        x = tensor[part].detach().cpu().double()
+        b = game.stand_ins.look_up(k, torch.tensor([row]), examples)[0].detach().cpu().double().expand(x.shape)
+        ids = (game.groups.within(k, examples).cpu() + 1).expand(x.shape).reshape(-1)  # held elements come first
+        for total, product in ((own, x * x), (mixed, x * b), (other, b * b)):
+            total.index_add_(0, ids, product.reshape(-1))
+    return GroupProducts(own[1:], mixed[1:], other[1:], float(own[0]))
+
+
+def _drawn(perturb: Callable[..., Any], call: _Call) -> Iterator[Any]:
     if inspect.isgeneratorfunction(perturb):
-        yield from perturb(original, **facts)
+        yield from perturb(call.original, **call.facts)
         return
     while True:
-        yield perturb(original, **facts)
+        yield perturb(call.original, **call.facts)
 
 
-def _plan(samples: list[Any], size: int) -> Tensor:
+def _stacked(samples: list[Any], size: int) -> Tensor:
     rows = [sample.detach().cpu().reshape(-1) for sample in samples if isinstance(sample, Tensor)]
     if not rows or len(rows) < len(samples) or any(row.shape != (size,) for row in rows):
-        found = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in samples[:1]]
-        raise ShapeError(f"perturb_func: expected samples of shape (1, {size}), got {found or 'none'}")
+        shapes = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in samples[:1]]
+        raise ShapeError(f"perturb_func: expected samples of shape (1, {size}), got {shapes or 'none'}")
     return torch.stack(rows)
 
 
@@ -166,16 +281,19 @@ def _fitted(model: Any, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
         from sklearn.linear_model import Lasso
 
         model = Lasso(alpha=0.01)
+    if not x.shape[1]:  # all elements are held
+        return x.new_zeros(0)
     model = copy.deepcopy(model)
     if hasattr(model, "representation"):
         data = TensorDataset(x.float(), y.float(), weights.float())
         model.fit(DataLoader(data, batch_size=len(data)))
-        found = torch.as_tensor(model.representation())
+        coefficients = torch.as_tensor(model.representation())
     else:
         model.fit(x.numpy(), y.numpy(), sample_weight=weights.numpy())
-        found = torch.as_tensor(model.coef_)
-    if found.numel() != x.shape[1]:
+        coefficients = torch.as_tensor(model.coef_)
+    if coefficients.numel() != x.shape[1]:
         raise ArgumentError(
-            f"interpretable_model: expected {x.shape[1]} weights of {type(model).__name__}, got {tuple(found.shape)}"
+            f"interpretable_model: expected {x.shape[1]} weights of {type(model).__name__}, "
+            f"got {tuple(coefficients.shape)}"
         )
-    return found.detach().double().cpu().reshape(-1)
+    return coefficients.detach().double().cpu().reshape(-1)

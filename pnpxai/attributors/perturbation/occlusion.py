@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines
-from pnpxai.attributors.perturbation.games import blended, perturbable, stand_ins, upper_bound
+from pnpxai.attributors.base import Attributor, Baselines, Configured
+from pnpxai.attributors.perturbation.games import averaged_scores, perturbable
+from pnpxai.attributors.perturbation.players import unseen, without
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, as_tuple, like
 
-__all__ = ["Occlusion"]
+__all__ = ["MultiScale", "Occlusion"]
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,18 @@ class Occlusion(Attributor):
 
     _multiply_by_inputs = True
 
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func)
-
     def cost(self, inputs: Any, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
-        """Return one row for each window and one for the whole input, for each example."""
-        return super().cost(inputs) * (1 + len(_windows(as_tuple(inputs), sliding_window_shapes, strides)))
+        """Return one row for each window (and row of baselines) and one for the whole input, for each example."""
+        tensors = as_tuple(inputs)
+        n_rows = StandIns.of(settings.get("baselines"), tensors).n_rows
+        return len(tensors[0]) * (1 + len(_windows(tensors, sliding_window_shapes, strides)) * n_rows)
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
         sliding_window_shapes: tuple[int, ...] | tuple[tuple[int, ...], ...],
         strides: None | int | tuple[int, ...] | tuple[int | tuple[int, ...], ...] = None,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         perturbations_per_eval: int = 1,
@@ -57,11 +57,18 @@ class Occlusion(Attributor):
     ) -> Any:
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
+        What the model does not see, such as padding, gets zero.
+
         Args:
+            inputs: see ``Attributor``.
             sliding_window_shapes: the window's size in each dimension but the first; one tuple for each input.
             strides: how far it moves in each dimension (a number: the same in all); 1 by default.
-            baselines: what stands in the window instead.
+            baselines: what stands in the window instead: anything that broadcasts to the inputs, or ``Rows``, over
+                which the score is averaged.
+            target: see ``Attributor``.
+            additional_forward_args: see ``Attributor``.
             perturbations_per_eval: at most so many windows of each example in one pass; 1 leaves it to the device.
+            show_progress: see ``Attributor``.
 
         Raises:
             ArgumentError: a window or stride does not fit its input.
@@ -69,26 +76,85 @@ class Occlusion(Attributor):
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
             windows = _windows(tensors, sliding_window_shapes, strides)
+            hidden = unseen(self.forward_func, tensors, additional_forward_args)
+            stand_ins = StandIns.of(baselines, tensors)
 
-            def kept(k: int, block: Block) -> Tensor:
-                x = tensors[k]
-                mask = torch.ones(len(block.steps), 1, *x.shape[1:], dtype=torch.bool, device=x.device)
-                for position, step in enumerate(block.steps):
-                    if step > 0 and windows[step - 1].input == k:  # step 0 is the whole input
-                        mask[(position, 0, *windows[step - 1].box)] = False
-                return mask
+            def occluded(block: Block, steps: Tensor, rows: Tensor) -> Tensors:
+                part = slice(block.examples.start, block.examples.stop)
+                values = []
+                for k, x in enumerate(tensors):
+                    covered = torch.zeros(len(steps), 1, *x.shape[1:], dtype=torch.bool, device=x.device)
+                    for position, step in enumerate(steps.tolist()):
+                        if step > 0 and windows[step - 1].input == k:  # step 0 is the whole input
+                            covered[(position, 0, *windows[step - 1].box)] = True
+                    values.append(torch.where(covered, stand_ins.look_up(k, rows, block.examples), x[part]))
+                return tuple(values)
 
-            scores = perturbed_scores(
+            runs = torch.ones(1 + len(windows), stand_ins.n_rows, dtype=torch.bool)
+            runs[0, 1:] = False
+            scores = averaged_scores(
                 score,
-                blended(tensors, stand_ins(baselines, tensors), kept),
-                1 + len(windows),
                 tensors,
-                asked=upper_bound(perturbations_per_eval),
+                stand_ins,
+                occluded,
+                1 + len(windows),
+                runs=runs,
+                perturbations_per_eval=perturbations_per_eval,
                 show_progress=show_progress,
                 label="windows",
-                joint=True,
             )
-            return like(inputs, _spread(scores[:, :1] - scores[:, 1:], windows, tensors))
+            maps = _spread(scores[:, :1] - scores[:, 1:], windows, tensors)
+            return like(inputs, [without(m, out) for m, out in zip(maps, hidden, strict=True)])
+
+
+class MultiScale(Attributor):
+    r"""Mean of several maps, each scaled to mean 0 and standard deviation 1: (1 / K) \sum_k (a_k - mean a_k) / std a_k.
+
+    Args:
+        members: ``Occlusion``, configured with windows of several sizes; of members with the same windows one runs.
+    """
+
+    _multiply_by_inputs = True
+
+    def __init__(self, members: Sequence[Configured]) -> None:
+        if not members:
+            raise ArgumentError("windows: expected at least one size, got none")
+        super().__init__(members[0].forward_func)
+        self.members = tuple(members)
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return the rows that all members run."""
+        return sum(member.cost(inputs, **settings) for member in self._distinct(inputs))
+
+    def attribute(self, inputs: Any, target: Target = None, additional_forward_args: Any = None) -> Any:
+        """Return the mean map, in the shape of ``inputs``."""
+        given = {"target": target, "additional_forward_args": additional_forward_args}
+        members = self._distinct(inputs)
+        tensors = as_tuple(inputs)
+        hidden = unseen(self.forward_func, tensors, additional_forward_args)
+        maps = [_scaled(as_tuple(member.attribute(inputs, **given)), hidden) for member in members]
+        return like(inputs, [torch.stack(parts).mean(0) for parts in zip(*maps, strict=True)])
+
+    def _distinct(self, inputs: Any) -> list[Configured]:
+        windows: dict[str, Configured] = {}
+        for member in self.members:
+            settings = member.arguments(inputs)
+            windows.setdefault(repr((settings["sliding_window_shapes"], settings["strides"])), member)
+        return list(windows.values())
+
+
+def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
+    """Return maps whose values, without those of hidden positions, have mean 0 and standard deviation 1."""
+    rows = len(maps[0])
+    seen = [without(torch.ones_like(m), out).reshape(rows, -1).bool() for m, out in zip(maps, hidden, strict=True)]
+    values = torch.cat([m.reshape(rows, -1).double() for m in maps], 1)
+    counted = torch.cat(seen, 1)
+    count = counted.sum(1).clamp_min(1)
+    mean = (values * counted).sum(1) / count
+    spread = (((values - mean[:, None]) * counted).square().sum(1) / count).sqrt()
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    scaled = ((values - mean[:, None]) / spread[:, None] * counted).split([s.shape[1] for s in seen], 1)
+    return tuple(part.reshape(m.shape).to(m.dtype) for part, m in zip(scaled, maps, strict=True))
 
 
 def _windows(tensors: Tensors, shapes: Any, strides: Any) -> list[_Window]:

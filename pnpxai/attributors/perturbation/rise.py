@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines
-from pnpxai.attributors.perturbation.games import perturbable, stand_ins, upper_bound
+from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.perturbation.games import Game, averaged_scores, perturbable
+from pnpxai.attributors.perturbation.groups import Groups
+from pnpxai.attributors.perturbation.players import unseen, without
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.loops import perturbed_scores
-from pnpxai.engine.running.score import Target
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.score import Target, WholeBatchOutput
+from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.tensors import Tensors, like
+from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["RISE"]
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_BLOCK = 64
+"""Masks of one generator."""
 
 
 class RISE(Attributor):
@@ -35,13 +39,14 @@ class RISE(Attributor):
     """
 
     def cost(self, inputs: Any, n_masks: int = 500, **settings: Any) -> int:
-        """Return examples x n_masks."""
-        return super().cost(inputs) * n_masks
+        """Return examples x n_masks, for each row of baselines."""
+        tensors = as_tuple(inputs)
+        return len(tensors[0]) * n_masks * StandIns.of(settings.get("baselines"), tensors).n_rows
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         n_masks: int = 500,
@@ -57,10 +62,14 @@ class RISE(Attributor):
         """Return maps in the shape of ``inputs``, equal over channels.
 
         They have one row where the model gives one value for its batch. Memory does not grow with ``n_masks``, but for
-        a score for each.
+        a score for each. What the model does not see, such as padding, is never hidden and gets zero.
 
         Args:
-            baselines: what shows where a mask lets nothing through; anything that broadcasts to the inputs.
+            inputs: see ``Attributor``.
+            baselines: what shows where a mask lets nothing through: anything that broadcasts to the inputs, or
+                ``Rows``, over which the score is averaged.
+            target: see ``Attributor``.
+            additional_forward_args: see ``Attributor``.
             n_masks: number of masks.
             grid_size: cells of a grid along each axis of positions; at most one for each position.
             probability: that a cell lets the input through.
@@ -69,56 +78,107 @@ class RISE(Attributor):
             centred: take the mean score from all scores first. It moves a map by a constant, the mean score, and
                 removes the noise that is that constant times how often a position happened to be let through.
             perturbations_per_eval: at most so many masks of each example in one pass; 1 leaves it to the device.
-            seed: fixes the masks; mask k is the same for all examples of a batch.
+            show_progress: see ``Attributor``.
+            seed: fixes the masks, which are each example's own.
         """
+        maps, _ = self._maps(
+            inputs, baselines, target, additional_forward_args, n_masks, grid_size, probability, channel_axes, centred,
+            perturbations_per_eval, show_progress, RandomStream.of(seed), with_error=False,
+        )  # fmt: skip
+        return maps
+
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return the maps with their standard errors."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        given["extra"] = given.pop("additional_forward_args")
+        given["stream"] = RandomStream.of(given.pop("seed"))
+        maps, errors = self._maps(**given, with_error=bool(given["centred"]))
+        free = None if errors is None else given["n_masks"] - 1
+        return Outcome(maps, standard_error=errors, degrees_of_freedom=free)
+
+    def _maps(
+        self, inputs: Any, baselines: Any, target: Target, extra: Any, n_masks: int, grid_size: int,
+        probability: float, channel_axes: tuple[int | None, ...] | None, centred: bool, perturbations_per_eval: int,
+        show_progress: bool, stream: RandomStream, *, with_error: bool,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        """Return the maps and, if wanted, their standard errors."""
         count, side = whole_number("n_masks", n_masks), whole_number("grid_size", grid_size)
         if not 0 < probability < 1:
             raise ArgumentError(f"probability: expected a number between 0 and 1, got {probability!r}")
         with borrowed(self.forward_func, gradients=False):
-            tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
-            blanks = stand_ins(baselines, tensors)
-            masks = [
-                _Masks.of(f"input {k}", x, axis, side, probability, RandomStream.of(seed))
-                for k, (x, axis) in enumerate(zip(tensors, _axes(channel_axes, tensors), strict=True))
-            ]
+            tensors, score = perturbable(self.forward_func, inputs, target, extra)
+            stand_ins = StandIns.of(baselines, tensors)
+            hidden = unseen(self.forward_func, tensors, extra)
+            axes = _axes(channel_axes, tensors)
 
-            def points(block: Block) -> Tensors:
-                part = slice(block.examples.start, block.examples.stop)
-                return tuple(
-                    _shown(mask.draw(block), x[part], blank[part]).flatten(0, 1)
-                    for mask, x, blank in zip(masks, tensors, blanks, strict=True)
+            def scores_of(masks: list[Masks], joint: bool) -> Tensor:
+                def shown(block: Block, steps: Tensor, rows: Tensor) -> Tensors:
+                    part = slice(block.examples.start, block.examples.stop)
+                    return tuple(
+                        _shown(
+                            mask.of_steps(block.examples, steps), x[part], stand_ins.look_up(k, rows, block.examples)
+                        )
+                        for k, (mask, x) in enumerate(zip(masks, tensors, strict=True))
+                    )
+
+                return averaged_scores(
+                    score,
+                    tensors,
+                    stand_ins,
+                    shown,
+                    count,
+                    perturbations_per_eval=perturbations_per_eval,
+                    show_progress=show_progress,
+                    label="masks",
+                    joint=joint,
                 )
 
-            scores = perturbed_scores(
-                score,
-                points,
-                count,
-                tensors,
-                asked=upper_bound(perturbations_per_eval),
-                show_progress=show_progress,
-                label="masks",
-                joint=RandomStream.of(seed).ids is None,
-            )
-            weights = scores.to(torch.promote_types(scores.dtype, torch.float32)) / (count * probability)
+            keys = stream.ids or Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys()
+            masks = [
+                Masks.of(f"input {k}", x, axis, side, probability, stream.seed, keys, out)
+                for k, (x, axis, out) in enumerate(zip(tensors, axes, hidden, strict=True))
+            ]
+            try:
+                scores = scores_of(masks, joint=len(keys) == 1)
+            except WholeBatchOutput:
+                if any(out is not None for out in hidden):
+                    raise
+                masks = [mask.shared() for mask in masks]
+                scores = scores_of(masks, joint=True)
+            weights = scores.to(torch.promote_types(scores.dtype, torch.float32))
             if centred:
                 weights = weights - weights.mean(1, keepdim=True)
             limit = row_limit(tensors)
-            maps = [mask.weighted(weights, limit) for mask in masks]
-            return like(inputs, [_like_input(m, x, scores.dtype) for m, x in zip(maps, tensors, strict=True)])
+            sums = [mask.weighted(weights, limit) / (count * probability) for mask in masks]
+            maps = [_like_input(m, x, scores.dtype) for m, x in zip(sums, tensors, strict=True)]
+            maps = [without(m, out) for m, out in zip(maps, hidden, strict=True)]
+            if not with_error or count < 3:
+                return like(inputs, maps), None
+            errors = [
+                _like_input(m.error(weights, limit), x, scores.dtype) for m, x in zip(masks, tensors, strict=True)
+            ]
+            return like(inputs, maps), like(inputs, [without(e, out) for e, out in zip(errors, hidden, strict=True)])
 
 
 @dataclass(frozen=True)
-class _Masks:
+class Masks:
     """The random masks of one input: drawn again whenever they are needed, never kept.
+
+    They come in blocks of 64, each from one generator that is seeded by the seed, the example's key and the block.
 
     Attributes:
         name: which input.
-        positions: how many there are along each axis.
+        positions: number of positions along each axis.
         shape: of a mask, as it goes with an example: a 1 where the channels are.
         cells: of the grid along each axis; None where positions are drawn one by one.
         probability: that a cell lets the input through.
-        stream: what is drawn from.
+        seed: what is drawn from.
+        keys: a key for each example, or one for all.
+        hidden: (examples, positions) what is always let through.
         like: a tensor of the dtype and device of the masks.
+        latest: the block that each key was last asked for, which comes again at once.
     """
 
     name: str
@@ -126,74 +186,122 @@ class _Masks:
     shape: tuple[int, ...]
     cells: tuple[int, ...] | None
     probability: float
-    stream: RandomStream
+    seed: int
+    keys: tuple[str, ...]
+    hidden: Tensor | None
     like: Tensor
+    latest: dict[str, tuple[int, tuple[Tensor, Tensor]]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, stream: RandomStream) -> _Masks:
+    def of(
+        cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, seed: int, keys: tuple[str, ...],
+        hidden: Tensor | None = None,
+    ) -> Masks:  # fmt: skip
         """Return the masks of an input."""
         positions = tuple(n for k, n in enumerate(x.shape) if k not in (0, axis))
         shape = tuple(1 if k == axis else n for k, n in enumerate(x.shape) if k > 0)
-        smooth = x.is_floating_point() and x.ndim > 2 and len(positions) in _MODES
+        smooth = x.is_floating_point() and x.ndim > 2 and len(positions) in _MODES and hidden is None
         cells = tuple(min(side, n) for n in positions) if smooth else None
         dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
-        return cls(name, positions, shape, cells, probability, stream, x.new_empty(0, dtype=dtype))
+        return cls(name, positions, shape, cells, probability, seed, keys, hidden, x.new_empty(0, dtype=dtype))
 
-    def draw(self, block: Block) -> Tensor:
-        """Return (steps, 1 or examples, ...) masks of a block."""
-        stream = self.stream.take(block.examples)
-        sources = [g for step in block.steps for g in stream.generators(self.name, "mask", step)]
-        cells = self.positions if self.cells is None else self.cells
-        grids = torch.stack([torch.rand(cells, generator=g) for g in sources]) < self.probability
-        masks = grids.to(self.like)
+    def shared(self) -> Masks:
+        """Return masks that all examples share: the first one's."""
+        return replace(self, keys=self.keys[:1], latest={})
+
+    def of_steps(self, examples: range, steps: Tensor) -> Tensor:
+        """Return (steps, 1 or examples, ...) masks."""
+        owners = range(1) if len(self.keys) == 1 else examples
+        drawn = torch.stack([self._of_example(e, steps) for e in owners], 1)
+        return drawn.reshape(len(steps), len(owners), *self.shape)
+
+    def _of_example(self, example: int, steps: Tensor) -> Tensor:
+        """Return (steps, *positions) masks of an example."""
+        numbers = steps.tolist()
+        blocks = {number // _BLOCK for number in numbers}
+        drawn = {block: self._block(self.keys[example], block) for block in blocks}
+        grids = torch.stack([drawn[n // _BLOCK][0][n % _BLOCK] for n in numbers]) < self.probability
         if self.cells is not None:
-            masks = self._enlarged(masks, sources)
-        return masks.reshape(len(block.steps), -1, *self.shape)
+            shifts = torch.stack([drawn[n // _BLOCK][1][n % _BLOCK] for n in numbers])
+            return self._enlarged(grids.to(self.like), shifts)
+        if self.hidden is None:
+            return grids.to(self.like).reshape(len(numbers), *self.positions)
+        masks = torch.ones(len(numbers), *self.positions, dtype=torch.bool)
+        masks[:, ~self.hidden[example].cpu()] = grids[:, : int((~self.hidden[example]).sum())]
+        return masks.to(self.like)
 
-    def _enlarged(self, grids: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
+    def _block(self, key: str, block: int) -> tuple[Tensor, Tensor]:
+        """Return (64, cells) uniform numbers, and (64, axes) where the cut begins, as a share of a cell."""
+        if self.latest.get(key, (-1,))[0] != block:
+            self.latest[key] = block, self._numbers(key, block)
+        return self.latest[key][1]
+
+    def _numbers(self, key: str, block: int) -> tuple[Tensor, Tensor]:
+        source = generator(self.seed, self.name, key, block)
+        if self.cells is None:  # place by place, so that what follows the last one seen does not matter
+            numbers = torch.rand(math.prod(self.positions), _BLOCK, generator=source).T
+            return numbers, numbers
+        return torch.rand(_BLOCK, *self.cells, generator=source), torch.rand(_BLOCK, len(self.cells), generator=source)
+
+    def _enlarged(self, grids: Tensor, shifts: Tensor) -> Tensor:
         """Enlarge grids to a cell more than the input has, and cut out the input's size anywhere within that cell."""
         assert self.cells is not None  # noqa: S101
         sizes = [math.ceil(n / cells) for n, cells in zip(self.positions, self.cells, strict=True)]
         whole = [(cells + 1) * size for cells, size in zip(self.cells, sizes, strict=True)]
         masks = F.interpolate(grids[:, None], size=whole, mode=_MODES[len(sizes)])[:, 0]
         rows = []
-        for mask, source in zip(masks, sources, strict=True):
+        for mask, shift in zip(masks, shifts.tolist(), strict=True):
             for axis, (n, size) in enumerate(zip(self.positions, sizes, strict=True)):
-                mask = mask.narrow(axis, int(torch.randint(size, (1,), generator=source)), n)
+                mask = mask.narrow(axis, int(shift[axis] * size), n)
             rows.append(mask)
         return torch.stack(rows)
 
-    def weighted(self, weights: Tensor, limit: int) -> Tensor:
-        """Return (rows, ...) the sum of the masks with weights (rows, steps)."""
+    def weighted(self, weights: Tensor, limit: int, power: int = 1) -> Tensor:
+        """Return (rows, ...) the sum of the masks, each to a power, with weights (rows, steps)."""
         rows, steps = weights.shape
         weights = weights.to(self.like)
         total = weights.new_zeros(rows, math.prod(self.shape))
         for start in range(0, steps, limit):
-            part = range(start, min(start + limit, steps))
-            masks = self.draw(Block(range(rows), part))
-            masks = masks.reshape(*masks.shape[:2], -1)
-            now = weights[:, part.start : part.stop]
+            part = torch.arange(start, min(start + limit, steps))
+            masks = self.of_steps(range(rows), part)
+            masks = masks.reshape(*masks.shape[:2], -1) ** power
+            now = weights[:, start : start + limit]
             total += now @ masks[:, 0] if masks.shape[1] == 1 else torch.einsum("es,sep->ep", now, masks)
         return total.reshape(rows, *self.shape)
 
+    def error(self, weights: Tensor, limit: int) -> Tensor:
+        r"""Return (rows, ...) the standard error of a map, of weights w (rows, steps) whose mean is zero.
+
+        A map is the covariance of w_k and the masks m_k, over p: its variance is that of w_k (m_k - mean m), over N.
+        """
+        count = weights.shape[1]
+        once = torch.ones_like(weights)
+        mean = self.weighted(once, limit) / count
+        first = self.weighted(weights, limit) - mean * weights.sum(1).reshape(-1, *[1] * (mean.ndim - 1)).to(mean)
+        w2 = weights.square()
+        flat = w2.sum(1).reshape(-1, *[1] * (mean.ndim - 1)).to(mean)
+        second = self.weighted(w2, limit, 2) - 2 * mean * self.weighted(w2, limit) + mean.square() * flat
+        variance = (second / count - (first / count).square()).clamp_min(0) / (count - 1)
+        return variance.sqrt() / self.probability
+
 
 def _shown(masks: Tensor, x: Tensor, blank: Tensor) -> Tensor:
-    """Return the inputs where masks let them through, the baselines elsewhere, and a blend in between."""
+    """Return (steps, examples, ...) inputs where masks let them through, baselines elsewhere, a blend in between."""
     if not x.is_floating_point():
         return torch.where(masks > 0, x, blank)
     return torch.lerp(blank, x, masks.to(x.dtype))
 
 
-def _like_input(found: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-    return found.to(x.dtype if x.is_floating_point() else dtype).expand(len(found), *x.shape[1:]).contiguous()
+def _like_input(values: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    return values.to(x.dtype if x.is_floating_point() else dtype).expand(len(values), *x.shape[1:]).contiguous()
 
 
-def _axes(given: tuple[int | None, ...] | None, tensors: Tensors) -> tuple[int | None, ...]:
-    if given is None:
+def _axes(axes: tuple[int | None, ...] | None, tensors: Tensors) -> tuple[int | None, ...]:
+    if axes is None:
         return tuple(1 if x.ndim > 2 else None for x in tensors)
-    if len(given) != len(tensors):
-        raise ArgumentError(f"channel_axes: expected one for each of {len(tensors)} inputs, got {given!r}")
-    for axis, x in zip(given, tensors, strict=True):
+    if len(axes) != len(tensors):
+        raise ArgumentError(f"channel_axes: expected one for each of {len(tensors)} inputs, got {axes!r}")
+    for axis, x in zip(axes, tensors, strict=True):
         if axis is not None and not 0 < axis < x.ndim:
             raise ShapeError(f"channel_axes: expected an axis of {tuple(x.shape)}, not the first, got {axis}")
-    return given
+    return axes

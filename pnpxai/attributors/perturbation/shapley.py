@@ -1,58 +1,182 @@
-"""Shapley values as mean contributions to coalitions: over drawn orders, or over all coalitions."""
+"""Shapley values of groups of elements: exact where all coalitions fit, else by the best estimator for the budget."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
-import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines
-from pnpxai.attributors.perturbation.coalitions import Plans, every_coalition
+from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.perturbation.designs import Budget, Estimator, design_of
+from pnpxai.attributors.perturbation.estimates import Estimate
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.groups import Groups
+from pnpxai.attributors.perturbation.players import unseen
+from pnpxai.attributors.perturbation.plays import Play, runs_of
+from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
-from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors, as_tuple
 
-__all__ = ["ShapleyValueSampling", "ShapleyValues"]
+__all__ = ["KernelShap", "Samples", "ShapleyValueSampling", "ShapleyValues"]
 
-_MOST_GROUPS = 20
+Samples: TypeAlias = int | Literal["auto"]
+"""A number of samples; "auto" goes by the number of features."""
+_UNCLEAR = 0.25
+"""Squared standard errors above this share of the squared spread of the values say that the values are noise."""
+_ESTIMATORS = ("auto", "exact", "permutation", "leverage", "odd")
 
 
-class ShapleyValueSampling(Attributor):
-    """Mean gain of score when a group joins those before it in a random order. Strumbelj and Kononenko, 2010.
+@dataclass(frozen=True)
+class _Played:
+    """A game that was played.
 
-    The values of an example's groups sum to F(x) - F(baseline), for any number of orders.
+    Attributes:
+        play: the coalitions of each example.
+        scores: (examples, coalitions) their scores.
+        estimate: the values of the players.
     """
+
+    play: Play
+    scores: Tensor
+    estimate: Estimate
+
+    @property
+    def game(self) -> Game:
+        """The game."""
+        return self.play.game
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence where the values are noise: the error is more than half of their spread over features.
+
+        The error falls with the root of the number of coalitions, or faster.
+        """
+        design, method = self.play.designs[-1]
+        calls, size = len(design.present), design.n_players
+        if method == "leverage" and calls < 2 * size:
+            return (
+                f"n_samples: {calls} coalitions of {size} features do not tell all features apart; values of features "
+                f"that were not told apart are equal; {2 * size} coalitions are the least, {4 * size} have an error",
+            )
+        error = self.estimate.standard_error
+        if error is None:
+            return ()
+        values = self.estimate.values
+        noise = error.square().sum(1)
+        spread = (values - values.mean(1, keepdim=True)).square().sum(1).clamp_min(1e-300)
+        share = noise / spread
+        unclear = share > _UNCLEAR
+        if not bool(unclear.any()):
+            return ()
+        worst = float(share[unclear].median().clamp(max=1e6))
+        return (
+            f"n_samples: the values of {int(unclear.sum())} of {len(share)} examples cannot be told from noise: their "
+            f"standard errors are {worst**0.5:.1g} times their spread over features; about "
+            f"{_rounded(calls * worst / 0.05)} coalitions would tell them apart (here {calls})",
+        )
+
+
+class _Shapley(Attributor):
+    """What the attributors of Shapley values share."""
 
     _multiply_by_inputs = True
 
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func)
+    def _budget(self, settings: dict[str, Any], n_rows: int) -> Budget:
+        """Return the budget that the arguments of ``attribute`` ask for."""
+        n_samples: Samples = settings.get("n_samples", "auto")
+        estimator: Estimator = settings.get("estimator", "auto")
+        if estimator not in _ESTIMATORS:
+            raise ArgumentError(f"estimator: expected one of {', '.join(_ESTIMATORS)}, got {estimator!r}")
+        if n_samples != "auto":
+            n_samples = whole_number("n_samples", n_samples, 2)
+        return Budget(n_samples, estimator, n_rows)
 
-    def cost(self, inputs: Any, feature_mask: Any = None, n_samples: int = 25, **settings: Any) -> int:
-        """Return, for each example, both ends and what lies between them in each order."""
-        size = max(Groups.of(feature_mask, as_tuple(inputs)).sizes)
-        return super().cost(inputs) * (2 + n_samples * (size - 1))
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return the rows that run: as many for each example as for the one with the most coalitions."""
+        tensors = as_tuple(inputs)
+        hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
+        sizes = Groups.of(settings.get("feature_mask"), tensors, held=hidden).sizes
+        n_rows = StandIns.of(settings.get("baselines"), tensors).n_rows
+        budget = self._budget(settings, n_rows)
+        designs = tuple(design_of(budget, size, 0)[0] for size in sorted(set(sizes)))
+        runs = runs_of(designs, n_rows, 0)
+        return len(tensors[0]) * (max(len(d.present) for d in designs) if runs is None else int(runs.sum()))
+
+    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+        """Return the values with their standard errors, the score they start from, and each group's value once."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        with borrowed(self.forward_func, gradients=False):
+            played = self._played(inputs, bound.arguments)
+            game, scores, estimate = played.game, played.scores, played.estimate
+            values = estimate.values.to(scores)
+            error = estimate.standard_error
+            mask = game.feature_mask(len(scores))
+            return Outcome(
+                game.maps(inputs, values),
+                standard_error=None if error is None else game.maps(inputs, error.to(scores)),
+                base_value=scores[:, 0].clone(),
+                degrees_of_freedom=estimate.degrees_of_freedom,
+                feature_mask=mask,
+                group_values=None if mask is None else values,
+                notes=played.notes(),
+            )
+
+    def _values(self, inputs: Any, in_input_shape: bool, settings: dict[str, Any]) -> Any:
+        with borrowed(self.forward_func, gradients=False):
+            played = self._played(inputs, settings)
+            return played.game.maps(inputs, played.estimate.values.to(played.scores), in_input_shape)
+
+    def _played(self, inputs: Any, settings: dict[str, Any]) -> _Played:
+        stream = RandomStream.of(settings["seed"])
+        self._budget(settings, 1)  # what is wrong with it is said before anything runs
+        with borrowed(self.forward_func, gradients=False):
+            game = Game.of(
+                self.forward_func,
+                inputs,
+                settings["baselines"],
+                settings["target"],
+                settings["additional_forward_args"],
+                settings["feature_mask"],
+                settings["held"],
+            )
+            budget = self._budget(settings, game.stand_ins.n_rows)
+            play, scores = Play.played(
+                game, budget, stream, settings["perturbations_per_eval"], settings["show_progress"]
+            )
+            return _Played(play, scores, play.estimate(scores))
+
+
+class KernelShap(_Shapley):
+    """Shapley values by weighted least squares over coalitions of features. Lundberg and Lee, 2017 (arXiv:1705.07874).
+
+    The values of an example's groups sum to F(x) - F(baseline). Coalitions are drawn by leverage scores, in pairs with
+    their complements (arXiv:2410.01917); from eight for each feature on, interactions of odd order are fitted with the
+    values (arXiv:2602.01399), below four for each feature orders are walked forwards and backwards.
+    """
+
+    _multiply_by_inputs = False
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         feature_mask: Tensor | Tensors | None = None,
-        n_samples: int = 25,
+        n_samples: Samples = "auto",
         perturbations_per_eval: int = 1,
+        return_input_shape: bool = True,
         show_progress: bool = False,
         *,
+        estimator: Estimator = "auto",
+        held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
     ) -> Any:
         """Return Shapley values in the shape of ``inputs``; every element has its group's value.
@@ -60,100 +184,90 @@ class ShapleyValueSampling(Attributor):
         They have one row where the model gives one value for its batch.
 
         Args:
-            baselines: what stands in for absent groups; anything that broadcasts to the inputs.
+            inputs: see ``Attributor``.
+            baselines: what stands in for absent groups: anything that broadcasts to the inputs, or ``Rows``, over which
+                the score is averaged (the values are then interventional).
+            target: see ``Attributor``.
+            additional_forward_args: see ``Attributor``.
             feature_mask: an id for each element, as ``FeatureAblation`` takes it; by default every element is alone.
-            n_samples: number of orders.
+            n_samples: at most so many coalitions, the empty and the full one included. "auto" runs all of them while
+                coalitions x rows of baselines are at most 4,096, else 16 for each feature up to 512 in all, or eight
+                for each feature; at most 4,096, at least two for each feature.
             perturbations_per_eval: at most so many coalitions of each example in one pass; 1 leaves it to the device.
-            seed: fixes the orders; order k is the same for all examples of a batch with as many groups.
+            return_input_shape: if False, return (examples, ids): one value for each id, ascending.
+            show_progress: see ``Attributor``.
+            estimator: "exact" (all coalitions), "permutation", "leverage" or "odd"; "auto" chooses by the number of
+                samples for each feature.
+            held: for each input, true for elements that are always present and have no value.
+            seed: fixes the coalitions; examples of different content have different ones.
         """
-        count, stream = whole_number("n_samples", n_samples), RandomStream.of(seed)
-        with borrowed(self.forward_func, gradients=False):
-            game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
-            ranks = Plans.of(game.groups, lambda size, draws: _ranks(size, count, draws), stream)
-            table = ranks.table()
-            between = table.shape[2] - 1  # steps of an order that are neither the empty nor the full coalition
-            tables = [table.to(x.device) for x in game.tensors]
-
-            def kept(k: int, block: Block) -> Tensor:
-                steps = torch.tensor(block.steps, device=tables[k].device)
-                orders = ((steps - 1) // max(between, 1)).clamp(0, count - 1)
-                lengths = (steps - 1) % max(between, 1) + 1
-                lengths[steps == 0] = 0
-                lengths[steps == 1 + count * between] = between + 1
-                found = game.groups.look_up(k, tables[k][:, orders], block.examples)
-                return found < lengths.reshape(-1, *[1] * (found.ndim - 1))
-
-            scores = game.scores(
-                game.points(kept),
-                2 + count * between,
-                perturbations_per_eval=perturbations_per_eval,
-                show_progress=show_progress,
-                label="orders",
-                alike=len(table) == 1,
-            )
-            ends = scores[:, :1, None], scores[:, -1:, None]
-            inner = scores[:, 1:-1].reshape(len(scores), count, between)
-            orders = torch.cat([ends[0].expand(-1, count, 1), inner, ends[1].expand(-1, count, 1)], 2)
-            return game.maps(inputs, ranks.solve(orders.double().diff(dim=2), _mean_gain).to(scores))
+        settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
+        return self._values(inputs, return_input_shape, settings)
 
 
-def _ranks(size: int, count: int, draws: RandomStream) -> Tensor:
-    """Return (orders, groups) the place of each group in each order."""
-    rows = [torch.randperm(size, generator=g) for k in range(count) for g in draws.generators("order", k)]
-    return torch.stack(rows)
-
-
-def _mean_gain(ranks: Tensor, gains: Tensor) -> Tensor:
-    return gains.gather(2, ranks.expand(len(gains), -1, -1)).mean(1)
-
-
-class ShapleyValues(Attributor):
-    """Exact Shapley values, from all ``2**groups`` coalitions. Shapley, 1953."""
-
-    _multiply_by_inputs = True
-
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func)
-
-    def cost(self, inputs: Any, feature_mask: Any = None, **settings: Any) -> int:
-        """Return all coalitions, for each example."""
-        return super().cost(inputs) * 2 ** max(Groups.of(feature_mask, as_tuple(inputs)).sizes)
+class ShapleyValues(_Shapley):
+    """Shapley values: exact where all coalitions fit, else estimated. Shapley, 1953."""
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Baselines = None,
+        baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: Any = None,
         feature_mask: Tensor | Tensors | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
+        *,
+        n_samples: Samples = "auto",
+        estimator: Estimator = "auto",
+        held: Sequence[Tensor | None] | None = None,
+        seed: int | RandomStream = 0,
     ) -> Any:
-        """Return Shapley values in the shape of ``inputs``; arguments as for ``ShapleyValueSampling``.
+        """Return Shapley values in the shape of ``inputs``; arguments as for ``KernelShap``.
 
         Raises:
-            ArgumentError: there are more than 20 groups.
+            ArgumentError: all coalitions are asked for, of more than 20 groups.
         """
-        with borrowed(self.forward_func, gradients=False):
-            game = Game.of(self.forward_func, inputs, baselines, target, additional_forward_args, feature_mask)
-            if max(game.groups.sizes) > _MOST_GROUPS:
-                raise ArgumentError(
-                    f"feature_mask: expected at most {_MOST_GROUPS} groups, as all 2**groups coalitions run, got "
-                    f"{max(game.groups.sizes)}; make fewer groups, or take ShapleyValueSampling or KernelShap"
-                )
-            plans = Plans.of(game.groups, lambda size, _: every_coalition(size))
-            scores = game.play(plans, perturbations_per_eval, show_progress)
-            return game.maps(inputs, plans.solve(scores, _weighted_gain).to(scores))
+        settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
+        return self._values(inputs, True, settings)
 
 
-def _weighted_gain(plan: Tensor, scores: Tensor) -> Tensor:
-    """Return (examples, groups) each group's gains over all coalitions without it, weighted by how often they occur."""
-    size = plan.shape[1]
-    chances = torch.tensor([1 / (size * math.comb(size - 1, members)) for members in range(size)], dtype=torch.float64)
-    codes, members = torch.arange(len(plan)), plan.sum(1)
-    values = scores.new_zeros(len(scores), size)
-    for group in range(size):
-        without = codes[~plan[:, group]]
-        gains = scores[:, without + 2**group] - scores[:, without]
-        values[:, group] = gains @ chances[members[without]]
-    return values
+class ShapleyValueSampling(_Shapley):
+    """Mean gain of score when a group joins those before it in a random order. Strumbelj and Kononenko, 2010.
+
+    The values of an example's groups sum to F(x) - F(baseline), for any number of orders. Every second order is the one
+    before it, backwards. Where all coalitions are no more than the orders would run, the values are exact.
+    """
+
+    def _budget(self, settings: dict[str, Any], n_rows: int) -> Budget:
+        n_samples: Samples = settings.get("n_samples", "auto")
+        n_orders = None if n_samples == "auto" else whole_number("n_samples", n_samples)
+        return Budget("auto", "permutation", n_rows, n_orders)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Baselines | Rows = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        feature_mask: Tensor | Tensors | None = None,
+        n_samples: Samples = "auto",
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+        *,
+        held: Sequence[Tensor | None] | None = None,
+        seed: int | RandomStream = 0,
+    ) -> Any:
+        """Return Shapley values in the shape of ``inputs``; arguments as for ``KernelShap``.
+
+        Args:
+            n_samples: number of orders, each of which runs a coalition for each group; "auto" takes as many as
+                ``KernelShap`` runs coalitions.
+        """
+        settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
+        return self._values(inputs, True, settings)
+
+
+def _rounded(number: float) -> str:
+    """Return a number with two significant digits."""
+    return f"{float(f'{number:.1e}'):,.0f}"

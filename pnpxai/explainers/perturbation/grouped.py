@@ -11,7 +11,8 @@ from pnpxai.attributors.base import FromInputs
 from pnpxai.declare.declared import Choice
 from pnpxai.engine.running.site import Site, find_places
 from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS
-from pnpxai.explainers.base import Explainer, baselines_by
+from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.baseline_adapters import stand_ins_by
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
@@ -32,9 +33,14 @@ class Perturbation(Explainer, abstract=True):
     needs_gradient: ClassVar[bool] = False
     repeated: ClassVar[bool] = True
 
+    @property
+    def layer_holds_tokens(self) -> bool:
+        """Whether a layer is explained whose values of three dimensions are tokens, not a convolved series."""
+        return self.layer is not None and _hold_tokens(self.model, self.layer)
+
     def channel_axes(self, inputs: Tensors) -> tuple[int | None, ...]:
         """Return the axis of channels of each input (or value of the layer), None where it has none."""
-        tokens = self.channel_dim is None and self.layer is not None and _hold_tokens(self.model, self.layer)
+        tokens = self.channel_dim is None and self.layer_holds_tokens
         return tuple(
             channel_axis(x, (-1 if x.ndim == 3 and tokens else 1) if self.channel_dim is None else self.channel_dim)
             for x in inputs
@@ -49,12 +55,19 @@ class GroupedPerturbation(Perturbation, abstract=True):
     """What is present or absent together. All elements of a feature get its value."""
     each_channel: bool = False
     """Every channel of such a group of positions is a feature of its own, as is asked where channels are sensors."""
+    held_ids: tuple[int, ...] = ()
+    """Token ids that are always present and are no features, such as special tokens and placeholders of pictures."""
 
-    def game(self) -> dict[str, Any]:
+    def game(self) -> dict[str, FromInputs]:
         """Return what stands in and what counts as one feature, as settings of a backend."""
-        return {"baselines": baselines_by(self.baseline_fn), "feature_mask": FromInputs(self._masks)}
+        return {
+            "baselines": stand_ins_by(self.baseline_fn),
+            "feature_mask": FromInputs(self.feature_masks),
+            "held": FromInputs(self._held),
+        }
 
-    def _masks(self, inputs: Tensors) -> Tensors:
+    def feature_masks(self, inputs: Tensors) -> Tensors:
+        """Return for each input (1 or examples, ...) the feature of every element."""
         masks: list[Tensor] = []
         count = 0
         for fn, x, axis in zip(for_each(self.feature_mask_fn, inputs), inputs, self.channel_axes(inputs), strict=True):
@@ -65,6 +78,14 @@ class GroupedPerturbation(Perturbation, abstract=True):
             masks.append(ids + count)  # features of different inputs are different ones
             count += int(ids.max()) + 1
         return tuple(masks)
+
+    def _held(self, inputs: Tensors) -> tuple[Tensor | None, ...] | None:
+        if not self.held_ids:
+            return None
+        return tuple(
+            None if x.is_floating_point() else torch.isin(x, torch.tensor(self.held_ids, device=x.device))
+            for x in inputs
+        )
 
 
 def _hold_tokens(model: Any, layer: Any) -> bool:

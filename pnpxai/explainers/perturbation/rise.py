@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.attributors.perturbation.rise import RISE as Backend
 from pnpxai.declare.declared import Range
-from pnpxai.explainers.base import baselines_by
+from pnpxai.explainers.baseline_adapters import stand_ins_by
 from pnpxai.explainers.perturbation.grouped import Perturbation
 
 __all__ = ["RISE"]
@@ -34,7 +34,7 @@ class RISE(Perturbation):
     def attributor(self) -> Configured:
         """Return ``RISE`` over the positions."""
         return Backend(self.forward_func).configured(
-            baselines=baselines_by(self.baseline_fn),
+            baselines=stand_ins_by(self.baseline_fn),
             n_masks=self.n_masks,
             grid_size=self.grid_size,
             probability=self.probability,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pnpxai.pictures.plot import Plot
 
-__all__ = ["Explanation"]
+__all__ = ["Explanation", "counted_once"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +49,15 @@ class Explanation:
         views: how each explained argument is drawn, where that is known.
         postprocessor: what pictures show instead of the sum over channels, such as what was tuned; attributions are as
             the method gave them.
+        scale: (examples,) how large scores and outputs are, which a gap is compared with.
+        base_value: (examples,) the score that the attributions start from, where the method knows it.
+        used: (examples,) settings that were raised for some examples, by name.
+        standard_error: the standard error of each attribution of what was drawn at random; None where attributions are
+            exact, or their error is not known.
+        degrees_of_freedom: of Student's t distribution, of which the standard errors are the scale.
+        feature_mask: for each explained argument the feature of every element, -1 where it is in none; None where every
+            element is a feature.
+        group_values: (examples, features) the value of each feature, which ``attributions`` repeat at all its elements.
     """
 
     explainer: str
@@ -67,6 +76,9 @@ class Explanation:
     base_value: Tensor | None = None
     used: dict[str, Tensor] = field(default_factory=dict)
     standard_error: Tensors | None = None
+    degrees_of_freedom: int | None = None
+    feature_mask: Tensors | None = None
+    group_values: Tensor | None = None
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
@@ -158,7 +170,7 @@ class Explanation:
         Raises:
             ArgumentError: there is no such member or kind, or not as many names as are needed.
         """
-        maps, inputs, titles, view = self._shown(limit, member, kind)
+        maps, inputs, titles, view = self._shown(limit, member, kind, style)
         tokens = drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form == "tokens"
         view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
         return figure(
@@ -182,7 +194,9 @@ class Explanation:
                 title = ""
         return "".join(parts)
 
-    def _shown(self, limit: int, member: int, kind: Kind | None) -> tuple[Tensor, Tensor, list[str], View]:
+    def _shown(
+        self, limit: int, member: int, kind: Kind | None, style: Any = None
+    ) -> tuple[Tensor, Tensor, list[str], View]:
         """Return what is drawn of a member: maps, inputs, titles, the view."""
         limit = whole_number("limit", limit)
         if member not in range(len(self.attributions)):
@@ -195,6 +209,8 @@ class Explanation:
             for k in range(min(limit, len(self)))
         ]
         maps = self.attributions[member]
+        if style == "waterfall" and self.feature_mask is not None:
+            maps = counted_once(self.attributions, self.feature_mask)[member]
         if self.postprocessor is not None:
             maps = self.postprocessor.of(own)(maps)
         return maps, self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
@@ -214,6 +230,9 @@ class Explanation:
         if len(parts) == 1:
             return first
         joined: dict[str, Any] = {name: _joined([getattr(p, name) for p in parts]) for name in _BY_EXAMPLE}
+        if first.feature_mask is not None:  # what fills up shorter batches is in no feature
+            masks = [None if p.feature_mask is None else tuple(ids + 1 for ids in p.feature_mask) for p in parts]
+            joined["feature_mask"] = tuple(ids - 1 for ids in _joined(masks))
         seconds = sum(p.seconds for p in parts)
         joined["views"] = tuple(View.joined(views) for views in zip(*(p.views for p in parts), strict=True))
         told = tuple({w: 0 for p in parts for w in p.warnings})
@@ -278,8 +297,24 @@ class Explanation:
 
 _BY_EXAMPLE = (
     "attributions", "inputs", "targets", "scores", "gap", "sinks", "scale", "base_value", "used", "standard_error",
+    "group_values",
 )  # fmt: skip
 _OF_ALL = ("explainer", "settings", "seconds", "warnings", "views", "postprocessor")
+
+
+def counted_once(attributions: Tensors, feature_mask: Tensors) -> Tensors:
+    """Return attributions in which the value of a feature stands at its first element alone, so that sums are right."""
+    sizes = [a[:1].numel() for a in attributions]
+    flat_masks = torch.cat([ids.reshape(len(ids), -1).cpu() for ids in feature_mask], 1)
+    first = torch.zeros_like(flat_masks, dtype=torch.bool)
+    for row, ids in zip(first, flat_masks, strict=True):
+        labels, where = torch.unique(ids, return_inverse=True)
+        places = torch.full((len(labels),), len(ids)).scatter_reduce_(0, where, torch.arange(len(ids)), "amin")
+        row[places[labels >= 0]] = True
+    return tuple(
+        torch.where(own.reshape(len(own), *a.shape[1:]).to(a.device), a, torch.zeros_like(a))
+        for own, a in zip(first.split(sizes, 1), attributions, strict=True)
+    )
 
 
 def _same(one: Any, other: Any) -> bool:

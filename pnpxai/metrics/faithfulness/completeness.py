@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
+from pnpxai.explainers.results.explanation import counted_once
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.faithfulness.features import Features, scores_without
 from pnpxai.metrics.faithfulness.imputation import Imputation
@@ -33,7 +36,7 @@ class CompletenessError(Metric):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the errors; undefined where the score is that of the baseline."""
-        features = Features.of(sample, Positions(), self.baseline_fn)
+        features = Features.of(self._counted_once(sample), Positions(), self.baseline_fn)
         every = features.exist
 
         def gone(steps: range, examples: range) -> torch.Tensor:
@@ -44,6 +47,17 @@ class CompletenessError(Metric):
         defined = gain.abs() > 1e-6 * scores.abs().amax(1)
         gap = (features.values.sum(1) - gain).abs() / torch.where(defined, gain.abs(), torch.ones_like(gain))
         return Measurement.where(defined, gap, "the score is that of the baseline")
+
+    def _counted_once(self, sample: Sample) -> Sample:
+        """Return the sample with the value of each of the explainer's features at one of its elements."""
+        explainer = self.explainer
+        if not isinstance(explainer, GroupedPerturbation) or explainer.layer is not None:
+            return sample
+        if any(a.shape != x.shape for a, x in zip(sample.attributions, sample.tensors, strict=False)):
+            return sample
+        masks = zip(explainer.feature_masks(sample.tensors), sample.tensors, strict=True)
+        expanded = tuple(ids.expand(x.shape) for ids, x in masks)
+        return replace(sample, attributions=counted_once(sample.attributions, expanded))
 
     def cost(self, inputs: object) -> int:
         """Return 2 x examples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import replace
 
 import captum.attr
@@ -13,8 +14,9 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 import pnpxai.attributors
-from pnpxai.attributors.perturbation.kernel_shap import _coalitions
-from pnpxai.attributors.perturbation.shapley import _ranks
+from pnpxai.attributors.perturbation.designs import Budget, every_coalition
+from pnpxai.attributors.perturbation.games import Game
+from pnpxai.attributors.perturbation.plays import Play
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.zoo import CASES
 from tests.attributors.rivals import Row, agree
@@ -148,28 +150,42 @@ def test_same_numbers_up_to_single_precision(row):
 # --- the same draws for both
 
 
-def test_sampled_shapley_values_are_captums_for_the_same_orders():
-    orders = _ranks(6, 9, RandomStream()).argsort(1)
+def coalitions_of(example, budget):
+    """Return (coalitions, players) what one example runs."""
+    game = Game.of(CASE.model, CASE.inputs, 0.3, CASE.targets, None, None)
+    play = Play.of(game, budget, RandomStream())
+    return play.designs[0][0], play.roles[example]
+
+
+@pytest.mark.parametrize("example", range(3))
+def test_sampled_shapley_values_are_captums_for_the_same_orders(example):
+    design, roles = coalitions_of(example, Budget("auto", "permutation", n_orders=9))
+    own = slice(example, example + 1)
     rival = captum.attr.ShapleyValueSampling(CASE.model)
-    rival.permutation_generator = lambda size, count: orders.tolist()
-    theirs = rival.attribute(CASE.inputs, 0.3, CASE.targets, n_samples=9)
+    rival.permutation_generator = lambda size, count: roles.argsort()[design.orders].tolist()
+    theirs = rival.attribute(CASE.inputs[own], 0.3, CASE.targets[own], n_samples=9)
     ours = pnpxai.attributors.ShapleyValueSampling(CASE.model).attribute(CASE.inputs, 0.3, CASE.targets, n_samples=9)
-    assert torch.allclose(ours, theirs.double(), atol=1e-6)
+    assert torch.allclose(ours[own], theirs.double(), atol=1e-6)
 
 
-@pytest.mark.parametrize("n_samples", [12, 40])
 @pytest.mark.parametrize("in_shape", [True, False])
-def test_kernel_shap_is_captums_for_the_same_coalitions(n_samples, in_shape):
+def test_kernel_shap_is_captums_for_all_coalitions(in_shape):
     def coalitions(original, **facts):
-        yield from _coalitions(6, n_samples, RandomStream(), False)[:, None].long()
+        yield from torch.cat([torch.zeros(1, 6), torch.ones(1, 6), every_coalition(6)[1:-1]])[:, None].long()
 
     rival = captum.attr.KernelShap(CASE.model)
     rival.perturb_func = coalitions
-    settings = {"target": CASE.targets, "n_samples": n_samples, "return_input_shape": in_shape}
+    rival.similarity_func = lambda original, perturbed, sample, **facts: weight(int(sample.sum()))
+    settings = {"target": CASE.targets, "n_samples": 64, "return_input_shape": in_shape}
     theirs = rival.attribute(CASE.inputs, 0.3, **settings)
     ours = pnpxai.attributors.KernelShap(CASE.model).attribute(CASE.inputs, 0.3, **settings)
     assert ours.shape == theirs.shape
-    assert torch.allclose(ours, theirs.double(), atol=1e-5)  # its ends weigh a million, in float32
+    assert torch.allclose(ours, theirs.double(), atol=1e-4)  # its ends weigh a million, in float32
+
+
+def weight(members):
+    """Return the Shapley kernel of a coalition of six players."""
+    return torch.tensor(1e6 if members in (0, 6) else 5 / (math.comb(6, members) * members * (6 - members)))
 
 
 def drawn(original, **facts):
@@ -241,6 +257,8 @@ def test_arguments_are_captums_in_name_order_and_default(name, method):
         ]
         for library in (pnpxai.attributors, captum.attr)
     )
+    if name in ("KernelShap", "ShapleyValueSampling"):  # by default as many samples as the features need
+        theirs = [(argument, "auto" if argument == "n_samples" else default) for argument, default in theirs]
     assert ours[: len(theirs)] == theirs
 
 

@@ -30,14 +30,14 @@ SUBJECTS = {
         LayerFeatureAblation, more=lambda model: ("conv2",), layer_mask=torch.arange(6)[:, None, None]
     ),
     "Lime": Subject.of_attributor(Lime, more=lambda model: (Ridge(),), feature_mask=EDGES),
-    "KernelShap": Subject.of_attributor(KernelShap, feature_mask=EDGES),
+    "KernelShap": Subject.of_attributor(KernelShap, feature_mask=EDGES, n_samples=40),
     "ShapleyValueSampling": Subject.of_attributor(ShapleyValueSampling, feature_mask=EDGES, n_samples=4),
-    "ShapleyValues": Subject.of_attributor(ShapleyValues, feature_mask=QUARTERS),
+    "ShapleyValues": Subject.of_attributor(ShapleyValues, feature_mask=EDGES, n_samples=100),
 }
 OF_IDS = {
     "FeatureAblation": Subject.of_attributor(FeatureAblation, baselines=3),
     "Lime": Subject.of_attributor(Lime, more=lambda model: (Ridge(),), baselines=3),
-    "KernelShap": Subject.of_attributor(KernelShap, baselines=3),
+    "KernelShap": Subject.of_attributor(KernelShap, baselines=3, n_samples=20),
     "ShapleyValueSampling": Subject.of_attributor(ShapleyValueSampling, baselines=3, n_samples=4),
 }
 

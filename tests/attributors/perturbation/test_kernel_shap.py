@@ -1,4 +1,4 @@
-"""Shapley values as a weighted fit: coalitions, constraint, accuracy. (Known answers: test_sampling.py.)"""
+"""Shapley values by regression: which coalitions run, what is fitted, how far it is off. (More: test_shapley.py.)"""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from pnpxai.attributors import KernelShap, ShapleyValues
-from pnpxai.attributors.perturbation.kernel_shap import _coalitions
+from pnpxai.attributors import KernelShap
+from pnpxai.attributors.perturbation.designs import Budget, design_of, pairs
+from pnpxai.attributors.perturbation.estimates import estimated
 from pnpxai.engine.running.probes import is_probe
-from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.zoo import CASES
 
@@ -27,84 +27,124 @@ def seen(**settings):
         return x.sum(1)
 
     KernelShap(model).attribute(torch.ones(1, 10), **settings)
-    coalitions = torch.cat(rows) == 1
-    assert not coalitions[0].any()
-    assert coalitions[1].all()
-    return coalitions[2:]
+    return (coalitions := torch.cat(rows) == 1)[(coalitions.sum(1) % 10) > 0]
 
 
 def test_all_coalitions_are_run_once_where_they_fit():
     assert len(seen(n_samples=1024).unique(dim=0)) == len(seen(n_samples=5000)) == 1022
-    assert len(seen(n_samples=1023)) == 1021
+    assert len(seen(n_samples=1022).unique(dim=0)) == 1020
+    assert len(seen()) == 1022
 
 
-def test_sizes_are_drawn_as_the_kernel_weighs_them():
-    n = 1000
-    sizes = seen(n_samples=n + 2, seed=1).sum(1)
-    weights = torch.tensor([1 / (s * (10 - s)) for s in range(1, 10)])
-    chances = weights / weights.sum()
-    shares = torch.bincount(sizes, minlength=10)[1:10] / n
-    assert ((shares - chances).abs() < 4 * (chances * (1 - chances) / n).sqrt()).all()
+def test_a_coalition_and_its_complement_run_together():
+    coalitions = seen(n_samples=82, estimator="leverage")
+    assert torch.equal(coalitions[::2], ~coalitions[1::2])
+    assert len(coalitions) == len(coalitions.unique(dim=0)) == 80
+
+
+def test_every_size_gets_the_same_share():
+    sizes = torch.bincount(pairs(20, 95, 0).present[2:].sum(1), minlength=21)
+    assert sizes[1:20].tolist() == [10] * 19
+
+
+def test_small_sizes_run_whole_and_the_rest_is_shared():
+    design = pairs(20, 200, 3)
+    assert design.present[2:].sum(1).eq(1).sum() == 20
+    complete = design.strata == 1
+    assert (design.sampled[complete] == 1).all()
+    assert (design.sampled[~complete] < 1).all()
+
+
+@pytest.mark.parametrize("count", [30, 95, 200])
+def test_weights_add_up_to_the_shapley_kernel(count):
+    design, n = pairs(20, count, 1), 20
+    for size in range(1, 11):
+        kernel = (n - 1) / (size * (n - size)) * (1 if size == 10 else 2)
+        assert float(design.weights[design.strata == size].sum()) == pytest.approx(kernel)
 
 
 def test_members_of_a_size_are_drawn_evenly():
-    counts = seen(n_samples=1002).float().mean(0)
-    assert (counts - 0.5).abs().max() < 4 * math.sqrt(0.25 / 1000)
+    drawn = torch.stack([pairs(10, 20, seed).present[2:] for seed in range(100)]).float()
+    counts = drawn[drawn.sum(2) == 5].mean(0)
+    assert (counts - 0.5).abs().max() < 4 * math.sqrt(0.25 / int((drawn.sum(2) == 5).sum()))
 
 
-def test_pairs_are_complements():
-    coalitions = seen(n_samples=21, paired=True)
-    assert torch.equal(coalitions[0:18:2], ~coalitions[1:18:2])
-    assert len(coalitions) == 19
-    assert len(coalitions[::2].unique(dim=0)) > 5
+@pytest.mark.parametrize(
+    ("calls", "method"), [(39, "leverage"), (40, "permutation"), (79, "permutation"), (80, "leverage"), (160, "odd")]
+)
+def test_the_estimator_goes_by_the_budget(calls, method):
+    design, chosen = design_of(Budget(calls), 20, 0)
+    assert chosen == method
+    assert len(design.present) <= calls
 
 
-def test_the_first_coalitions_do_not_depend_on_how_many_follow():
-    assert torch.equal(seen(n_samples=12), seen(n_samples=30)[:10])
-    assert not torch.equal(seen(n_samples=12), seen(n_samples=12, seed=1))
-
-
-def by_elimination(plan, scores, weights):
+def by_elimination(design, scores):
     """Return the constrained fit in the textbook's way: the last group's value is what the others leave."""
-    z, (empty, full) = plan[2:].double(), scores[:2]
+    z, (empty, full) = design.present[2:].double(), scores[:2]
+    weights = design.weights.repeat_interleave(2)
     x = z[:, :-1] - z[:, -1:]
     y = scores[2:] - empty - z[:, -1] * (full - empty)
     values = torch.linalg.solve(x.T @ (weights[:, None] * x), x.T @ (weights * y))
     return torch.cat([values, (full - empty - values.sum())[None]])
 
 
-@pytest.mark.parametrize("n_samples", [25, 40, 64])
-def test_it_is_the_constrained_least_squares_fit(n_samples):
-    plan = _coalitions(6, n_samples, RandomStream(), False)
+@pytest.mark.parametrize("calls", [26, 40, 62])
+def test_it_is_the_constrained_least_squares_fit(calls):
+    design, _ = design_of(Budget(calls, "leverage"), 6, 0)
     with torch.no_grad():
-        rows = torch.where(plan[:, None], CASE.inputs, 0.0).flatten(0, 1)
-        scores = CASE.model(rows)[:, 1].reshape(len(plan), 3)
-    sizes = plan[2:].sum(1)
-    all_of_them = n_samples == 64
-    weights = [1 / (math.comb(6, s) * s * (6 - s)) if all_of_them else 1.0 for s in sizes.tolist()]
-    expected = [by_elimination(plan, scores[:, e], torch.tensor(weights).double()) for e in range(3)]
-    found = KernelShap(CASE.model).attribute(CASE.inputs, target=1, n_samples=n_samples)
-    assert torch.allclose(found, torch.stack(expected), atol=1e-9)
+        rows = torch.where(design.present[:, None], CASE.inputs, 0.0).flatten(0, 1)
+        scores = CASE.model(rows)[:, 1].reshape(len(design.present), 3)
+    values = estimated(design, scores.T, "leverage").values
+    assert torch.allclose(values, torch.stack([by_elimination(design, scores[:, e]) for e in range(3)]), atol=1e-9)
 
 
 @pytest.mark.parametrize("n_samples", [2, 5, 12])
 def test_with_too_few_samples_what_was_not_seen_is_shared_evenly(n_samples):
     x = torch.ones(1, 50)
-    found = KernelShap(lambda x: x.sum(1)).attribute(x, n_samples=n_samples)
-    assert torch.allclose(found, torch.ones(1, 50), atol=1e-6)
+    values = KernelShap(lambda x: x.sum(1)).attribute(x, n_samples=n_samples)
+    assert torch.allclose(values, torch.ones(1, 50), atol=1e-6)
 
 
-def test_pairs_err_less():
-    exact = ShapleyValues(CASE.model).attribute(CASE.inputs, target=1)
+class Interacting(torch.nn.Module):
+    """A sum of products of one, two and three of twenty columns, whose Shapley values are known."""
 
-    def error(**settings):
-        runs = [
-            KernelShap(CASE.model).attribute(CASE.inputs, target=1, n_samples=40, seed=seed, **settings)
-            for seed in range(10)
-        ]
-        return sum(float((run - exact).square().sum()) for run in runs)
+    def forward(self, x):
+        return x[:, 0] + 2 * x[:, 1] * x[:, 2] + 3 * x[:, 3] * x[:, 4] * x[:, 5] + x[:, 6:].sum(1) / 4
 
-    assert error(paired=True) < error()
+
+INTERACTING = torch.cat([torch.tensor([1.0, 1, 1, 1, 1, 1]), torch.full((14,), 0.25)])
+
+
+def squared_error(calls, estimator, seed):
+    values = KernelShap(Interacting()).attribute(torch.ones(1, 20), n_samples=calls, estimator=estimator, seed=seed)
+    return float((values[0] - INTERACTING).square().sum() / INTERACTING.square().sum())
+
+
+@pytest.mark.parametrize("estimator", ["permutation", "leverage", "odd"])
+def test_estimates_come_nearer_with_more_samples(estimator):
+    errors = [sum(squared_error(calls, estimator, seed) for seed in range(5)) / 5 for calls in (80, 640)]
+    assert errors[1] < errors[0] / 4
+    assert errors[1] < 0.02
+
+
+def test_the_default_is_the_best_at_its_budget():
+    for calls in (80, 160, 640):
+        errors = {e: sum(squared_error(calls, e, s) for s in range(5)) for e in ("auto", "permutation", "leverage")}
+        assert errors["auto"] <= 1.001 * min(errors.values())
+
+
+def test_interactions_of_odd_order_are_fitted():
+    for seed in range(3):
+        assert squared_error(640, "odd", seed) < squared_error(640, "leverage", seed) / 5
+
+
+def test_the_errors_of_different_examples_are_independent():
+    """Two examples that are played alike, but hold different numbers, must not err together."""
+    x = torch.tensor([1.0, 2.0])[:, None].expand(2, 20)
+    model = lambda z: Interacting()((z != 0).float())  # noqa: E731
+    errors = torch.stack([KernelShap(model).attribute(x, n_samples=80, seed=seed) - INTERACTING for seed in range(200)])
+    correlation = (errors[:, 0] * errors[:, 1]).mean() / (errors**2).mean()
+    assert abs(float(correlation)) < 0.05
 
 
 def test_values_by_id():

@@ -211,7 +211,7 @@ def test_cost_and_progress(capsys):
     with counted(CASE.model) as counter:
         Lime(CASE.model).attribute(CASE.inputs, target=1, n_samples=7, show_progress=True)
     assert counter.rows == Lime(CASE.model).cost(CASE.inputs, n_samples=7) == 21
-    assert "coalitions" in capsys.readouterr().err
+    assert "samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pnpxai.attributors.perturbation.rise import RISE, _Masks
+from pnpxai.attributors.perturbation.rise import RISE, Masks
 from pnpxai.engine.running.probes import is_probe
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import linear_case
 from pnpxai.testing.subject import Subject, counted
@@ -38,9 +38,12 @@ def masks_of(x, n_masks, **settings):
 def test_it_is_the_formula_of_the_paper(case, centred):
     settings = {"n_masks": 30, "grid_size": 3, "probability": 0.4, "seed": 5}
     baseline = torch.full_like(case.inputs, 0.25)
-    found = RISE(case.model).attribute(case.inputs, 0.25, case.targets, centred=centred, **settings)
-    masks = masks_of(case.inputs, **settings)
+    names = tuple("abc"[: len(case.inputs)])
+    found = RISE(case.model).attribute(
+        case.inputs, 0.25, case.targets, centred=centred, **settings | {"seed": RandomStream(5, names)}
+    )
     for k, target in enumerate(case.targets):
+        masks = masks_of(case.inputs, **settings | {"seed": RandomStream(5, (names[k],))})
         x, total, scores = case.inputs[k], 0.0, []
         for mask in masks:
             with torch.no_grad():
@@ -56,14 +59,14 @@ def test_it_is_the_formula_of_the_paper(case, centred):
 def test_a_mask_is_an_enlarged_and_shifted_grid(shape, grid):
     """Each is found, cut at some place, in the enlargement of the grid that its generator draws."""
     x = torch.zeros(1, *shape, dtype=torch.float64)
-    masks = masks_of(x, 12, grid_size=grid, probability=0.3, seed=2)
+    masks = masks_of(x, 12, grid_size=grid, probability=0.3, seed=RandomStream(2, ("a",)))
     positions = shape[1:]
     cells = tuple(min(grid, n) for n in positions)
     sizes = [math.ceil(n / c) for n, c in zip(positions, cells, strict=True)]
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(positions)]
+    grids = torch.rand(64, *cells, generator=generator(2, "input 0", "a", 0)) < 0.3
     for step, mask in enumerate(masks):
-        (source,) = RandomStream(2).generators("input 0", "mask", step)
-        coarse = (torch.rand(cells, generator=source) < 0.3).double()
+        coarse = grids[step].double()
         large = F.interpolate(
             coarse[None, None], size=[(c + 1) * s for c, s in zip(cells, sizes, strict=True)], mode=mode
         )
@@ -137,16 +140,16 @@ def test_without_the_mean_score_a_map_is_less_noisy():
 
 def test_masks_are_never_kept(monkeypatch):
     drawn = []
-    draw = _Masks.draw
+    of_steps = Masks.of_steps
 
-    def noting(self, block):
-        drawn.append(len(block.steps))
-        return draw(self, block)
+    def noting(self, examples, steps):
+        drawn.append(len(examples) * len(steps))
+        return of_steps(self, examples, steps)
 
-    monkeypatch.setattr(_Masks, "draw", noting)
+    monkeypatch.setattr(Masks, "of_steps", noting)
     found = RISE(CNN.model).attribute(CNN.inputs, target=1, n_masks=700)
     assert max(drawn) <= 256
-    assert sum(drawn) == 2 * 700
+    assert sum(drawn) == 2 * 700 * len(CNN.inputs)
     monkeypatch.setattr("pnpxai.attributors.perturbation.rise.row_limit", lambda *_: 7)
     assert torch.allclose(RISE(CNN.model).attribute(CNN.inputs, target=1, n_masks=700), found, atol=1e-12)
 

@@ -10,9 +10,9 @@ from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.row_cache import RowMemory, remembering
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
 from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.perturbation.rise import RISE
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from tests.small import Bright, pictures
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -16,11 +16,11 @@ from pnpxai.attributors import ShapleyValues
 from pnpxai.attributors import ShapleyValueSampling as SamplingBackend
 from pnpxai.attributors.perturbation.rise import RISE as RISEBackend
 from pnpxai.explainers.perturbation.feature_ablation import FeatureAblation
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
 from pnpxai.explainers.perturbation.lime import Lime
 from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.perturbation.rise import RISE
-from pnpxai.explainers.perturbation.shapley_value_sampling import ShapleyValueSampling
+from pnpxai.explainers.perturbation.shapley import KernelShap, ShapleyValueSampling
+from pnpxai.explainers.perturbation.shapley import ShapleyValues as ValuesExplainer
 from pnpxai.strategies.feature_masks import Grid, Positions
 from pnpxai.strategies.known_features import Given
 from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case
@@ -143,12 +143,12 @@ BACKENDS = [
     (
         KernelShap,
         GRID,
-        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
+        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK),
     ),
     (
         KernelShap,
-        GRID | {"paired": True, "n_samples": 50},
-        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=50, paired=True),
+        GRID | {"n_samples": 50},
+        lambda m, x, t: KernelShapBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=50),
     ),
     (
         Lime,
@@ -156,8 +156,13 @@ BACKENDS = [
         lambda m, x, t: LimeBackend(m, Ridge()).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
     ),
     (
+        ValuesExplainer,
+        GRID | {"estimator": "leverage"},
+        lambda m, x, t: ShapleyValues(m).attribute(x, 0, t, feature_mask=MASK, estimator="leverage"),
+    ),
+    (
         ShapleyValueSampling,
-        GRID,
+        GRID | {"n_samples": 10},
         lambda m, x, t: SamplingBackend(m).attribute(x, 0, t, feature_mask=MASK, n_samples=10),
     ),
     (

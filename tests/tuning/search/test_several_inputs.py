@@ -11,7 +11,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.modalities import ImageModality, SeveralModalities, TabularModality, TextModality
 from pnpxai.strategies.baselines import EachBaseline, GaussianBlur, Zeros

@@ -10,9 +10,9 @@ from pnpxai.declare.registry import every
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
-from pnpxai.explainers.perturbation.kernel_shap import KernelShap
 from pnpxai.explainers.perturbation.lime import Lime
 from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.strategies.normalization import Normalization

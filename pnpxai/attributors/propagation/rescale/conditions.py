@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.rescale.elementwise import rounding
 from pnpxai.attributors.propagation.rescale.step import Reference
-from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.errors import RuleError
 from pnpxai.tensors import flat, own
 
@@ -56,13 +55,11 @@ class Conditions:
                 continue
             compared = Compared(tensor)
             if operands and name in _COMPARISONS:
-                with torch.enable_grad():
-                    if len(operands) == 2:
-                        difference = operands[0] - operands[1]
-                        compared = Compared(tensor, id(difference), difference)
-                    elif not masks:
-                        compared = Compared(tensor, id(operands[0]), operands[0].clone())
-                account_for(compared.difference)
+                if len(operands) == 2:
+                    difference = operands[0] - operands[1]
+                    compared = Compared(tensor, id(difference), difference)
+                elif not masks:
+                    compared = Compared(tensor, id(operands[0]), operands[0].clone())
             elif masks and not operands and len({m.source for m in masks}) == 1:
                 compared = Compared(tensor, masks[0].source, masks[0].difference)
             self.masks[id(tensor)] = compared

@@ -1,0 +1,100 @@
+"""Shapley values: of any estimator, from a weighted fit, and from random orders."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from annotated_types import Ge
+
+from pnpxai.attributors import KernelShap as KernelShapBackend
+from pnpxai.attributors import ShapleyValues as ShapleyValuesBackend
+from pnpxai.attributors import ShapleyValueSampling as SamplingBackend
+from pnpxai.attributors.base import Configured, FromInputs
+from pnpxai.attributors.perturbation.stand_ins import Rows
+from pnpxai.declare.declared import Choice
+from pnpxai.explainers.baseline_adapters import stand_ins
+from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
+from pnpxai.strategies.base import for_each
+from pnpxai.strategies.baselines import Baseline, EachBaseline
+from pnpxai.strategies.feature_masks import FeatureMask
+from pnpxai.strategies.token_baselines import Token
+from pnpxai.tensors import Tensors
+
+EstimatorName: TypeAlias = Literal["auto", "exact", "permutation", "leverage", "odd"]
+
+__all__ = ["KernelShap", "ShapleyValueSampling", "ShapleyValues"]
+
+
+class ShapleyValues(GroupedPerturbation):
+    """Shapley values of the features: each one's mean gain of score over all orders in which features join.
+
+    Shapley, 1953. Exact where all coalitions fit the budget, else by the estimator that errs least at that budget:
+    orders walked forwards and backwards; from four coalitions for each feature on a regression on pairs drawn by
+    leverage scores (arXiv:2410.01917); from eight on one that fits interactions of odd order too (arXiv:2602.01399).
+    """
+
+    n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
+    """Number of coalitions, the empty and the full one included. "auto" takes all of them while coalitions x rows of a
+    background are at most 4,096, else 16 for each feature up to 512 in all, or eight for each feature (at most 4,096,
+    at least two for each feature)."""
+    estimator: EstimatorName = "auto"
+    """How values are estimated; "permutation" and "leverage" have a standard error."""
+
+    stochastic: ClassVar[bool] = True
+
+    def attributor(self) -> Configured:
+        """Return ``ShapleyValues`` of the features."""
+        return ShapleyValuesBackend(self.forward_func).configured(
+            n_samples=self.n_samples, estimator=self.estimator, **self.game()
+        )
+
+
+class KernelShap(GroupedPerturbation):
+    """Shapley values of the features by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874).
+
+    The same values, budget and estimators as ``ShapleyValues``.
+    """
+
+    n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
+    """Number of coalitions, as of ``ShapleyValues``."""
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
+    feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
+    mask_token_id: Annotated[int, Ge(0)] | None = None
+    """The id that stands in for absent token ids, instead of ``baseline_fn``."""
+    estimator: EstimatorName = "auto"
+    """How values are estimated, as of ``ShapleyValues``."""
+
+    stochastic: ClassVar[bool] = True
+
+    def attributor(self) -> Configured:
+        """Return ``KernelShap`` on the features."""
+        settings = self.game()
+        if self.mask_token_id is not None:
+            settings["baselines"] = FromInputs(self._with_token)
+        return KernelShapBackend(self.forward_func).configured(
+            n_samples=self.n_samples, estimator=self.estimator, **settings
+        )
+
+    def _with_token(self, inputs: Tensors) -> Tensors | Rows:
+        numbers = for_each(self.baseline_fn, inputs)
+        token = Token(self.mask_token_id or 0)
+        each = tuple(fn if x.is_floating_point() else token for fn, x in zip(numbers, inputs, strict=True))
+        return stand_ins(EachBaseline(each), inputs)
+
+
+class ShapleyValueSampling(GroupedPerturbation):
+    """Mean gain of score when a feature joins those before it in a random order.
+
+    Castro et al., 2009 (doi:10.1016/j.cor.2008.04.004); Strumbelj and Kononenko, 2010. Unbiased for any number of
+    orders, with a standard error from four on; each runs the model once for every feature, every second one is the one
+    before it backwards. Exact where all coalitions are no more than that.
+    """
+
+    n_samples: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
+    """Number of orders; "auto" takes as many as run the coalitions of ``ShapleyValues``."""
+
+    stochastic: ClassVar[bool] = True
+
+    def attributor(self) -> Configured:
+        """Return ``ShapleyValueSampling`` of the features."""
+        return SamplingBackend(self.forward_func).configured(n_samples=self.n_samples, **self.game())
