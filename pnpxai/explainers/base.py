@@ -67,6 +67,8 @@ class Explainer(Declared, abstract=True):
     """Whether its maps are, by definition, zero everywhere for an output that nothing speaks for."""
     repeated: ClassVar[bool] = False
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
+    first_choice: ClassVar[int | None] = None
+    """Place among the explainers to start with, None for the others; of each family the first that fits is taken."""
     narrows_gap: ClassVar[str | None] = None
     """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
     explains_up_to: ClassVar[int | None] = None

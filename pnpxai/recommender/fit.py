@@ -47,6 +47,15 @@ class Recommendation:
         return len(self.explainers)
 
     @property
+    def start_with(self) -> tuple[type[Explainer], ...]:
+        """The explainers to start with, at most three: those that state a place, one of each family of methods."""
+        places = {cls: cls.first_choice for cls in self.explainers if cls.first_choice is not None}
+        of_family: dict[str, type[Explainer]] = {}
+        for cls in sorted(places, key=places.__getitem__):
+            of_family.setdefault(cls.__module__.rpartition(".")[0], cls)
+        return tuple(of_family.values())[:3]
+
+    @property
     def detected_architectures(self) -> frozenset[str]:
         """What the model is made of."""
         return frozenset(self.facts.parts)
@@ -56,8 +65,10 @@ class Recommendation:
         print(self)
 
     def table(self) -> pd.DataFrame:
-        """Return one row for each explainer: whether it fits, why not."""
-        fit = [(cls.__name__, "yes", "") for cls in self.explainers]
+        """Return one row for each explainer, those to start with first: whether it fits, why not."""
+        others = [cls for cls in self.explainers if cls not in self.start_with]
+        fit = [(cls.__name__, "yes, start here", "") for cls in self.start_with]
+        fit += [(cls.__name__, "yes", "") for cls in others]
         return pd.DataFrame(
             [*fit, *((n, "no", r) for n, r in self.reasons.items())], columns=["explainer", "fits", "why not"]
         )

@@ -24,11 +24,15 @@ def fit(fitting: Recommendation, width: int = 80) -> str:
     by_reason: dict[str, list[str]] = {}
     for name, reason in fitting.reasons.items():
         by_reason.setdefault(reason, []).append(name)
-    parts = [(f"{len(fitting)} explainers fit", [cls.__name__ for cls in fitting.explainers])]
+    first = [cls.__name__ for cls in fitting.start_with]
+    others = [cls.__name__ for cls in fitting.explainers if cls not in fitting.start_with]
+    parts = [(f"{len(fitting)} explainers fit", others)]
     parts += [(f"{len(names)} not: {reason}", names) for reason, names in by_reason.items()]
     lines = [f"{fitting.facts.name} is made of {', '.join(sorted(fitting.facts.parts)) or 'nothing that is known'}"]
-    for head, names in parts:
+    for k, (head, names) in enumerate(parts):
         lines += ["", *wrap(f"{head}:", width)]
+        if k == 0 and first:
+            lines += wrap(f"start with: {', '.join(first)}", width, initial_indent="  ", subsequent_indent="  ")
         lines += wrap(", ".join(names) or "none", width, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
 

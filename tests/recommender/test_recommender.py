@@ -101,3 +101,12 @@ def test_wrong_settings_are_refused_at_once() -> None:
             rank(net, examples(net), IMAGE, explainers=["Gradient"], show_progress=False, **settings)
     with pytest.raises(ArgumentError, match="modality: expected what the data is"):
         Recommender().rank(None, net, examples(net))
+
+
+def test_it_says_which_explainers_to_start_with() -> None:
+    fitting = recommend(Bright(), IMAGE)
+    assert [cls.__name__ for cls in fitting.start_with] == ["GradCam", "LRP", "KernelShap"]
+    assert fitting.table()["explainer"][:3].tolist() == ["GradCam", "LRP", "KernelShap"]
+    assert set(fitting.start_with) <= set(fitting.explainers)
+    families = [cls.__module__.rpartition(".")[0] for cls in fitting.start_with]
+    assert len(set(families)) == 3

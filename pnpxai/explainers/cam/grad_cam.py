@@ -16,6 +16,7 @@ __all__ = ["GradCAM", "GradCam", "GuidedGradCam"]
 class GradCam(ClassActivation):
     """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
+    first_choice: ClassVar[int | None] = 1
     aliases: ClassVar[tuple[str, ...]] = ("GradCAM",)
 
     def attributor(self) -> UpsampledGradCam:

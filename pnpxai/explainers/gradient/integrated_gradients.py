@@ -26,6 +26,7 @@ class IntegratedGradients(Explainer):
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
     """Where the path starts."""
 
+    first_choice: ClassVar[int | None] = 5
     repeated: ClassVar[bool] = True
     narrows_gap: ClassVar[str] = "n_steps"
     explains_up_to: ClassVar[int] = 320

@@ -64,6 +64,7 @@ class KernelShap(GroupedPerturbation):
     estimator: EstimatorName = "auto"
     """How values are estimated, as of ``ShapleyValues``."""
 
+    first_choice: ClassVar[int | None] = 4
     stochastic: ClassVar[bool] = True
 
     def attributor(self) -> Configured:

@@ -55,6 +55,7 @@ class LRP(CompositeLRP):
     high: float = 3.0
     """Largest value that an input can have, for the box rule."""
 
+    first_choice: ClassVar[int | None] = 3
     needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution", "recurrent", "attention"})
 
     def check(self) -> None:
@@ -87,6 +88,7 @@ class AttnLRP(CompositeLRP):
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
     """Stabiliser of the epsilon rule at linear layers and convolutions."""
 
+    first_choice: ClassVar[int | None] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"attention"})
 
     def rules(self) -> Composite:
