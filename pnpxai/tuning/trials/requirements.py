@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -68,6 +69,14 @@ def judges_of(
         raise ArgumentError(f"{name}: expected at least one metric, got none")
     judges = _judges(specs, model, common, name)
     _check_masks(judges, name, masked)
+    metrics = [metric for judge in judges for metric in judge.metrics]
+    if metrics and all(metric.category == "complexity" for metric in metrics):
+        names = ", ".join(type(metric).__name__ for metric in metrics)
+        warnings.warn(
+            f"{name}: {names} says nothing of truth: a single wrong position is perfect. Search by a metric of "
+            "faithfulness such as 'AbPC', and give a bound of complexity by limits=",
+            stacklevel=2,
+        )
     return judges
 
 

@@ -72,6 +72,7 @@ def test_each_can_be_limited_by_its_name() -> None:
         _tuned([COARSE, FINE], limits={"AbPC": middle})
 
 
+@pytest.mark.filterwarnings("ignore:metric. Complexity says nothing of truth")
 def test_two_limits_on_one_metric_are_two() -> None:
     free = _tuned("Complexity", prune=False)
     part, _ = examples(NET).split(0.5, 0)
@@ -116,3 +117,8 @@ def test_the_same_settings_twice_are_refused(again: list) -> None:
         _tuned(again)
     with pytest.raises(ArgumentError, match="deciding: AbPC is given twice with the same settings"):
         rank(NET, examples(NET), IMAGE, explainers=[SmoothGrad], deciding=again, show_progress=False)
+
+
+def test_a_search_for_simplicity_alone_warns() -> None:
+    with pytest.warns(UserWarning, match="Complexity says nothing of truth: a single wrong position is perfect"):
+        _tuned("Complexity", prune=False)
