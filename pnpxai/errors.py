@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "SignatureError",
     "UnsuitableError",
     "did_you_mean",
+    "grouped_reasons",
 ]
 
 
@@ -65,3 +67,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(repr(k) for k in known[:12])
     return f"; there are: {shown}" + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+
+
+def grouped_reasons(reasons: Iterable[str]) -> str:
+    """Return reasons in one line, each cause once: those that differ in numbers alone are told by their first."""
+    groups: dict[str, list[str]] = {}
+    for reason in reasons:
+        groups.setdefault(re.sub(r"-?\d[\d.e+-]*", "0", reason), []).append(reason)
+    alike = {of[0]: len(set(of)) - 1 for _, of in sorted(groups.items())}
+    return "; ".join(f"{reason} (and {n} alike)" if n else reason for reason, n in alike.items())

@@ -79,20 +79,11 @@ _TAKEN_OVER = {"dim": "over"}
 """Settings that have another name here."""
 
 CAPTUM = {
-    "FeaturePermutation": "FeatureAblation with baselines=inputs[torch.randperm(len(inputs))]",
-    "LayerFeaturePermutation": "LayerFeatureAblation with layer_baselines= of other examples",
     "LimeBase": "Lime with similarity_func= and perturb_func=",
-    "TokenReferenceBase": "pnpxai.strategies.token_baselines.Token",
-    "InterpretableEmbeddingBase": "LayerIntegratedGradients, or an explainer, which finds the embedding of ids",
-    "configure_interpretable_embedding_layer": "LayerIntegratedGradients, or an explainer, which finds it by itself",
-    "remove_interpretable_embedding_layer": "LayerIntegratedGradients, after which there is nothing to remove",
     "visualization": "explain(...).plot() of an explainer, or pnpxai.pictures.panel(maps, titles, pictures)",
-    "DataLoaderAttribution": "pnpxai.auto_explain(model, loader), which reads batch by batch",
-    "Summarizer": "pnpxai.compare(...), whose results have statistics()",
-    "Neuron": "a model that ends there, such as IntegratedGradients(model.features).attribute(x, target=(3, 5, 5))",
     "LLM": "nothing, attribution of generated text is not offered",
 }
-"""What captum has and ``pnpxai.attributors`` has not; of "Neuron" and "LLM" all names that start so."""
+"""What captum has and ``pnpxai.attributors`` has not; of "LLM" all names that start so."""
 
 
 def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
@@ -104,7 +95,7 @@ def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
     """
     if settings is not None and name in _TAKEN_OVER and _TAKEN_OVER[name] not in settings:
         return ""
-    known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:6], name[:3]) if start in CAPTUM), None)
+    known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:3]) if start in CAPTUM), None)
     return f"; instead: {known}" if known else ""
 
 

@@ -43,8 +43,7 @@ def test_classes_come_from_their_package(package, names):
         ("pnpxai.explainers", "AVAILABLE_EXPLAINERS", "pnpxai.every"),
         ("pnpxai.metrics", "PixelFlipping", "curves"),
         ("pnpxai.strategies", "BaselineFunction", "Baseline"),
-        ("pnpxai.attributors", "NeuronConductance", "model.features"),
-        ("pnpxai.attributors", "FeaturePermutation", "randperm"),
+        ("pnpxai.attributors", "LLMAttribution", "generated text"),
         ("pnpxai.attributors", "visualization", "plot"),
     ],
 )

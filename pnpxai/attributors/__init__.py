@@ -8,6 +8,32 @@ from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
 from pnpxai.attributors.cam.guided import UpsampledGuidedGradCam
 from pnpxai.attributors.cam.maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
 from pnpxai.attributors.cam.score_cam import ScoreCAM
+from pnpxai.attributors.companions.data_loader import DataLoaderAttribution
+from pnpxai.attributors.companions.embeddings import (
+    InterpretableEmbeddingBase,
+    configure_interpretable_embedding_layer,
+    remove_interpretable_embedding_layer,
+)
+from pnpxai.attributors.companions.families import (
+    Attribution,
+    GradientAttribution,
+    NeuronAttribution,
+    PerturbationAttribution,
+)
+from pnpxai.attributors.companions.references import ProductBaselines, TokenReferenceBase
+from pnpxai.attributors.companions.summaries import (
+    MSE,
+    ClassSummarizer,
+    CommonStats,
+    Count,
+    Max,
+    Mean,
+    Min,
+    StdDev,
+    Sum,
+    Summarizer,
+    Var,
+)
 from pnpxai.attributors.gradient.adaptive import AdaptiveSamples, AdaptiveSteps
 from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
 from pnpxai.attributors.gradient.conductance import InternalInfluence, LayerConductance
@@ -17,10 +43,22 @@ from pnpxai.attributors.gradient.noise import NoiseTunnel, RelativeNoise
 from pnpxai.attributors.gradient.paths import IntegratedGradients
 from pnpxai.attributors.gradient.saliency import InputXGradient, Saliency
 from pnpxai.attributors.layers import LayerActivation, LayerGradientXActivation
+from pnpxai.attributors.neuron.conductance import NeuronConductance
+from pnpxai.attributors.neuron.methods import (
+    NeuronDeconvolution,
+    NeuronDeepLift,
+    NeuronDeepLiftShap,
+    NeuronFeatureAblation,
+    NeuronGradient,
+    NeuronGradientShap,
+    NeuronGuidedBackprop,
+    NeuronIntegratedGradients,
+)
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.perturbation.layer_ablation import LayerFeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime
 from pnpxai.attributors.perturbation.occlusion import MultiScale, Occlusion
+from pnpxai.attributors.perturbation.permutation import FeaturePermutation, LayerFeaturePermutation
 from pnpxai.attributors.perturbation.rise import RISE
 from pnpxai.attributors.perturbation.shapley import KernelShap, ShapleyValues, ShapleyValueSampling
 from pnpxai.attributors.perturbation.similarity import ExponentialKernel, get_exp_kernel_similarity_function
@@ -38,13 +76,19 @@ from pnpxai.attributors.propagation.lrp import LRP, LayerLRP, Relevance
 
 __all__ = [
     "LRP",
+    "MSE",
     "RISE",
     "AdaptiveSamples",
     "AdaptiveSteps",
     "Alpha1_Beta0_Rule",
     "AttentionRollout",
+    "Attribution",
     "Attributor",
+    "ClassSummarizer",
+    "CommonStats",
     "Composite",
+    "Count",
+    "DataLoaderAttribution",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
@@ -52,10 +96,12 @@ __all__ = [
     "EpsilonRule",
     "ExponentialKernel",
     "FeatureAblation",
+    "FeaturePermutation",
     "FullGrad",
     "FullGradients",
     "GammaRule",
     "GradCamPlusPlus",
+    "GradientAttribution",
     "GradientShap",
     "GuidedBackprop",
     "GuidedGradCam",
@@ -64,6 +110,7 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "InternalInfluence",
+    "InterpretableEmbeddingBase",
     "KernelShap",
     "LayerActivation",
     "LayerAttribution",
@@ -72,15 +119,31 @@ __all__ = [
     "LayerDeepLift",
     "LayerDeepLiftShap",
     "LayerFeatureAblation",
+    "LayerFeaturePermutation",
     "LayerGradCam",
     "LayerGradientShap",
     "LayerGradientXActivation",
     "LayerIntegratedGradients",
     "LayerLRP",
     "Lime",
+    "Max",
+    "Mean",
+    "Min",
     "MultiScale",
+    "NeuronAttribution",
+    "NeuronConductance",
+    "NeuronDeconvolution",
+    "NeuronDeepLift",
+    "NeuronDeepLiftShap",
+    "NeuronFeatureAblation",
+    "NeuronGradient",
+    "NeuronGradientShap",
+    "NeuronGuidedBackprop",
+    "NeuronIntegratedGradients",
     "NoiseTunnel",
     "Occlusion",
+    "PerturbationAttribution",
+    "ProductBaselines",
     "PropagationRule",
     "RelativeNoise",
     "Relevance",
@@ -88,10 +151,17 @@ __all__ = [
     "ScoreCAM",
     "ShapleyValueSampling",
     "ShapleyValues",
+    "StdDev",
+    "Sum",
+    "Summarizer",
+    "TokenReferenceBase",
     "TransformerAttribution",
     "UpsampledGradCam",
     "UpsampledGuidedGradCam",
+    "Var",
+    "configure_interpretable_embedding_layer",
     "get_exp_kernel_similarity_function",
+    "remove_interpretable_embedding_layer",
     "rule_named",
 ]
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
-from pnpxai.errors import ArgumentError
 
 __all__ = ["blind_columns"]
 
@@ -43,7 +42,7 @@ def blind_columns(model: Callable[..., Any], arguments: Arguments) -> list[tuple
         leaves = [x.requires_grad_() if k in tables else x for k, x in enumerate(values)]
         try:
             result = outputs(leaves)
-        except ArgumentError:  # several outputs, of which a function takes one: it is not known which
+        except Exception:  # noqa: BLE001  several outputs, it is not known of which; or the model fails on an example
             return []
         if not result.requires_grad:
             return []

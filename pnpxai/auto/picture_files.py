@@ -49,12 +49,13 @@ def picture_paths(data: Any) -> tuple[list[Path], Path] | None:
         return None
     path = Path(data)
     try:
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
-            return [path], path.parent
-        if path.is_dir():
-            return _in_folder(path), path
+        is_file, is_folder = path.is_file(), path.is_dir()
     except (OSError, ValueError):  # a text that is no name of a file
         return None
+    if is_file and path.suffix.lower() in SUFFIXES:
+        return [path], path.parent
+    if is_folder and (isinstance(data, Path) or any(_is_picture(p) for p in path.rglob("*"))):
+        return _in_folder(path), path
     if any(sign in str(data) for sign in "*?["):
         matches = sorted(Path(name) for name in glob.glob(str(data), recursive=True))
         matches = [match for match in matches if match.suffix.lower() in SUFFIXES]
@@ -65,8 +66,12 @@ def picture_paths(data: Any) -> tuple[list[Path], Path] | None:
     return None
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def _in_folder(folder: Path) -> list[Path]:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    paths = sorted(filter(_is_picture, folder.rglob("*")))
     if not paths:
         raise ArgumentError(f"data: no pictures ({', '.join(SUFFIXES[:3])} ...) in the folder {folder}")
     return paths

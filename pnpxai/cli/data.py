@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,12 @@ __all__ = ["load_data", "names_of"]
 _LABELS = ("y", "labels", "label")
 
 
-def load_data(options: OnData, class_names: Sequence[str] = (), channels: int | None = None) -> Any:
+def load_data(
+    options: OnData,
+    class_names: Sequence[str] = (),
+    channels: int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> Any:
     """Return data: pictures (a file, a folder, a pattern), a .npy, .npz, .csv, .parquet or .txt file, or an object.
 
     Args:
@@ -26,14 +31,15 @@ def load_data(options: OnData, class_names: Sequence[str] = (), channels: int | 
         class_names: the model's classes, if they are known; labels that are words are looked up there, else numbered
             in the order of the alphabet.
         channels: how many channels of pictures the model takes, if that is known.
+        transform: makes tensors of pictures, in place of the options.
 
     Raises:
         ArgumentError: there is nothing so, or nothing in it.
     """
     spec = options.data or ""
     path = Path(spec)
-    if (pictures := picture_paths(spec)) is not None:
-        return picture_dataset(*pictures, options, class_names, channels)
+    if (pictures := picture_paths(path if path.is_dir() else spec)) is not None:
+        return picture_dataset(*pictures, options, class_names, channels, transform)
     if path.suffix in _READERS:
         if not path.is_file():
             raise ArgumentError(f"data: no file {spec}")

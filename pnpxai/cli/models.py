@@ -6,9 +6,12 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pnpxai.errors import ArgumentError, did_you_mean
+
+if TYPE_CHECKING:
+    from pnpxai.cli.named_models import NamedModel
 
 __all__ = ["is_code", "load_model", "built", "named_object"]
 
@@ -17,8 +20,10 @@ _STATES = ("state_dict", "model_state_dict", "model")
 """Names under which checkpoints hold a state dict."""
 
 
-def load_model(spec: str, weights: str | None = None, device: str | None = None) -> Any:
-    """Return the model that ``module:attribute`` or a Python file (``file.py``, ``file.py:attribute``) names.
+def load_model(
+    spec: str, weights: str | None = None, device: str | None = None, named: NamedModel | None = None
+) -> Any:
+    """Return the model that ``module:attribute``, a Python file or a library names.
 
     A class or a function without arguments is called. A file needs no attribute if it defines ``model``, or one model.
 
@@ -26,6 +31,7 @@ def load_model(spec: str, weights: str | None = None, device: str | None = None)
         spec: which model.
         weights: a file with its state dict.
         device: where it is to run.
+        named: the model, if it was found by a name that a library knows.
 
     Raises:
         ArgumentError: there is none, or the weights are another model's; the message says what there is.
@@ -37,6 +43,13 @@ def load_model(spec: str, weights: str | None = None, device: str | None = None)
             f"model: {spec} holds weights, or a pickle whose loading would run code; name the model's class, and the "
             f"weights beside it: net.py:Net --weights {spec}"
         )
+    if named is not None:
+        if weights is None and not named.loaded:
+            raise ArgumentError(
+                f"model: the weights of {spec} are not on this machine (looked for in {named.looked}); give a "
+                "file with --weights"
+            )
+        return _placed(named.model, spec, weights, device)
     module, attribute = _module(spec, "model")
     if attribute:
         candidate = _attribute(module, attribute, "model")
@@ -49,6 +62,13 @@ def load_model(spec: str, weights: str | None = None, device: str | None = None)
     model: Any = built(candidate, "model")
     if not callable(model):
         raise ArgumentError(f"model: {spec} is no model but {type(model).__name__}")
+    return _placed(model, spec, weights, device)
+
+
+def _placed(model: Any, spec: str, weights: str | None, device: str | None) -> Any:
+    """Return a model with its weights, on its device."""
+    from torch import nn
+
     if (weights or device) and not isinstance(model, nn.Module):
         raise ArgumentError(f"model: {spec} is no torch.nn.Module, so it has no weights or device")
     if weights is not None:

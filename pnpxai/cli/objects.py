@@ -10,11 +10,13 @@ from typing import Any
 from pnpxai.auto import AutoExplanation
 from pnpxai.cli.data import load_data, names_of
 from pnpxai.cli.models import built, is_code, load_model, named_object
+from pnpxai.cli.named_models import NamedModel, is_named, named_model
 from pnpxai.cli.options import Named, OnData, Sample, Subject
-from pnpxai.cli.pictures import display_of
+from pnpxai.cli.pictures import display_of, scaled
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.selection import as_explainer, as_metric
 from pnpxai.modalities.base import picture_channels
+from pnpxai.pictures import Display
 
 __all__ = ["auto", "chosen", "model_of", "writable"]
 
@@ -27,7 +29,12 @@ def model_of(options: Subject) -> Any:
     """
     if options.model is None:
         raise ArgumentError("model: expected module:attribute or a Python file, as an argument or in --options")
-    return load_model(options.model, options.weights, options.device)
+    return load_model(options.model, options.weights, options.device, _named(options))
+
+
+def _named(options: Subject) -> NamedModel | None:
+    """Return the model that a library knows by the name, None where a file or a module is named."""
+    return named_model(options.model) if options.model is not None and is_named(options.model) else None
 
 
 def auto(options: OnData) -> AutoExplanation:
@@ -36,11 +43,13 @@ def auto(options: OnData) -> AutoExplanation:
     Raises:
         ArgumentError: there is no such model, or no such data.
     """
-    model = model_of(options)
+    named = _named(options)
+    model = model_of(options) if named is None else load_model(named.name, options.weights, options.device, named)
     if options.data is None:
         raise ArgumentError("data: expected a folder, a file or module:attribute, as an argument or in --options")
-    class_names = names_of(options.class_names, "class_names")
-    data = load_data(options, class_names, picture_channels(model))
+    class_names = names_of(options.class_names, "class_names") or (() if named is None else named.class_names)
+    transform = None if named is None or scaled(options) else named.transform
+    data = load_data(options, class_names, picture_channels(model), transform)
     tokenizer = (
         None if options.tokenizer is None else built(named_object(options.tokenizer, "tokenizer", "tokenizer"), "")
     )
@@ -55,7 +64,7 @@ def auto(options: OnData) -> AutoExplanation:
         target_labels=options.target_labels,
         layer=options.layer,
         tokenizer=tokenizer,
-        display=display_of(options),
+        display=display_of(options) if transform is None else Display.of(transform),
         class_names=class_names,
         feature_names=names_of(options.feature_names, "feature_names"),
         seed=options.seed if isinstance(options, Sample) else 0,

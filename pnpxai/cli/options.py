@@ -21,6 +21,10 @@ class Options(pydantic.BaseModel):
         extra="forbid", strict=True, frozen=True, protected_namespaces=(), use_attribute_docstrings=True
     )
 
+    def after_interruption(self) -> str:
+        """Return what remains of the work if Ctrl-C ends it, and what goes on with it."""
+        return "nothing is kept"
+
 
 def first_wrong(invalid: pydantic.ValidationError) -> tuple[str, str, bool]:
     """Return the first wrong option, the expected value in words, and whether there is no such option."""
@@ -84,7 +88,8 @@ class Subject(Options):
     """Model and data."""
 
     model: Annotated[str | None, typer.Argument()] = None
-    """``module:attribute``, or a Python file that defines a model (``file.py``, ``file.py:attribute``)."""
+    """``module:attribute``, a Python file that defines a model (``file.py``, ``file.py:attribute``), or a name that
+    torchvision or timm knows, such as resnet50 (with its own scaling and classes)."""
     data: Annotated[str | None, typer.Argument()] = None
     """A folder of pictures, a picture, a pattern such as 'photos/*.jpg', a .npy, .npz, .csv, .parquet or .txt file, or
     ``module:attribute``."""
@@ -161,6 +166,12 @@ class SearchLimits(Options):
     """Where trials are kept, so that the same command goes on, and several share the work: a folder, a .db or .journal
     file, or the URL of a database."""
 
+    def after_interruption(self) -> str:
+        """Return where trials are, if they are kept."""
+        if self.storage is None:
+            return "nothing is kept: with --storage the same command would go on"
+        return f"trials are kept in {self.storage}; the same command goes on"
+
 
 class Tuning(Options):
     """Search."""
@@ -227,6 +238,10 @@ class OnData(Subject, Scaling):
 class Explain(OnData, Sample, Explainers, Output):
     """What explain takes."""
 
+    def after_interruption(self) -> str:
+        """Return where finished explainers are."""
+        return f"explainers that were finished are in {self.out or 'pnpxai-explanations'}; the others begin anew"
+
 
 class Tune(OnData, Sample, Explainers, Metrics, SearchLimits, Tuning, Workers, Output):
     """What tune takes."""
@@ -238,6 +253,10 @@ class Rank(OnData, Sample, Explainers, Metrics, SearchLimits, Output):
 
 class Compare(OnData, Sample, Explainers, Metrics, Comparing, Workers, Output):
     """What compare takes."""
+
+    def after_interruption(self) -> str:
+        """Return where the run is."""
+        return f"what was measured is kept in {self.out or 'pnpxai-run'}; the same command goes on"
 
 
 class OptionsFile(Tune, Compare):

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from pnpxai.auto.picture_files import PictureFiles, PictureScaling
+from pnpxai.auto.picture_files import PictureFiles, PictureScaling, Transform
 from pnpxai.cli.models import built, named_object
 from pnpxai.cli.options import Scaling
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import Display
 
-__all__ = ["display_of", "picture_dataset"]
+__all__ = ["display_of", "picture_dataset", "scaled"]
 
 _IMAGENET = Display((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def picture_dataset(
-    paths: Sequence[Path], root: Path, options: Scaling, class_names: Sequence[str] = (), channels: int | None = None
+    paths: Sequence[Path],
+    root: Path,
+    options: Scaling,
+    class_names: Sequence[str] = (),
+    channels: int | None = None,
+    transform: Transform | None = None,
 ) -> PictureFiles:
     """Return the pictures in files, scaled as the options say.
 
@@ -28,10 +32,13 @@ def picture_dataset(
         options: how they are scaled.
         class_names: the model's classes, if they are known.
         channels: how many channels the model takes, if that is known.
+        transform: makes tensors of pictures, in place of the options.
 
     Raises:
         ArgumentError: no file can be read, a folder is no class, or options contradict each other.
     """
+    if transform is not None:
+        return PictureFiles(paths, root, PictureScaling(transform=transform), class_names, channels)
     size = options.size if options.size is None or isinstance(options.size, list) else [options.size, options.size]
     scaling = PictureScaling(
         options.resize, None if size is None else (size[0], size[1]), display_of(options), _transform(options)
@@ -39,7 +46,12 @@ def picture_dataset(
     return PictureFiles(paths, root, scaling, class_names, channels)
 
 
-def _transform(options: Scaling) -> Callable[[Any], Any] | None:
+def scaled(options: Scaling) -> bool:
+    """Return whether options say how pictures are scaled."""
+    return any(getattr(options, name) is not None for name in Scaling.model_fields)
+
+
+def _transform(options: Scaling) -> Transform | None:
     if options.transform is None:
         return None
     return built(named_object(options.transform, "transform", "transform"), "transform")

@@ -42,7 +42,10 @@ def run(command: Callable[[Any], Answer], kind: type[Options], values: dict[str,
             options = _options(kind, of_file, {n: v for n, v in values.items() if v not in (None, [])})
             importlib.import_module("pnpxai.cli.actions")  # takes long, so it comes before Ctrl-C is an exception
             with interruptible():
-                answer = command(options)
+                try:
+                    answer = command(options)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(options.after_interruption()) from None
         typer.echo(
             json.dumps(_plain(answer.data), indent=1, allow_nan=False, default=str)
             if as_json
@@ -64,8 +67,8 @@ def _errors_in_one_line(traced: bool) -> Iterator[None]:
     """End the command with one line that says why it failed; before it comes the traceback, if that is wanted."""
     try:
         yield
-    except KeyboardInterrupt:
-        _leave("interrupted; what a run folder or a --storage holds is kept, the same command goes on", 130)
+    except KeyboardInterrupt as interruption:
+        _leave(f"interrupted; {interruption}" if str(interruption) else "interrupted", 130)
     except Exception as problem:
         if traced:
             traceback.print_exc()

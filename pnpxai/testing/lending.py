@@ -149,6 +149,7 @@ def _prepared_to_notice(case: Case) -> Iterator[None]:
     """Give the parameters gradients, one of them frozen, and the model a hook, so that losing them shows."""
     parameters = list(case.model.parameters())
     for parameter in parameters[1:]:
+        parameter.requires_grad_(True)
         parameter.grad = torch.ones_like(parameter)
     parameters[0].requires_grad_(False)
     handle = case.model.register_forward_hook(lambda module, args, output: None)

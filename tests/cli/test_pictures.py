@@ -180,3 +180,28 @@ def test_a_broken_file_is_left_out_and_named(place: Path, cut: bool) -> None:
     assert any("shots/a/1.png" in assumed for assumed in on.assumed)
     with pytest.raises(ArgumentError, match=r"shots/a/1.png is no picture that can be read"):
         auto(_asked(size=8, data="shots/a"))
+
+
+def test_a_model_by_name_has_its_own_scaling_and_classes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import resnet18
+
+    monkeypatch.setenv("TORCH_HOME", str(place))
+    torch.manual_seed(0)
+    net = resnet18().eval()
+    torch.save(net.state_dict(), "weights.pth")
+    picture = Image.open("shots/a/1.png").convert("RGB").resize((300, 260))
+    picture.save("cat.jpg", quality=100)
+    options = {"model": "resnet18", "data": "cat.jpg"}
+    with pytest.raises(ArgumentError, match=r"model: the weights of resnet18 are not on this machine .*--weights"):
+        auto(OnData.model_validate(options))
+    on = auto(OnData.model_validate(options | {"weights": "weights.pth"}))
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), transforms.Normalize(*IMAGENET)]
+    values = transforms.Compose(steps)(Image.open("cat.jpg"))[None]
+    explained = on.explain("Gradient")
+    assert torch.allclose(explained.inputs[0], values, atol=0.02)
+    assert on.class_names[281] == "tabby"
+    assert explained.views[0].sources == ("cat.jpg",)
+    scaled = auto(OnData.model_validate(options | {"weights": "weights.pth", "size": 64}))
+    assert scaled.explain("Gradient").inputs[0].shape == (1, 3, 64, 64)
+    with pytest.raises(ArgumentError, match=r"got 'resnet81', which .* did you mean 'resnet18'"):
+        auto(OnData.model_validate(options | {"model": "resnet81"}))

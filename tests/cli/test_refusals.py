@@ -65,7 +65,9 @@ def test_pictures_that_are_none_or_differ(run: Run, model: str) -> None:
     _refused(run("explain", model, "pictures", "-e", "Gradient"), "scale them with --size")
     assert run("explain", model, "pictures", "-e", "Gradient", "--size", 8).exit_code == 0
     Path("pictures/cats/0.png").write_bytes(b"no picture")
-    _refused(run("explain", model, "pictures", "-e", "Gradient", "--size", 8), "is no picture that can be read")
+    ran = run("explain", model, "pictures", "-e", "Gradient", "--size", 8)
+    assert ran.exit_code == 0
+    assert "left out: pictures/cats/0.png is no picture that can be read" in ran.stderr
 
 
 def test_wrong_names(run: Run, model: str) -> None:
@@ -139,7 +141,7 @@ def test_a_full_disk_leaves_no_half_files_and_the_run_goes_on(
     arguments = ("compare", model, "x.npy", "-e", "Gradient", "-m", "AbPC", "--out", "run")
     ran = run(*arguments)
     assert ran.exit_code == 1
-    assert ran.stderr.strip().splitlines()[-1].endswith("No space left on device")
+    assert "No space left on device" in ran.stderr.strip().splitlines()[-1]
     assert calls
     assert not list(Path("run/store").glob("*.parquet"))
     assert not list(Path("run").rglob("*.part"))

@@ -23,7 +23,7 @@ from pnpxai.testing.declarations import (
     check_unique_names,
     check_unknown_setting,
 )
-from pnpxai.testing.lending import check_cost, check_nothing_left
+from pnpxai.testing.lending import check_cost, check_nothing_left, check_threads
 from pnpxai.testing.results import check_alone_as_in_a_batch, check_form, check_says_something
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
@@ -51,6 +51,8 @@ FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
 """The same for one explainer, whose samples cost more than others'."""
 FULL = ("skip_cnn", "two_inputs", "tokens")
 """Every contract is run on these."""
+WITH_THREADS = "skip_cnn"
+"""On this one, two threads meet as well, which takes a moment of waiting."""
 QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
 
 each = pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)
@@ -68,6 +70,13 @@ def keep_contracts(failures, explainer, case, checks):
         case = spoken_for(subject, case)
     for check in checks:
         failures.run(check, subject, case)
+
+
+def checks_at_once(name):
+    """Return the contracts that are run on a case without ``-m slow``."""
+    if name not in FULL:
+        return QUICK
+    return [check for check in EXPLAINER_CHECKS if check is not check_threads or name == WITH_THREADS]
 
 
 def telling(explainer):
@@ -101,7 +110,7 @@ def check_cell(explainer, case):
             return
         assert result.findings
     if case.name in CASES:
-        keep_contracts(failures, explainer, case, EXPLAINER_CHECKS if case.name in FULL else QUICK)
+        keep_contracts(failures, explainer, case, checks_at_once(case.name))
         for check in checks_on(case.name, explainer):
             failures.run(check, explainer, case)
     failures.end()
@@ -109,11 +118,11 @@ def check_cell(explainer, case):
 
 @pytest.mark.slow
 @each
-@pytest.mark.parametrize("name", [name for name in CASES if name not in FULL and name not in LARGE])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE and name != WITH_THREADS])
 def test_remaining_contracts(explainer, name):
     case, failures = CASES[name](), Failures(f"{explainer.__name__} on {name}")
     if reason_against(explainer, case) is None:
-        keep_contracts(failures, explainer, case, [check for check in EXPLAINER_CHECKS if check not in QUICK])
+        keep_contracts(failures, explainer, case, [c for c in EXPLAINER_CHECKS if c not in checks_at_once(name)])
     failures.end()
 
 

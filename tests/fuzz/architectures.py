@@ -91,7 +91,8 @@ def architecture(seed: int) -> Case:
     """Return a calibrated network with a batch; the same for the same seed.
 
     Raises:
-        ValueError: its outputs cannot be told apart, or are but rounding errors, or autograd fails on it.
+        ValueError: its outputs cannot be told apart, or are but rounding errors, an input has no effect, or
+            autograd fails on it.
     """
     draw = random.Random(seed)
     names = [draw.choice(sorted(KINDS))]
@@ -113,10 +114,12 @@ def architecture(seed: int) -> Case:
         f"fuzz {seed}: {' and '.join(names)}", build, inputs, kinds[0][0], seed=seed, layer=layer, centred=True
     )
     try:
-        Trial(Gradient, case).gradient()
+        slopes = [float(g.abs().max()) for g in Trial(Gradient, case).gradient()]
     except RuntimeError as error:  # such as a result of relu that is changed in place
         raise ValueError(f"{case.name}: {error}") from error
+    if min(slopes) < 1e-6 * max(slopes):  # such as that of a mean over what a norm has centred
+        raise ValueError(f"{case.name}: an input has no effect")
     exact, single = case.scores(), case.to(torch.float32).scores()
-    if (exact - single).abs().max() > 1e-3 * exact.abs().max():  # such as a mean over what a norm has centred
+    if (exact - single).abs().max() > 1e-3 * exact.abs().max():
         raise ValueError(f"{case.name}: its outputs are rounding errors")
     return case

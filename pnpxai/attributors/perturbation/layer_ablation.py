@@ -13,10 +13,11 @@ from pnpxai.attributors.perturbation.ablation import losses
 from pnpxai.attributors.perturbation.games import Game, Numeric, perturbable
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.attributors.perturbation.stand_ins import StandIns
+from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Reading, Site
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
 __all__ = ["LayerFeatureAblation"]
@@ -38,9 +39,9 @@ class LayerFeatureAblation(AtLayer):
         """Return a row for each group and for the whole layer, one to read it, and three to verify its replay."""
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, None, additional_forward_args)
-            at, read = self._read(tensors, score, attribute_to_layer_input, stop=True)
-            recorded = isinstance(at.model, nn.Module) and isinstance(at.places[0], Site)
-            groups = Groups.of(layer_mask, read.values, "layer_mask")
+            first, read = self._read(tensors, score, attribute_to_layer_input, stop=True)
+            recorded = isinstance(first.model, nn.Module) and isinstance(first.at.places[0], Site)
+            groups = Groups.of(first.setting_there(layer_mask), first.there(read.values), "layer_mask")
             return score.size * (1 + max(groups.sizes) + (4 if recorded else 1))
 
     def attribute(
@@ -68,25 +69,24 @@ class LayerFeatureAblation(AtLayer):
         """
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
-            at, read = self._read(tensors, score, attribute_to_layer_input, replay=True)
+            first, read = self._read(tensors, score, attribute_to_layer_input, replay=True)
+            values = first.there(read.values)
             game = Game(
-                replace(score, forward=Numeric(at), extra=(read.call,)),
-                read.values,
-                StandIns.of(layer_baselines, read.values, "layer_baselines"),
-                Groups.of(layer_mask, read.values, "layer_mask"),
+                replace(score, forward=Numeric(first.at if first.still else first), extra=(read.call,)),
+                values,
+                StandIns.of(first.setting_there(layer_baselines), values, "layer_baselines"),
+                Groups.of(first.setting_there(layer_mask), values, "layer_mask"),
             )
-            values = losses(game, perturbations_per_eval, show_progress)
-            return packed(self.layer, read.members, game.groups.spread(values, game.tensors))
+            maps = tuple(game.groups.spread(losses(game, perturbations_per_eval, show_progress), values))
+            if not first.still:  # a model with one value for its whole batch has one row of losses for all examples
+                maps = tuple(m.expand(v.shape) for m, v in zip(maps, values, strict=True))
+            return packed(self.layer, read.members, first.back(maps))
 
-    def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[AtSites, Reading]:
+    def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[ExamplesFirst, Reading]:
         places = places_of(self.forward_func, self.layer, at_input)
         if len(places) != 1:
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         at = AtSites(self.forward_func, places)
-        read = at.read(Call((*tensors, *score.extra)), size=score.size, **how)
-        if any(value.shape[:1] != (score.size,) for value in read.values):
-            raise ShapeError(
-                f"layer: expected one row for each of {score.size} examples at {places[0]}, "
-                f"got {[tuple(value.shape) for value in read.values]}"
-            )
-        return at, read
+        call = Call((*tensors, *score.extra))
+        read = at.read(call, size=score.size, **how)
+        return ExamplesFirst.of(at, call, read.values, score.size), read

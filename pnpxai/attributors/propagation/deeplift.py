@@ -20,6 +20,7 @@ from pnpxai.attributors.base import (
 )
 from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
@@ -150,19 +151,23 @@ class LayerDeepLift(DeepLift):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
-            rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
-            found = _packed_at_layer(_differences(self, [rebased], custom_attribution_func))
+            first, rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
+            found = _packed_at_layer(first, _differences(self, [rebased], custom_attribution_func))
         if not return_convergence_delta:
             return found[0]
         return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
 
-    def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> _Pass:
-        """Return the pass between the layer's values at the inputs and at the baselines."""
+    def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> tuple[ExamplesFirst, _Pass]:
+        """Return the pass between the layer's values at the inputs and at the baselines, and how they are turned."""
         at = AtSites(self.forward_func, find_places(self.forward_func, self.layer, "input" if at_input else "output"))
         extra = map_tensors(torch.Tensor.detach, score.extra)
-        reads = [at.read(Call((*map(torch.Tensor.detach, x), *extra))) for x in (inputs, starts)]
-        scores = [Score(at, score.size, score.target, (read.call,), score.transform) for read in reads]
-        return scores[0], reads[0].values, scores[1], reads[1].values
+        calls = [Call((*map(torch.Tensor.detach, x), *extra)) for x in (inputs, starts)]
+        reads = [at.read(call) for call in calls]
+        first = ExamplesFirst.of(at, calls[0], reads[0].values, score.size)
+        forward = at if first.still else first
+        scores = [Score(forward, score.size, score.target, (read.call,), score.transform) for read in reads]
+        values = [first.there(read.values) for read in reads]
+        return first, (scores[0], values[0], scores[1], values[1])
 
 
 class LayerDeepLiftShap(LayerDeepLift):
@@ -199,7 +204,9 @@ class LayerDeepLiftShap(LayerDeepLift):
                 )
                 for k in range(len(rows[0]))
             ]
-            found = _packed_at_layer(_differences(self, passes, custom_attribution_func))
+            found = _packed_at_layer(
+                passes[0][0], _differences(self, [one for _, one in passes], custom_attribution_func)
+            )
             return found if return_convergence_delta else found[0]
 
 
@@ -244,5 +251,6 @@ def _packed(original: Any, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
     return like(original, found[0]), found[1].reshape(-1)
 
 
-def _packed_at_layer(found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
-    return _packed(found[0] if len(found[0]) != 1 else found[0][0], found)
+def _packed_at_layer(first: ExamplesFirst, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    values = first.back(found[0])
+    return _packed(values if len(values) != 1 else values[0], (values, found[1]))

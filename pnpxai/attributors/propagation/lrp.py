@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from pnpxai.attributors.propagation.captum_rules import PropagationRule
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
-from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, edits_in_place, ruled_modules
+from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, edits_in_place, reported, ruled_modules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed, eager, module_of
 from pnpxai.engine.running.layers import single_runs
@@ -99,6 +100,8 @@ class LRP(Attributor):
     ) -> Any:
         """Return relevance in the shape of ``inputs``, and with ``return_convergence_delta`` F - sum (examples,).
 
+        With ``verbose``, a line for each layer, operation and rule is printed.
+
         Raises:
             RuleError: an operation of the model has no rule; the message names it.
         """
@@ -145,7 +148,7 @@ class LRP(Attributor):
             shares, values = _ruled_pass(chunk, given, places, rules, model)
             sinks = {name: torch.as_tensor(getattr(rules.ledger, name)) for name in _SINKS}
             left = values - sum(sum_rows(s, len(block)) for s in shares) - sum(sinks.values())
-            if len(block) > 1 and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
+            if len(block) > 1 and apart and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
                 # a model that puts the batch elsewhere than first mixes the sinks of examples: take them one by one
                 for half in block.split():
                     visit(half)
@@ -156,9 +159,10 @@ class LRP(Attributor):
 
         whole = module_of(self.forward_func)
         limit = row_limit(inputs, score.extra)
-        apart = score.size <= limit or rows_are_apart(score, inputs, limit)  # before rules change what the model does
+        apart = score.size == 1 or rows_are_apart(score, inputs, limit)  # before rules change what the model does
         plain = perturbed_scores(score, partial(_rows, inputs), 1, inputs)[:, 0] if self._canonizers else None
-        with canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
+        report = reported(whole, rules) if verbose else contextlib.nullcontext()
+        with report, canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
             in_blocks(score.size, 1, limit, visit, apart=lambda: apart)
         if plain is not None:
             _check_canonised(plain, sums["score"])
@@ -192,7 +196,7 @@ class LayerLRP(LRP):
         Args:
             return_convergence_delta: return deltas too.
             attribute_to_layer_input: look at what goes into the layers.
-            verbose: log which rule is used where.
+            verbose: print which rule is used where.
         """
         side = "input" if attribute_to_layer_input else "output"
         with borrowed(self.forward_func):

@@ -67,6 +67,12 @@ class Turn:
             return value.unflatten(0, (-1, self.size)).transpose(0, 1)
         return value.unflatten(0, (self.size, -1))
 
+    def setting_there(self, setting: Tensor) -> Tensor:
+        """Return a tensor that broadcasts to the layer's value with its examples first."""
+        if self.axis is None and len(setting) == 1:
+            return setting[:, None]
+        return self.there(setting)
+
     def back(self, value: Tensor) -> Tensor:
         """Return a value with examples first (maybe more of them) as the layer has it."""
         if self.axis is not None:
@@ -146,6 +152,15 @@ class ExamplesFirst:
     def there(self, values: Tensors) -> Tensors:
         """Return values with their examples first."""
         return values if self.still else tuple(t.there(v).contiguous() for t, v in zip(self.turns, values, strict=True))
+
+    def setting_there(self, setting: Any) -> Any:
+        """Return a setting in the layer's shapes (masks, baselines; None or numbers too) with its examples first."""
+        if self.still or setting is None:
+            return setting
+        several = isinstance(setting, (tuple, list))
+        members = zip(self.turns, setting if several else (setting,), strict=True)
+        turned = [turn.setting_there(m) if isinstance(m, Tensor) and m.ndim else m for turn, m in members]
+        return tuple(turned) if several else turned[0]
 
     def back(self, values: Tensors) -> Tensors:
         """Return turned values as they were."""

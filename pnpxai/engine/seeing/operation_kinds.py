@@ -31,7 +31,7 @@ AFFINE = frozenset(
     "outer roi_align ps_roi_align deform_conv2d grid_sample grid_sampler "
     "trace diff fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn "
     "fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2 fft_rfftn "
-    "fft_irfftn stft istft".split()
+    "fft_irfftn stft istft grouped_mm".split()
 )
 """Affine in one operand, while the others are constant."""
 

@@ -44,6 +44,14 @@ class Piece:
     rows: tuple[int, ...]
     maps: Tensors | None = None
 
+    def of_rows(self, rows: Sequence[int]) -> Piece:
+        """Return what is missing of some of these examples."""
+        if tuple(rows) == self.rows:
+            return self
+        places = [self.rows.index(row) for row in rows]
+        maps = None if self.maps is None else tuple(m[places] for m in self.maps)
+        return Piece(self.explainer, self.metrics, tuple(rows), maps)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -99,17 +107,15 @@ class Job:
         """Return what is missing of a chunk."""
         batch, result, shared = self.placed(task.batch, first=task.start == 0), ChunkResult(), SharedRuns()
         missing = {row: self._why_without_target(batch.take([row])) for row in batch.without_target}
+        spoilers: set[int] = set()
         for piece in task.pieces:
             for row in piece.rows:
                 if row in missing:
                     self._refuse(result, piece, task, row, missing[row])
-            if missing:
-                places = [place for place, row in enumerate(piece.rows) if row not in missing]
-                maps = None if piece.maps is None else tuple(m[places] for m in piece.maps)
-                piece = replace(piece, rows=tuple(piece.rows[place] for place in places), maps=maps)
-            if not piece.rows:
-                continue
-            self._do_piece(result, piece, task, batch, shared)
+            apart = [row for row in piece.rows if row in spoilers]
+            together = [row for row in piece.rows if row not in missing and row not in spoilers]
+            for rows in ([together] if together else []) + [[row] for row in apart]:
+                self._do_piece(result, piece.of_rows(rows), task, batch, shared, spoilers)
         return result
 
     def placed(self, batch: Batch, *, first: bool = True) -> Batch:
@@ -154,18 +160,30 @@ class Job:
             record = CellRecord(known_by[row], piece.explainer, name, math.nan, reason, 0.0, -1, -1, False, None)
             result.records.append(record)
 
-    def _do_piece(self, result: ChunkResult, piece: Piece, task: Task, batch: Batch, shared: SharedRuns) -> None:
-        """Explain some examples by one explainer, judge the maps, and add the records and maps to the result."""
+    def _do_piece(
+        self,
+        result: ChunkResult,
+        piece: Piece,
+        task: Task,
+        batch: Batch,
+        shared: SharedRuns,
+        spoilers: set[int],
+    ) -> None:
+        """Explain some examples by one explainer, judge the maps, and add the records and maps to the result.
+
+        An example that fails alone is added to ``spoilers``: it would spoil a batch for the others.
+        """
         part, device = batch.take(piece.rows), self._device()
         maps = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
         candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
         judgement = explain_and_measure(candidate, metrics, part, self.seed, shared, Exception, maps)
         errors = [cell.error for cell in judgement.cells.values() if cell.error is not None]
-        if len(piece.rows) > 1 and any(not issubclass(error, UnsuitableError) for error in errors):
-            for place, row in enumerate(piece.rows):  # one example may have spoiled it for the others
-                own = None if piece.maps is None else tuple(m[place : place + 1] for m in piece.maps)
-                self._do_piece(result, replace(piece, rows=(row,), maps=own), task, batch, shared)
-            return
+        if any(not issubclass(error, UnsuitableError) for error in errors):
+            if len(piece.rows) > 1:  # one example may have spoiled it for the others
+                for row in piece.rows:
+                    self._do_piece(result, piece.of_rows([row]), task, batch, shared, spoilers)
+                return
+            spoilers.update(piece.rows)
         if piece.maps is None:
             self._add_explanation(result, piece, task, part, judgement)
         targets = _targets(part)

@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, grouped_reasons
 from pnpxai.examples import Examples
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.statistics import bootstrap
@@ -73,8 +73,8 @@ def _no_winner(space: Space, ended: Sequence[FrozenTrial], checks: Sequence[Limi
     if any(trial.state == TrialState.COMPLETE for trial in ended):
         missed = "; ".join(check.refusal() for check in checks)
         return ArgumentError(f"tune: none of {len(ended)} settings of {labels} keeps within the limits: {missed}")
-    reasons = sorted({TrialRecord.read(trial).reason or "unknown" for trial in ended})
-    return ArgumentError(f"tune: none of {len(ended)} settings of {labels} worked: {'; '.join(reasons)}")
+    reasons = grouped_reasons(TrialRecord.read(trial).reason or "unknown" for trial in ended)
+    return ArgumentError(f"tune: none of {len(ended)} settings of {labels} worked: {reasons}")
 
 
 @dataclass(frozen=True)

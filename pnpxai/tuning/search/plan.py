@@ -21,12 +21,12 @@ from pnpxai.processes import ignoring_interrupts, own_progress_lock
 from pnpxai.tuning.search.samplers import Sampling
 from pnpxai.tuning.space.parameters import Parameters
 from pnpxai.tuning.space.space import Space
-from pnpxai.tuning.storage.optuna_private import Callback, callbacks_stop
+from pnpxai.tuning.storage.optuna_private import Callback, callbacks_stop, stored
 from pnpxai.tuning.storage.queue import Queue
 from pnpxai.tuning.storage.storages import StorageSpec, TrialStorage, opened
 from pnpxai.tuning.trials.judging import Judge, Judges
 from pnpxai.tuning.trials.objective import Objective
-from pnpxai.tuning.trials.record import TrialRecord
+from pnpxai.tuning.trials.record import TrialRecord, trial_checksum
 from pnpxai.tuning.trials.requirements import Limit
 from pnpxai.tuning.trials.shared_runs import Shared
 
@@ -147,8 +147,9 @@ class SearchPlan:
         try:
             values = objective(trial)
         except optuna.TrialPruned:
-            return study.tell(trial, state=TrialState.PRUNED)
-        return study.tell(trial, values)
+            values = None
+        TrialRecord().write(trial, checksum=trial_checksum(stored(trial), values))
+        return study.tell(trial, state=TrialState.PRUNED) if values is None else study.tell(trial, values)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return self.sampling.sampler(number, several_workers=self.several_workers)
@@ -181,7 +182,9 @@ class SearchPlan:
             if present is None:
                 study.set_user_attr(_IDENTITY, self.identity)
             for trial in study.get_trials(deepcopy=False):
-                TrialRecord.read(trial)
+                checksum = TrialRecord.read(trial).checksum
+                if trial.state.is_finished() and checksum not in (None, trial_checksum(trial, trial.values)):
+                    raise ValueError(f"trial {trial.number} is not as it was written")
         if present is not None and present != self.identity:
             differs = [name for name in self.identity if present.get(name) != self.identity[name]]
             raise ArgumentError(

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from pnpxai.declare.encoding import labels
 from pnpxai.engine.running.seeds import generator
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, grouped_reasons
 from pnpxai.examples import Examples
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
@@ -243,8 +243,8 @@ class _Runner:
         ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         self.ended = len(ended)
         if not any(trial.state == TrialState.COMPLETE for trial in ended) and self.ended >= _FIRST_ROUND:
-            reasons = sorted({str(TrialRecord.read(trial).reason) for trial in ended})
-            raise ArgumentError(f"none of its first {self.ended} settings worked: {'; '.join(reasons)}")
+            reasons = grouped_reasons(str(TrialRecord.read(trial).reason) for trial in ended)
+            raise ArgumentError(f"none of its first {self.ended} settings worked: {reasons}")
 
     def result(self, held_out: Examples) -> TuningResult:
         """Return the result of the search.

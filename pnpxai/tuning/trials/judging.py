@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pnpxai.engine.running.keys import settings_key
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.examples import Batch, Examples
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell
@@ -92,6 +92,7 @@ class Judges:
         self.seed = seed
         self.shared = shared
         self.metrics = tuple(dict.fromkeys(metric for judge in judges for metric in judge.metrics))
+        self._spoilers: set[str] = set()  # keys of examples that fail alone, and would spoil a batch for others
         self._costs = [name for name in COSTS if any(judge.name == name for judge in judges)]
 
     def on(self, candidate: Candidate, examples: Examples) -> list[Cell]:
@@ -119,6 +120,37 @@ class Judges:
         )
 
     def _on_batch(self, candidate: Candidate, batch: Batch) -> Measures:
+        """Measure a batch. An example that fails alone costs its own values and is measured apart from then on."""
+        apart = [row for row, key in enumerate(batch.keys) if key in self._spoilers]
+        together = [row for row in range(len(batch)) if row not in apart]
+        parts = [((row,), self._together(candidate, batch.take([row]))) for row in apart]
+        if together:
+            part = batch.take(together) if apart else batch
+            parts += self._in_halves(candidate, part, together, self._together(candidate, part), whole=True)
+        return parts[0][1] if len(parts) == 1 else _in_order(parts, len(batch))
+
+    def _in_halves(
+        self, candidate: Candidate, batch: Batch, rows: Sequence[int], cells: Measures, *, whole: bool = False
+    ) -> list[tuple[Sequence[int], Measures]]:
+        """Return cells as they are, or, where examples spoil them for others, those of smaller and smaller parts."""
+        if not _spoiled(cells):
+            return [(rows, cells)]
+        if len(batch) == 1:
+            self._spoilers.add(batch.keys[0])
+            return [(rows, cells)]
+        if whole:  # where three examples fail alike, the settings are at fault
+            probes = [self._together(candidate, batch.take([row])) for row in {0, len(batch) // 2, len(batch) - 1}]
+            if all(map(_spoiled, probes)) and len({_reasons(cells) for cells in probes}) == 1:
+                return [(rows, cells)]
+        half = len(batch) // 2
+        parts = []
+        for chosen in (range(half), range(half, len(batch))):
+            part = batch.take(chosen)
+            own = [rows[row] for row in chosen]
+            parts += self._in_halves(candidate, part, own, self._together(candidate, part))
+        return parts
+
+    def _together(self, candidate: Candidate, batch: Batch) -> Measures:
         try:
             attributions = self.shared.maps(candidate.explainer, _explainer_key(candidate), batch, self.seed)
             maps = candidate.postprocessor(attributions)
@@ -139,6 +171,27 @@ class Judges:
         cost = self.shared.seconds if name == "seconds" else self.shared.cost
         each = cost(candidate.explainer, _explainer_key(candidate), batch) / len(batch)
         return Cell([each] * len(batch), [None] * len(batch))
+
+
+def _spoiled(cells: Measures) -> bool:
+    """Tell whether a batch failed in a way that one of its examples may be the cause of."""
+    errors = [cell.error for cell in cells.values() if cell.error is not None]
+    return any(not issubclass(error, UnsuitableError) for error in errors)
+
+
+def _reasons(cells: Measures) -> tuple[str | None, ...]:
+    return tuple(cell.reasons[0] for cell in cells.values())
+
+
+def _in_order(parts: Sequence[tuple[Sequence[int], Measures]], size: int) -> Measures:
+    """Join the cells of parts of a batch, given the rows of each."""
+    joined: Measures = {measure: Cell([np.nan] * size, [None] * size) for measure in parts[0][1]}
+    for rows, cells in parts:
+        for measure, cell in cells.items():
+            for place, row in enumerate(rows):
+                joined[measure].values[row] = cell.values[place]
+                joined[measure].reasons[row] = cell.reasons[place]
+    return joined
 
 
 def _explainer_key(candidate: Candidate) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import optuna
@@ -11,7 +13,7 @@ from optuna.trial import FrozenTrial
 from pnpxai.tuning.storage.optuna_private import stored
 from pnpxai.tuning.trials.shared_runs import RowCount
 
-__all__ = ["TrialRecord"]
+__all__ = ["TrialRecord", "trial_checksum"]
 
 Means = Mapping[str, float | None]
 """Limited metric or cost -> value, None where it is undefined."""
@@ -30,6 +32,7 @@ class TrialRecord:
         rows: what the trial cost.
         limited: the mean values of what is limited.
         limited_on: the same for each example, by its number, as far as the trial has come.
+        checksum: of a trial's parameters and values, written when it ends; see ``trial_checksum``.
     """
 
     settings: str | None = None
@@ -40,6 +43,7 @@ class TrialRecord:
     rows: RowCount = RowCount(0, 0)
     limited: Means = field(default_factory=dict)
     limited_on: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
+    checksum: str | None = None
 
     @classmethod
     def read(cls, trial: optuna.Trial | FrozenTrial) -> TrialRecord:
@@ -65,6 +69,13 @@ class TrialRecord:
             value = getattr(changed, name)
             trial.set_user_attr(_attribute(name), [value.used, value.separate] if name == "rows" else value)
         return changed
+
+
+def trial_checksum(trial: FrozenTrial, values: Sequence[float] | None) -> str:
+    """Return a checksum of a trial's parameters, reported values and final values, which a database does not have."""
+    reported = sorted(trial.intermediate_values.items())
+    text = json.dumps([trial.params, reported, None if values is None else list(values)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _attribute(field_name: str) -> str:

@@ -212,14 +212,18 @@ def test_wrong_calls_are_refused(layer, arguments, error, message):
         LayerFeatureAblation(case.model, layer).attribute(case.inputs, **{"target": 1} | arguments)
 
 
-def test_a_layer_without_a_row_for_each_example_is_refused():
+def test_a_layer_whose_examples_stand_on_another_axis():
     class Turned(nn.Module):
         def __init__(self):
             super().__init__()
             self.turn = nn.Identity()
 
         def forward(self, x):
-            return self.turn(x.T).sum(0)
+            return self.turn(x.T).square().sum(0)
 
-    with pytest.raises(ShapeError, match=r"expected one row for each of 2 examples at layer 'turn', got \[\(5, 2\)\]"):
-        LayerFeatureAblation(Turned(), "turn").attribute(torch.ones(2, 5))
+    x = torch.rand(2, 5)
+    assert torch.allclose(LayerFeatureAblation(Turned(), "turn").attribute(x), x.T.square())
+    mask = torch.tensor([0, 0, 1, 1, 1])[:, None]
+    found = LayerFeatureAblation(Turned(), "turn").attribute(x, layer_mask=mask, layer_baselines=torch.ones(5, 1))
+    losses = (x.square() - 1).T
+    assert torch.allclose(found, torch.cat([losses[:2].sum(0).expand(2, 2), losses[2:].sum(0).expand(3, 2)]), atol=1e-6)

@@ -13,7 +13,7 @@ from zennit.attribution import Gradient as ZennitGradient
 from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat
 
-from pnpxai.attributors import LRP
+from pnpxai.attributors import LRP, LayerLRP
 from pnpxai.errors import ArgumentError, ConfinedError, RuleError
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES
@@ -203,6 +203,15 @@ def test_rules_are_told_on_request(caplog):
     with caplog.at_level("INFO", logger="pnpxai"):
         LRP(case.model, EpsilonPlus()).attribute(case.inputs, 1, verbose=True)
     assert [r.message for r in caplog.records][:2] == ["Applied ZPlus on layer 0", "Applied Pass on layer 1"]
+
+
+def test_a_line_for_each_layer_and_rule_is_printed(capsys):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Sequential(nn.Linear(6, 2)))
+    LayerLRP(model, model[0]).attribute(torch.randn(2, 4), 1, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Applied Affine on linear in 0", "Applied Pass on relu in 1", "Applied Affine on linear in 2.0"]
+    LRP(model).attribute(torch.randn(2, 4), 1)
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import pnpxai.attributors
 from pnpxai.engine.running.examples_axis import Turn
 from pnpxai.errors import ShapeError
 from pnpxai.explainers.gradient.gradient_shap import GradientShap
@@ -14,6 +15,7 @@ from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.propagation.deeplift import DeepLift
+from pnpxai.tensors import flat
 from pnpxai.testing.subject import counted
 
 
@@ -152,6 +154,36 @@ def test_a_recurrent_layer_is_explained_alike_alone_and_in_a_batch(explainer, ca
         parts = [p.reshape(5, 1, -1) for p in parts] if packed_values else parts
         whole = whole.reshape(5, size, -1) if packed_values else whole
         assert torch.allclose(whole, torch.cat(parts, axis), atol=1e-10)
+
+
+LAYER_METHODS = [
+    "LayerActivation", "LayerGradientXActivation", "LayerIntegratedGradients", "LayerConductance", "InternalInfluence",
+    "LayerDeepLift", "LayerFeatureAblation",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", LAYER_METHODS)
+@pytest.mark.usefixtures("double")
+def test_a_layer_attributor_keeps_the_layers_axes(name, case, size):
+    model = Recurrent(**CASES[case]).double()
+    x = torch.randn(size, 5, 3)
+    method = getattr(pnpxai.attributors, name)(model, "r")
+    settings = {} if name == "LayerActivation" else {"target": 1}
+    together = flat(method.attribute(x, **settings))
+    each = [flat(method.attribute(x[k : k + 1], **settings)) for k in range(size)]
+    assert together[0].shape == flat(model.r(inner(model, x)))[0].shape
+    if not CASES[case].get("packed"):
+        for k, (whole, *parts) in enumerate(zip(together, *each, strict=True)):
+            axis = 1 if k or not model.batch_first else 0
+            assert torch.allclose(whole, torch.cat(parts, axis), atol=1e-10)
+
+
+def inner(model, x):
+    """Return what the recurrent layer is given."""
+    x = model.e(x) if model.batch_first else model.e(x).transpose(0, 1)
+    return nn.utils.rnn.pack_padded_sequence(x, torch.full((len(x),), 5), batch_first=True) if model.packed else x
 
 
 def test_a_packed_layer_of_several_lengths_is_refused():

@@ -78,8 +78,8 @@ def _started(storage: str, pause: float = 0.1) -> subprocess.Popen:
 def _trials(storage: str) -> list[optuna.trial.FrozenTrial]:
     with quiet():
         store = opened(storage)
-        names = optuna.get_all_study_names(store.storage)
-        trials = optuna.load_study(study_name=names[0], storage=store.storage).trials if names else []
+        names = optuna.get_all_study_names(store.backend)
+        trials = optuna.load_study(study_name=names[0], storage=store.backend).trials if names else []
         store.close()
         return trials
 

@@ -80,7 +80,7 @@ class Choice:
             # a function of each number on its own, such as x * sigmoid(x): an activation written out
             root = _root(operands[0])
             if root.shape == torch.broadcast_shapes(*(o.shape for o in operands)):
-                values = [own(o) for o in operands]
+                values = [o.detach() for o in operands]
                 return RuledStep(Pass(), lambda _: apply(*values), [root])
         if multiplies and len(operands) == 2:
             scales = [_comes_of(o, Scale) for o in operands]

@@ -30,6 +30,16 @@ class Ledger:
             if value is not None:
                 setattr(self, name, getattr(self, name) + sum_rows(value, self.size))
 
+    def note_product(self, sink: str, value: Tensor, factor: Tensor) -> None:
+        """Add the sums of products of a value with a factor that spreads over it, to a sink."""
+        if factor.shape == value.shape and value.shape[:1] == (self.size,):
+            total = torch.linalg.vecdot(value.flatten(1), factor.flatten(1)) if value.ndim > 1 else value * factor
+        elif factor.ndim == 1 and value.ndim > 1 and factor.shape[0] == value.shape[-1]:
+            total = sum_rows(torch.matmul(value, factor), self.size)
+        else:
+            total = sum_rows(value * factor, self.size)
+        setattr(self, sink, getattr(self, sink) + total)
+
 
 class Rule(Protocol):
     """How the relevance of an output is shared among the operands."""

@@ -45,21 +45,24 @@ class Affine:
         """Return what ``share`` does, of an operation that has been computed."""
         with torch.no_grad():
             z, relevance_of_z = _real(output.detach()), _real(relevance)
-            scale = relevance_of_z / _stabilised(z, self.epsilon)
-            left = torch.addcmul(relevance_of_z, z, scale, value=-1)
-            of_constant = None
+            stabiliser = _signed(self.epsilon, z)
+            scale = z + stabiliser
+            torch.div(relevance_of_z, scale, out=scale)
             if self.constant is not None:
                 zeros = map(torch.zeros_like, leaves)
-                added = self.constant() if callable(self.constant) else self.function(*zeros)
-                of_constant = _real(added) * scale
+                added = _real(self.constant() if callable(self.constant) else self.function(*zeros))
                 if torch.isinf(added).any():  # the constant then gets all
                     masked = torch.isinf(z)
-                    scale, of_constant = scale.masked_fill(masked, 0), torch.where(masked, relevance_of_z, of_constant)
-                    left = left.masked_fill(masked, 0)
-            self.ledger.note(of_constant, left)
+                    self.ledger.note(bias=relevance_of_z.masked_fill(~masked, 0))
+                    scale, added = scale.masked_fill(masked, 0), added.masked_fill(torch.isinf(added), 0)
+                self.ledger.note_product("bias", scale, added)
+            if self.epsilon:
+                self.ledger.note_product("epsilon", scale, stabiliser)
         with torch.enable_grad():
             seeds = scale if not output.is_complex() else torch.view_as_complex(scale)
             gradients = torch.autograd.grad(output, leaves, seeds, allow_unused=True, materialize_grads=True)
+        if len(leaves) == 1 and gradients[0].is_contiguous() and not gradients[0].is_complex():
+            return (gradients[0].mul_(leaves[0].detach()),)  # nobody else has this gradient
         return tuple(_times(x.detach(), g) for x, g in zip(leaves, gradients, strict=True))
 
 
@@ -83,8 +86,9 @@ class Product:
         return tuple(share.div_(2) for share in of_sum.share_along(leaves, output, relevance))
 
 
-def _stabilised(value: Tensor, epsilon: float) -> Tensor:
-    return torch.copysign(torch.full((), epsilon, dtype=value.dtype, device=value.device), value).add_(value)
+def _signed(epsilon: float, value: Tensor) -> Tensor:
+    """Return epsilon with the sign of each number."""
+    return torch.copysign(torch.full((), epsilon, dtype=value.dtype, device=value.device), value)
 
 
 def _real(value: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.seeing.unseen import refuse_unseen
 from pnpxai.errors import ConfinedError, RuleError
 
-__all__ = ["canonised", "edits_in_place", "ruled_modules"]
+__all__ = ["canonised", "edits_in_place", "reported", "ruled_modules"]
 
 _log = logging.getLogger("pnpxai")
 
@@ -81,6 +82,35 @@ def ruled_modules(found: list[tuple[str, nn.Module, Any]], rules: Rules, verbose
                 stack.callback(module.__dict__.pop, "forward", None)
             module.__dict__["forward"] = partial(_ruled_forward, module, make, module.forward)
         yield
+
+
+@contextlib.contextmanager
+def reported(model: nn.Module | None, rules: Rules) -> Iterator[None]:
+    """Print a line for each layer, operation and rule, in the order they run, and log it too."""
+    running: list[str] = []
+    lines: set[str] = set()
+
+    def report(operation: str, rule: str) -> None:
+        where = running[-1] if running and running[-1] else "the model itself"
+        line = f"Applied {rule} on {operation} in {where}"
+        if line not in lines:
+            lines.add(line)
+            _log.info(line)
+
+    printer, level = logging.StreamHandler(sys.stdout), _log.level
+    _log.addHandler(printer)
+    _log.setLevel(logging.INFO)
+    rules.report = report
+    with contextlib.ExitStack() as stack:
+        for name, module in () if model is None or isinstance(model, torch.jit.ScriptModule) else model.named_modules():
+            enter = module.register_forward_pre_hook(lambda _, args, name=name: running.append(name))
+            leave = module.register_forward_hook(lambda _, args, output: (running.pop(), None)[1], always_call=True)
+            stack.callback(enter.remove)
+            stack.callback(leave.remove)
+        stack.callback(_log.setLevel, level)
+        stack.callback(_log.removeHandler, printer)
+        yield
+    rules.report = None
 
 
 _Make = Callable[[Callable[..., Tensor]], Rule]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.rescale.elementwise import rounding
 from pnpxai.attributors.propagation.rescale.step import Reference
+from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.errors import RuleError
 from pnpxai.tensors import flat, own
 
@@ -55,11 +56,13 @@ class Conditions:
                 continue
             compared = Compared(tensor)
             if operands and name in _COMPARISONS:
-                if len(operands) == 2:
-                    difference = operands[0] - operands[1]
-                    compared = Compared(tensor, id(difference), difference)
-                elif not masks:
-                    compared = Compared(tensor, id(operands[0]), operands[0].clone())
+                with torch.enable_grad():
+                    if len(operands) == 2:
+                        difference = operands[0] - operands[1]
+                        compared = Compared(tensor, id(difference), difference)
+                    elif not masks:
+                        compared = Compared(tensor, id(operands[0]), operands[0].clone())
+                account_for(compared.difference)
             elif masks and not operands and len({m.source for m in masks}) == 1:
                 compared = Compared(tensor, masks[0].source, masks[0].difference)
             self.masks[id(tensor)] = compared

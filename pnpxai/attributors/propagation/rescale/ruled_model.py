@@ -101,13 +101,15 @@ class _Rescale:
         Raises:
             RuleError: there is no rule for it, or something hid what it gets.
         """
-        if not torch.is_grad_enabled():
-            return function(*args, **kwargs)
         name = operation_name(function)
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         masks = self.conditions.of((args, kwargs))
         if not operands and not masks:
             return function(*args, **kwargs)
+        if not torch.is_grad_enabled():  # what is decided here is decided by values all the same
+            result = function(*args, **kwargs)
+            self.conditions.note(name, args, operands, result)
+            return result
         if name != "get":
             refuse_unseen("DeepLift", name, operands)
         if name == "setitem":
@@ -147,6 +149,11 @@ class _Rescale:
             new_args, new_kwargs = put(*others)
             return function(*new_args, **new_kwargs)
 
+        if name == "batch_norm" and _by_batch(*args, **kwargs):
+            raise RuleError(
+                "DeepLift: no rule for batch normalisation by the batch's own statistics; use a gradient or "
+                "perturbation method instead"
+            )
         if name in SUMS or (name in AFFINE and len(operands) == 1 and not divides(function, args)):
             return function(*args, **kwargs)
         rule = rule_for(name, function, apply, operands, (args, kwargs), self.eps)
@@ -243,6 +250,14 @@ class _Rescale:
 _NUMBERS = frozenset({"__float__", "__int__", "__index__", "__complex__", "item", "tolist", "numpy", "__array__"})
 """They leave torch, so nothing carries on."""
 _PLACED = frozenset({"gather", "take_along_dim"})
+
+
+def _by_batch(
+    x: Tensor, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, training: bool = False, *_: Any,
+    running_mean: Any = None, **__: Any,
+) -> bool:  # fmt: skip
+    """Tell whether a call of ``batch_norm`` takes mean and variance from its own batch."""
+    return bool(training) or (mean is None and running_mean is None)
 
 
 def _along_axis(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

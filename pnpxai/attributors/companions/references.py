@@ -1,0 +1,67 @@
+"""Baselines that are drawn from values of each feature, or made of one token."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.declare.counts import whole_number
+from pnpxai.errors import ArgumentError
+
+__all__ = ["ProductBaselines", "TokenReferenceBase"]
+
+
+class ProductBaselines:
+    """Draws a value for each feature, independently of the others."""
+
+    def __init__(
+        self,
+        baseline_values: Sequence[Sequence[Any]] | Mapping[str | tuple[str, ...], Sequence[Any]],
+        seed: int = 0,
+    ) -> None:
+        """Take the values of each feature.
+
+        Args:
+            baseline_values: a list of values for each feature; or by the feature's name, where a tuple of names has
+                tuples of values that belong together.
+            seed: fixes the draws.
+
+        Raises:
+            ArgumentError: a feature has no values.
+        """
+        self.keys = list(baseline_values) if isinstance(baseline_values, Mapping) else None
+        self.values = list(baseline_values.values() if isinstance(baseline_values, Mapping) else baseline_values)
+        if not self.values or not all(len(values) for values in self.values):
+            raise ArgumentError("baseline_values: expected at least one value for each feature, got none")
+        self._draws = random.Random(seed)  # noqa: S311  (no secret)
+
+    def sample(self) -> list[Any] | dict[str, Any]:
+        """Return one value for each feature, in a list or by name."""
+        drawn = [self._draws.choice(values) for values in self.values]
+        if self.keys is None:
+            return drawn
+        named: dict[str, Any] = {}
+        for key, value in zip(self.keys, drawn, strict=True):
+            named |= dict(zip(key, value, strict=True)) if isinstance(key, tuple) else {key: value}
+        return named
+
+    def __call__(self) -> list[Any] | dict[str, Any]:
+        """Return ``sample()``."""
+        return self.sample()
+
+
+class TokenReferenceBase:
+    """Makes rows of one token, such as padding, to compare texts with."""
+
+    def __init__(self, reference_token_idx: int = 0) -> None:
+        """Take the token's id."""
+        self.reference_token_idx = reference_token_idx
+
+    def generate_reference(self, sequence_length: int, device: torch.device | str | None = None) -> Tensor:
+        """Return (sequence_length,) ids."""
+        length = whole_number("sequence_length", sequence_length)
+        return torch.full((length,), self.reference_token_idx, device=device)

@@ -1,0 +1,229 @@
+"""Statistics of maps that come batch by batch: no map is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import as_tuple
+
+__all__ = [
+    "MSE",
+    "ClassSummarizer",
+    "CommonStats",
+    "Count",
+    "Max",
+    "Mean",
+    "Min",
+    "StdDev",
+    "Sum",
+    "Summarizer",
+    "Var",
+]
+
+Summary: TypeAlias = dict[str, Tensor | int | None]
+
+
+class Stat:
+    """One statistic of each element of tensors (examples, ...) over all examples."""
+
+    default_name = ""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or self.default_name
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the statistic, None before the first example."""
+        raise NotImplementedError
+
+
+class Count(Stat):
+    """The number of examples."""
+
+    default_name = "count"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the number."""
+        return moments.count
+
+
+class Mean(Stat):
+    """The mean."""
+
+    default_name = "mean"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return ``sum(x) / n``."""
+        return moments.mean
+
+
+class MSE(Stat):
+    """The sum of squared differences from the mean."""
+
+    default_name = "mse"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return ``sum((x - mean)^2)``."""
+        return moments.squares
+
+
+class Var(Stat):
+    """The variance."""
+
+    default_name = "variance"
+
+    def __init__(self, name: str | None = None, order: int = 0) -> None:
+        """Take what is subtracted from the number of examples: 0 for theirs, 1 for that of what they are drawn from."""
+        if order not in (0, 1):
+            raise ArgumentError(f"order: expected 0 or 1, got {order!r}")
+        super().__init__(name or ("sample_variance" if order else self.default_name))
+        self.order = order
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return ``sum((x - mean)^2) / (n - order)``."""
+        if moments.squares is None or moments.count <= self.order:
+            return None
+        return moments.squares / (moments.count - self.order)
+
+
+class StdDev(Var):
+    """The standard deviation."""
+
+    default_name = "std_dev"
+
+    def __init__(self, name: str | None = None, order: int = 0) -> None:
+        super().__init__(name or ("sample_std_dev" if order else self.default_name), order)
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the root of the variance."""
+        variance = super().of(moments)
+        return variance.sqrt() if isinstance(variance, Tensor) else None
+
+
+class Min(Stat):
+    """The smallest value."""
+
+    default_name = "min"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the smallest value."""
+        return moments.least
+
+
+class Max(Stat):
+    """The largest value."""
+
+    default_name = "max"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the largest value."""
+        return moments.most
+
+
+class Sum(Stat):
+    """The sum."""
+
+    default_name = "sum"
+
+    def of(self, moments: _Moments) -> Tensor | int | None:
+        """Return the sum."""
+        return None if moments.mean is None else moments.mean * moments.count
+
+
+def CommonStats() -> list[Stat]:  # noqa: N802  (captum's name)
+    """Return mean, sample variance and standard deviation, smallest and largest value."""
+    return [Mean(), Var(order=1), StdDev(order=1), Min(), Max()]
+
+
+class Summarizer:
+    """Adds up statistics of tensors, or of tuples of tensors, that come one after the other.
+
+    Each call of ``update`` is one sample, as in captum: its statistics are those of each element over the calls.
+    """
+
+    def __init__(self, stats: Sequence[Stat]) -> None:
+        self.stats = list(stats)
+        self._moments: list[_Moments] = []
+        self._bare = True
+
+    def update(self, x: float | Tensor | tuple[float | Tensor, ...]) -> None:
+        """Take one sample.
+
+        Raises:
+            ArgumentError: it has another number of tensors than the samples before.
+        """
+        members = x if isinstance(x, tuple) else (x,)
+        tensors = as_tuple(tuple(m if isinstance(m, Tensor) else torch.tensor(m, dtype=torch.float) for m in members))
+        if not self._moments:
+            self._moments, self._bare = [_Moments() for _ in tensors], not isinstance(x, tuple)
+        if len(tensors) != len(self._moments):
+            raise ArgumentError(f"x: expected {len(self._moments)} tensors, as before, got {len(tensors)}")
+        for moments, tensor in zip(self._moments, tensors, strict=True):
+            moments.add(tensor.detach())
+
+    @property
+    def summary(self) -> Summary | list[Summary] | None:
+        """The statistics by name; a list of them for tuples, None before the first sample."""
+        summaries = [{stat.name: stat.of(moments) for stat in self.stats} for moments in self._moments]
+        if not summaries:
+            return None
+        return summaries[0] if self._bare else summaries
+
+
+class ClassSummarizer(Summarizer):
+    """A summariser that keeps the statistics of each class too."""
+
+    def __init__(self, stats: Sequence[Stat]) -> None:
+        super().__init__(stats)
+        self._classes: dict[Hashable, Summarizer] = {}
+
+    def update(self, x: Any, labels: Any = None) -> None:
+        """Take examples (examples, ...), all of one class, or with a label for each of them.
+
+        Raises:
+            ArgumentError: there are not as many labels as examples.
+        """
+        if labels is None:
+            super().update(x)
+            return
+        members = as_tuple(x)
+        each = labels.tolist() if isinstance(labels, Tensor) else labels
+        if not isinstance(each, list):
+            each = [each] * len(members[0])
+        if any(len(m) != len(each) for m in members):
+            raise ArgumentError(f"labels: expected one for each of {len(members[0])} examples, got {len(each)}")
+        for k, label in enumerate(each):
+            rows = tuple(m[k].clone() for m in members)
+            sample = rows if isinstance(x, tuple) else rows[0]
+            self._classes.setdefault(label, Summarizer(self.stats)).update(sample)
+            super().update(sample)
+
+    @property
+    def class_summaries(self) -> dict[Hashable, Any]:
+        """The summary of each class."""
+        return {label: summarizer.summary for label, summarizer in self._classes.items()}
+
+
+class _Moments:
+    """Number, mean, sum of squared differences (Welford) and range of samples, streamed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Tensor | None = None
+        self.squares: Tensor | None = None
+        self.least: Tensor | None = None
+        self.most: Tensor | None = None
+
+    def add(self, x: Tensor) -> None:
+        self.count += 1
+        if self.mean is None or self.squares is None or self.least is None or self.most is None:
+            self.mean, self.squares, self.least, self.most = x.clone(), torch.zeros_like(x), x.clone(), x.clone()
+            return
+        shift = x - self.mean
+        self.mean = self.mean + shift / self.count
+        self.squares = self.squares + shift * (x - self.mean)
+        self.least, self.most = torch.minimum(self.least, x), torch.maximum(self.most, x)

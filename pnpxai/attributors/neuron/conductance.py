@@ -1,0 +1,122 @@
+"""How much of an input's integrated gradient flows through one value of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.base import AtLayer, Baselines, Inputs, broadcast_baselines, prepared
+from pnpxai.attributors.gradient.layer_paths import between
+from pnpxai.attributors.gradient.paths import Quadrature, quadrature
+from pnpxai.attributors.layers import places_of
+from pnpxai.attributors.neuron.selection import Selector, selected
+from pnpxai.engine.running.batching import Block, row_limit
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.loops import gradient_sum
+from pnpxai.engine.running.places import Place
+from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.tensors import Tensors, like
+
+__all__ = ["NeuronConductance"]
+
+
+class NeuronConductance(AtLayer):
+    """How much of an input's integrated gradient flows through one value of a layer. Dhamdhere et al., 2018.
+
+    ``(x - x') * sum_k w_k dF/dy(x_k) dy/dx(x_k)`` over points ``x_k`` between the baseline ``x'`` and the input ``x``,
+    with the layer's value ``y`` (arXiv:1805.12233). Over all values of a layer that nothing bypasses, this sums to
+    integrated gradients.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Baselines = None,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "riemann_trapezoid",
+        internal_batch_size: int | None = None,
+        attribute_to_neuron_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``.
+
+        Args:
+            neuron_selector: which value of the layer.
+            baselines: inputs where the path starts.
+            n_steps: number of points on the path.
+            method: the quadrature rule.
+        """
+        nodes, weights = quadrature(method, n_steps)
+        place = places_of(self.forward_func, self.layer, attribute_to_neuron_input)
+        with borrowed(self.forward_func):
+            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            starts = broadcast_baselines(baselines, tensors)
+            through = _Through(self.forward_func, place, selected(neuron_selector), score.target)
+            own = (score.target,) if isinstance(score.target, Tensor) else ()
+            flow = replace(score, forward=through, target=None, extra=(*score.extra, *own))
+
+            def points(block: Block) -> Tensors:
+                part = slice(block.examples.start, block.examples.stop)
+                return between(
+                    tuple(b[part] for b in starts), tuple(x[part] for x in tensors), [nodes[k] for k in block.steps]
+                )
+
+            limit = row_limit(tensors, flow.extra, asked=internal_batch_size)
+            gradients = gradient_sum(flow, tensors, points, weights, limit)
+            shares = [
+                g * (x - b) if self.multiplies_by_inputs else g
+                for g, x, b in zip(gradients, tensors, starts, strict=True)
+            ]
+            return like(inputs, [share.detach() for share in shares])
+
+
+@dataclass(frozen=True)
+class _Through:
+    """A layer's chosen value times the score's gradient there, which is held constant.
+
+    Its gradient with respect to the inputs is that part of the score's gradient that flows through the value. Where
+    each example has a target of its own, the targets come as the last argument.
+    """
+
+    model: Callable[..., Any]
+    places: tuple[Place, ...]
+    select: Callable[[Any], Tensor]
+    target: Any
+
+    def __call__(self, *args: Any) -> Tensor:
+        target = self.target
+        if isinstance(target, Tensor):
+            *args, target = args  # type: ignore[assignment]
+        values: list[Tensor] = []
+
+        def note(k: int, value: Tensor) -> Tensor:
+            # where nothing before the layer is differentiated, the value still is
+            values.append(value if value.requires_grad else value.detach().requires_grad_())
+            return values[-1].clone()
+
+        with torch.enable_grad():
+            run = partial(AtSites(self.model, self.places).run, visit=note)
+            size = next(a.shape[0] for a in args if isinstance(a, Tensor))
+            scores = Score(lambda *given: run(Call(given)), size, target).of_output(run(Call(tuple(args))))
+            slopes = torch.autograd.grad(scores.sum(), values, retain_graph=True, materialize_grads=True)
+        packed = [part[0] if len(part) == 1 else tuple(part) for part in (values, list(slopes))]
+        return self.select(packed[0]) * self.select(packed[1]).detach()

@@ -1,0 +1,218 @@
+"""The methods for outputs, of one value of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from pnpxai.attributors.base import AtLayer, Attributor, Baselines, Inputs
+from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
+from pnpxai.attributors.gradient.expectations import GradientShap
+from pnpxai.attributors.gradient.noise import Deviation
+from pnpxai.attributors.gradient.paths import IntegratedGradients, Quadrature
+from pnpxai.attributors.gradient.random_points import Distribution
+from pnpxai.attributors.gradient.saliency import Saliency
+from pnpxai.attributors.layers import places_of
+from pnpxai.attributors.neuron.selection import Selector, UpToLayer, selected
+from pnpxai.attributors.perturbation.ablation import FeatureAblation
+from pnpxai.attributors.propagation.deeplift import DeepLift, DeepLiftShap
+from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors
+
+__all__ = [
+    "NeuronDeconvolution",
+    "NeuronDeepLift",
+    "NeuronDeepLiftShap",
+    "NeuronFeatureAblation",
+    "NeuronGradient",
+    "NeuronGradientShap",
+    "NeuronGuidedBackprop",
+    "NeuronIntegratedGradients",
+]
+
+Custom = Callable[..., tuple[Tensor, ...]] | None
+
+
+class _OfNeuron(AtLayer):
+    """A method for outputs, of one value of a layer: the model ends there."""
+
+    def _ending(self, at_input: bool) -> UpToLayer:
+        places = places_of(self.forward_func, self.layer, at_input)
+        if len(places) != 1:
+            raise ArgumentError(f"layer: expected one layer, got {len(places)}")
+        return UpToLayer(self.forward_func, places)
+
+    def _run(self, backend: Attributor, inputs: Inputs, selector: Selector, extra: Any, **settings: Any) -> Any:
+        return backend.attribute(inputs, target=selected(selector), additional_forward_args=extra, **settings)
+
+
+class _OfModel(_OfNeuron):
+    """The same, of a model whose operations are seen."""
+
+    def __init__(self, model: Callable[..., Any], layer: Any, multiply_by_inputs: bool = True) -> None:
+        super().__init__(model, layer)
+        self._multiply_by_inputs = multiply_by_inputs
+
+
+class _Multiplying(_OfNeuron):
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
+
+
+class NeuronGradient(_OfNeuron):
+    """``Saliency`` with signs, of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+    ) -> Any:
+        """Return the gradient of the value in the shape of ``inputs``."""
+        backend = Saliency(self._ending(attribute_to_neuron_input))
+        return self._run(backend, inputs, neuron_selector, additional_forward_args, abs=False)
+
+
+class NeuronIntegratedGradients(_Multiplying):
+    """``IntegratedGradients`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Baselines = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: Quadrature = "gausslegendre",
+        internal_batch_size: int | None = None,
+        attribute_to_neuron_input: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``; see ``IntegratedGradients.attribute``."""
+        backend = IntegratedGradients(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
+        return self._run(
+            backend, inputs, neuron_selector, additional_forward_args,
+            baselines=baselines, n_steps=n_steps, method=method, internal_batch_size=internal_batch_size,
+        )  # fmt: skip
+
+
+class NeuronGradientShap(_Multiplying):
+    """``GradientShap`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Distribution,
+        n_samples: int = 5,
+        stdevs: Deviation | tuple[Deviation, ...] = 0.0,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+        *,
+        seed: int | RandomStream = 0,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``; see ``GradientShap.attribute``."""
+        backend = GradientShap(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
+        return self._run(
+            backend, inputs, neuron_selector, additional_forward_args,
+            baselines=baselines, n_samples=n_samples, stdevs=stdevs, seed=seed,
+        )  # fmt: skip
+
+
+class NeuronDeepLift(_OfModel):
+    """``DeepLift`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Baselines = None,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+        custom_attribution_func: Custom = None,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``; see ``DeepLift.attribute``."""
+        backend = DeepLift(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
+        settings = {"baselines": baselines, "custom_attribution_func": custom_attribution_func}
+        return self._run(backend, inputs, neuron_selector, additional_forward_args, **settings)
+
+
+class NeuronDeepLiftShap(_OfModel):
+    """``DeepLiftShap`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+        custom_attribution_func: Custom = None,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``; see ``DeepLiftShap.attribute``."""
+        backend = DeepLiftShap(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
+        settings = {"baselines": baselines, "custom_attribution_func": custom_attribution_func}
+        return self._run(backend, inputs, neuron_selector, additional_forward_args, **settings)
+
+
+class NeuronFeatureAblation(_OfNeuron):
+    """``FeatureAblation`` of one value of a layer."""
+
+    _multiply_by_inputs = True
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        baselines: Baselines = None,
+        additional_forward_args: Any = None,
+        feature_mask: Inputs | None = None,
+        attribute_to_neuron_input: bool = False,
+        perturbations_per_eval: int = 1,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``; see ``FeatureAblation.attribute``."""
+        backend = FeatureAblation(self._ending(attribute_to_neuron_input))
+        return self._run(
+            backend, inputs, neuron_selector, additional_forward_args,
+            baselines=baselines, feature_mask=feature_mask, perturbations_per_eval=perturbations_per_eval,
+        )  # fmt: skip
+
+
+class NeuronGuidedBackprop(_OfNeuron):
+    """``GuidedBackprop`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+    ) -> Any:
+        """Return the modified gradient in the shape of ``inputs``."""
+        backend = GuidedBackprop(self._ending(attribute_to_neuron_input))
+        return self._run(backend, inputs, neuron_selector, additional_forward_args)
+
+
+class NeuronDeconvolution(_OfNeuron):
+    """``Deconvolution`` of one value of a layer."""
+
+    def attribute(
+        self,
+        inputs: Inputs,
+        neuron_selector: Selector,
+        additional_forward_args: Any = None,
+        attribute_to_neuron_input: bool = False,
+    ) -> Any:
+        """Return the modified gradient in the shape of ``inputs``."""
+        backend = Deconvolution(self._ending(attribute_to_neuron_input))
+        return self._run(backend, inputs, neuron_selector, additional_forward_args)

@@ -1,0 +1,78 @@
+"""A model that ends at a layer, and which of the layer's values is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from pnpxai.engine.running.places import Place
+from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import rows_of
+
+__all__ = ["Selector", "UpToLayer", "selected"]
+
+Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[..., Tensor]
+"""Which value of a layer: an index, a tuple of indices and slices of all axes but the examples' (slices are summed), or
+a function of the layer's value that gives one number for each example."""
+
+
+@dataclass(frozen=True)
+class UpToLayer:
+    """A model as a function that returns the value of a layer and runs nothing behind it.
+
+    Attributes:
+        model: the model.
+        places: the layer, as its only member.
+    """
+
+    model: Callable[..., Any]
+    places: tuple[Place, ...]
+
+    def __call__(self, *args: Any) -> Any:
+        """Return the layer's value: a tensor, or a tuple where it has several."""
+        values: list[Tensor] = []
+
+        def note(k: int, value: Tensor) -> Tensor:
+            values.append(value)
+            return value
+
+        AtSites(self.model, self.places).run(Call(args), note, stop=True)
+        return values[0] if len(values) == 1 else tuple(values)
+
+    def runs_model(self) -> tuple[Any, tuple[Any, ...]]:
+        """Return the model, and that it ends at the layer."""
+        return self.model, ("up to", *self.places)
+
+
+def selected(selector: Selector) -> Callable[[Any], Tensor]:
+    """Return the function of a layer's value that a selector means.
+
+    Raises:
+        ArgumentError: it is neither an index, a tuple of indices and slices, nor a function.
+    """
+    if callable(selector):
+        return selector
+    members = selector if isinstance(selector, tuple) else (selector,)
+    if any(isinstance(m, bool) or not (isinstance(m, slice) or hasattr(m, "__index__")) for m in members):
+        raise ArgumentError(
+            f"neuron_selector: expected an index, a tuple of indices and slices, or a function, got {selector!r}"
+        )
+
+    def chosen(value: Any) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise ArgumentError("neuron_selector: the layer has several tensors; pass a function of them")
+        if value.ndim != 1 + len(members):
+            raise ArgumentError(
+                f"neuron_selector: expected {value.ndim - 1} indices for a layer of shape {tuple(value.shape)}, "
+                f"got {len(members)}"
+            )
+        for axis, (member, length) in enumerate(zip(members, value.shape[1:], strict=True), start=1):
+            if not isinstance(member, slice) and not -length <= int(member) < length:
+                raise ArgumentError(f"neuron_selector: expected an index below {length} on axis {axis}, got {member}")
+        return rows_of(value[(slice(None), *members)]).sum(1)
+
+    return chosen
