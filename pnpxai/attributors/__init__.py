@@ -5,7 +5,7 @@ from __future__ import annotations
 from pnpxai.attributors.attention.rollout import AttentionRollout, TransformerAttribution
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
-from pnpxai.attributors.cam.guided import UpsampledGuidedGradCam
+from pnpxai.attributors.cam.guided import GuidedGradCam, UpsampledGuidedGradCam
 from pnpxai.attributors.cam.maps import EigenCAM, GradCamPlusPlus, HiResCAM, LayerCAM, UpsampledGradCam
 from pnpxai.attributors.cam.score_cam import ScoreCAM
 from pnpxai.attributors.companions.data_loader import DataLoaderAttribution
@@ -35,7 +35,7 @@ from pnpxai.attributors.companions.summaries import (
     Var,
 )
 from pnpxai.attributors.gradient.adaptive import AdaptiveSamples, AdaptiveSteps
-from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop, GuidedGradCam
+from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
 from pnpxai.attributors.gradient.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.gradient.expectations import GradientShap, LayerGradientShap
 from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients

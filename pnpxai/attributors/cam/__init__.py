@@ -1,5 +1,5 @@
-"""Class activation maps: the channels of a feature map, weighted and summed.
+"""Class activation maps: a layer's channels, weighted and summed.
 
-``feature_maps`` finds the layer and reads its values; ``grad_cam`` weights them as captum does, ``maps`` in the ways of
-the other papers, ``score_cam`` by scores instead of gradients; ``guided`` multiplies them with guided backpropagation.
+``feature_maps`` finds and reads the layer, ``maps`` holds what all share and the methods with gradients, ``score_cam``
+weights by scores, ``grad_cam`` has captum's form of Grad-CAM, ``guided`` multiplies it by guided backpropagation.
 """

@@ -2,20 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.cam.feature_maps import pictured
+from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
 from pnpxai.attributors.cam.maps import UpsampledGradCam
 from pnpxai.attributors.gradient.backprop import GuidedBackprop
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.tensors import Tensors, as_tuple
+from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors, as_tuple, like
 
-__all__ = ["UpsampledGuidedGradCam"]
+__all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
+
+
+class GuidedGradCam(Attributor):
+    """Guided backpropagation times the positive Grad-CAM of a layer. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+
+    def __init__(self, model: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+        super().__init__(model)
+        self.model = model
+        self.layer = layer
+        self.device_ids = device_ids
+
+    def cost(self, inputs: Any, **settings: Any) -> int:
+        """Return two rows for each example: one for each factor."""
+        return 2 * super().cost(inputs)
+
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        target: Target = None,
+        additional_forward_args: Any = None,
+        interpolate_mode: str = "nearest",
+        attribute_to_layer_input: bool = False,
+    ) -> Any:
+        """Return attributions in the shape of ``inputs``.
+
+        An input whose dimensions are not those of the layer's map (a table beside a picture) gets an empty tensor.
+
+        Args:
+            interpolate_mode: how the layer's map is resized, as in ``torch.nn.functional.interpolate``.
+
+        Raises:
+            ArgumentError: the layer has several tensors, or no input has its dimensions.
+        """
+        with borrowed(self.model):
+            given = (target, additional_forward_args)
+            cam = LayerGradCam(self.model, self.layer, self.device_ids)
+            maps = cam.attribute(inputs, *given, attribute_to_layer_input, relu_attributions=True)
+            if not isinstance(maps, Tensor):
+                raise ArgumentError(f"layer: expected one with a single tensor, got {len(maps)} of them")
+            guided = as_tuple(GuidedBackprop(self.model).attribute(inputs, *given))
+            if maps.ndim < 3 or all(g.ndim != maps.ndim for g in guided):
+                raise ArgumentError(
+                    f"layer: expected a map with the dimensions of an input, {[tuple(g.shape) for g in guided]}, "
+                    f"got {tuple(maps.shape)}"
+                )
+            results = [
+                g * LayerAttribution.interpolate(maps, tuple(g.shape[2:]), interpolate_mode)
+                if g.ndim == maps.ndim
+                else g.new_empty(0)
+                for g in guided
+            ]
+            return like(inputs, results)
 
 
 class UpsampledGuidedGradCam(Attributor):

@@ -1,5 +1,6 @@
-"""Attributors made of gradients of the score.
+"""Methods that differentiate: at the inputs, along paths, at noisy copies, and through changed ReLUs.
 
-``saliency`` takes one gradient, ``paths`` and ``layer_paths`` sum gradients along a path, ``conductance`` follows one
-through a layer, ``expectations`` averages over ``random_points``, ``noise`` over noisy copies; ``adaptive`` adds steps.
+``saliency`` takes one gradient; ``paths``, ``layer_paths`` and ``conductance`` follow a line from a baseline; ``noise``
+and ``expectations`` (with ``random_points``) take means over draws; ``adaptive`` takes as many steps or draws as an
+example needs; ``backprop`` changes what ReLUs pass back, which ``rectifiers`` finds.
 """

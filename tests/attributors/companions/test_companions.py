@@ -55,7 +55,7 @@ def test_statistics_of_classes_are_captums():
     assert here.class_summaries.keys() == there.class_summaries.keys()
     for label, (expected,) in there.class_summaries.items():  # in a list, for a bare tensor too
         assert all(torch.allclose(here.class_summaries[label][key], expected[key], atol=1e-12) for key in expected)
-    assert all(torch.allclose(here.summary[key], value, atol=1e-12) for key, value in there.summary.items())
+    assert all(torch.allclose(here.summary[key], value, atol=1e-12) for key, value in there.summary[0].items())
 
 
 def test_a_variance_is_that_of_all_samples():

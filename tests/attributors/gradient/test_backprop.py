@@ -234,3 +234,66 @@ def test_deconvolution_is_not_guided_backpropagation():
     it = CASES["cnn"]()
     guided, plain = (kind(it.model).attribute(it.inputs, it.targets) for kind in (GuidedBackprop, Deconvolution))
     assert not torch.allclose(guided, plain)
+
+
+def _written(x):
+    x = x.clone()
+    x[x < 0] = 0
+    return x
+
+
+BY_HAND = {
+    "clamp": lambda x: x.clamp(min=0),
+    "clamp_": lambda x: x.clone().clamp_(min=0),
+    "clamp_min": lambda x: torch.clamp_min(x, 0.0),
+    "clip": lambda x: x.clip(0),
+    "threshold": lambda x: nn.functional.threshold(x, 0, 0),
+    "maximum": lambda x: torch.maximum(x, torch.zeros_like(x)),
+    "max": lambda x: torch.max(torch.zeros(()).to(x), x),
+    "product": lambda x: x * (x > 0),
+    "product of floats": lambda x: (x >= 0).to(x.dtype) * x,
+    "product of the contrary": lambda x: x * ~(x < 0),
+    "where": lambda x: torch.where(x > 0, x, 0.0),
+    "where not": lambda x: torch.where(x <= 0, torch.zeros_like(x), x),
+    "where, reflected": lambda x: torch.where(0 < x, x, 0.0),
+    "masked_fill": lambda x: x.masked_fill(x < 0, 0),
+    "written": _written,
+}
+
+
+class _WithActivation(nn.Module):
+    def __init__(self, activation):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.activation = nn.Linear(5, 9).double(), nn.Linear(9, 3).double(), activation
+
+    def forward(self, x):
+        return self.b(self.activation(self.a(x)))
+
+
+@pytest.mark.parametrize("kind", [GuidedBackprop, Deconvolution])
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_relu_written_by_hand_is_a_relu(name, kind):
+    x = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected = kind(_WithActivation(torch.relu)).attribute(x, target=1)
+    assert torch.allclose(kind(_WithActivation(BY_HAND[name]), needs_relu=True).attribute(x, target=1), expected)
+    assert not torch.allclose(Saliency(_WithActivation(torch.relu)).attribute(x, target=1, abs=False), expected)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x: x.clamp(min=-1),
+        lambda x: x.clamp(0, 1),
+        lambda x: x * (x > 0.1),
+        lambda x: torch.where(x > 0, x, 0.1 * x),
+        lambda x: x * (-x > 0),
+        torch.tanh,
+    ],
+    ids=["other limit", "two limits", "other threshold", "leaky", "of another tensor", "no ReLU"],
+)
+def test_what_is_no_relu_keeps_its_gradient(other):
+    x = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    model = _WithActivation(other)
+    expected = Saliency(model).attribute(x, target=1, abs=False)
+    assert torch.allclose(GuidedBackprop(model).attribute(x, target=1), expected)
