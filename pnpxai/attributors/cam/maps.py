@@ -50,12 +50,8 @@ class ActivationMap(Attributor):
         """Return the map (examples, 1, ...) of one layer."""
 
     def cost(self, inputs: Any, **settings: Any) -> int:
-        """Return one row for each example, and one more to find the layer where none was given.
-
-        Without gradients nothing runs behind the layer, but for one example, where there are several.
-        """
-        size = super().cost(inputs)
-        return size + (self.layer is None) + (size > 1 and not self.differentiates)
+        """Return one row for each example, and one more to find the layer where none was given."""
+        return super().cost(inputs) + (self.layer is None)
 
     def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
         """Return a map (examples, 1, ...) with the sides of the first input that has positions.
