@@ -44,7 +44,6 @@ ORIGINAL = {
     "copy": "it as it is, as it never changes, or replace(...)",
     "device": "the device of the model's parameters",
     "TUNABLES": "get_tunables()",
-    "SUPPORTED_MODULES": "needs, and reason_against(pnpxai.detect(model))",
     "set_target_layer": "replace(layer=...)",
     "baseline_fn_selector": "the explainer's baseline_fn=",
     "feature_mask_fn_selector": "the explainer's feature_mask_fn=",

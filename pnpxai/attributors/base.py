@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -213,6 +213,17 @@ class Configured:
     def cost(self, inputs: Any, **arguments: Any) -> int:
         """Return how many rows ``attribute(inputs, **arguments)`` runs through the model."""
         return self.attributor.cost(inputs, **(self.arguments(inputs) | arguments))
+
+    def forward(self, forward_args: Any, targets: Target = None, additional_forward_args: Any = None) -> Any:
+        """Return ``attribute`` of arguments in PnPXAI 0.1's order."""
+        return self.attribute(forward_args, target=targets, additional_forward_args=additional_forward_args)
+
+    def __enter__(self) -> Self:
+        """Return itself: as in PnPXAI 0.1 it can be used in a ``with`` block, which nothing needs here."""
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Leave the block."""
 
     def __getattr__(self, name: str) -> Any:
         """Return the attributor's attribute of that name."""

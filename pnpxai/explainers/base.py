@@ -24,6 +24,7 @@ from pnpxai.explainers.baseline_adapters import baselines_by, of_ids
 from pnpxai.explainers.explain import explain, predicted
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.run import Run, at_numbers, records
+from pnpxai.explainers.supported import SupportedModules
 from pnpxai.tensors import batch_size, map_tensors, own
 from pnpxai.traits import Traits
 
@@ -73,6 +74,8 @@ class Explainer(Declared, abstract=True):
     """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
     explains_up_to: ClassVar[int | None] = None
     """Up to which value of that setting ``explain`` goes by itself; None if it takes the value as it is."""
+    SUPPORTED_MODULES: ClassVar[SupportedModules] = SupportedModules()
+    """The kinds of layers that ``needs`` names, as PnPXAI 0.1 has them."""
     layer_is_site: ClassVar[bool] = True
     """Whether ``layer`` means: explain the values there. Otherwise the backend knows what it does with it."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pnpxai.attributors import NoiseTunnel, RelativeNoise, Saliency
 from pnpxai.attributors.base import Configured
 from pnpxai.declare.declared import Range
+from pnpxai.engine.running.score import Target
 from pnpxai.explainers.base import Explainer
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
@@ -32,7 +33,25 @@ class NoisyGradient(Explainer, abstract=True):
     def _tunnel(self, kind: Any) -> Configured:
         gradient = Saliency(self.forward_func).configured(abs=False)
         noise = RelativeNoise(self.noise_level, self.column_spread)
-        return NoiseTunnel(gradient).configured(nt_type=kind, nt_samples=self.n_iter, stdevs=noise, last_clean=True)
+        settings = {"nt_type": kind, "nt_samples": self.n_iter, "stdevs": noise, "last_clean": True}
+        return NoisyBackend(NoiseTunnel(gradient), settings)
+
+
+class NoisyBackend(Configured):
+    """A ``NoiseTunnel`` that gives mean and mean square at once, as PnPXAI 0.1 has it."""
+
+    def forward(
+        self,
+        forward_args: Any,
+        targets: Target = None,
+        additional_forward_args: Any = None,
+        return_squared: bool = False,
+    ) -> Any:
+        """Return ``attribute`` of arguments in PnPXAI 0.1's order; with ``return_squared`` mean and mean square."""
+        given = {"target": targets, "additional_forward_args": additional_forward_args}
+        if not return_squared:
+            return self.attribute(forward_args, **given)
+        return tuple(self.attribute(forward_args, **given, nt_type=kind) for kind in ("smoothgrad", "smoothgrad_sq"))
 
 
 class SmoothGrad(NoisyGradient):

@@ -289,3 +289,19 @@ def test_noise_on_a_table_has_the_size_of_each_column(tmp_path):
     auto = pnpxai.auto_explain(torch.nn.Linear(3, 2).double(), torch.randn(50, 3).double() * spread)
     widths = auto.settings["column_spread"]
     assert torch.allclose(widths / spread, torch.ones(3, dtype=torch.float64), atol=0.4)
+
+
+def test_the_names_of_pnpxai_0_1():
+    every_kind = ["Linear", "Convolution", "LSTM", "RNN", "Attention"]
+    assert [kind.__name__ for kind in SmoothGrad.SUPPORTED_MODULES] == every_kind
+    assert [kind.__name__ for kind in pnpxai.explainers.GradCam.SUPPORTED_MODULES] == ["Convolution"]
+    assert SmoothGrad(MLP.model).SUPPORTED_MODULES == SmoothGrad.SUPPORTED_MODULES
+    made = SmoothGrad(MLP.model, n_iter=4)
+    with made.attributor() as attributor:
+        mean = attributor.forward(MLP.inputs, MLP.targets, None, return_squared=False)
+        both = attributor.forward(MLP.inputs, MLP.targets, return_squared=True)
+    assert torch.equal(mean, made.attribute(MLP.inputs, MLP.targets))
+    assert torch.equal(both[0], mean)
+    assert torch.equal(
+        both[1], pnpxai.explainers.SmoothGradSquared(MLP.model, n_iter=4).attribute(MLP.inputs, MLP.targets)
+    )
