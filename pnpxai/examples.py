@@ -253,10 +253,10 @@ def inputs_and_label(batch: Any, several: int = 1, needed: Sequence[str] = ()) -
     return batch[0], _classes(*batch[1:2])
 
 
-def _classes(found: Any = None) -> Any:
-    first = found[0] if isinstance(found, (tuple, list)) and found else None
-    single = getattr(found, "ndim", 1) == 1 and not isinstance(first, (tuple, list)) and not getattr(first, "ndim", 0)
-    return found if single else None
+def _classes(member: Any = None) -> Any:
+    first = member[0] if isinstance(member, (tuple, list)) and member else None
+    single = getattr(member, "ndim", 1) == 1 and not isinstance(first, (tuple, list)) and not getattr(first, "ndim", 0)
+    return member if single else None
 
 
 def largest(output: Any) -> Tensor | None:

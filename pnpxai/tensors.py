@@ -129,14 +129,14 @@ def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
 
 def flat(structure: Any) -> Tensors:
     """Return the tensors of a nested structure, in order."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        tensors.append(tensor)
         return tensor
 
     map_tensors(note, structure)
-    return tuple(found)
+    return tuple(tensors)
 
 
 def take_rows(structure: Any, rows: Tensor, size: int) -> Any:

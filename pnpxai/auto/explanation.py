@@ -17,7 +17,7 @@ from pnpxai.auto.data import Data
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
-from pnpxai.declare.encoding import told
+from pnpxai.declare.encoding import rounded_text
 from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
@@ -146,7 +146,7 @@ class AutoExplanation(Steps):
     def assumed(self) -> tuple[str, ...]:
         """What was assumed about the data and the model, in words."""
         shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
-        used = ", ".join(f"{name}={told(value, self)}" for name, value in shared.items())
+        used = ", ".join(f"{name}={rounded_text(value, self)}" for name, value in shared.items())
         return (*self._reader.assumed, f"explainers and metrics share: {used}")
 
     @property

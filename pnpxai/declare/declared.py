@@ -14,7 +14,7 @@ import numpy as np
 import pydantic
 import pydantic.dataclasses
 
-from pnpxai.declare.encoding import comparable, decoded, encoded, shown
+from pnpxai.declare.encoding import comparable, decoded, encoded, setting_text
 from pnpxai.declare.marks import Bound, Choice, Range, Tunable
 from pnpxai.declare.messages import translated
 from pnpxai.declare.registry import every, qualified_name
@@ -118,21 +118,23 @@ class Declared:
         Args:
             traits: facts about the data; strategies that do not suit them are left out.
         """
-        found: dict[str, Tunable] = {}
+        tunables: dict[str, Tunable] = {}
         for name, field in cls._fields.items():
             if limits := field.mark(Range):
-                found[name] = limits.tunable(_number_type(field.type))
+                tunables[name] = limits.tunable(_number_type(field.type))
             elif choice := field.mark(Choice):
                 if choice.options:
-                    found[name] = (list, {"choices": list(choice.options)})
+                    tunables[name] = (list, {"choices": list(choice.options)})
                 else:
                     # what cannot be made without data (a background, a vocabulary) is not searched, unless it was made
-                    made = {type(strategy) for strategy in getattr(traits, "ready", ())}
+                    strategies_made = {type(strategy) for strategy in getattr(traits, "ready", ())}
                     kinds = every(field.type)
-                    ready = [c for c in kinds if c in made or not any(f.required for f in c._fields.values())]
+                    ready = [
+                        c for c in kinds if c in strategies_made or not any(f.required for f in c._fields.values())
+                    ]
                     suitable = [c for c in ready if traits is None or cls.takes(c, traits)]
-                    found[name] = (field.type, {"choices": [c.name for c in suitable]})
-        return found
+                    tunables[name] = (field.type, {"choices": [c.name for c in suitable]})
+        return tunables
 
     @classmethod
     def takes(cls, strategy: Any, traits: Any) -> bool:
@@ -150,10 +152,10 @@ class Declared:
         Args:
             changed_only: leave out those that have their default value.
         """
-        kept = {name: getattr(self, name) for name, field in self._fields.items() if not field.mark(Bound)}
+        values = {name: getattr(self, name) for name, field in self._fields.items() if not field.mark(Bound)}
         if not changed_only:
-            return kept
-        return {n: v for n, v in kept.items() if comparable(v, self) != comparable(self._default_value(n), self)}
+            return values
+        return {n: v for n, v in values.items() if comparable(v, self) != comparable(self._default_value(n), self)}
 
     @classmethod
     def _default_value(cls, name: str) -> Any:
@@ -198,7 +200,7 @@ class Declared:
 
     def _written(self, names: Collection[str]) -> str:
         listed = {n: v for n, v in self.settings().items() if n in names}
-        return f"{type(self).__name__}({', '.join(f'{n}={shown(v, self)}' for n, v in listed.items())})"
+        return f"{type(self).__name__}({', '.join(f'{n}={setting_text(v, self)}' for n, v in listed.items())})"
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Declared):
@@ -244,9 +246,9 @@ def _finish(cls: type[Declared]) -> None:
             raise translated(cls, annotations, invalid) from None
 
     cls.__init__ = __init__  # type: ignore[method-assign]
-    given = inspect.signature(cls)
-    plain = [p.replace(annotation=cls._fields[p.name].type) for p in given.parameters.values()]
-    cls.__signature__ = given.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+    signature = inspect.signature(cls)
+    plain = [p.replace(annotation=cls._fields[p.name].type) for p in signature.parameters.values()]
+    cls.__signature__ = signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
 
 
 def _unchanging(self: Declared, name: str, value: Any) -> None:

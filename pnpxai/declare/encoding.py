@@ -14,7 +14,7 @@ import torch
 from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
 
-__all__ = ["comparable", "decoded", "encoded", "labels", "shown", "told", "unlabelled"]
+__all__ = ["comparable", "decoded", "encoded", "labels", "rounded_text", "setting_text", "unlabelled"]
 
 _LONG = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
 
@@ -38,34 +38,34 @@ def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
     return next((name for name, module in named if module is layer), None)
 
 
-def shown(value: Any, owner: Any) -> str:
+def setting_text(value: Any, owner: Any) -> str:
     """Return a setting as ``repr`` shows it."""
     if isinstance(value, torch.nn.Module):
         return repr(_layer_name(value, owner) or type(value).__name__)
     if isinstance(value, tuple):
-        return f"({', '.join(shown(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(setting_text(member, owner) for member in value)}{',' if len(value) == 1 else ''})"
     if isinstance(value, torch.Tensor) and value.numel() > 3:
         first, *_, last = value.flatten().tolist()
         return f"tensor {tuple(value.shape)} of {first:.3g}, ..., {last:.3g}"
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-def told(value: Any, owner: Any) -> str:
+def rounded_text(value: Any, owner: Any) -> str:
     """Return a setting as a sentence tells it: as ``shown``, but long numbers with six digits."""
-    return _LONG.sub(lambda number: f"{float(number[0]):g}", shown(value, owner))
+    return _LONG.sub(lambda number: f"{float(number[0]):g}", setting_text(value, owner))
 
 
 def labels(members: Sequence[Any]) -> list[str]:
     """Return a name for each: that of its class; where this comes again, with the settings in which they differ."""
     names = [type(member).__name__ for member in members]
-    found = []
+    texts = []
     for member, name in zip(members, names, strict=True):
         settings = [m.settings() for m, other in zip(members, names, strict=True) if other == name]
         plain = [{n: comparable(value, member) for n, value in of.items()} for of in settings]
         differing = [n for n in member.settings() if any(n not in of or of[n] != plain[0].get(n) for of in plain)]
-        told = ", ".join(f"{n}={shown(member.settings()[n], member)}" for n in differing)
-        found.append(f"{name} ({told})" if told else name)
-    return found
+        differences = ", ".join(f"{n}={setting_text(member.settings()[n], member)}" for n in differing)
+        texts.append(f"{name} ({differences})" if differences else name)
+    return texts
 
 
 def unlabelled(label: str) -> str:
@@ -84,12 +84,12 @@ def encoded(value: Any, name: str, owner: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, torch.nn.Module):
-        found = _layer_name(value, owner)
-        if found is None:
+        layer = _layer_name(value, owner)
+        if layer is None:
             raise ArgumentError(f"to_dict: {name}: this {type(value).__name__} is no layer of the explainer's model")
-        return {"layer": found}
+        return {"layer": layer}
     where = _public_name(value)
-    if callable(value) and _named(where) is value:
+    if callable(value) and _loaded_function(where) is value:
         return {"callable": where}
     raise ArgumentError(
         f"to_dict: {name}: {value!r} cannot be written to JSON; use a function defined at the top of a module"
@@ -114,15 +114,15 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
         if value["layer"] not in layers:
             raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
         return layers[value["layer"]]
-    found = _named(value.get("callable", ""))
-    if found is None:
+    function = _loaded_function(value.get("callable", ""))
+    if function is None:
         raise ArgumentError(
             f"from_dict: {name}: {value.get('callable')!r} names no function that is loaded; import its module first"
         )
-    return found
+    return function
 
 
-def _named(where: str) -> Callable[..., Any] | None:
+def _loaded_function(where: str) -> Callable[..., Any] | None:
     """Return the function that bears this name where it was defined, if that is loaded: nothing is imported.
 
     None of Python's own library is named so: what JSON names is called later, and nobody's setting is ``os.system``.
@@ -131,16 +131,16 @@ def _named(where: str) -> Callable[..., Any] | None:
     if module.partition(".")[0] in sys.stdlib_module_names:
         return None
     try:
-        found = functools.reduce(_held, path.split("."), sys.modules[module])
+        function = functools.reduce(_static_member, path.split("."), sys.modules[module])
     except (KeyError, AttributeError):
         return None
-    return found if callable(found) and _public_name(found) == where else None
+    return function if callable(function) and _public_name(function) == where else None
 
 
-def _held(holder: Any, name: str) -> Any:
+def _static_member(holder: Any, name: str) -> Any:
     """Return what a module or class holds under a name; one that imports what it is asked for (lazily) is not asked."""
-    found = inspect.getattr_static(holder, name)
-    return found.__func__ if isinstance(found, staticmethod) else found
+    member = inspect.getattr_static(holder, name)
+    return member.__func__ if isinstance(member, staticmethod) else member
 
 
 _TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torch.fft")
@@ -150,8 +150,8 @@ _TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torc
 def _public_name(value: Any) -> str:
     full = getattr(value, "__name__", "")
     names = (full, full.partition("_")[2])  # torch.special.expit calls itself special_expit
-    found = (f"{where}:{name}" for where in _TORCH for name in names if _member(where, name) is value)
-    return next(found, qualified_name(value))
+    public = (f"{where}:{name}" for where in _TORCH for name in names if _member(where, name) is value)
+    return next(public, qualified_name(value))
 
 
 def _member(module: str, name: str) -> Any:

@@ -29,8 +29,8 @@ def every(base: type[C], *, within: str = "") -> list[type[C]]:
         within: keep only classes whose module starts with this (``"pnpxai."`` leaves out a user's own).
     """
     _import_all(sys.modules[base.__module__].__package__ or "")
-    found = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
-    return sorted((c for c in found if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
+    classes = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
+    return sorted((c for c in classes if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
 
 
 @functools.cache

@@ -56,10 +56,10 @@ def _width(column: Column) -> int:
 def _lines(columns: Sequence[Column]) -> list[str]:
     """Return the lines of columns beside each other."""
     widths = [_width(column) for column in columns]
-    found = []
+    lines = []
     for row in zip(*columns, strict=True):
         for k in range(max(map(len, row))):
             cells = (cell[k] if k < len(cell) else "" for cell in row)
             line = (" " * _GAP).join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
-            found.append(line.rstrip())
-    return found
+            lines.append(line.rstrip())
+    return lines

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pnpxai.declare.declared import Declared
-from pnpxai.declare.encoding import labels, told, unlabelled
+from pnpxai.declare.encoding import labels, rounded_text, unlabelled
 from pnpxai.errors import ArgumentError, SignatureError
 from pnpxai.strategies.baselines import Baseline, GaussianBlur
 from pnpxai.strategies.drawn_baselines import Background
@@ -168,4 +168,4 @@ def test_labels_are_names_with_what_differs():
     ],
 )
 def test_a_sentence_tells_numbers_in_short(value, expected):
-    assert told(value, Toy(MODEL)) == expected
+    assert rounded_text(value, Toy(MODEL)) == expected

@@ -53,28 +53,28 @@ class Arguments:
             additional: takes out the model's further arguments.
             model: whose arguments they are.
         """
-        found = inputs if extractor is None else extractor(inputs)
+        explained = inputs if extractor is None else extractor(inputs)
         extra = () if additional is None else additional(inputs)
-        if isinstance(found, Mapping):
+        if isinstance(explained, Mapping):
             rest = extra if isinstance(extra, Mapping) else {}
-            tensors = [name for name, value in found.items() if isinstance(value, Tensor)]
+            tensors = [name for name, value in explained.items() if isinstance(value, Tensor)]
             tensors = [name for name in tensors if "mask" not in str(name)] or tensors
             order = {name: place for place, name in enumerate(() if model is None else argument_names(model))}
             first = sorted(tensors, key=lambda name: order.get(name, len(order)))[:1]
-            numbers = [name for name in tensors if found[name].is_floating_point()]
+            numbers = [name for name in tensors if explained[name].is_floating_point()]
             names = (numbers if extractor is None else tensors) if numbers else first
             if not names:
                 raise ArgumentError(
-                    f"inputs: expected a mapping with tensors, got {sorted(map(str, found))} without any "
+                    f"inputs: expected a mapping with tensors, got {sorted(map(str, explained))} without any "
                     "(a tokenizer gives tensors with return_tensors='pt')"
                 )
-            others = {name: value for name, value in found.items() if name not in names}
-            return cls(tuple(found[name] for name in names), (), tuple(names), others | dict(rest))
+            others = {name: value for name, value in explained.items() if name not in names}
+            return cls(tuple(explained[name] for name in names), (), tuple(names), others | dict(rest))
         if isinstance(extra, Mapping):
             raise ArgumentError(
                 "additional_forward_arg_extractor: a mapping goes with inputs that are a mapping; give a tuple"
             )
-        return cls(as_tuple(found), tuple(extra) if isinstance(extra, (tuple, list)) else (extra,))
+        return cls(as_tuple(explained), tuple(extra) if isinstance(extra, (tuple, list)) else (extra,))
 
     def call(self) -> Call:
         """Return the call of the model."""

@@ -48,14 +48,16 @@ def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tupl
     readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}
     taken = {site for sites in readers.values() for site in sites}
     readers |= {k: _readers(reads, explained[k], _equal, taken) for k in ids if not readers[k]}
-    for found in readers.values():
-        _refuse_several(found, reads)
-    kept = [k for k in range(len(explained)) if readers.get(k, True)]
-    if not kept:
+    for sites in readers.values():
+        _refuse_several(sites, reads)
+    explained_numbers = [k for k in range(len(explained)) if readers.get(k, True)]
+    if not explained_numbers:
         raise _nothing(arguments)
     names = arguments.names or argument_names(model)
-    places = tuple(readers[k][0] if k in readers else Argument(_name(names, k)) for k in kept)
-    return places, arguments if len(kept) == len(explained) else _keeping(arguments, kept, names)
+    places = tuple(readers[k][0] if k in readers else Argument(_name(names, k)) for k in explained_numbers)
+    return places, arguments if len(explained_numbers) == len(explained) else _keeping(
+        arguments, explained_numbers, names
+    )
 
 
 def run_first(places: Sequence[Place], arguments: Arguments) -> bool:
@@ -80,18 +82,18 @@ def _reads(model: Callable[..., Any], sites: Sequence[Site], arguments: Argument
 def _readers(
     reads: _Reads, ids: Tensor, alike: Callable[[Tensor, Tensor], bool], but: Collection[Site] = ()
 ) -> tuple[Site, ...]:
-    found = [site for site, given in reads if site not in but and any(alike(g, ids) for g in given)]
-    return tuple(dict.fromkeys(found))
+    sites = [site for site, given in reads if site not in but and any(alike(g, ids) for g in given)]
+    return tuple(dict.fromkeys(sites))
 
 
-def _refuse_several(found: Sequence[Site], reads: _Reads) -> None:
-    runs = sum(site in found for site, _ in reads)
-    if len(found) > 1:
-        names = ", ".join(repr(site.name) for site in found)
+def _refuse_several(sites: Sequence[Site], reads: _Reads) -> None:
+    runs = sum(site in sites for site, _ in reads)
+    if len(sites) > 1:
+        names = ", ".join(repr(site.name) for site in sites)
         raise ArgumentError(f"inputs: the embeddings {names} read the same ids; give layer=, one or several of them")
     if runs > 1:
         raise ArgumentError(
-            f"inputs: the embedding {found[0].name!r} of these ids runs {runs} times in a forward pass; "
+            f"inputs: the embedding {sites[0].name!r} of these ids runs {runs} times in a forward pass; "
             "give layer=, a layer behind it that runs once"
         )
 
@@ -104,13 +106,13 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return one.numel() == other.numel() and torch.equal(one.reshape(-1).long(), other.reshape(-1).long())
 
 
-def _keeping(arguments: Arguments, kept: list[int], names: tuple[str, ...]) -> Arguments:
+def _keeping(arguments: Arguments, explained_numbers: list[int], names: tuple[str, ...]) -> Arguments:
     """Return the arguments by keyword, with only some of the explained ones explained."""
-    given = (*arguments.explained, *arguments.extra)
-    by_name = arguments.keywords | {_name(names, k): value for k, value in enumerate(given)}
-    chosen = tuple(names[k] for k in kept)
+    values = (*arguments.explained, *arguments.extra)
+    by_name = arguments.keywords | {_name(names, k): value for k, value in enumerate(values)}
+    chosen = tuple(names[k] for k in explained_numbers)
     rest = {name: value for name, value in by_name.items() if name not in chosen}
-    return Arguments(tuple(arguments.explained[k] for k in kept), (), chosen, rest)
+    return Arguments(tuple(arguments.explained[k] for k in explained_numbers), (), chosen, rest)
 
 
 def _nothing(arguments: Arguments) -> ArgumentError:

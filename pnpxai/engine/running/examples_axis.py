@@ -179,6 +179,6 @@ class TurnedPlaces(tuple[Place, ...]):
     @classmethod
     def of(cls, forward: ExamplesFirst) -> TurnedPlaces:
         """Return the function's places."""
-        made = cls(forward.at.places)
-        made.forward = forward
-        return made
+        places = cls(forward.at.places)
+        places.forward = forward
+        return places

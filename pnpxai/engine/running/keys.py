@@ -36,11 +36,11 @@ def content_key(*tensors: Tensor) -> str:
 def numbered(keys: Iterable[str], seen: dict[str, int] | None = None) -> tuple[str, ...]:
     """Return the keys with an occurrence number where one comes again; ``seen`` goes on counting from call to call."""
     seen = {} if seen is None else seen
-    found = []
+    numbered_keys = []
     for key in keys:
         seen[key] = seen.get(key, -1) + 1
-        found.append(f"{key}.{seen[key]}" if seen[key] else key)
-    return tuple(found)
+        numbered_keys.append(f"{key}.{seen[key]}" if seen[key] else key)
+    return tuple(numbered_keys)
 
 
 def example_keys(tensors: Tensors) -> tuple[str, ...]:
@@ -81,14 +81,14 @@ def code_key(*members: Declared) -> str:
 
 
 def _sources(members: Iterable[Any]) -> list[str]:
-    found = []
+    sources = []
     for member in members:
         if isinstance(member, (tuple, list)):
-            found += _sources(member)
+            sources += _sources(member)
         elif isinstance(member, Declared):
             for cls in type(member).__mro__:
                 if issubclass(cls, Declared) and not cls.__module__.startswith(_OWN):
                     with contextlib.suppress(OSError, TypeError):  # typed into a console
-                        found.append(inspect.getsource(cls))
-            found += _sources(member.settings().values())
-    return found
+                        sources.append(inspect.getsource(cls))
+            sources += _sources(member.settings().values())
+    return sources

@@ -43,11 +43,11 @@ def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place], *
         ArgumentError: a place has no influence on the score.
     """
 
-    def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, tuple[Any, ...]]:
-        found = slopes(part, given, places, **grad_kwargs)
-        if part.size < score.size and any(value.shape[:1] != (part.size,) for value in found.values):
+    def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, tuple[Any, ...]]:
+        slopes_here = slopes(part, rows, places, **grad_kwargs)
+        if part.size < score.size and any(value.shape[:1] != (part.size,) for value in slopes_here.values):
             raise ShapeError("layer: its rows are not the examples")
-        return found.scores, tuple(found)
+        return slopes_here.scores, tuple(slopes_here)
 
     limit = score.size if grad_kwargs else row_limit(inputs, score.extra)
     return Slopes(*in_parts(score, inputs, places, limit, explain))
@@ -88,14 +88,14 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
     if not scores.requires_grad:
         raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
     leaves = [leaf for group in held for leaf in group]
-    given = {"grad_outputs": torch.ones_like(scores), "allow_unused": True} | grad_kwargs
-    found = list(torch.autograd.grad(scores, leaves, **given))
+    settings = {"grad_outputs": torch.ones_like(scores), "allow_unused": True} | grad_kwargs
+    partials = list(torch.autograd.grad(scores, leaves, **settings))
     # the members of one place may be unused (an LSTM's last state); a place as a whole may not
     for k, place in enumerate(places):
         start = sum(map(len, held[:k]))
-        if all(g is None for g in found[start : start + len(held[k])]) and "allow_unused" not in grad_kwargs:
+        if all(g is None for g in partials[start : start + len(held[k])]) and "allow_unused" not in grad_kwargs:
             raise ArgumentError(f"layer: {place} has no influence on the score")
-    gradients = tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True))
+    gradients = tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(partials, leaves, strict=True))
     check_finite("gradient", gradients)
     if not keep:
         gradients, scores = tuple(g.detach() for g in gradients), scores.detach()

@@ -18,11 +18,11 @@ from pnpxai.tensors import Tensors, flat, map_tensors, own
 __all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
 
 _Key = tuple[nn.Module, int]  # a module and the number of its call: one ReLU may run several times
-_Given = tuple[tuple[Any, ...], dict[str, Any]]
+_CallArguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(eq=False)
-class _Kept:
+class _SavedTensor:
     """A tensor that a recorded call returned.
 
     Attributes:
@@ -52,8 +52,8 @@ class _Result:
     """
 
     skeleton: Any
-    members: list[_Kept | int]
-    changes: list[tuple[int, _Kept | None, Tensor]]
+    members: list[_SavedTensor | int]
+    changes: list[tuple[int, _SavedTensor | None, Tensor]]
     counts: dict[nn.Module, int]
 
 
@@ -62,7 +62,7 @@ class _Notes:
     """What is noted while the recorded pass lasts."""
 
     open: set[nn.Module]  # modules that hold a place: what they do themselves is done again in each replay
-    kept: dict[int, _Kept] = field(default_factory=dict)  # by id of the live tensor
+    saved: dict[int, _SavedTensor] = field(default_factory=dict)  # by id of the live tensor
     calls: dict[nn.Module, int] = field(default_factory=dict)
     hidden: int = 0  # depth of what need not be seen, such as recorded calls
 
@@ -78,7 +78,7 @@ class Recording:
         self.size = size
         self.results: dict[_Key, _Result] = {}
         self.closed = False
-        self._everything: list[_Kept] = []
+        self._everything: list[_SavedTensor] = []
         self._arguments = _Result(((), {}), [], [], {})
         self._notes = _Notes(open_modules)
 
@@ -98,16 +98,16 @@ class Recording:
     def versions(self) -> list[int]:
         """Return the edit counts of what is held; they change when a replay does harm."""
         after = [tensor for result in self.results.values() for _, _, tensor in result.changes]
-        return [count_edits(tensor) for tensor in (*(kept.value for kept in self._everything), *after)]
+        return [count_edits(tensor) for tensor in (*(saved.value for saved in self._everything), *after)]
 
-    def _keep(self, live: Tensor, value: Tensor) -> _Kept:
-        kept, before = _Kept(live, value, count_edits(live)), self._notes.kept.get(id(live))
+    def _save(self, live: Tensor, value: Tensor) -> _SavedTensor:
+        saved, before = _SavedTensor(live, value, count_edits(live)), self._notes.saved.get(id(live))
         if before is not None:  # one tensor was returned twice: be careful with both
-            for one in (before, kept):
+            for one in (before, saved):
                 one.read = one.edited = True
-        self._notes.kept[id(live)] = kept
-        self._everything.append(kept)
-        return kept
+        self._notes.saved[id(live)] = saved
+        self._everything.append(saved)
+        return saved
 
     def _call(self, module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         notes = self._notes
@@ -116,66 +116,68 @@ class Recording:
         if self.closed or notes.hidden or module in notes.open:
             return original(*args, **kwargs)
         with self.unseen():
-            given = flat((args, kwargs))
-            before = [count_edits(tensor) for tensor in given]
+            arguments = flat((args, kwargs))
+            before = [count_edits(tensor) for tensor in arguments]
             result = original(*args, **kwargs)
             if not self.closed:
-                self.results[key] = self._result(result, given, before)
+                self.results[key] = self._result(result, arguments, before)
         return result
 
-    def _result(self, result: Any, given: Tensors, before: list[int]) -> _Result:
-        changes: list[tuple[int, _Kept | None, Tensor]] = []
-        for k, tensor in enumerate(given):
+    def _result(self, result: Any, arguments: Tensors, before: list[int]) -> _Result:
+        changes: list[tuple[int, _SavedTensor | None, Tensor]] = []
+        for k, tensor in enumerate(arguments):
             if count_edits(tensor) == before[k]:
                 continue
-            kept = self._notes.kept.get(id(tensor))
-            if kept is not None:
-                kept.edited |= kept.version != before[k]
-                kept.version = count_edits(tensor)
-            changes.append((k, kept, own(tensor)))
-        number = {id(tensor): k for k, tensor in enumerate(given)}
-        members = [number[id(t)] if id(t) in number else self._keep(t, own(t)) for t in flat(result)]
+            saved = self._notes.saved.get(id(tensor))
+            if saved is not None:
+                saved.edited |= saved.version != before[k]
+                saved.version = count_edits(tensor)
+            changes.append((k, saved, own(tensor)))
+        number = {id(tensor): k for k, tensor in enumerate(arguments)}
+        members = [number[id(t)] if id(t) in number else self._save(t, own(t)) for t in flat(result)]
         return _Result(map_tensors(lambda t: torch.empty(0), result), members, changes, dict(self._notes.calls))
 
     def _see(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = function(*args, **kwargs)
         if not self._notes.hidden and not _asks_for_shape(function, result):
             for tensor in flat((args, kwargs)):
-                if (kept := self._notes.kept.get(id(tensor))) is not None:
-                    kept.read = True
+                if (saved := self._notes.saved.get(id(tensor))) is not None:
+                    saved.read = True
         return result
 
     def _finish(self) -> None:
         """Forget the numbers that no replay will look at."""
         modules = {module for module, _ in self.results}
-        for kept in self._everything:
-            kept.edited |= kept.live is not None and count_edits(kept.live) != kept.version
+        for saved in self._everything:
+            saved.edited |= saved.live is not None and count_edits(saved.live) != saved.version
         for result in self.results.values():
             result.counts = {module: count for module, count in result.counts.items() if module in modules}
             result.changes = [change for change in result.changes if change[1] is None or change[1].read]
             for _, before, _ in result.changes:
                 if before is not None:
                     before.edited = True
-        for kept in self._everything:
-            kept.live = None
-            kept.read |= not kept.value.is_floating_point() or kept.value.ndim == 0
-            if not kept.read:  # NaN, so that it is noticed should they be looked at after all
-                kept.value = kept.value.new_full((), float("nan")).expand(kept.value.shape)
+        for saved in self._everything:
+            saved.live = None
+            saved.read |= not saved.value.is_floating_point() or saved.value.ndim == 0
+            if not saved.read:  # NaN, so that it is noticed should they be looked at after all
+                saved.value = saved.value.new_full((), float("nan")).expand(saved.value.shape)
         self._notes = _Notes(set())
 
 
 @contextlib.contextmanager
-def recorded(model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Given]:
+def recorded(
+    model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[_CallArguments]:
     """While open, note what every module call returns, until the recording is closed.
 
     Gives the arguments to call the model with.
     """
-    given = (args, kwargs)
-    live = map_tensors(own, given)
-    members: list[_Kept | int] = [
-        recording._keep(one, other.detach()) for one, other in zip(flat(live), flat(given), strict=True)
+    arguments = (args, kwargs)
+    live = map_tensors(own, arguments)
+    members: list[_SavedTensor | int] = [
+        recording._save(one, other.detach()) for one, other in zip(flat(live), flat(arguments), strict=True)
     ]
-    recording._arguments = _Result(map_tensors(lambda t: torch.empty(0), given), members, [], {})
+    recording._arguments = _Result(map_tensors(lambda t: torch.empty(0), arguments), members, [], {})
     modules = [module for module in model.modules() if module is not model]
     with _forwards(modules, recording._call), Operations(recording._see):
         yield live
@@ -183,7 +185,7 @@ def recorded(model: nn.Module, recording: Recording, args: tuple[Any, ...], kwar
 
 
 @contextlib.contextmanager
-def replayed(recording: Recording, rows: Tensor) -> Iterator[_Given]:
+def replayed(recording: Recording, rows: Tensor) -> Iterator[_CallArguments]:
     """While open, recorded calls return what they did, for the given examples; all others run.
 
     Gives the arguments to call the model with.
@@ -199,18 +201,18 @@ def replayed(recording: Recording, rows: Tensor) -> Iterator[_Given]:
             return tensor[:1].expand(rows.numel(), *tensor.shape[1:])
         return tensor.index_select(0, rows.to(tensor.device))
 
-    def hand(member: _Kept | int, given: Tensors) -> Tensor:
+    def hand(member: _SavedTensor | int, arguments: Tensors) -> Tensor:
         if isinstance(member, int):
-            return given[member]
+            return arguments[member]
         if id(member) not in picked:
-            found = pick(member.value, spread=not member.read)
-            ours = member.value.untyped_storage().data_ptr() == found.untyped_storage().data_ptr()
-            picked[id(member)] = found.clone() if member.read and member.edited and ours else found
+            rows = pick(member.value, spread=not member.read)
+            ours = member.value.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr()
+            picked[id(member)] = rows.clone() if member.read and member.edited and ours else rows
         return picked[id(member)]
 
-    def filled(result: _Result, given: Tensors = ()) -> Any:
+    def filled(result: _Result, arguments: Tensors = ()) -> Any:
         waiting = iter(result.members)
-        return map_tensors(lambda _: hand(next(waiting), given), result.skeleton)
+        return map_tensors(lambda _: hand(next(waiting), arguments), result.skeleton)
 
     def call(module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         key = (module, calls.get(module, 0))
@@ -219,16 +221,16 @@ def replayed(recording: Recording, rows: Tensor) -> Iterator[_Given]:
             return original(*args, **kwargs)
         result = recording.results[key]
         calls.update(result.counts)
-        given = flat((args, kwargs))
+        arguments = flat((args, kwargs))
         for k, _, after in result.changes:
-            given[k].copy_(pick(after))
-        return filled(result, given)
+            arguments[k].copy_(pick(after))
+        return filled(result, arguments)
 
     with _forwards([*dict.fromkeys(module for module, _ in recording.results)], call):
         yield filled(recording._arguments)
 
 
-def equal_up_to_rounding(found: Tensors, wanted: Tensors) -> bool:
+def equal_up_to_rounding(values: Tensors, wanted: Tensors) -> bool:
     """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
 
     def equal(a: Tensor, b: Tensor) -> bool:
@@ -238,7 +240,7 @@ def equal_up_to_rounding(found: Tensors, wanted: Tensors) -> bool:
         scale = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
         return torch.allclose(a, b, rtol=accuracy, atol=accuracy * scale, equal_nan=True)
 
-    return len(found) == len(wanted) and all(equal(a, b) for a, b in zip(found, wanted, strict=True))
+    return len(values) == len(wanted) and all(equal(a, b) for a, b in zip(values, wanted, strict=True))
 
 
 _SHAPE = {"size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"}

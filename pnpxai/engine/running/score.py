@@ -278,8 +278,8 @@ def _differentiated(
         )
     refuse_missing_gradients(score, values, leaves)
     seeds = values.detach() if seed_by_score else torch.ones_like(values)
-    given = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
-    gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **given)
+    settings = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
+    gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **settings)
     check_finite("gradient", gradients)
     return gradients, values
 

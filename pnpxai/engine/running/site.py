@@ -34,7 +34,7 @@ __all__ = [
     "Call",
     "Members",
     "Place",
-    "Reading",
+    "ValuesAtPlaces",
     "Side",
     "Site",
     "argument_names",
@@ -65,7 +65,7 @@ class Call(NamedTuple):
     rows: Tensor | None = None
 
 
-class Reading(NamedTuple):
+class ValuesAtPlaces(NamedTuple):
     """What one forward pass gave.
 
     Attributes:
@@ -105,11 +105,11 @@ class AtSites:
         *values, call = values_and_call
         positions = [sum(call.counts[:k]) for k in range(len(self.places))]
 
-        def replace(k: int, found: Tensor) -> Tensor:
+        def replace(k: int, standing: Tensor) -> Tensor:
             value = values[positions[k]]
             positions[k] += 1
-            if value.shape != found.shape:
-                raise ShapeError(f"{self.places[k]}: expected {tuple(found.shape)}, got {tuple(value.shape)}")
+            if value.shape != standing.shape:
+                raise ShapeError(f"{self.places[k]}: expected {tuple(standing.shape)}, got {tuple(value.shape)}")
             return value.clone()
 
         if call.recording is None or call.rows is None:
@@ -131,7 +131,7 @@ class AtSites:
         graph: bool = False,
         numbers: bool = True,
         size: int | None = None,
-    ) -> Reading:
+    ) -> ValuesAtPlaces:
         """Run the model once and return the values at the places.
 
         Args:
@@ -148,11 +148,11 @@ class AtSites:
                 depends on another of the places.
         """
         several = alone and len(self.places) > 1
-        found: list[list[Tensor]] = [[] for _ in self.places]
+        leaves_by_place: list[list[Tensor]] = [[] for _ in self.places]
         members: list[Members] = [()] * len(self.places)
 
         def note(k: int, value: Tensor) -> Tensor:
-            for other, leaves in enumerate(found):
+            for other, leaves in enumerate(leaves_by_place):
                 if several and value.requires_grad and other != k and leaves:
                     reached = torch.autograd.grad(value.sum(), leaves, allow_unused=True, retain_graph=True)
                     if any(gradient is not None for gradient in reached):
@@ -160,21 +160,21 @@ class AtSites:
                             f"layer: {self.places[k]} depends on {self.places[other]}; take one of them"
                         )
             leaf = value if graph else own(value).requires_grad_(several)
-            found[k].append(leaf)
+            leaves_by_place[k].append(leaf)
             return leaf if stop and len(self.places) == 1 else leaf.clone()  # nobody will edit it
 
         recording = self._recording(call, size) if replay and not graph else None
         with torch.set_grad_enabled(several or graph):
             if recording is None:
-                given = map_tensors(torch.clone if graph else own, call)
-                output = self.run(given, note, stop=stop, see=members.__setitem__, numbers=numbers)
+                copied = map_tensors(torch.clone if graph else own, call)
+                output = self.run(copied, note, stop=stop, see=members.__setitem__, numbers=numbers)
             else:
                 with recorded(self.model, recording, call.args, call.kwargs) as (args, kwargs):
                     output = self.run(Call(args, kwargs), note, recording, stop=stop, see=members.__setitem__)
-        values = tuple(value if graph else value.detach() for group in found for value in group)
-        plain = call._replace(counts=tuple(len(group) for group in found))
+        values = tuple(value if graph else value.detach() for group in leaves_by_place for value in group)
+        plain = call._replace(counts=tuple(len(group) for group in leaves_by_place))
         output = map_tensors(lambda tensor: tensor.detach(), output)
-        return Reading(values, self._trusted(values, plain, recording, output), output, tuple(members))
+        return ValuesAtPlaces(values, self._trusted(values, plain, recording, output), output, tuple(members))
 
     def _recording(self, call: Call, size: int | None) -> Recording | None:
         if not isinstance(self.model, nn.Module) or isinstance(self.model, torch.jit.ScriptModule):
@@ -234,7 +234,7 @@ class AtSites:
             ArgumentError: a place is not reached, is reached twice, or holds no floating point tensor.
         """
         reached = [0] * len(self.places)
-        found = [0] * len(self.places)
+        counts = [0] * len(self.places)
 
         def at(k: int, structure: Any) -> Any:
             reached[k] += 1
@@ -244,7 +244,7 @@ class AtSites:
             def exchange(tensor: Tensor) -> Tensor:
                 if not tensor.is_floating_point():
                     return tensor
-                found[k] += 1
+                counts[k] += 1
                 return visit(k, tensor)
 
             with contextlib.ExitStack() as stack:
@@ -265,7 +265,7 @@ class AtSites:
         for k, place in enumerate(self.places):
             if not reached[k]:
                 raise ArgumentError(f"layer: {place} does not run in a forward pass of these inputs")
-            if numbers and not found[k]:
+            if numbers and not counts[k]:
                 raise ArgumentError(
                     f"layer: {place} holds no floating point numbers, so nothing can be differentiated or blended "
                     "there; for token ids, pass the embedding layer"

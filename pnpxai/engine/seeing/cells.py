@@ -67,8 +67,8 @@ def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[T
                 k = layer * (2 if both else 1) + direction
                 w = _cell_weights(weights[k * each : (k + 1) * each], has_biases)
                 first = tuple(s[k] for s in states)
-                found, end = _unrolled(gate, step, steps, first, w, backwards=direction == 1)
-                outputs.append(found)
+                hidden_states, end = _unrolled(gate, step, steps, first, w, backwards=direction == 1)
+                outputs.append(hidden_states)
                 last.append(end)
             steps = [torch.cat(sides, -1) if len(sides) != 1 else sides[0] for sides in zip(*outputs, strict=True)]
         result = torch.cat(steps) if packed else torch.stack(steps, 1 if batch_first else 0)

@@ -88,11 +88,11 @@ def _outside(function: Operation) -> Operation:
 
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
     """Return the chosen tensors of a call's arguments, and a function that puts others in their places."""
-    found: list[Tensor] = []
+    operands: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
         if chosen(tensor):
-            found.append(tensor)
+            operands.append(tensor)
         return tensor
 
     map_tensors(note, structure)
@@ -101,7 +101,7 @@ def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[lis
         waiting = iter(others)
         return map_tensors(lambda t: next(waiting) if chosen(t) else t, structure)
 
-    return found, put
+    return operands, put
 
 
 def divides(function: Operation, args: tuple[Any, ...]) -> bool:

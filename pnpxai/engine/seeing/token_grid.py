@@ -60,13 +60,13 @@ def layout_of(shape: Sequence[int], examples: int, sides: Sides, grids: Iterable
         return None
     if len(rest) == len(sides) + 1 and batch == 0:
         first, last = MapLayout(rest[1:]), MapLayout(rest[:-1], channels_last=True)
-        found = min(first, last, key=lambda layout: (layout.sides not in known, _distortion(layout.sides, sides)))
+        layout = min(first, last, key=lambda layout: (layout.sides not in known, _distortion(layout.sides, sides)))
     elif len(rest) == 2:
         grid = _grid_of(rest[0], sides, known)
-        found = None if grid is None else MapLayout(grid, True, batch)
+        layout = None if grid is None else MapLayout(grid, True, batch)
     else:
         return None
-    return None if found is None or math.prod(found.sides) < 2 else found
+    return None if layout is None or math.prod(layout.sides) < 2 else layout
 
 
 def layout_of_tokens(tokens: int, sides: Sides, grids: Iterable[Sides] = ()) -> MapLayout | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.declare.declared import Declared
-from pnpxai.declare.encoding import encoded, shown
+from pnpxai.declare.encoding import encoded, setting_text
 from pnpxai.errors import ArgumentError
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import own
@@ -30,7 +30,7 @@ def _described(value: Any, name: str, owner: Declared) -> Any:
     try:
         return encoded(value, name, owner)
     except ArgumentError:
-        return shown(value, owner)
+        return setting_text(value, owner)
 
 
 def plain_target(target: Any) -> Any:
@@ -74,8 +74,8 @@ def short(value: Any) -> str:
     """Return the first of some numbers."""
     if isinstance(value, Tensor):
         numbers = value.flatten()[:6].tolist()
-        shown = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
-        return shown + (", ..." if value.numel() > 6 else "")
+        setting_text = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
+        return setting_text + (", ..." if value.numel() > 6 else "")
     if isinstance(value, list) and len(value) > 6:
         return f"[{', '.join(map(str, value[:6]))}, ...]"
     return getattr(value, "__qualname__", None) or str(value)
@@ -89,7 +89,7 @@ def written(value: Any) -> str:
         )
         return f"{value['type'].split(':')[-1]}({given})"
     if isinstance(value, dict) and "tensor" in value:
-        return shown(torch.tensor(value["tensor"]), None)
+        return setting_text(torch.tensor(value["tensor"]), None)
     if isinstance(value, dict):
         return repr(next(iter(value.values()), ""))
     return f"[{', '.join(map(written, value))}]" if isinstance(value, list) else repr(value)
