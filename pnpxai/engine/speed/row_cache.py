@@ -47,40 +47,40 @@ class RowMemory:
         self.rows_saved = 0
         self._limit = limit_bytes
         self._held = 0
-        self._kept: OrderedDict[Key, _Place] = OrderedDict()
+        self._results: OrderedDict[Key, _Place] = OrderedDict()
         self._owners: dict[int, Any] = {}  # kept alive, so that nothing else gets their number
 
     def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
         """Return what ``compute`` gives, computing only what is not known."""
         keys = self._keys(kind, score, rows)
         # the same row may come several times
-        places = {key: k for k, key in reversed(list(enumerate(keys))) if key not in self._kept}
+        places = {key: k for k, key in reversed(list(enumerate(keys))) if key not in self._results}
         missing = sorted(places.values())
         if len(missing) == len(keys):
-            found = compute(score, rows)
-            if any(part.shape[:1] != (len(keys),) for part in found):  # one value for a whole batch
-                return found
-            self._keep(keys, found)
-            return found
-        known: dict[Key, _Place] = {key: self._kept[key] for key in keys if key in self._kept}
+            computed = compute(score, rows)
+            if any(part.shape[:1] != (len(keys),) for part in computed):  # one value for a whole batch
+                return computed
+            self._store(keys, computed)
+            return computed
+        known: dict[Key, _Place] = {key: self._results[key] for key in keys if key in self._results}
         if missing:
             index = torch.tensor(missing)
-            found = compute(score.take(index), take_rows(rows, index, len(keys)))
+            computed = compute(score.take(index), take_rows(rows, index, len(keys)))
             own = [keys[k] for k in missing]
-            known |= {key: (found, row) for row, key in enumerate(own)}
-            self._keep(own, found)
+            known |= {key: (computed, row) for row, key in enumerate(own)}
+            self._store(own, computed)
         self.rows_saved += len(keys) - len(missing)
         return _gathered([known[key] for key in keys])
 
-    def _keep(self, keys: Sequence[Key], found: Tensors) -> None:
+    def _store(self, keys: Sequence[Key], computed: Tensors) -> None:
         self.rows_run += len(keys)
-        size = _row_size(found)
+        size = _row_size(computed)
         for row, key in enumerate(keys):
-            if key not in self._kept:
-                self._kept[key] = found, row
+            if key not in self._results:
+                self._results[key] = computed, row
                 self._held += size
-        while self._held > self._limit and self._kept:
-            _, (block, _) = self._kept.popitem(last=False)
+        while self._held > self._limit and self._results:
+            _, (block, _) = self._results.popitem(last=False)
             self._held -= _row_size(block)
 
     def _keys(self, kind: str, score: Score, rows: Tensors) -> list[Key]:
@@ -97,7 +97,7 @@ class RowMemory:
         chosen = None if isinstance(target, Tensor) else id(target) if callable(target) else target
         common = (kind, id(model), way, hash(state), chosen, id(score.transform), shared)
         own = (*rows, *of_rows, *((target,) if isinstance(target, Tensor) else ()))
-        return [(*common, *found) for found in zip(*(_contents(tensor) for tensor in own), strict=True)]
+        return [(*common, *contents) for contents in zip(*(_contents(tensor) for tensor in own), strict=True)]
 
 
 _ACTIVE: ContextVar[RowMemory | None] = ContextVar("rows", default=None)
