@@ -16,7 +16,7 @@ from pnpxai.attributors.perturbation.stand_ins import StandIns
 from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.engine.running.site import AtSites, Call, ValuesAtPlaces, Site
+from pnpxai.engine.running.site import AtSites, Call, Site, ValuesAtPlaces
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
@@ -82,7 +82,9 @@ class LayerFeatureAblation(AtLayer):
                 maps = tuple(m.expand(v.shape) for m, v in zip(maps, values, strict=True))
             return packed(self.layer, read.members, first.back(maps))
 
-    def _read(self, tensors: Tensors, score: Score, at_input: bool, **how: bool) -> tuple[ExamplesFirst, ValuesAtPlaces]:
+    def _read(
+        self, tensors: Tensors, score: Score, at_input: bool, **how: bool
+    ) -> tuple[ExamplesFirst, ValuesAtPlaces]:
         places = places_of(self.forward_func, self.layer, at_input)
         if len(places) != 1:
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
