@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,9 @@ class PictureFiles(Dataset[Any]):
         if not modes:
             raise ArgumentError(next(iter(self.skipped.values()), "data: expected picture files, got none"))
         self.paths = list(modes)
-        self.names = [_relative(path, root) for path in self.paths]
+        common = Path(os.path.commonpath([path.parent.absolute() for path in self.paths]))
+        base = common if root == Path() else root.absolute()
+        self.names = [_relative(path.absolute(), base) for path in self.paths]
         grey = all(mode in _GREY for mode in modes.values())
         self.channels = channels if channels in (1, 3) else 1 if grey else 3
         folders = [_relative(path.parent, root) for path in paths]

@@ -86,10 +86,10 @@ class Explainer(Declared, abstract=True):
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
         """Return why it does not fit such a model and data, or None if it fits."""
-        if cls.needs_module and not facts.is_module:
-            return f"needs a torch.nn.Module; {facts.name} hides its layers"
         if cls.needs_gradient and not facts.differentiable:
             return f"needs gradients, which {facts.name} does not have"
+        if cls.needs_module and not facts.is_module:
+            return f"needs a torch.nn.Module; {facts.name} hides its layers"
         if cls.needs and not cls.needs & facts.parts:
             return (
                 f"needs {' or '.join(sorted(cls.needs))}; {facts.name} has {', '.join(sorted(facts.parts)) or 'none'}"

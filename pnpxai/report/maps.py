@@ -61,6 +61,7 @@ class ExampleRows:
 
     Attributes:
         number: its place among all examples.
+        source: the name of its file, where it has one.
         target: which output was explained; None where there is but one.
         label: its true class; None where it is not known.
         class_name: of the target, where it is known.
@@ -70,6 +71,7 @@ class ExampleRows:
     """
 
     number: int
+    source: str
     target: int | None
     label: int | None
     class_name: str
@@ -127,7 +129,8 @@ def gallery(results: Results) -> Gallery | None:
         for form, row in _rows(results, views, k, number, side):
             reduced += [] if form.reduced is None else [form.reduced]
             rows.append(row)
-        shown.append(_example_rows(number, classes, rows, labels, measured.get(number, {})))
+        source = views[0].sources[k] if k < len(views[0].sources) else ""
+        shown.append(_example_rows(number, source, classes, rows, labels, measured.get(number, {})))
     counts = Counter(s.target for s in shown if s.target is not None)
     kinds = frozenset(row.kind for example in shown for row in example.rows)
     wide = 1.0 if kinds == {"image"} else 1.5
@@ -206,7 +209,12 @@ def _peak(form: Form, values: np.ndarray) -> str:
 
 
 def _example_rows(
-    number: int, classes: Sequence[str], rows: list[Row], labels: Sequence[str], measured: dict[str, dict[str, Any]]
+    number: int,
+    source: str,
+    classes: Sequence[str],
+    rows: list[Row],
+    labels: Sequence[str],
+    measured: dict[str, dict[str, Any]],
 ) -> ExampleRows:
     values = []
     for label in labels:
@@ -216,7 +224,8 @@ def _example_rows(
         values.append((float("nan") if row is None else float(row["value"]), reason))
     first = next(iter(measured.values()), {})
     target, true = _known(first, "target"), _known(first, "label")
-    return ExampleRows(number, target, true, class_name(classes, target), class_name(classes, true), rows, values)
+    names = class_name(classes, target), class_name(classes, true)
+    return ExampleRows(number, source, target, true, *names, rows, values)
 
 
 def _known(row: dict[str, Any], column: str) -> int | None:

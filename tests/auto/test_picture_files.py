@@ -79,8 +79,8 @@ def test_files_as_data(folder):
         (str(one), ["rgb.png"]),
         (folder, sorted(KINDS)),
         (str(folder), sorted(KINDS)),
-        (pattern, [str(folder / "rgb.png"), str(folder / "rgba.png")]),
-        (several, list(map(str, several))),
+        (pattern, ["rgb.png", "rgba.png"]),
+        (several, ["grey.png", "rgb.png"]),
     ):
         explanation = pnpxai.auto_explain(net(), data).explain("Gradient", count=100)
         assert list(explanation.views[0].sources) == names
@@ -139,3 +139,11 @@ def test_a_clip_of_one_keeps_the_largest_value_as_scale():
     assert np.ptp(whole) < 20
     with pytest.raises(ArgumentError, match="clip: expected a share above 0 and at most 1"):
         explanation.plot(clip=0)
+
+
+def test_the_report_has_the_names_of_files(folder, tmp_path):
+    auto = pnpxai.auto_explain(net(), [folder / "rgb.png", folder / "grey.png"])
+    results = auto.compare(["Gradient"], ["Sensitivity"], show_progress=False, controls=False)
+    page = pnpxai.write_report(results, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "#0 · rgb.png" in page
+    assert "#1 · grey.png" in page
