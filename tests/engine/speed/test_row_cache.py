@@ -10,9 +10,9 @@ from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.row_cache import RowMemory, remembering
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.lime import Lime
 from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.perturbation.rise import RISE
-from pnpxai.explainers.perturbation.shapley import KernelShap
 from tests.small import Bright, pictures
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -140,7 +140,7 @@ def test_arguments_by_keyword_are_remembered() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "fewer", "more"),
-    [(KernelShap, {"n_samples": 20}, {"n_samples": 40}), (RISE, {"n_masks": 20}, {"n_masks": 40})],
+    [(Lime, {"n_samples": 20}, {"n_samples": 40}), (RISE, {"n_masks": 20}, {"n_masks": 40})],
 )
 def test_sets_of_features_that_were_run_are_not_run_again(kind: type, fewer: dict, more: dict) -> None:
     net, x = Bright(), pictures(3).double()
