@@ -1,7 +1,8 @@
 """DeepLIFT as a plain gradient, of a network whose operations have their slopes between baseline and input.
 
-A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point; a maximum's difference
-is shared by its two places in proportion to their own. Attention, norms and recurrent cells are made of these.
+A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point, one with a scale s such
+as 1/|x| that of a quotient; a softmax p has L_i (dx_i - sum_j w_j dx_j), L the logarithmic mean of both p, w its share.
+A maximum's difference is shared by its two places in proportion to their own. The rest is made of these.
 """
 
 from __future__ import annotations
@@ -53,10 +54,13 @@ class _Slopes(TorchFunctionMode):
         super().__init__()
         self.calls: list[tuple[Tensor, ...]] = []
         self.at_baseline: list[tuple[Tensor, ...]] = []
+        self.scales: list[Tensor] = []
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "").strip("_")
+        if func is F.softmax:
+            return self._softmax(args[0], kwargs.get("dim", args[1] if len(args) > 1 else -1))
         if func in WRITTEN_OUT:
             with self:
                 return WRITTEN_OUT[func](*args, **kwargs)
@@ -72,6 +76,12 @@ class _Slopes(TorchFunctionMode):
         before, value = self._before(left, right), func(left, right)
         if before is None:
             return value
+        scales = [any(factor is scale for scale in self.scales) for factor in (left, right)]
+        if sum(scales) == 1:  # as - bt = 2st/(s + t) (a - b) + (as + bt)/(s + t) (s - t)
+            s, a = (left, right) if scales[0] else (right, left)
+            t, b = before if scales[0] else before[::-1]
+            total, now = s.detach() + t, (s * a).detach()
+            return _of_value(a * (2 * s.detach() * t / total) + s * ((now + b * t) / total), value)
         means = [(now.detach() + then) / 2 for now, then in zip((left, right), before, strict=True)]
         return _of_value(func(left, means[1]) + func(means[0], right), value)
 
@@ -98,7 +108,21 @@ class _Slopes(TorchFunctionMode):
             span = (x.detach() - before[0]).nan_to_num()  # what is masked out stays so
             slope = torch.where(span == 0, 0.0, (value - before[1]) / torch.where(span == 0, 1.0, span))
             result = _of_value(x.masked_fill(span == 0, 0) * slope, value)
+        if getattr(func, "__name__", "").strip("_") in ("rsqrt", "reciprocal"):
+            self.scales.append(result)
         return returned(func, args[0], kwargs, result)
+
+    def _softmax(self, x: Tensor, dim: int) -> Tensor:
+        value = x.detach().softmax(dim)
+        before = self._before(x, value)
+        if before is None:
+            return value
+        # where x is masked out, p is zero and stays so
+        ratio = x.detach().log_softmax(dim) - before[0].log_softmax(dim)
+        mean = torch.where(ratio.abs() > 1e-12, (value - before[1]) / ratio, value).nan_to_num()
+        finite = x.masked_fill(torch.isinf(x), 0.0)
+        weights = mean / mean.sum(dim, keepdim=True)
+        return _of_value(mean * (finite - (weights * finite).sum(dim, keepdim=True)), value)
 
     def _before(self, *tensors: Tensor) -> tuple[Tensor, ...] | None:
         self.calls.append(tuple(t.detach() for t in tensors))

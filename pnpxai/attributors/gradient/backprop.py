@@ -14,9 +14,10 @@ from pnpxai.attributors.gradient.rectifiers import Rectifiers
 from pnpxai.attributors.gradient.saliency import gradient_in_passes
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import Target
-from pnpxai.engine.seeing.operations import Operations
+from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
+from pnpxai.engine.seeing.unseen import account_for, refuse_unseen
 from pnpxai.errors import ConfinedError, UnsuitableError
-from pnpxai.tensors import Tensors, like
+from pnpxai.tensors import Tensors, flat, like
 
 __all__ = ["Deconvolution", "GuidedBackprop"]
 
@@ -81,6 +82,17 @@ def _modified_gradient(
     model = owner.model
     seen = Rectifiers(lambda x: _ModifiedReLU.apply(x, guided))  # type: ignore[no-any-return]
 
+    method = type(owner).__name__
+
+    def watched(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = operation_name(function)
+        if not torch.is_grad_enabled() or name == "get":
+            return function(*args, **kwargs)
+        refuse_unseen(method, name, [t for t in flat((args, kwargs)) if t.requires_grad])
+        result = seen(function, args, kwargs)
+        account_for(args[0] if name == "setitem" else result)
+        return result
+
     module = module_of(model)
     if module is not None and any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
         raise ConfinedError("model: the inside of a scripted model cannot be seen; pass the original Python model")
@@ -88,9 +100,10 @@ def _modified_gradient(
         tensors, score = prepared(model, inputs, target, extra)
 
         def ruled(*args: Any) -> Any:
-            with Operations(seen):
+            with Operations(watched):
                 output = score.forward(*args)
             seen.forget()
+            refuse_unseen(method, "the score", [t for t in flat(output) if t.requires_grad])
             return output
 
         found = gradient_in_passes(replace(score, forward=ruled), tensors)

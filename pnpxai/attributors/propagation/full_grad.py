@@ -16,8 +16,9 @@ from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, refuse_integers
-from pnpxai.engine.seeing.decompositions import decomposed, is_compound
-from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, ROUTES, SUMS
+from pnpxai.engine.seeing.cells import CELLS
+from pnpxai.engine.seeing.decompositions import decomposed
+from pnpxai.engine.seeing.operation_kinds import AFFINE, ATTENTION, ELEMENTWISE, JOINS, ROUTES, SUMS
 from pnpxai.engine.seeing.operations import (
     Operation,
     Operations,
@@ -166,7 +167,7 @@ class _Biases:
         if in_place(function, kwargs):
             outside, rest, plain = out_of_place(function, args, kwargs)
             return args[0].copy_(self.replace(outside, rest, plain))
-        if is_compound(name, operands):
+        if name in _WRITTEN_OUT:
             with Operations(self.replace):
                 return decomposed(name, function, lambda compute: compute(), *args, **kwargs)
         result = function(*args, **kwargs)
@@ -181,9 +182,9 @@ class _Biases:
 
         affine = name in SUMS | _ROWS or (name in AFFINE and len(operands) == 1 and not divides(function, args))
         constant = _constant(name, apply, operands, affine)
-        # what is left of a difference of equal numbers is rounding, and no bias
-        least = _ROUNDING * torch.finfo(result.dtype).eps * result.detach().nan_to_num(0.0, 0.0, 0.0).abs().amax()
-        constant = constant.masked_fill(constant.abs() <= least, 0.0)
+        if not affine:  # what is left of a difference of equal numbers is rounding, and no bias
+            least = _rounding(result.dtype) * result.detach().nan_to_num(0.0, 0.0, 0.0).abs().amax()
+            constant = constant.masked_fill(constant.abs() <= least, 0.0)
         if not constant.any():
             return result
         self.outputs.append(result)
@@ -191,10 +192,17 @@ class _Biases:
         return result.clone()  # which may be edited in place
 
 
-_ROUNDING = 64
-"""A bias of fewer units in the last place of what an operation gives is none."""
+_WRITTEN_OUT = (
+    frozenset({"layer_norm", "rms_norm", "group_norm", "instance_norm", "normalize", "glu"}) | ATTENTION | set(CELLS)
+)
+"""Operations whose own biases, or whose functions' tangents, show in their parts alone."""
 _ROWS = JOINS | {"pad", "masked_fill"}
 _PASSIVE = ROUTES - _ROWS
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    """Return what share of a value a constant must exceed to be more than rounding."""
+    return (64 if torch.finfo(dtype).bits >= 32 else 2) * torch.finfo(dtype).eps
 
 
 def _constant(name: str, apply: Callable[..., Tensor], operands: list[Tensor], affine: bool) -> Tensor:
