@@ -36,12 +36,16 @@ class Traits:
         return (replace(self, others=()), *self.others)
 
     def shared(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return settings that explainers and metrics share on such data, where they have them: the axis of channels.
+        """Return settings that explainers and metrics share on such data, where they have them.
+
+        These are the axis of channels, and of series that each channel, which is a sensor, is a feature of its own.
 
         Args:
             settings: more of them, which go first.
         """
-        return {"channel_dim": self.channel_dim, **(settings or {})}
+        with_channels = [one for one in self.each if one.channel_dim is not None]
+        sensors = bool(with_channels) and all(one.modality == "series" for one in with_channels)
+        return {"channel_dim": self.channel_dim, **({"each_channel": True} if sensors else {}), **(settings or {})}
 
     @classmethod
     def image(cls, channel_dim: int = 1) -> Traits:

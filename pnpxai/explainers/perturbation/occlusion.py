@@ -112,7 +112,8 @@ class Occlusion(_Windowed):
 class MultiScaleOcclusion(_Windowed):
     """Mean over windows of several sizes of what the score loses, each map scaled to mean 0 and standard deviation 1.
 
-    Small windows find what is small, larger ones what is only lost as a whole; none of them has to be chosen.
+    Small windows find what is small, larger ones what is only lost as a whole; none of them has to be chosen. After
+    Zeiler and Fergus, 2014 (arXiv:1311.2901).
     """
 
     windows: Annotated[
