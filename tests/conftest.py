@@ -93,7 +93,8 @@ def _keep(config, items, wanted):
 def _mark_first_tests(items):
     marked = {item.path for item in items if item.get_closest_marker("smoke")}
     for item in items:
-        if item.path not in marked and not item.get_closest_marker("slow"):
+        long = any(item.get_closest_marker(name) for name in ("slow", "trained", "fuzz", "real"))
+        if item.path not in marked and not long:
             item.add_marker("smoke")
             marked.add(item.path)
 
