@@ -299,7 +299,7 @@ FAULTS = (
         "pnpxai.explainers.base:Explainer.reason_against",
         "if cls.needs and not",
         "if False and not",
-        ("tests/test_detector.py::test_explainers_go_by_what_ran",),
+        ("tests/test_recommender.py::test_every_explainer_is_recommended_or_has_a_reason",),
     ),
     Fault(
         "ids are explained at no embedding",
@@ -307,6 +307,125 @@ FAULTS = (
         "embedded = traits.discrete and",
         "embedded = False and",
         ("tests/explainers/test_token_ids.py::test_baselines_of_ids_and_of_their_embeddings_are_searched",),
+    ),
+    # targets
+    Fault(
+        "a contrast is a sum",
+        "pnpxai.targets.classes:Contrast.__call__",
+        "index_rows(classes, self.index) - index_rows",
+        "index_rows(classes, self.index) + index_rows",
+        ("tests/targets",),
+    ),
+    Fault(
+        "a probability is taken over the examples",
+        "pnpxai.targets.classes:Probability.__call__",
+        "torch.softmax(classes, 1)",
+        "torch.softmax(classes, 0)",
+        ("tests/targets",),
+    ),
+    # declare
+    Fault(
+        "True counts as a number of samples",
+        "pnpxai.declare.counts:whole_number",
+        "isinstance(value, bool) or",
+        "",
+        ("tests/declare/test_counts.py",),
+    ),
+    Fault(
+        "a setting is left out of JSON",
+        "pnpxai.declare.declared:Declared.to_dict",
+        "self.settings().items()",
+        "list(self.settings().items())[1:]",
+        ("tests/declare/test_encoding.py",),
+    ),
+    Fault(
+        "an unknown name of a class finds any other",
+        "pnpxai.declare.registry:by_name",
+        "if name in (",
+        "if True or name in (",
+        ("tests/declare/test_registry.py", "tests/strategies/test_base.py::test_an_unknown_name_is_refused"),
+    ),
+    # detector
+    Fault(
+        "attention of other libraries is not seen",
+        "pnpxai.detector:_attends",
+        'return "attention" in',
+        'return False and "attention" in',
+        ("tests/test_detector.py",),
+    ),
+    # pictures
+    Fault(
+        "colours are turned around",
+        "pnpxai.pictures.colours:_shares",
+        "np.clip(finite / largest, -1, 1)",
+        "-np.clip(finite / largest, -1, 1)",
+        ("tests/pictures/test_pictures.py",),
+    ),
+    Fault(
+        "what is not finite scales a map",
+        "pnpxai.pictures.colours:coloured",
+        "np.where(np.isnan(share)[..., None], np.uint8(0), colours[index])",
+        "colours[index]",
+        ("tests/pictures/test_pictures.py::test_what_is_not_finite_is_transparent_and_does_not_scale",),
+    ),
+    # report
+    Fault(
+        "an undefined number is shown as zero",
+        "pnpxai.report.words:number",
+        'return "undefined"',
+        'return "0.000"',
+        ("tests/report/test_words.py",),
+    ),
+    # examples, comparisons, files
+    Fault(
+        "examples and their names get out of step",
+        "pnpxai.examples:Batch.take",
+        "self.keys[row] for row in rows",
+        "self.keys[row] for row in sorted(rows)",
+        ("tests/test_examples.py",),
+    ),
+    Fault(
+        "the two parts of a split share an example",
+        "pnpxai.examples:Examples.split",
+        "order[cut:]",
+        "order[cut - 1 :]",
+        ("tests/test_examples.py",),
+    ),
+    Fault(
+        "an explainer is beaten by its equal",
+        "pnpxai.comparisons:pareto",
+        "and other != own",
+        "",
+        ("tests/test_comparisons.py",),
+    ),
+    Fault(
+        "a checksum is that of nothing",
+        "pnpxai.files:_with_checksum",
+        "text.encode()",
+        'b""',
+        ("tests/test_files.py",),
+    ),
+    # experiment
+    Fault(
+        "the seed is no part of what a run is known by",
+        "pnpxai.experiment.storage.keys:explainer_key",
+        '("model", "seed", "device")',
+        '("model", "device")',
+        ("tests/experiment/test_resume.py::test_other_settings_models_seeds_and_targets_are_other_cells",),
+    ),
+    Fault(
+        "a metric is known by its settings alone",
+        "pnpxai.experiment.storage.keys:metric_key",
+        '"code": code_key(metric)',
+        '"code": 0',
+        ("tests/experiment/test_known_by.py::test_a_class_that_was_changed_is_another",),
+    ),
+    Fault(
+        "every map is said to be there",
+        "pnpxai.experiment.storage.store:Store.has_map",
+        "return self.maps.has(explainer, example) or",
+        "return True or self.maps.has(explainer, example) or",
+        ("tests/experiment/test_resume.py::test_more_maps_can_be_asked_for_later",),
     ),
     # tuning
     Fault(
