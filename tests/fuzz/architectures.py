@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.explainers import Gradient
+from pnpxai.testing.subject import close
 from pnpxai.testing.zoo import Case, calibrated, drawn
 from pnpxai.traits import Traits
 from tests.fuzz.blocks import MAPS, SEQUENCES, TABLES
@@ -114,9 +115,13 @@ def architecture(seed: int) -> Case:
         f"fuzz {seed}: {' and '.join(names)}", build, inputs, kinds[0][0], seed=seed, layer=layer, centred=True
     )
     try:
-        slopes = [float(g.abs().max()) for g in Trial(Gradient, case).gradient()]
+        gradients = Trial(Gradient, case).gradient()
+        alone = Trial(Gradient, case.take(slice(0, 1))).gradient()
     except RuntimeError as error:  # such as a result of relu that is changed in place
         raise ValueError(f"{case.name}: {error}") from error
+    slopes = [float(g.abs().max()) for g in gradients]
+    if not close(tuple(g[:1] for g in gradients), alone, 1e-6):  # such as that of a norm of what is all but constant
+        raise ValueError(f"{case.name}: its gradients are rounding errors")
     if min(slopes) < 1e-6 * max(slopes):  # such as that of a mean over what a norm has centred
         raise ValueError(f"{case.name}: an input has no effect")
     exact, single = case.scores(), case.to(torch.float32).scores()
