@@ -31,7 +31,7 @@ class Ensemble(Explainer):
     explainers: Annotated[tuple[Any, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
         "GradientXInput",
         "IntegratedGradients",
-        "SmoothGrad",
+        "GradientShap",
     )
     """The members: names, for explainers with their defaults, or explainers, of which only the settings count."""
     normalization_fn: Annotated[Normalization | str, Choice()] = "maxabs"

@@ -71,7 +71,7 @@ class InsertionDeletion(Flipping):
 
     def judge(self, sample: Sample) -> Measurement:
         """Return the difference."""
-        start = Features.of(sample, self.feature_mask_fn, self.insertion_fn)
+        start = Features.of(sample, self.masking()[0], self.insertion_fn)
         put_back = _curve(self, sample, start, keep=True)
         removed = _curve(self, sample, self.features(sample), keep=False)
         curves = {"insertion": put_back, "deletion": removed}

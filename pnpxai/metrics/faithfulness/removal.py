@@ -66,7 +66,7 @@ class Removal(Metric, abstract=True):
     baseline_fn: Imputation = Zeros()
     """What stands where a feature was: a baseline (``"zeros"``, ``"mean"``, ``"gaussian_blur"``, ``"uniform"``,
     ``Background(...)``, of token ids ``Pad(token_id=...)``) or, made of what is left, ``"linear"``."""
-    feature_mask_fn: FeatureMask = "positions"  # type: ignore[assignment]
+    feature_mask_fn: FeatureMask | str = "positions"
     """What is removed at once: every pixel, token, time step or column (``"positions"``), ``"patches"``, ``"grid"``,
     segments (``"slic"``), words, groups of columns; several inputs can have one each (``EachMask``)."""
     prob_fn: Callable[[Tensor], Tensor] | None = probability
@@ -87,7 +87,7 @@ class Removal(Metric, abstract=True):
 
     def masking(self) -> tuple[FeatureMask, Baseline | Imputer]:
         """Return what belongs together, and what stands in."""
-        return self.feature_mask_fn, self.baseline_fn
+        return FeatureMask.from_name(self.feature_mask_fn), self.baseline_fn
 
 
 def _ends_in_sigmoid(model: Callable[..., Any]) -> bool:
