@@ -100,7 +100,7 @@ class _Scored:
             if targets is None:
                 targets = predicted(output)
                 score = arguments.score(explainer.model, targets)
-            return cls(output, targets, score.of_output(output))
+            return cls(output, targets, score.of_output(output, arguments.explained))
 
 
 @dataclass(frozen=True)

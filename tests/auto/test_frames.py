@@ -155,7 +155,7 @@ def test_missing_values_go_to_models_that_take_them():
             assert values.isfinite().all()
             assert values[0].abs().argmax() == 1
     assert model.predict_proba(x[:1]).max() > 0.5
-    with pytest.raises(NonFiniteError, match="inputs: expected finite numbers|score: .* is NaN"):
+    with pytest.raises(NonFiniteError, match="inputs: expected finite numbers"):
         pnpxai.auto_explain(linear(3, 2), x).explain("FeatureAblation")
 
 

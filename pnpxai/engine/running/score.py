@@ -87,7 +87,7 @@ class Score:
             ArgumentError: the target does not fit the model's output.
             NonFiniteError: a value is NaN or infinite.
         """
-        return self.of_output(self.checked_output(inputs))
+        return self.of_output(self.checked_output(inputs), inputs)
 
     def checked_output(self, inputs: Tensors) -> Any:
         """Return all that the model gives; say so if it takes the inputs for a single example.
@@ -108,10 +108,16 @@ class Score:
                 ) from problem
             raise
 
-    def of_output(self, output: Any) -> Tensor:
-        """Return the scores that an output for all examples means, checked as those of a call."""
+    def of_output(self, output: Any, inputs: Tensors = ()) -> Tensor:
+        """Return the scores that an output for all examples means, checked as those of a call.
+
+        Args:
+            output: the model's output.
+            inputs: what it was given, which is named where its numbers are not finite.
+        """
         value = self.select(output)
         if not torch.isfinite(value).all():
+            check_finite("inputs", inputs)
             raise NonFiniteError(
                 f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
                 f" of {value.numel()} rows"
