@@ -45,8 +45,8 @@ def packed(layer: Any, members: Sequence[Members], values: Sequence[Tensor], *, 
     waiting = iter(values)
     results = []
     for held in members:
-        found = tuple(_filled(member, waiting, others) for member in held)
-        results.append(found[0] if len(found) == 1 else found)
+        tensors = tuple(_filled(member, waiting, others) for member in held)
+        results.append(tensors[0] if len(tensors) == 1 else tensors)
     return results if isinstance(layer, (list, tuple)) else results[0]
 
 
@@ -130,8 +130,8 @@ class LayerGradientXActivation(AtLayer):
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
-            found = value_and_gradient(score, tensors, places, **(grad_kwargs or {}))
+            slopes = value_and_gradient(score, tensors, places, **(grad_kwargs or {}))
             shares = [
-                v * g if self.multiplies_by_inputs else g for v, g in zip(found.values, found.gradients, strict=True)
+                v * g if self.multiplies_by_inputs else g for v, g in zip(slopes.values, slopes.gradients, strict=True)
             ]
-            return packed(self.layer, found.members, [s.cpu() for s in shares] if self.memory_efficient else shares)
+            return packed(self.layer, slopes.members, [s.cpu() for s in shares] if self.memory_efficient else shares)

@@ -97,9 +97,9 @@ def feature_maps(score: Score, inputs: Tensors, layer: Any, *, differentiate: bo
 
 def _read(score: Score, inputs: Tensors, places: Sequence[Place], differentiate: bool) -> tuple[Tensors, Tensors]:
     if differentiate:
-        found = value_and_gradient(score, inputs, places)
-        numbers = [sum(m is not None and m.is_floating_point() for m in held) for held in found.members]
-        values, gradients = found.values, found.gradients
+        slopes = value_and_gradient(score, inputs, places)
+        numbers = [sum(m is not None and m.is_floating_point() for m in held) for held in slopes.members]
+        values, gradients = slopes.values, slopes.gradients
     else:
         layers = LayerActivation(score.forward, list(places)).attribute(inputs, score.extra)
         numbers = [len([v for v in flat(held) if v.is_floating_point()]) for held in layers]
@@ -176,11 +176,11 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
     attended: list[tuple[int, Tensor]] = []
 
     def see(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        found = function(*args, **kwargs)
+        result = function(*args, **kwargs)
         name = operation_name(function)
-        if name in ATTENTION or (name == "softmax" and found.ndim > 3):  # (examples, heads, tokens, tokens)
-            attended.append((len(outputs), found[0] if isinstance(found, tuple) else found))
-        return found
+        if name in ATTENTION or (name == "softmax" and result.ndim > 3):  # (examples, heads, tokens, tokens)
+            attended.append((len(outputs), result[0] if isinstance(result, tuple) else result))
+        return result
 
     def note(site: Site, output: Any) -> None:
         values = [value for value in flat(output) if value.is_floating_point()]
@@ -230,16 +230,16 @@ def _matters(total: Tensor, output: _Output, layout: MapLayout, source: Tensor) 
     """Tell whether the score depends on an output, and of a row of tokens, on several that come from the source."""
     if not layout.channels_last:
         return _reaches(total, output.value)
-    (found,) = _gradient(total, output.value)
-    if found is None or int((layout.fold(found) != 0).any(1).sum()) < 2:
+    (slope,) = _gradient(total, output.value)
+    if slope is None or int((layout.fold(slope) != 0).any(1).sum()) < 2:
         return False
     return output.value is source or _gradient(output.value.sum(), source)[0] is not None
 
 
 def _moves(total: Tensor, value: Tensor) -> bool:
     """Tell whether the score changes with a value."""
-    found = _gradient(total, value)[0] if value.requires_grad else None
-    return found is not None and bool(found.any())
+    slope = _gradient(total, value)[0] if value.requires_grad else None
+    return slope is not None and bool(slope.any())
 
 
 def _reaches(total: Tensor, value: Tensor) -> bool:

@@ -66,13 +66,13 @@ class LayerGradCam(AtLayer):
         (place,) = places
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            found = value_and_gradient(score, tensors, [place], **(grad_kwargs or {}))
+            slopes = value_and_gradient(score, tensors, [place], **(grad_kwargs or {}))
             maps = []
-            for value, grad in zip(found.values, found.gradients, strict=True):
+            for value, grad in zip(slopes.values, slopes.gradients, strict=True):
                 if value.ndim < 2:
                     raise ArgumentError(f"layer: {place} has no channel dimension (its value is {tuple(value.shape)})")
                 weights = grad.mean(dim=tuple(range(2, grad.ndim)), keepdim=True) if grad.ndim > 2 else grad
                 weighted = weights * value
                 cam = weighted.sum(1, keepdim=True) if attr_dim_summation else weighted
                 maps.append(cam.relu() if relu_attributions else cam)
-            return packed(place, found.members, maps)
+            return packed(place, slopes.members, maps)

@@ -46,7 +46,7 @@ class ActivationMap(Attributor):
         self.interpolate_mode = interpolate_mode
 
     @abstractmethod
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the map (examples, 1, ...) of one layer."""
 
     def cost(self, inputs: Any, **settings: Any) -> int:
@@ -62,8 +62,8 @@ class ActivationMap(Attributor):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             sides = tuple(tensors[pictured(tensors)].shape[2:])
-            found = feature_maps(score, tensors, self.layer, differentiate=self.differentiates)
-            maps = [resized(self.coarse(one, score, tensors), sides, self.interpolate_mode) for one in found]
+            layers = feature_maps(score, tensors, self.layer, differentiate=self.differentiates)
+            maps = [resized(self.coarse(one, score, tensors), sides, self.interpolate_mode) for one in layers]
             check_finite("attributions", maps)
             return torch.stack(maps).mean(0) if len(maps) > 1 else maps[0]
 
@@ -94,10 +94,10 @@ class UpsampledGradCam(ActivationMap):
         super().__init__(forward_func, layer, interpolate_mode)
         self.relu = relu
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of mean gradients times values."""
-        means = found.gradients.mean(tuple(range(2, found.gradients.ndim)), keepdim=True)
-        summed = _summed(means * found.values)
+        means = feature_map.gradients.mean(tuple(range(2, feature_map.gradients.ndim)), keepdim=True)
+        summed = _summed(means * feature_map.values)
         return summed.relu() if self.relu else summed
 
 
@@ -107,17 +107,17 @@ class HiResCAM(ActivationMap):
     Where the score is linear in the layer's values, the layer's map sums to it, but for the bias.
     """
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of gradients times values."""
-        return _summed(found.gradients * found.values)
+        return _summed(feature_map.gradients * feature_map.values)
 
 
 class LayerCAM(ActivationMap):
     """Every value times the positive part of its own gradient. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943)."""
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of positive gradients times values."""
-        return _summed(found.gradients.relu() * found.values)
+        return _summed(feature_map.gradients.relu() * feature_map.values)
 
 
 class GradCamPlusPlus(ActivationMap):
@@ -128,13 +128,13 @@ class GradCamPlusPlus(ActivationMap):
     come out of a ReLU; where others make the sum of a channel negative, it counts as zero.
     """
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of the weighted channels."""
-        positive = found.gradients.relu()
+        positive = feature_map.gradients.relu()
         axes = tuple(range(2, positive.ndim))
         # g^2 / (2 g^2 + g^3 sum A), which counts only where g > 0
-        shares = 1 / (2 + positive * found.values.sum(axes, keepdim=True).relu())
-        return _summed((shares * positive).sum(axes, keepdim=True) * found.values)
+        shares = 1 / (2 + positive * feature_map.values.sum(axes, keepdim=True).relu())
+        return _summed((shares * positive).sum(axes, keepdim=True) * feature_map.values)
 
 
 class EigenCAM(ActivationMap):
@@ -155,13 +155,13 @@ class EigenCAM(ActivationMap):
         super().__init__(forward_func, layer, interpolate_mode)
         self.centred = centred
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the projection on the first right singular vector."""
-        values = found.values.flatten(2).transpose(1, 2)  # (examples, positions, channels)
+        values = feature_map.values.flatten(2).transpose(1, 2)  # (examples, positions, channels)
         wide = values.to(torch.promote_types(values.dtype, torch.float32))
         if self.centred:
             wide = wide - wide.mean(1, keepdim=True)
         direction = torch.linalg.svd(wide, full_matrices=False).Vh[:, :1]
         projected = (wide * direction).sum(2)
         projected = projected * projected.gather(1, projected.abs().argmax(1, keepdim=True)).sign()
-        return projected.to(values.dtype).unsqueeze(1).unflatten(2, found.values.shape[2:])
+        return projected.to(values.dtype).unsqueeze(1).unflatten(2, feature_map.values.shape[2:])

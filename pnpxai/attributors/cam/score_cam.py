@@ -46,13 +46,13 @@ class ScoreCAM(ActivationMap):
         """Return one row more for each example and channel; the layer is looked at to count its channels."""
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, _first_output, additional_forward_args)
-            found = feature_maps(score, tensors, self.layer, differentiate=False)
-        return super().cost(inputs) + score.size * sum(self._channels(one) for one in found)
+            layers = feature_maps(score, tensors, self.layer, differentiate=False)
+        return super().cost(inputs) + score.size * sum(self._channels(one) for one in layers)
 
-    def coarse(self, found: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
+    def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the weighted sum of the channels that spread most (of all, by default)."""
-        k, n = pictured(inputs), self._channels(found)
-        channels = found.values
+        k, n = pictured(inputs), self._channels(feature_map)
+        channels = feature_map.values
         if n < channels.shape[1]:
             chosen = channels.flatten(2).std(2, correction=0).topk(n).indices
             channels = channels[torch.arange(score.size, device=chosen.device)[:, None], chosen]
@@ -70,8 +70,8 @@ class ScoreCAM(ActivationMap):
         weights = scores.to(channels.device, channels.dtype).softmax(1)
         return (channels * weights.reshape(*weights.shape, *[1] * (channels.ndim - 2))).sum(1, keepdim=True)
 
-    def _channels(self, found: FeatureMap) -> int:
-        available = found.values.shape[1]
+    def _channels(self, feature_map: FeatureMap) -> int:
+        available = feature_map.values.shape[1]
         return available if self.n_channels is None else min(self.n_channels, available)
 
 

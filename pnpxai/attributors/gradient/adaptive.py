@@ -98,15 +98,15 @@ class AdaptiveSteps(_Adaptive):
             part = self._parts(inputs, target, arguments)
             results = _Results(batch_size(as_tuple(inputs)))
             while len(rows := results.open):
-                found, delta = self.attribution_method.attribute(
+                attributions, delta = self.attribution_method.attribute(
                     **part(rows), n_steps=n_steps, return_convergence_delta=True
                 )
                 # the attributions sum to the difference of outputs plus the gap
-                difference = sum(sum_rows(a, len(rows)) for a in flat(found)) - delta
+                difference = sum(sum_rows(a, len(rows)) for a in flat(attributions)) - delta
                 error = delta.abs() / difference.abs().clamp_min(torch.finfo(delta.dtype).tiny)
                 error = torch.where(delta == 0, torch.zeros_like(error), error)
                 last = n_steps >= most
-                results.keep(rows, found, n_steps, error, (error <= tolerance) | last)
+                results.keep(rows, attributions, n_steps, error, (error <= tolerance) | last)
                 n_steps = min(2 * n_steps, most)
             return results.reached()
 
@@ -153,7 +153,8 @@ class AdaptiveSamples(_Adaptive):
         least, most = _checked(tolerance, least, most, "least", 2)
         stream = RandomStream.of(seed)
         numbers = self._parameters() | arguments
-        each = next((numbers[name] for name in ("nt_samples", "n_samples", "n_masks") if name in numbers), 1)
+        counts = [numbers[name] for name in ("nt_samples", "n_samples", "n_masks") if name in numbers]
+        each = next((n for n in counts if isinstance(n, int)), 1)  # "auto" is no number: rounds are counted
         with borrowed(self.forward_func):
             part = self._parts(inputs, target, arguments)
             results = _Results(batch_size(as_tuple(inputs)))
@@ -161,8 +162,8 @@ class AdaptiveSamples(_Adaptive):
             while len(rows := results.open):
                 count += 1
                 draws = stream.fork(f"round {count}").take(rows.tolist())
-                found = self.attribution_method.attribute(**part(rows), seed=draws)
-                error = results.average(rows, found, count)
+                attributions = self.attribution_method.attribute(**part(rows), seed=draws)
+                error = results.average(rows, attributions, count)
                 stop = (error <= tolerance) & (count >= least) | (count >= most)
                 results.close(rows, each * count, error, stop)
             return results.reached()
@@ -180,18 +181,18 @@ class _Results:
         self.values: list[Tensor] = []
         self.squares: list[Tensor] = []
 
-    def keep(self, rows: Tensor, found: Any, used: int, error: Tensor, done: Tensor) -> None:
+    def keep(self, rows: Tensor, attributions: Any, used: int, error: Tensor, done: Tensor) -> None:
         """Replace the attributions of some examples by better ones."""
-        self._begin(found)
-        for value, member in zip(self.values, flat(found), strict=True):
+        self._begin(attributions)
+        for value, member in zip(self.values, flat(attributions), strict=True):
             value[rows.to(value.device)] = member.detach()
         self.close(rows, used, error, done)
 
-    def average(self, rows: Tensor, found: Any, count: int) -> Tensor:
+    def average(self, rows: Tensor, attributions: Any, count: int) -> Tensor:
         """Add a result to the means (Welford), and return their relative standard error, by example."""
-        self._begin(found)
+        self._begin(attributions)
         spread = size = torch.zeros(len(rows), dtype=torch.float64)
-        for mean, square, member in zip(self.values, self.squares, flat(found), strict=True):
+        for mean, square, member in zip(self.values, self.squares, flat(attributions), strict=True):
             at = rows.to(mean.device)
             shift = member.detach() - mean[at]
             mean[at] += shift / count
@@ -215,10 +216,10 @@ class _Results:
         assert self.error is not None  # noqa: S101  (a batch has examples)
         return Reached(map_tensors(lambda _: next(waiting), self.packing), self.used, self.error)
 
-    def _begin(self, found: Any) -> None:
+    def _begin(self, attributions: Any) -> None:
         if self.packing is None:
-            self.packing = found
-            self.values = [own(member).zero_() for member in flat(found)]
+            self.packing = attributions
+            self.values = [own(member).zero_() for member in flat(attributions)]
             self.squares = [torch.zeros_like(value) for value in self.values]
 
 

@@ -106,8 +106,8 @@ def _modified_gradient(
             refuse_unseen(method, "the score", [t for t in flat(output) if t.requires_grad])
             return output
 
-        found = gradient_in_passes(replace(score, forward=ruled), tensors)
+        gradients = gradient_in_passes(replace(score, forward=ruled), tensors)
     if owner.needs_relu and not seen.count:
         name = type(owner).__name__
         raise UnsuitableError(f"{name}: no ReLU runs in the model, so this would be the plain gradient; use Gradient")
-    return like(inputs, found)
+    return like(inputs, gradients)

@@ -70,10 +70,10 @@ class LayerConductance(AtLayer):
             result = packed(self.layer, members, flow.result)
             return scores[-1], (result, gap(flow.result, scores[0], scores[-1]))
 
-        found = along.explained(inputs, baselines, target, additional_forward_args, explain)
+        outcome = along.explained(inputs, baselines, target, additional_forward_args, explain)
         if not return_convergence_delta:
-            return found[0]
-        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
+            return outcome[0]
+        return outcome[0], self.delta_of(outcome[0], outcome[1], baselines, inputs, target, additional_forward_args)
 
 
 class InternalInfluence(AtLayer):
@@ -113,7 +113,7 @@ class InternalInfluence(AtLayer):
         def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
             total = WeightedSum(weights)
             scores, members = along.run(
-                part, given, pace, lambda steps, found: total.add(steps, found.gradients), show_progress
+                part, given, pace, lambda steps, at_points: total.add(steps, at_points.gradients), show_progress
             )
             return scores[-1], packed(self.layer, members, total.result)
 
@@ -154,15 +154,15 @@ class _Path:
 
         def visit(steps: range, rows: Tensor) -> Tensor:
             points = between(starts, ends, [self.nodes[step] for step in steps])
-            found = slopes(part.take(rows), points, self.places, **(self.grad_kwargs or {}))
-            if not pace.together and any(value.shape[:1] != rows.shape for value in found.values):
+            at_points = slopes(part.take(rows), points, self.places, **(self.grad_kwargs or {}))
+            if not pace.together and any(value.shape[:1] != rows.shape for value in at_points.values):
                 raise ShapeError("layer: its rows are not the examples")
-            add(steps, found)
-            members[:] = [first_rows(found.members, part.size, rows.numel())]
-            if found.scores.numel() == rows.numel():
+            add(steps, at_points)
+            members[:] = [first_rows(at_points.members, part.size, rows.numel())]
+            if at_points.scores.numel() == rows.numel():
                 ends_here = ([0] if steps.start == 0 else []) + ([-1] if steps.stop == len(self.nodes) else [])
-                scores.extend(stacked(found.scores, steps)[end] for end in ends_here)
-            return found.scores
+                scores.extend(stacked(at_points.scores, steps)[end] for end in ends_here)
+            return at_points.scores
 
         limit = row_limit(ends, part.extra, asked=self.asked)
         in_steps(part.size, len(self.nodes), pace, limit, visit, show_progress=show_progress, label="steps")
@@ -179,8 +179,10 @@ class _Flow:
         self._last: list[tuple[Tensor, Tensor]] = []  # value and gradient at the last point so far
         self.result: Tensors = ()
 
-    def add(self, steps: range, found: Slopes) -> None:
-        points = [(stacked(v, steps), stacked(g, steps)) for v, g in zip(found.values, found.gradients, strict=True)]
+    def add(self, steps: range, at_points: Slopes) -> None:
+        points = [
+            (stacked(v, steps), stacked(g, steps)) for v, g in zip(at_points.values, at_points.gradients, strict=True)
+        ]
         last = [(v[-1:], g[-1:]) for v, g in points]
         if self._last:
             points = [

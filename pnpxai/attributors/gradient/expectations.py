@@ -65,8 +65,8 @@ class GradientShap(Attributor):
             ArgumentError: the baselines are no rows of the inputs' shape, or a setting is out of range.
         """
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress)
-        found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
-        return (found, deltas) if return_convergence_delta else found
+        attributions, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        return (attributions, deltas) if return_convergence_delta else attributions
 
 
 class LayerGradientShap(AtLayer):
@@ -118,5 +118,5 @@ class LayerGradientShap(AtLayer):
         """
         at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress, at)
-        found, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
-        return (found, deltas) if return_convergence_delta else found
+        attributions, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        return (attributions, deltas) if return_convergence_delta else attributions

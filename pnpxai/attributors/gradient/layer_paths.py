@@ -105,8 +105,8 @@ class LayerIntegratedGradients(AtLayer):
 
                 def visit(steps: range, examples: Tensor) -> Tensor:
                     points = between(start.values, end.values, [nodes[step] for step in steps])
-                    found, scores = gradient(along.take(examples), points, **kwargs)
-                    total.add(steps, found)
+                    gradients, scores = gradient(along.take(examples), points, **kwargs)
+                    total.add(steps, gradients)
                     return scores
 
                 asked = row_limit(rows, part.extra, asked=internal_batch_size)
@@ -119,10 +119,10 @@ class LayerIntegratedGradients(AtLayer):
                     return scores, (result,)
                 return scores, (result, gap(shares, part.select(start.output), scores))
 
-            found = in_parts(score, tensors, at.places, limit, explain, n_steps=n_steps, beside=starts)
+            outcome = in_parts(score, tensors, at.places, limit, explain, n_steps=n_steps, beside=starts)
         if not return_convergence_delta:
-            return found[0]
-        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
+            return outcome[0]
+        return outcome[0], self.delta_of(outcome[0], outcome[1], baselines, inputs, target, additional_forward_args)
 
 
 def between(starts: Tensors, ends: Tensors, nodes: Sequence[float]) -> Tensors:

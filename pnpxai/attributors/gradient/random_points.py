@@ -123,8 +123,8 @@ class _Part:
             picks = self.pick(len(self.rows[0]), samples.stream, block)
             starts = tuple(row.index_select(0, picks.to(row.device)) for row in self.rows)
             start_values, start_output = self._starts(score, starts, picks)
-            found = self._slopes(score, _blended(starts, noisy, self._blend(steps)))
-            shares = found.gradients
+            at_points = self._slopes(score, _blended(starts, noisy, self._blend(steps)))
+            shares = at_points.gradients
             if samples.owner.multiplies_by_inputs:
                 shares = tuple(g * (y - b) for g, y, b in zip(shares, values, start_values, strict=True))
             if samples.with_deltas:
@@ -135,8 +135,8 @@ class _Part:
                 deltas[:, steps.start : steps.stop] = gaps.reshape(len(steps), size).T
             means = [stacked(share, steps).sum(0) / samples.number for share in shares]
             sums[:] = [a + b for a, b in zip(sums, means, strict=True)] if sums else means
-            seen[:] = [first_rows(found.members, size, numbers.numel()), found.scores]
-            return found.scores
+            seen[:] = [first_rows(at_points.members, size, numbers.numel()), at_points.scores]
+            return at_points.scores
 
         in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
         members, scores = seen
@@ -147,10 +147,10 @@ class _Part:
         if self.samples.at is None:
             gradients, scores = gradient(score, points)
             return Slopes(points, gradients, (), scores)
-        found = slopes(score, points, self.samples.at.places)
-        if not self.pace.together and any(value.shape[:1] != (score.size,) for value in found.values):
+        at_points = slopes(score, points, self.samples.at.places)
+        if not self.pace.together and any(value.shape[:1] != (score.size,) for value in at_points.values):
             raise ShapeError("layer: its rows are not the examples")
-        return found
+        return at_points
 
     def _ends(self, score: Score, inputs: Tensors) -> _Ends:
         """Return the values at the layer (or the inputs themselves), and the output."""

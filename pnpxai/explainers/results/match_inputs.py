@@ -27,10 +27,10 @@ def whose(maps: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[int, ...]:
 
 def by_input(maps: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
     """Return for each input its first map, None where there is none."""
-    found: list[Tensor | None] = [None] * len(inputs)
+    matched: list[Tensor | None] = [None] * len(inputs)
     for k, values in zip(whose(maps, inputs), maps, strict=True):
-        found[k] = values if found[k] is None else found[k]
-    return tuple(found)
+        matched[k] = values if matched[k] is None else matched[k]
+    return tuple(matched)
 
 
 def _fits(values: Tensor, x: Tensor) -> bool:
