@@ -42,7 +42,7 @@ def explain(explainer: Explainer, inputs: Any, targets: Target, seed: int | Rand
             scored = _Scored.of(explainer, arguments, targets)
             start = time.perf_counter()
             run = Run.of(explainer, arguments)
-            judged = _judged(run.detailed(scored.targets, seed), scored)
+            judged = _judged(run.detailed(scored.targets, seed), scored, run)
             judged, used = _refined(run, judged, scored, seed)
             outcome = _masked(judged, explainer)
             attributions = run.given_back(outcome.attributions, whole=not judged.hopeless.any())
@@ -122,11 +122,16 @@ class _Judged:
     hopeless: Tensor
 
 
-def _judged(outcome: Outcome, scored: _Scored) -> _Judged:
+def _judged(outcome: Outcome, scored: _Scored, run: Run) -> _Judged:
     base = base_values(outcome, scored.scores)
     scale = scale_of(scored.scores, base, scored.output)
-    nothing = torch.zeros(len(scale), dtype=torch.bool)
-    misses = nothing if outcome.gap is None else missed(outcome.gap, scale) > TOLERANCE
+    if outcome.gap is None:
+        return _Judged(outcome, base, scale, torch.zeros(len(scale), dtype=torch.bool), without_map(outcome, scale))
+    misses = missed(outcome.gap, scale) > TOLERANCE
+    if misses.any() and len(scale) > 1 and not _are_apart(run, scored):
+        # one example's attributions are shares of other examples' scores too: only all sums together must come out
+        shared = outcome.gap.mean().expand_as(outcome.gap).clone()
+        outcome, misses = replace(outcome, gap=shared), missed(shared, scale) > TOLERANCE
     return _Judged(outcome, base, scale, misses, without_map(outcome, scale))
 
 
@@ -150,7 +155,7 @@ def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStrea
         chosen, targets = part or (run, scored.targets)
         draws = seed.take(rows.tolist()) if isinstance(seed, RandomStream) else seed
         better = chosen.having(**{name: setting}).detailed(targets, draws)
-        judged = _judged(_replaced(judged.outcome, rows, better), scored)
+        judged = _judged(_replaced(judged.outcome, rows, better), scored, run)
         used[rows] = setting
     return judged, {name: used}
 
@@ -158,9 +163,12 @@ def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStrea
 def _part(run: Run, scored: _Scored, rows: Tensor) -> tuple[Run, Target] | None:
     """Return the run and the targets of some examples; None where examples of a batch depend on each other."""
     score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
-    with torch.no_grad():
-        apart = score.size == 1 or rows_are_apart(score, run.values, row_limit(run.values, score.extra))
-    return (run.take(rows), score.given_target(rows)) if apart else None
+    return (run.take(rows), score.given_target(rows)) if _are_apart(run, scored) else None
+
+
+def _are_apart(run: Run, scored: _Scored) -> bool:
+    score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
+    return score.size == 1 or rows_are_apart(score, run.values, row_limit(run.values, score.extra))
 
 
 def _replaced(outcome: Outcome, rows: Tensor, better: Outcome) -> Outcome:

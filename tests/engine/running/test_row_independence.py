@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import pnpxai.attributors as A  # noqa: N812
+import pnpxai.explainers
 from pnpxai.attributors.gradient.paths import quadrature
 from pnpxai.engine.running.batching import in_blocks
 from pnpxai.engine.running.row_independence import rows_are_apart
@@ -194,6 +195,22 @@ def test_layer_integrated_gradients_are_the_loop(case):
     slopes = sum(w * gradient_of(from_layer, start + n * (end - start)) for n, w in zip(nodes, weights, strict=True))
     found = A.LayerIntegratedGradients(model, layer).attribute(x, target=1, additional_forward_args=extra, n_steps=5)
     equal(found, (end - start) * slopes)
+
+
+@pytest.mark.parametrize("explainer", ["IntegratedGradients", "DeepLift", "GradientShap"])
+def test_only_all_sums_together_must_come_out(explainer):
+    """A node's attributions are shares of its neighbours' scores too: no node has a gap of its own."""
+    torch.manual_seed(0)
+    model, x = Nodes().double(), torch.randn(5, 3, dtype=D)
+    settings = {"noise_level": 0.0, "n_samples": 100} if explainer == "GradientShap" else {}
+    explanation = getattr(pnpxai.explainers, explainer)(
+        model, forward_arg_extractor=lambda i: i[0], additional_forward_arg_extractor=lambda i: i[1], **settings
+    ).explain((x, EDGES), [1] * 5)
+    with torch.no_grad():
+        rise = (model(x, EDGES) - model(0 * x, EDGES))[:, 1].sum()
+    assert torch.allclose(explanation.attributions[0].sum() - rise, explanation.gap.sum(), atol=1e-9)
+    assert explanation.gap.abs().max() < (0.05 if explainer == "GradientShap" else 1e-3)
+    assert torch.isfinite(explanation.attributions[0]).all()
 
 
 def test_a_batch_larger_than_a_pass_is_not_split_where_rows_depend_on_each_other():
