@@ -26,7 +26,7 @@ LISTS = ("every", "no_kind", "names_are_unique", "no_law", "marks", "registry", 
 def copied(tmp_path_factory):
     """Return a copy of the repository with the new files."""
     root = tmp_path_factory.mktemp("copy")
-    for name in ("pnpxai", "tests", "docs", "tutorials", "pyproject.toml", "mkdocs.yml", "README.md"):
+    for name in ("pnpxai", "tests", "docs", "benchmarks", "tutorials", "pyproject.toml", "mkdocs.yml", "README.md"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif (ROOT / name).exists():
