@@ -145,7 +145,10 @@ def _check_sqlite(file: Path) -> None:
     """
     if not file.exists() or not file.stat().st_size:
         return
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as connection:
+    # for writing too: what a killed process left half written is rolled back
+    with contextlib.closing(
+        sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", uri=True, timeout=60)
+    ) as connection:
         try:
             problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
         except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:

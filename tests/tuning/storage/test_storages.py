@@ -186,3 +186,24 @@ def test_the_database_is_a_plain_one_that_other_tools_read(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "tuning.db") as connection:
         assert connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone() == (2,)
     connection.close()
+
+
+HALF = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size=1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE half (x)")
+connection.executemany("INSERT INTO half VALUES (?)", [("x" * 500,)] * 2000)
+os._exit(1)
+"""
+
+
+def test_what_a_killed_process_left_half_written_is_rolled_back(tmp_path: Path) -> None:
+    with quiet():
+        store = opened(tmp_path / "tuning.db")
+        optuna.create_study(storage=store.backend, study_name="s")
+        store.close()
+        subprocess.run([sys.executable, "-c", HALF, str(tmp_path / "tuning.db")], check=False)  # noqa: S603
+        assert (tmp_path / "tuning.db-journal").stat().st_size, "there is something to roll back"
+        assert optuna.get_all_study_names(opened(tmp_path / "tuning.db").backend) == ["s"]
