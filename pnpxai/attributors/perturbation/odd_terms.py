@@ -31,7 +31,8 @@ MOST_PAIRS = 1200
 _EQUAL = (0.05, 0.15, 0.4)
 _BY_VALUE = ((1.0, 0.6), (1.0, 0.9), (1.0, 0.3), (0.5, 0.6), (0.5, 0.3), (0.5, 0.9), (1.0, 0.1), (0.5, 0.1))
 _NOISE = (1e-3, 1e-2, 1e-1, 1.0)
-_OPERATIONS = 4e8
+_OPERATIONS = 2.5e8
+"""About so many multiplications of one Cholesky factor for each example: fewer priors are tried with more pairs."""
 _EXACT = 1e-9
 """The noise of g(N), which makes the values sum to v(N) - v(empty)."""
 
@@ -59,7 +60,9 @@ def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> Tensor:
             continue
         share = share / share.mean() + 0.02
         near = sorted(_NOISE, key=lambda nu: abs(math.log(nu / float(noise[example]))))
-        chosen = list(itertools.product(_BY_VALUE, near if tries >= len(near) else near[:1]))[:tries]
+        chosen = list(itertools.product(_BY_VALUE, near if tries >= 16 else near[:2] if tries >= 4 else near[:1]))[
+            :tries
+        ]
         for (gamma, scale), pairs in itertools.groupby(chosen, key=lambda pair: pair[0]):
             own = share**gamma
             prior = _Prior.of(x, scale * own / own.max())
