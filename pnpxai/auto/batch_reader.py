@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,10 +14,10 @@ from torch import Tensor
 from pnpxai.auto.code_columns import read_by_column
 from pnpxai.auto.conversion import AsTensors, index_for_each
 from pnpxai.auto.data import Data, batches, column_names, example_names
+from pnpxai.auto.data_spec import DataSpec, ReadBatch
 from pnpxai.auto.default_targets import default_target, generation_keywords
 from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.explained_arguments import (
-    Extract,
     TakenApart,
     accepted_keywords,
     explained_part,
@@ -25,7 +25,7 @@ from pnpxai.auto.explained_arguments import (
     take_apart,
 )
 from pnpxai.auto.picture_files import PictureFiles, PictureScaling, picture_paths
-from pnpxai.auto.signatures import refuse_uncallable, required
+from pnpxai.auto.signatures import required
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
@@ -40,75 +40,10 @@ from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, take_rows
 if TYPE_CHECKING:
     from pnpxai.experiment import Stream
 
-__all__ = ["BatchReader", "DataSpec", "ReadBatch"]
+__all__ = ["BatchReader"]
 
 _MOST_ROWS = 100_000
 """Rows of which a default baseline is computed at most."""
-
-
-class ReadBatch(NamedTuple):
-    """One batch as ``Examples.of`` takes it.
-
-    Attributes:
-        inputs: the model's arguments.
-        targets: which output of each example is explained.
-        labels: (examples,) the true classes.
-        masks: which positions are known to matter.
-    """
-
-    inputs: Any
-    targets: Any
-    labels: Tensor | None
-    masks: Any
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Data as the user describes it; the fields but ``facts`` are arguments of ``AutoExplanation``.
-
-    Attributes:
-        data: the data.
-        modality: what kind of data it is.
-        input_extractor: takes the inputs out of a batch.
-        label_extractor: takes the true classes out of a batch.
-        mask_extractor: takes out of a batch which positions are known to matter.
-        target_extractor: returns, of the model's output, which outputs to explain.
-        target_labels: whether the true classes are explained.
-        target: the output that is explained.
-        forward_arg_extractor: takes the explained arguments out of the inputs.
-        additional_forward_arg_extractor: takes the further arguments out of the inputs.
-        facts: what is known of the data, by the names of the fields of modalities.
-        class_names: the names of the model's classes, in the order of its outputs.
-    """
-
-    data: Data
-    modality: ModalitySpec = None
-    input_extractor: Extract = None
-    label_extractor: Extract = None
-    mask_extractor: Extract = None
-    target_extractor: Extract = None
-    target_labels: bool = False
-    target: Any = None
-    forward_arg_extractor: Extract = None
-    additional_forward_arg_extractor: Extract = None
-    facts: Mapping[str, Any] | None = None
-    class_names: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        extractors = {name: value for name, value in vars(self).items() if name.endswith("_extractor")}
-        refuse_uncallable(**extractors)
-
-    @property
-    def count(self) -> int:
-        """How many inputs are explained, 1 if the user did not say."""
-        parts = self.modality.parts if isinstance(self.modality, SeveralModalities) else self.modality
-        return len(parts) if isinstance(parts, (tuple, list)) else 1
-
-    @property
-    def is_one_input(self) -> bool:
-        """Whether the user said that one input is explained."""
-        one = isinstance(self.modality, Modality) and not isinstance(self.modality, SeveralModalities)
-        return one or isinstance(self.modality, str)
 
 
 class BatchReader:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
-from pnpxai.auto.batch_reader import BatchReader, DataSpec
+from pnpxai.auto.batch_reader import BatchReader
 from pnpxai.auto.blind_columns import blind_columns
 from pnpxai.auto.data import Data
+from pnpxai.auto.data_spec import DataSpec
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
