@@ -41,6 +41,7 @@ class Work:
         theirs: captum's ways, by what tells them apart; the first is its default.
         sampled: whether random numbers are drawn.
         memory: whether to measure the peak too.
+        rival: who the others belong to.
     """
 
     name: str
@@ -49,6 +50,43 @@ class Work:
     theirs: dict[str, Run]
     sampled: bool = False
     memory: bool = False
+    rival: str = "captum"
+
+
+class Decoder(torch.nn.Module):
+    """Seven layers, 512 wide, of attention to what came before; (examples, tokens, 512) to (examples, 100)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = torch.nn.ModuleList(torch.nn.LayerNorm(512) for _ in range(14))
+        self.into = torch.nn.ModuleList(torch.nn.Linear(512, width) for _ in range(7) for width in (1536, 2048))
+        self.out = torch.nn.ModuleList(torch.nn.Linear(width, 512) for _ in range(7) for width in (512, 2048))
+        self.head = torch.nn.Linear(512, 100)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores of the last token."""
+        for k in range(0, 14, 2):
+            q, k_, v = self.into[k](self.norms[k](x)).unflatten(-1, (3, 8, 64)).movedim(2, 0).transpose(2, 3)
+            attended = torch.nn.functional.scaled_dot_product_attention(q, k_, v, is_causal=True)
+            x = x + self.out[k](attended.transpose(1, 2).flatten(2))
+            x = x + self.out[k + 1](torch.nn.functional.gelu(self.into[k + 1](self.norms[k + 1](x))))
+        return self.head(x[:, -1])
+
+
+def relevance_of_a_decoder(device: torch.device, tokens: int) -> Work:
+    """Return the claim that relevance through attention costs little more than a gradient of the same network."""
+    model = Decoder().eval().requires_grad_(False).to(device)
+    x = torch.randn(1, tokens, 512, device=device)
+
+    def gradient() -> Tensor:
+        leaf = x.clone().requires_grad_()
+        return torch.autograd.grad(model(leaf)[:, 3].sum(), leaf)[0] * x
+
+    def ours() -> Tensor:
+        return pnpxai.attributors.LRP(model).attribute(x, target=3)
+
+    name = f"relevance-{tokens}-tokens"
+    return Work(name, 0.67, ours, {"forward and backward": gradient}, sampled=True, memory=True, rival="torch")
 
 
 def works(device: torch.device, quick: bool) -> list[Work]:
@@ -127,6 +165,7 @@ def works(device: torch.device, quick: bool) -> list[Work]:
         )
         ways = {"16 rows": _at(theirs, internal_batch_size=16)}
         found.append(Work(f"integrated-inputs-{count}", None, ours, ways, memory=True))
+    found += [relevance_of_a_decoder(device, tokens) for tokens in ((64,) if quick else (256, 2048))]
     return found
 
 
@@ -184,14 +223,17 @@ def report(work: Work, device: torch.device, repeats: int, argv: list[str]) -> N
             best[name] = min(seconds, best.get(name, seconds))
     memory = {name: _in_a_process(work.name, name, argv) for name in runs} if work.memory else {}
     default, fastest = next(iter(work.theirs)), min(work.theirs, key=lambda name: best[name])
-    print(f"\n{work.name}: {best[fastest] / best['ours']:.2f} times as fast as captum's fastest ({fastest}), ", end="")
+    print(
+        f"\n{work.name}: {best[fastest] / best['ours']:.2f} times as fast as {work.rival}'s fastest ({fastest}), ",
+        end="",
+    )
     print(f"{best[default] / best['ours']:.2f} times its {default}", end="")
     print(f"; goal {work.goal}" if work.goal else "")
     for name in runs:
         more = f"{memory[name]:9.0f} MiB" if memory else ""
-        who = "pnpxai" if name == "ours" else f"captum, {name}"
+        who = "pnpxai" if name == "ours" else f"{work.rival}, {name}"
         off = "" if name == "ours" else f"   {apart(results['ours'], results[name], work.sampled)}"
-        print(f"  {who:<20}{best[name]:9.3f} s{more}{off}", flush=True)
+        print(f"  {who:<28}{best[name]:9.3f} s{more}{off}", flush=True)
 
 
 def _in_a_process(work: str, name: str, argv: list[str]) -> float:

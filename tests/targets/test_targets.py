@@ -76,7 +76,7 @@ def test_they_go_through_json_and_print(target):
 
 
 def test_every_kind_is_tested():
-    assert {type(v[0]) for v in VALUES} == set(every(TargetValue, within="pnpxai."))
+    assert {type(v[0]) for v in VALUES} == set(every(TargetValue, within="pnpxai.targets"))
 
 
 def test_what_belongs_to_the_examples_follows_them():

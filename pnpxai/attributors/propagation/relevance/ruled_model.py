@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.attention import attention_rule
 from pnpxai.attributors.propagation.relevance.choice import Choice, note_padding, note_root
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, counted, sink, tied
+from pnpxai.attributors.propagation.relevance.linear import Affine
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
 from pnpxai.engine.seeing.operation_kinds import AFFINE, JOINS, MAX_POOLS, ROUTES, SELECTIONS, WRITES
@@ -94,6 +95,8 @@ class Rules:
             step = self._attention(function, args, kwargs, put, operands)
             if step is not None:
                 return step
+        if name == "layer_norm" and self.unwatched and len(operands) == 1:
+            return self._layer_norm(operands[0], *args[1:], **{n: v for n, v in kwargs.items() if n != "input"})
         if is_compound(name, operands) and not (self.composite is not None and name in self.composite.passing):
             return self._decomposed(name, function, args, kwargs)
 
@@ -136,6 +139,23 @@ class Rules:
         if self.report is not None:
             self.report("scaled_dot_product_attention", type(rule).__name__)
         return tied(rule, apply, operands, copies=self.copies)
+
+    def _layer_norm(
+        self, x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
+        eps: float = 1e-5, *cudnn: Any,
+    ) -> Tensor:  # fmt: skip
+        """Return a layer's normalisation in one step, linear in its input, since its scale is taken for a constant."""
+        axes = tuple(range(-len(tuple(shape)), 0))
+        with torch.no_grad():
+            factor = torch.rsqrt(x.var(axes, correction=0, keepdim=True) + eps)
+
+        def normed(value: Tensor) -> Tensor:
+            scaled = (value - value.mean(axes, keepdim=True)) * factor
+            scaled = scaled if weight is None else scaled * weight
+            return scaled if bias is None else scaled + bias
+
+        constant = None if bias is None else lambda: bias
+        return tied(Affine(normed, self.epsilon, self.ledger, constant), normed, [x], copies=self.copies)
 
     def _written(self, function: Operation, args: tuple[Any, ...]) -> None:
         """Write into a value at an index; what constants take the place of is noted."""
