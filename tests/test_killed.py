@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -44,5 +45,23 @@ def test_it_goes_on_after_random_kills(what: str, sent: signal.Signals, tmp_path
         except subprocess.TimeoutExpired:
             process.send_signal(sent)
         process.communicate()
-    assert _finished(what, tmp_path / "killed") == whole
+    resumed = _finished(what, tmp_path / "killed")
+    if what == "compare":
+        assert resumed == whole
+    else:  # a trial that was killed between its reports runs the rest in a smaller batch, which may round otherwise
+        _assert_alike(json.loads(resumed), json.loads(whole))
     assert not list((tmp_path / "killed").rglob(".*.part"))
+
+
+def _assert_alike(one: object, other: object) -> None:
+    """Compare what was read from JSON, numbers to 1e-6."""
+    assert type(one) is type(other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys()
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list) and isinstance(other, list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            _assert_alike(a, b)
+    else:
+        assert one == (pytest.approx(other, rel=1e-6, abs=1e-7) if isinstance(other, float) else other)
