@@ -18,6 +18,7 @@ from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS, NORMS
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import Sides
 from pnpxai.errors import ArgumentError, UnsuitableError
+from pnpxai.model_types import Keywords, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, flat
 
 __all__ = ["ModelFacts", "detect"]
@@ -73,7 +74,7 @@ class ModelFacts:
         return part in self.parts
 
 
-def detect(model: Any, inputs: Any = None) -> ModelFacts:
+def detect(model: Model, inputs: ModelInputs = None) -> ModelFacts:
     """Return the facts about a model.
 
     Without inputs nothing is run: modules are known by their types, and attention that is no torch module by its name.
@@ -88,7 +89,7 @@ def detect(model: Any, inputs: Any = None) -> ModelFacts:
     return facts if inputs is None or not facts.is_module else _seen(facts, model, inputs)
 
 
-def _declared(model: Any) -> ModelFacts:
+def _declared(model: Model) -> ModelFacts:
     module = module_of(model)
     if module is None:
         name = getattr(model, "__name__", type(model).__name__)
@@ -115,11 +116,11 @@ def _named(module: nn.Module) -> set[str]:
     return set(code.co_names) if code else set()
 
 
-def _seen(facts: ModelFacts, model: Any, inputs: Any) -> ModelFacts:
+def _seen(facts: ModelFacts, model: Model, inputs: ModelInputs) -> ModelFacts:
     arguments = inputs if isinstance(inputs, Arguments) else Arguments.read(inputs, model=model)
     names: set[str] = set()
 
-    def note(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def note(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         names.add(operation_name(function))
         return function(*args, **kwargs)
 
@@ -158,7 +159,7 @@ def _against_attention(score: Score, inputs: Tensors) -> str | None:
     return None
 
 
-def _first_output(output: Any) -> Tensor:
+def _first_output(output: ModelOutput) -> Tensor:
     """Return (1,) the first number of the output, of which there is one example; of several tensors their sum."""
     try:
         chosen = select_output(output)

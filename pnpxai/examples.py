@@ -15,6 +15,7 @@ from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.score import select_output
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, OutOfMemoryError
+from pnpxai.model_types import ModelInputs, ModelOutput
 from pnpxai.tensors import flat, map_tensors, take_rows
 
 __all__ = [
@@ -41,7 +42,7 @@ class Batch:
         masks: (examples, *positions) what is known to matter, as ``Metric.measure`` takes it, where it is known.
     """
 
-    inputs: Any
+    inputs: ModelInputs
     targets: Tensor | None
     labels: Tensor | None
     keys: tuple[str, ...]
@@ -259,7 +260,7 @@ def _classes(member: Any = None) -> Any:
     return member if single else None
 
 
-def largest(output: Any) -> Tensor | None:
+def largest(output: ModelOutput) -> Tensor | None:
     """Return (examples,) the index of the largest output; None for a model with one output.
 
     Raises:

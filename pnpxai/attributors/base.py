@@ -14,6 +14,7 @@ from torch import Tensor
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
@@ -88,13 +89,13 @@ class Attributor(ABC):
     _multiply_by_inputs: bool = False
     _has_convergence_delta: ClassVar[bool] = False
 
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
+    def __init__(self, forward_func: Model) -> None:
         if not callable(forward_func):
             raise ArgumentError(f"forward_func: expected a model or a function, got {type(forward_func).__name__}")
         self.forward_func = forward_func
 
     @abstractmethod
-    def attribute(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, *args: Any, **kwargs: Any) -> Any:
         """Return attributions of ``inputs``."""
 
     @property
@@ -112,7 +113,7 @@ class Attributor(ABC):
         start_point: Any,
         end_point: Any,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
     ) -> Tensor:
         """Return (examples,) ``sum(attributions) - (F(end_point) - F(start_point))``."""
         ends, score = prepared(self.forward_func, end_point, target, additional_forward_args)
@@ -121,7 +122,13 @@ class Attributor(ABC):
             return completeness_gap(flat(attributions), score(starts), score(ends))
 
     def delta_of(
-        self, attributions: Any, computed: Tensor, baselines: Any, inputs: Any, target: Target, extra: Any
+        self,
+        attributions: Any,
+        computed: Tensor,
+        baselines: Any,
+        inputs: ModelInputs,
+        target: Target,
+        extra: ForwardArgs,
     ) -> Tensor:
         """Return the delta of attributions: the computed one, unless a subclass has its own way to compute deltas."""
         if type(self).compute_convergence_delta is Attributor.compute_convergence_delta:
@@ -130,7 +137,7 @@ class Attributor(ABC):
             attributions, baselines, inputs, target=target, additional_forward_args=extra
         )
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return what ``attribute`` returns, with all that is known of its exactness."""
         if not self.has_convergence_delta():
             return Outcome(self.attribute(inputs, **arguments))
@@ -139,7 +146,7 @@ class Attributor(ABC):
         size = as_tuple(inputs)[0].shape[0]
         return Outcome(attributions, deltas.reshape(size, -1).mean(1) if deltas.numel() > size else deltas)
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return how many rows ``attribute(inputs, **settings)`` runs through the model."""
         return batch_size(as_tuple(inputs))
 
@@ -159,7 +166,7 @@ class AtLayer(Attributor):
     accepted for compatibility: a model runs on its own device.
     """
 
-    def __init__(self, forward_func: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+    def __init__(self, forward_func: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(forward_func)
         self.layer = layer
         self.device_ids = device_ids
@@ -197,24 +204,24 @@ class Configured:
         self.attributor = attributor
         self.settings = settings
 
-    def arguments(self, inputs: Any) -> dict[str, Any]:
+    def arguments(self, inputs: ModelInputs) -> dict[str, Any]:
         """Return the fixed arguments for these inputs."""
         tensors = as_tuple(inputs)
         return {n: v.function(tensors) if isinstance(v, FromInputs) else v for n, v in self.settings.items()}
 
-    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Any:
         """Call the attributor with the fixed arguments and these."""
         return self.attributor.attribute(inputs, **(self.arguments(inputs) | arguments))
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Call the attributor's ``attribute_detailed`` in the same way."""
         return self.attributor.attribute_detailed(inputs, **(self.arguments(inputs) | arguments))
 
-    def cost(self, inputs: Any, **arguments: Any) -> int:
+    def cost(self, inputs: ModelInputs, **arguments: Any) -> int:
         """Return how many rows ``attribute(inputs, **arguments)`` runs through the model."""
         return self.attributor.cost(inputs, **(self.arguments(inputs) | arguments))
 
-    def forward(self, forward_args: Any, targets: Target = None, additional_forward_args: Any = None) -> Any:
+    def forward(self, forward_args: Any, targets: Target = None, additional_forward_args: ForwardArgs = None) -> Any:
         """Return ``attribute`` of arguments in PnPXAI 0.1's order."""
         return self.attribute(forward_args, target=targets, additional_forward_args=additional_forward_args)
 
@@ -236,7 +243,7 @@ class Configured:
         return f"{type(self.attributor).__name__}({settings})"
 
 
-def prepared(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
+def prepared(forward: Model, inputs: ModelInputs, target: Target, extra: ForwardArgs) -> tuple[Tensors, Score]:
     """Return the inputs as a tuple and their score, both checked."""
     tensors = as_tuple(inputs)
     score = Score.of(forward, tensors, target, extra)

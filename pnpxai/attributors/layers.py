@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,12 +16,13 @@ from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.row_independence import layer_rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, find_places
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, check_finite
 
 __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]
 
 
-def places_of(forward: Callable[..., Any], layer: Any, attribute_to_layer_input: bool) -> tuple[Place, ...]:
+def places_of(forward: Model, layer: Any, attribute_to_layer_input: bool) -> tuple[Place, ...]:
     """Return the places that a layer method looks at."""
     return find_places(forward, layer, "input" if attribute_to_layer_input else "output")
 
@@ -68,14 +69,14 @@ class LayerActivation(AtLayer):
 
     _multiply_by_inputs = True
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return one row for each example."""
         return super().cost(inputs)
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_layer_input: bool = False,
     ) -> Any:
         """Return the layer's values, tensors of integers too.
@@ -105,7 +106,7 @@ class LayerGradientXActivation(AtLayer):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
@@ -119,9 +120,9 @@ class LayerGradientXActivation(AtLayer):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return attributions in the shape of the layer's value (on the CPU, with ``memory_efficient``).
 

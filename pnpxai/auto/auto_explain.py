@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from pnpxai.auto.data import Data
 from pnpxai.auto.explanation import AutoExplanation
 from pnpxai.modalities import ModalitySpec
+from pnpxai.model_types import Model
 
 __all__ = ["auto_explain"]
 
 _log = logging.getLogger("pnpxai")
 
 
-def auto_explain(model: Callable[..., Any], data: Data, modality: ModalitySpec = None, **facts: Any) -> AutoExplanation:
+def auto_explain(model: Model, data: Data, modality: ModalitySpec = None, **facts: Any) -> AutoExplanation:
     """Return an ``AutoExplanation`` of a model on data, after reading a first batch to learn what kind of data it is.
 
     What it assumed stands in ``assumed``, in ``repr``, and in the log. Nothing is explained yet: ``recommended``,

@@ -34,6 +34,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples, inputs_and_label, labels_as_targets, predicted_targets
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
 from pnpxai.modalities.base import picture_channels, reads_ids
+from pnpxai.model_types import Model, ModelInputs
 from pnpxai.pictures import Display
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, take_rows
 
@@ -54,7 +55,7 @@ class BatchReader:
         spec: the data as the user describes it.
     """
 
-    def __init__(self, model: Callable[..., Any], spec: DataSpec) -> None:
+    def __init__(self, model: Model, spec: DataSpec) -> None:
         self.model, self.spec = model, spec
         self._facts = {name: value for name, value in (spec.facts or {}).items() if value not in (None, ())}
         if (names := column_names(spec.data)) and "feature_names" not in self._facts:
@@ -153,7 +154,7 @@ class BatchReader:
         return Stream(_ReadAgain(source, self._read), targets=targets, collected=single, length=length, count=count,
                       **parts)  # fmt: skip
 
-    def attention_mask(self, inputs: Any) -> Tensor | None:
+    def attention_mask(self, inputs: ModelInputs) -> Tensor | None:
         """Return (examples, tokens) which tokens of a batch are attended to; None if the model is not told."""
         mask = self._arguments(inputs).keywords.get("attention_mask")
         return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
@@ -231,7 +232,7 @@ class BatchReader:
             self.examples(1)
         return self._batches[0]
 
-    def _arguments(self, inputs: Any) -> Arguments:
+    def _arguments(self, inputs: ModelInputs) -> Arguments:
         extract = (explained_part, further_part) if isinstance(inputs, TakenApart) else (None, None)
         return Arguments.read(inputs, *extract, model=self.model)
 
@@ -253,7 +254,7 @@ class BatchReader:
             inputs, labels_as_targets(labels) if spec.target_labels else self._targets(inputs), labels, masks
         )
 
-    def _targets(self, inputs: Any) -> Any:
+    def _targets(self, inputs: ModelInputs) -> Any:
         arguments, target = self._arguments(inputs), self.spec.target
         if callable(target) and not isinstance(target, Tensor):
             return target
@@ -274,7 +275,7 @@ class BatchReader:
         size = batch_size(arguments.explained)
         return predicted_targets(predict, size, first=not self._batches)
 
-    def _taken_apart(self, inputs: Any) -> Any:
+    def _taken_apart(self, inputs: ModelInputs) -> Any:
         """Return inputs in a form that shows which of them are explained."""
         explained, further = self.spec.forward_arg_extractor, self.spec.additional_forward_arg_extractor
         if explained is not None or further is not None:

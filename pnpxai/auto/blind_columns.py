@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +10,12 @@ from torch import Tensor
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
+from pnpxai.model_types import Model
 
 __all__ = ["blind_columns"]
 
 
-def blind_columns(model: Callable[..., Any], arguments: Arguments) -> list[tuple[int, int]]:
+def blind_columns(model: Model, arguments: Arguments) -> list[tuple[int, int]]:
     """Return the (argument, column) pairs whose gradient is zero in all rows although other values change the output.
 
     A cast to whole numbers, a rounding or a comparison passes no gradient, so that a method that differentiates would

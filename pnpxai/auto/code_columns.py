@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,11 +9,12 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.model_types import Model
 
 __all__ = ["read_by_column"]
 
 
-def read_by_column(model: Callable[..., Any], arguments: Arguments) -> list[int]:
+def read_by_column(model: Model, arguments: Arguments) -> list[int]:
     """Return the explained arguments (examples, columns) of ids whose columns the model reads as separate features.
 
     A text is read by one embedding, whole or step by step. Codes are read by an embedding for each column, or by one

@@ -12,6 +12,7 @@ from pnpxai.auto.data import Data
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.signatures import refuse_uncallable
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities
+from pnpxai.model_types import ModelInputs
 
 __all__ = ["DataSpec", "ReadBatch"]
 
@@ -26,7 +27,7 @@ class ReadBatch(NamedTuple):
         masks: which positions are known to matter.
     """
 
-    inputs: Any
+    inputs: ModelInputs
     targets: Any
     labels: Tensor | None
     masks: Any

@@ -15,6 +15,7 @@ from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import largest
+from pnpxai.model_types import Keywords, Model, ModelOutput
 from pnpxai.targets import TargetValue
 from pnpxai.targets.base import output_of
 
@@ -44,12 +45,12 @@ class Span(TargetValue):
     end: int
     """The place of the last token."""
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the sums of both scores."""
         return output_of(output, "start_logits")[:, self.start] + output_of(output, "end_logits")[:, self.end]
 
 
-def default_target(model: Callable[..., Any], output: Any, arguments: Arguments) -> DefaultTarget:
+def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     """Return what is explained of a batch if the user does not say it.
 
     Language models: the likeliest next token. Token classifiers: the surest entity of each text. Models that answer
@@ -72,7 +73,7 @@ def default_target(model: Callable[..., Any], output: Any, arguments: Arguments)
     return DefaultTarget(index, "the only output" if index is None else "the largest output of each example")
 
 
-def generation_keywords(model: Callable[..., Any], ids: Tensor | None) -> dict[str, Any]:
+def generation_keywords(model: Model, ids: Tensor | None) -> dict[str, Any]:
     """Return keyword arguments that a language model needs to explain its next token: no cache, a begun answer.
 
     Args:
@@ -82,7 +83,7 @@ def generation_keywords(model: Callable[..., Any], ids: Tensor | None) -> dict[s
     config, name = _config(model), _head_name(model)
     if config is None or ids is None or name not in ("CausalLM", "ConditionalGeneration"):
         return {}
-    keywords: dict[str, Any] = {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}
+    keywords: Keywords = {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}
     start = getattr(config, "decoder_start_token_id", None)
     if start is None:
         start = getattr(getattr(_unwrapped(model), "generation_config", None), "decoder_start_token_id", None)
@@ -91,7 +92,7 @@ def generation_keywords(model: Callable[..., Any], ids: Tensor | None) -> dict[s
     return keywords
 
 
-def _next_token(model: Callable[..., Any], output: Any, arguments: Arguments) -> DefaultTarget:
+def _next_token(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     logits = select_output(output)
     if logits.ndim != 3:
         return DefaultTarget(largest(output), "the largest output of each example")
@@ -112,7 +113,7 @@ def _last_places(logits: Tensor, arguments: Arguments) -> Tensor:
     return last
 
 
-def _masked_token(model: Callable[..., Any], output: Any, arguments: Arguments) -> DefaultTarget:
+def _masked_token(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     logits, ids = select_output(output), arguments.explained[0]
     mask = getattr(_config(model), "mask_token_id", None)
     at_mask = ids == mask if mask is not None else torch.zeros_like(ids, dtype=torch.bool)
@@ -126,7 +127,7 @@ def _masked_token(model: Callable[..., Any], output: Any, arguments: Arguments) 
     return DefaultTarget(torch.stack([places, tokens], 1), "the likeliest word at the mask")
 
 
-def _surest_entity(model: Callable[..., Any], output: Any, arguments: Arguments) -> DefaultTarget:
+def _surest_entity(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     logits = select_output(output)
     if logits.ndim != 3:
         return DefaultTarget(largest(output), "the largest output of each example")
@@ -145,7 +146,7 @@ def _surest_entity(model: Callable[..., Any], output: Any, arguments: Arguments)
     )
 
 
-def _answer(model: Callable[..., Any], output: Any, arguments: Arguments) -> DefaultTarget:
+def _answer(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     starts, ends = output_of(output, "start_logits").detach(), output_of(output, "end_logits").detach()
     mask = arguments.keywords.get("attention_mask")
     hidden = torch.zeros_like(starts, dtype=torch.bool)
@@ -179,7 +180,7 @@ _HORIZONS = ("prediction_length", "horizon", "pred_len", "forecast_length", "for
 """What models call the number of steps that they forecast."""
 
 
-def _head_name(model: Callable[..., Any]) -> str:
+def _head_name(model: Model) -> str:
     """Return the kind of head that the class of a transformers model states, empty for other models."""
     inner = _unwrapped(model)
     if _config(inner) is None:
@@ -192,19 +193,19 @@ def _head_name(model: Callable[..., Any]) -> str:
     return ""
 
 
-def _unwrapped(model: Callable[..., Any]) -> Any:
+def _unwrapped(model: Model) -> Any:
     """Return the model inside an adapter."""
     module = module_of(model)
     inner = getattr(module, "get_base_model", None)
     return inner() if callable(inner) else module
 
 
-def _config(model: Any) -> Any:
+def _config(model: Model) -> Any:
     config = getattr(_unwrapped(model), "config", None)
     return config if hasattr(config, "to_dict") else None
 
 
-def _forecast(model: Callable[..., Any], output: Any) -> str | None:
+def _forecast(model: Model, output: ModelOutput) -> str | None:
     """Return the name of the output, empty for the only one, if the model says that it forecasts; else None."""
     if isinstance(output, Mapping) and "prediction_outputs" in output:
         return "prediction_outputs"
@@ -223,7 +224,7 @@ def _forecast(model: Callable[..., Any], output: Any) -> str | None:
     return "" if steps.ndim > 1 and steps[0].numel() > 1 else None
 
 
-def _refuse_forecast(output: Any, name: str) -> None:
+def _refuse_forecast(output: ModelOutput, name: str) -> None:
     steps = output_of(output, name or None)
     if steps[0].numel() == 1:
         return

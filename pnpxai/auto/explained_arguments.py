@@ -11,6 +11,7 @@ from pnpxai.auto.signatures import takes_any
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import reads_ids
+from pnpxai.model_types import Model
 
 __all__ = ["Extract", "TakenApart", "accepted_keywords", "explained_part", "further_part", "take_apart"]
 
@@ -34,7 +35,7 @@ def further_part(inputs: TakenApart) -> Any:
     return inputs[1]
 
 
-def accepted_keywords(model: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def accepted_keywords(model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments that the model takes.
 
     Raises:
@@ -47,7 +48,7 @@ def accepted_keywords(model: Callable[..., Any], inputs: Mapping[str, Any]) -> d
     return accepted
 
 
-def take_apart(model: Callable[..., Any], inputs: Mapping[str, Any], count: int) -> Any:
+def take_apart(model: Model, inputs: Mapping[str, Any], count: int) -> Any:
     """Return keyword arguments as ``TakenApart`` if numbers and ids are explained together, else as they are.
 
     Numbers are explained, and beside them the ids that come first among the model's arguments. Columns of categories

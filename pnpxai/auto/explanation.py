@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -27,6 +27,7 @@ from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
 from pnpxai.modalities import Modality, ModalitySpec
 from pnpxai.modalities.base import BASELINES
+from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, rank, recommend
 from pnpxai.statistics import DecisionRule
@@ -81,7 +82,7 @@ class AutoExplanation(Steps):
 
     def __init__(
         self,
-        model: Callable[..., Any] | Estimator,
+        model: Model | Estimator,
         data: Data,
         modality: ModalitySpec = None,
         input_extractor: Extract = None,

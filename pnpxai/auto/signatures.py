@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Model
 
 __all__ = ["refuse_uncallable", "required", "takes_any"]
 
@@ -22,7 +22,7 @@ def refuse_uncallable(**arguments: object) -> None:
             raise ArgumentError(f"{name}: expected a function, got {value!r}")
 
 
-def required(model: Callable[..., Any]) -> tuple[str, ...]:
+def required(model: Model) -> tuple[str, ...]:
     """Return the names of the arguments that a model cannot be called without; none if its signature is unknown."""
     parameters = _parameters(model)
     if parameters is None or any(p.kind is p.POSITIONAL_ONLY for p in parameters):
@@ -30,13 +30,13 @@ def required(model: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
 
 
-def takes_any(model: Callable[..., Any]) -> bool:
+def takes_any(model: Model) -> bool:
     """Return whether a model takes keyword arguments of any name."""
     parameters = _parameters(model)
     return parameters is None or any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _parameters(model: Callable[..., Any]) -> Iterable[inspect.Parameter] | None:
+def _parameters(model: Model) -> Iterable[inspect.Parameter] | None:
     try:
         return tuple(inspect.signature(getattr(model, "forward", model)).parameters.values())
     except (TypeError, ValueError):

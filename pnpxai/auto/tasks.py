@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from pnpxai.auto.explanation import AutoExplanation
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities import ImageModality, TabularModality, TextModality, TimeSeriesModality
+from pnpxai.model_types import Model, ModelOutput
 
 __all__ = [
     "AutoExplanationForImageClassification",
@@ -40,7 +41,7 @@ class AutoExplanationForImageClassification(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         input_extractor: Extract = None,
         label_extractor: Extract = None,
@@ -76,7 +77,7 @@ class AutoExplanationForTextClassification(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         layer: Any = None,
         mask_token_id: int | None = None,
@@ -115,7 +116,7 @@ class AutoExplanationForTabularClassification(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         input_extractor: Extract = None,
         label_extractor: Extract = None,
@@ -146,7 +147,7 @@ class AutoExplanationForTabularRegression(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         input_extractor: Extract = None,
         label_extractor: Extract = None,
@@ -180,7 +181,7 @@ class AutoExplanationForTSClassification(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         input_extractor: Extract = None,
         label_extractor: Extract = None,
@@ -230,7 +231,7 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         layer: Any = None,
         mask_token_id: int | None = None,
@@ -255,7 +256,7 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
         )  # fmt: skip
 
 
-def _only_output(output: Any) -> Tensor | None:
+def _only_output(output: ModelOutput) -> Tensor | None:
     scores = select_output(output)
     if scores.ndim > 1 and scores[0].numel() > 1:
         raise ArgumentError(

@@ -20,6 +20,7 @@ from pnpxai.declare.messages import translated
 from pnpxai.declare.registry import every, qualified_name
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
 from pnpxai.migration import missing_attribute
+from pnpxai.model_types import Model
 
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
@@ -173,7 +174,7 @@ class Declared:
         return {"type": _type_name(type(self))} | written
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Any = None) -> Self:
+    def from_dict(cls, data: Mapping[str, Any], model: Model | None = None) -> Self:
         """Return what ``to_dict`` wrote. Nothing is executed or imported that is not already loaded.
 
         Args:
@@ -294,5 +295,5 @@ def _loaded(base: type[D]) -> list[type[D]]:
     return [cls for cls in below(base) if not cls.abstract]
 
 
-def _build(data: Mapping[str, Any], model: Any) -> Declared:
+def _build(data: Mapping[str, Any], model: Model | None) -> Declared:
     return _find_type(Declared, data).from_dict(data, model)

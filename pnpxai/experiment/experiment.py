@@ -23,6 +23,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.migration import missing_attribute
+from pnpxai.model_types import Model
 from pnpxai.recommender import recommend
 from pnpxai.recommender.fit import needed_traits
 from pnpxai.strategies.postprocessing import PostProcessor
@@ -61,7 +62,7 @@ class Experiment:
 
     def __init__(
         self,
-        model: Callable[..., Any],
+        model: Model,
         data: Data,
         modality: Any,
         explainers: Sequence[ExplainerSpec] | None = None,

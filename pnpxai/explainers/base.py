@@ -25,6 +25,7 @@ from pnpxai.explainers.explain import explain, predicted
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.run import Run, at_numbers, records
 from pnpxai.explainers.supported import SupportedModules
+from pnpxai.model_types import Model, ModelInputs
 from pnpxai.tensors import batch_size, map_tensors, own
 from pnpxai.traits import Traits
 
@@ -123,7 +124,7 @@ class Explainer(Declared, abstract=True):
             return self.layer.forward
         return AtSites(self.model, find_places(self.model, self.layer))
 
-    def attribute(self, inputs: Any, targets: Target = None, *, seed: int | RandomStream = 0) -> Any:
+    def attribute(self, inputs: ModelInputs, targets: Target = None, *, seed: int | RandomStream = 0) -> Any:
         """Return attributions: one tensor for one explained argument or layer, a tuple for several.
 
         Args:
@@ -137,7 +138,7 @@ class Explainer(Declared, abstract=True):
         """
         return self.attribute_arguments(self.arguments(inputs), targets, seed)
 
-    def explain(self, inputs: Any, targets: Target = None, *, seed: int | RandomStream = 0) -> Explanation:
+    def explain(self, inputs: ModelInputs, targets: Target = None, *, seed: int | RandomStream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
 
         A method whose law holds in the limit (integrated gradients) is run again with a larger setting where some
@@ -155,7 +156,7 @@ class Explainer(Declared, abstract=True):
         """
         return explain(self, inputs, targets, seed)
 
-    def cost(self, inputs: Any) -> int:
+    def cost(self, inputs: ModelInputs) -> int:
         """Return how many rows ``attribute(inputs)`` runs through the model.
 
         At a layer these are one more for each example, to read the values there, and three more where what comes before
@@ -172,7 +173,7 @@ class Explainer(Declared, abstract=True):
         reads = (4 if records(placed, arguments) else 1) + len(of_ids(placed.settings(), arguments))
         return run.explainer.attributor().cost(run.values) + batch_size(run.inputs) * reads + (placed is not self)
 
-    def arguments(self, inputs: Any) -> Arguments:
+    def arguments(self, inputs: ModelInputs) -> Arguments:
         """Return what ``inputs`` mean to the model."""
         return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor, self.model)
 
@@ -182,7 +183,7 @@ class Explainer(Declared, abstract=True):
             members = Run.of(self, arguments).attributions(targets, seed)
         return members[0] if len(members) == 1 else members
 
-    def predictions(self, inputs: Any) -> Tensor | None:
+    def predictions(self, inputs: ModelInputs) -> Tensor | None:
         """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
         call = map_tensors(own, self.arguments(inputs).call())
         with borrowed(self.model, gradients=False):
@@ -190,7 +191,7 @@ class Explainer(Declared, abstract=True):
 
 
 def fitting(
-    model: Any, traits: Traits | None, explainers: list[type[Explainer]], inputs: Any = None
+    model: Model, traits: Traits | None, explainers: list[type[Explainer]], inputs: ModelInputs = None
 ) -> dict[type[Explainer], str | None]:
     """Return, for each explainer, why it does not fit the model and data, or None; see ``detect`` for ``inputs``."""
     if not callable(model):

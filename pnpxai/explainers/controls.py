@@ -10,6 +10,7 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.engine.running.keys import example_keys
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import as_tuple, like
 
 __all__ = ["InputOnly", "RandomMap"]
@@ -39,20 +40,20 @@ class InputOnly(Explainer):
 
 
 class _Random(Attributor):
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return 0
 
-    def attribute(self, inputs: Any, seed: int | RandomStream = 0, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Any:
         tensors = as_tuple(inputs)
         stream = RandomStream(RandomStream.of(seed).seed, example_keys(tensors))
         return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
 
 
 class _Distance(Attributor):
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return 0
 
-    def attribute(self, inputs: Any, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Any:
         maps = []
         for x in as_tuple(inputs):
             values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)

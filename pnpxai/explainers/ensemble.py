@@ -15,6 +15,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
+from pnpxai.model_types import Model, ModelInputs
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.tensors import as_tuple, like
 
@@ -75,7 +76,7 @@ _SHARED = ("forward_arg_extractor", "additional_forward_arg_extractor", "layer")
 class _Mean(Attributor):
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         backends: Sequence[tuple[str, Attributor | Configured, bool]],  # name, backend, whether it takes a seed
         normalize: Callable[[Tensor], Tensor],
     ) -> None:
@@ -83,10 +84,10 @@ class _Mean(Attributor):
         self.backends = backends
         self.normalize = normalize
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return sum(backend.cost(inputs) for _, backend, _ in self.backends)
 
-    def attribute(self, inputs: Any, seed: int | RandomStream = 0, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Any:
         count = len(as_tuple(inputs))
         totals: list[Any] = [0] * count
         with borrowed(self.forward_func):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from pnpxai.explainers.results.descriptions import described, numbered_examples,
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.results.gap import TOLERANCE, base_values, missed, scale_of, without_map
 from pnpxai.explainers.run import Run
+from pnpxai.model_types import ModelInputs, ModelOutput
 from pnpxai.tensors import as_tuple, own
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _FACTOR = 4
 """How much larger a setting becomes from one try to the next."""
 
 
-def explain(explainer: Explainer, inputs: Any, targets: Target, seed: int | RandomStream) -> Explanation:
+def explain(explainer: Explainer, inputs: ModelInputs, targets: Target, seed: int | RandomStream) -> Explanation:
     """Return what ``Explainer.explain`` promises."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -72,7 +73,7 @@ def explain(explainer: Explainer, inputs: Any, targets: Target, seed: int | Rand
     )
 
 
-def predicted(output: Any) -> Tensor | None:
+def predicted(output: ModelOutput) -> Tensor | None:
     """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
     outputs = select_output(output)
     return None if outputs.ndim != 2 or outputs.shape[-1] == 1 else outputs.argmax(-1)
@@ -88,7 +89,7 @@ class _Scored:
         scores: (examples,) the output there.
     """
 
-    output: Any
+    output: ModelOutput
     targets: Target
     scores: Tensor
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import Model
 from pnpxai.strategies.feature_masks import channel_axis, positions_of
 from pnpxai.tensors import Tensors, own
 
@@ -85,7 +86,7 @@ def position_shape(tensor: Tensor, channel_dim: int | None) -> torch.Size:
     return torch.Size((tensor.shape[0], *positions_of(tensor, channel_dim)))
 
 
-def attended(arguments: Arguments, channel_dim: int | None, model: Callable[..., Any] | None = None) -> Masks:
+def attended(arguments: Arguments, channel_dim: int | None, model: Model | None = None) -> Masks:
     """Return the positions that count (not the padding): what a mask among the model's arguments says, if that fits.
 
     Masks are known by the names that Transformers and torch give them: ``attention_mask`` (1 counts), and
@@ -97,7 +98,7 @@ def attended(arguments: Arguments, channel_dim: int | None, model: Callable[...,
     return position_masks(mask if fits else (None,) * len(shapes), arguments.explained, channel_dim, "attention_mask")
 
 
-def _attention(arguments: Arguments, model: Callable[..., Any] | None) -> Tensor | None:
+def _attention(arguments: Arguments, model: Model | None) -> Tensor | None:
     named = dict(arguments.keywords)
     if arguments.extra and model is not None:
         module = module_of(model)

@@ -12,6 +12,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.model_types import Model
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.traits import Traits
 
@@ -33,7 +34,7 @@ D = TypeVar("D", Explainer, Metric)
 MetricSpec: TypeAlias = str | type[Metric] | Metric
 
 
-def as_explainer(spec: ExplainerSpec, model: object, common: dict[str, object] | None = None) -> Explainer:
+def as_explainer(spec: ExplainerSpec, model: Model, common: dict[str, object] | None = None) -> Explainer:
     """Return the explainer that ``spec`` names, on a model; settings in ``common`` that it does not have are left out.
 
     Raises:
@@ -42,7 +43,7 @@ def as_explainer(spec: ExplainerSpec, model: object, common: dict[str, object] |
     return _built(Explainer, spec, model, common)
 
 
-def as_metric(spec: MetricSpec, model: object, common: dict[str, object] | None = None) -> Metric:
+def as_metric(spec: MetricSpec, model: Model, common: dict[str, object] | None = None) -> Metric:
     """Return the metric that ``spec`` names, on a model; settings in ``common`` that it does not have are left out.
 
     Raises:
@@ -52,7 +53,7 @@ def as_metric(spec: MetricSpec, model: object, common: dict[str, object] | None 
 
 
 def as_metrics(
-    specs: Sequence[MetricSpec], model: object, common: dict[str, object] | None = None, name: str = "metrics"
+    specs: Sequence[MetricSpec], model: Model, common: dict[str, object] | None = None, name: str = "metrics"
 ) -> dict[str, Metric]:
     """Return metrics by labels: the class's name, with the settings that differ where it comes again.
 
@@ -68,7 +69,7 @@ def several(specs: object) -> Sequence[Any]:
     return specs if isinstance(specs, (list, tuple)) else [specs]
 
 
-def _built(base: type[D], spec: object, model: object, common: dict[str, object] | None) -> D:
+def _built(base: type[D], spec: object, model: Model, common: dict[str, object] | None) -> D:
     if isinstance(spec, base):
         return spec
     kind = base.__name__.lower()
@@ -79,7 +80,7 @@ def _built(base: type[D], spec: object, model: object, common: dict[str, object]
 
 
 def as_candidates(
-    specs: Sequence[ExplainerSpec], model: object, traits: Traits, common: dict[str, object] | None = None
+    specs: Sequence[ExplainerSpec], model: Model, traits: Traits, common: dict[str, object] | None = None
 ) -> list[Candidate]:
     """Return candidates with unique labels: the class's name, with the settings that differ where it comes again.
 
@@ -101,7 +102,7 @@ def _unique(names: list[str], what: str) -> list[str]:
     return names
 
 
-def _candidate(spec: ExplainerSpec, model: object, traits: Traits, common: dict[str, object] | None) -> Candidate:
+def _candidate(spec: ExplainerSpec, model: Model, traits: Traits, common: dict[str, object] | None) -> Candidate:
     if isinstance(spec, Candidate):
         return spec
     best = getattr(spec, "best", None)

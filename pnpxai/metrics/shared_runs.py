@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.seeing.torch_private import count_edits
+from pnpxai.model_types import Model
 
 __all__ = ["SharedRuns"]
 
@@ -38,9 +39,7 @@ class SharedRuns:
         self.rows_run = 0
         self.rows_saved = 0
 
-    def rows(
-        self, model: Callable[..., Any], keys: Sequence[str], rows: int, compute: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def rows(self, model: Model, keys: Sequence[str], rows: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
         """Return (examples, ...) what was computed for each key, computing what is missing.
 
         Args:
@@ -65,7 +64,7 @@ class SharedRuns:
             self._held -= _size(*self._outputs.popitem(last=False))
         return torch.stack([known[key] for key in whole])
 
-    def thing(self, model: Callable[..., Any], key: str, make: Callable[[], Any]) -> Any:
+    def thing(self, model: Model, key: str, make: Callable[[], Any]) -> Any:
         """Return what was made of a model (with its present parameters) under a key, making it the first time."""
         number, state = self._state_of(model)
         known = self._things.get((number, key))
@@ -73,7 +72,7 @@ class SharedRuns:
             known = self._things[number, key] = state, make()
         return known[1]
 
-    def _state_of(self, model: Callable[..., Any]) -> tuple[int, object]:
+    def _state_of(self, model: Model) -> tuple[int, object]:
         self._models[id(model)] = model
         return id(model), _state(model)
 
@@ -86,7 +85,7 @@ def _size(key: tuple[int, object, str], row: Tensor) -> int:
     return row.nbytes + len(key[2]) + _OVERHEAD
 
 
-def _state(model: Callable[..., Any]) -> object:
+def _state(model: Model) -> object:
     module = module_of(model)
     if module is None:
         return None

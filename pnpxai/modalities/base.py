@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pnpxai.declare.declared import Declared
 from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.traits import Traits
@@ -59,7 +60,7 @@ class Modality(Declared, abstract=True):
 
     @classmethod
     @abstractmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Return the modality of a batch and the reason in words; None if the batch is of another kind.
 
         Args:
@@ -68,7 +69,7 @@ class Modality(Declared, abstract=True):
         """
 
     @classmethod
-    def named(cls, values: Tensor, model: Callable[..., Any]) -> Modality:
+    def named(cls, values: Tensor, model: Model) -> Modality:
         """Return the modality of a batch that the user says is of this kind, though it does not look so.
 
         Args:
@@ -113,7 +114,7 @@ class Modality(Declared, abstract=True):
         return tuple(self.view(values, classes) for values in inputs)
 
 
-def width(model: Callable[..., Any], kinds: tuple[type[nn.Module], ...]) -> int | None:
+def width(model: Model, kinds: tuple[type[nn.Module], ...]) -> int | None:
     """Return how many channels, features or columns the first layer of some kinds takes."""
     module = module_of(model)
     first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
@@ -121,7 +122,7 @@ def width(model: Callable[..., Any], kinds: tuple[type[nn.Module], ...]) -> int 
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
 
 
-def along_time(model: Callable[..., Any], rows: Tensor) -> bool:
+def along_time(model: Model, rows: Tensor) -> bool:
     """Return whether a model reads rows (examples, positions) as series, such as sound, not as columns of a table.
 
     That is so if it has a layer along time, or a convolution over a spectrum that it computes, or if none of its layers
@@ -140,7 +141,7 @@ def along_time(model: Callable[..., Any], rows: Tensor) -> bool:
     return runs(model, rows) and runs(model, rows[:, : count // 2])
 
 
-def runs(model: Callable[..., Any], values: Tensor) -> bool:
+def runs(model: Model, values: Tensor) -> bool:
     """Return whether a model of one input runs on some values."""
     with borrowed(model, gradients=False):
         try:
@@ -150,12 +151,12 @@ def runs(model: Callable[..., Any], values: Tensor) -> bool:
     return True
 
 
-def picture_channels(model: Callable[..., Any]) -> int | None:
+def picture_channels(model: Model) -> int | None:
     """Return how many channels of a picture the model takes, as far as its first convolution tells."""
     return width(model, (nn.Conv2d,))
 
 
-def reads_ids(model: Callable[..., Any]) -> bool:
+def reads_ids(model: Model) -> bool:
     """Return whether a model has an embedding."""
     module = module_of(model)
     return module is not None and any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())

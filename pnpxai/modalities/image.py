@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from pnpxai.modalities.base import Modality, width
+from pnpxai.model_types import Model
 from pnpxai.pictures import Display, View
 from pnpxai.strategies.baselines import Invert
 from pnpxai.traits import Traits
@@ -33,7 +34,7 @@ class ImageModality(Modality):
         return Traits("image", self.channel_dim, 2, ready=(Invert(**limits),) if limits else ())
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Recognise four axes of numbers; channels lie on the axis whose size the first convolution takes."""
         if values.ndim != 4 or not values.is_floating_point():
             return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import ALONG_TIME, Modality, Names, along_time, runs, width
+from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.traits import Traits
 
@@ -41,7 +41,7 @@ class TimeSeriesModality(Modality):
         return Traits.series(self.channel_dim)
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Recognise three axes, or two if the model takes rows of any length or has a layer along time.
 
         Raises:
@@ -59,7 +59,7 @@ class TimeSeriesModality(Modality):
         return View("series", self.channel_dim, names=self.feature_names, classes=classes)
 
 
-def _channel_axis(values: Tensor, model: Callable[..., Any]) -> int:
+def _channel_axis(values: Tensor, model: Model) -> int:
     """Return the axis of channels of series: 1 or 2.
 
     The configuration of a transformers model may state the number of channels. Else the first layer may take as many

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import BASELINES, Modality
+from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import EachBaseline, Zeros
 from pnpxai.traits import Traits
@@ -54,7 +55,7 @@ class SeveralModalities(Modality):
         )  # fmt: skip
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Return None: one input is never several."""
         return None
 
@@ -112,7 +113,7 @@ class SeveralModalities(Modality):
             raise ArgumentError(f"modality: expected {len(self.parts)} explained inputs ({names}), got {len(inputs)}")
 
 
-def modality_of(spec: ModalitySpec, inputs: Sequence[Tensor], model: Callable[..., Any]) -> tuple[Modality, str]:
+def modality_of(spec: ModalitySpec, inputs: Sequence[Tensor], model: Model) -> tuple[Modality, str]:
     """Return the modality of inputs, and the reason in words.
 
     Args:

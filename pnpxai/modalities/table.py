@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import Modality, Names, along_time, reads_ids
+from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.drawn_baselines import Background
@@ -40,7 +41,7 @@ class TabularModality(Modality):
         return Traits.table(self.discrete)
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Recognise two axes of numbers without a layer along them, or one axis of ids that an embedding reads."""
         if values.ndim == 1 and not values.is_floating_point() and reads_ids(model):
             return cls(discrete=True), "whole numbers in one dimension, and an embedding, are a column of categories"
@@ -49,7 +50,7 @@ class TabularModality(Modality):
         return cls(), "numbers in two dimensions are rows of a table"
 
     @classmethod
-    def named(cls, values: Tensor, model: Callable[..., Any]) -> Modality:
+    def named(cls, values: Tensor, model: Model) -> Modality:
         """Return a table of numbers, or of ids, if there is an embedding to read them."""
         return cls(discrete=not values.is_floating_point() and reads_ids(model))
 

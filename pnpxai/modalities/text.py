@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from pnpxai.modalities.base import Modality, reads_ids
+from pnpxai.model_types import Model
 from pnpxai.pictures import NEW_LINE, View
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.known_features import Words
@@ -39,7 +40,7 @@ class TextModality(Modality):
         return Traits("text", self.channel_dim, 1, discrete=True, ready=tuple(ready))
 
     @classmethod
-    def recognised(cls, values: Tensor, model: Callable[..., Any]) -> tuple[Modality, str] | None:
+    def recognised(cls, values: Tensor, model: Model) -> tuple[Modality, str] | None:
         """Whole numbers in two dimensions, and an embedding that can read them."""
         if values.ndim != 2 or values.is_floating_point() or not reads_ids(model):
             return None

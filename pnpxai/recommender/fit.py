@@ -16,6 +16,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer, fitting
 from pnpxai.metrics.selection import ExplainerSpec
 from pnpxai.modalities import Modality, SeveralModalities
+from pnpxai.model_types import Model
 from pnpxai.traits import Traits
 
 __all__ = ["ModalitySpec", "Recommendation", "classes_of", "needed_traits", "recommend", "traits_of"]
@@ -86,7 +87,7 @@ class Recommendation:
 
 
 def recommend(
-    model: object,
+    model: Model,
     traits: ModalitySpec = None,
     explainers: Sequence[type[Explainer]] | None = None,
     inputs: object = None,

@@ -13,6 +13,7 @@ from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
 from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.model_types import Model
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
 
@@ -114,7 +115,7 @@ class Ranking:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: object) -> Ranking:
+    def from_dict(cls, data: Mapping[str, Any], model: Model) -> Ranking:
         """Return what ``to_dict`` gave, on a model. Nothing is executed or imported.
 
         Raises:
@@ -139,6 +140,6 @@ class Ranking:
         return write_json(Path(path), self.to_dict())
 
     @classmethod
-    def load(cls, path: str | Path, model: object) -> Ranking:
+    def load(cls, path: str | Path, model: Model) -> Ranking:
         """Read what ``save`` wrote; see ``from_dict``."""
         return cls.from_dict(read_json(Path(path), "path"), model)

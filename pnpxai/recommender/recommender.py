@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
@@ -14,6 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import as_candidates
+from pnpxai.model_types import Model
 from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, needed_traits, recommend, traits_of
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
@@ -62,7 +63,7 @@ class Recommender(Declared, keyword_only=True):
         if self.budget is not None:
             Budget.of(self.budget)
 
-    def recommend(self, modality: ModalitySpec, model: Callable[..., Any], inputs: object = None) -> Recommendation:
+    def recommend(self, modality: ModalitySpec, model: Model, inputs: object = None) -> Recommendation:
         """Return which explainers fit, and why the others do not.
 
         Args:
@@ -78,7 +79,7 @@ class Recommender(Declared, keyword_only=True):
     def rank(
         self,
         modality: ModalitySpec,
-        model: Callable[..., Any],
+        model: Model,
         examples: Examples,
         *,
         common: dict[str, object] | None = None,
@@ -154,7 +155,7 @@ XaiRecommender = Recommender
 
 
 def rank(
-    model: Callable[..., Any],
+    model: Model,
     examples: Examples,
     traits: Traits,
     *,

@@ -12,6 +12,7 @@ from torch import Tensor
 from pnpxai.declare.declared import Declared
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelOutput
 
 __all__ = ["Indices", "TargetValue", "index_rows"]
 
@@ -41,7 +42,7 @@ class TargetValue(Declared, abstract=True):
     """Fields that may hold a value for each example, with the number of axes of one value (0: a number)."""
 
     @abstractmethod
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return (examples,) numbers of an output for all examples."""
 
     def check_size(self, size: int) -> None:
@@ -97,7 +98,7 @@ def index_rows(values: Tensor, index: int | tuple[int, ...], name: str = "target
     return values[rows, torch.tensor(index, device=values.device)]
 
 
-def output_of(output: Any, name: str | None) -> Tensor:
+def output_of(output: ModelOutput, name: str | None) -> Tensor:
     """Return the member of an output that is called so; by default what scores come from."""
     if name is None:
         return select_output(output)

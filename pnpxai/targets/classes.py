@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelOutput
 from pnpxai.targets.base import Indices, TargetValue, index_rows, output_of
 
 __all__ = ["Class", "Contrast", "LogProbability", "Probability"]
@@ -29,7 +30,7 @@ class _OfClasses(TargetValue, abstract=True):
 
     per_example: ClassVar[dict[str, int]] = {"index": 0}
 
-    def _classes(self, output: Any) -> Tensor:
+    def _classes(self, output: ModelOutput) -> Tensor:
         """Return (examples, classes)."""
         values = output_of(output, self.output)
         if values.ndim == 1:
@@ -48,7 +49,7 @@ class _OfClasses(TargetValue, abstract=True):
 class Class(_OfClasses):
     """The model's score of a class."""
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the scores of the class."""
         return index_rows(self._classes(output), self.index)
 
@@ -61,7 +62,7 @@ class Contrast(_OfClasses):
 
     per_example: ClassVar[dict[str, int]] = {"index": 0, "against": 0}
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the differences."""
         classes = self._classes(output)
         return index_rows(classes, self.index) - index_rows(classes, self.against)
@@ -70,7 +71,7 @@ class Contrast(_OfClasses):
 class Probability(_OfClasses):
     """The probability of a class: the softmax of the scores, the sigmoid of a single one."""
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the probabilities."""
         classes = self._classes(output)
         if classes.shape[1] == 1:
@@ -81,7 +82,7 @@ class Probability(_OfClasses):
 class LogProbability(_OfClasses):
     """The logarithm of the probability of a class."""
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the logarithms."""
         classes = self._classes(output)
         if classes.shape[1] == 1:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.errors import ShapeError
+from pnpxai.model_types import ModelOutput
 from pnpxai.targets.base import TargetValue, output_of
 
 __all__ = ["Similarity"]
@@ -33,7 +34,7 @@ class Similarity(TargetValue):
 
     per_example: ClassVar[dict[str, int]] = {"embedding": 1}
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the similarities."""
         values = output_of(output, self.output)
         if self.pool != "none":

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import ModelOutput
 from pnpxai.targets.base import Indices, TargetValue, index_rows, output_of
 
 __all__ = ["Box", "Horizon", "Mean", "Pixels"]
@@ -29,7 +30,7 @@ class Mean(TargetValue):
 
     per_example: ClassVar[dict[str, int]] = {"index": 0}
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the means."""
         values = output_of(output, self.output)
         chosen = values if self.index is None else index_rows(values, self.index)
@@ -48,7 +49,7 @@ class Pixels(TargetValue):
 
     per_example: ClassVar[dict[str, int]] = {"index": 0, "mask": 2}
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the weighted means."""
         classes = index_rows(output_of(output, self.output), self.index)
         weights = self.mask.to(classes)
@@ -75,7 +76,7 @@ class Horizon(TargetValue):
     output: str | None = None
     """Name of the output to read, where a model has several and it is not the logits."""
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the means."""
         steps = output_of(output, self.output)
         chosen = steps[:, self.start : self.stop]
@@ -104,14 +105,14 @@ class Box(TargetValue):
 
     per_example: ClassVar[dict[str, int]] = {"corners": 1}
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: ModelOutput) -> Tensor:
         """Return the scores."""
         pictures = _detections(output, self.label)
         corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
         return torch.stack([_best(*found, box) for found, box in zip(pictures, corners, strict=True)])
 
 
-def _detections(output: Any, label: int | None) -> list[tuple[Tensor, Tensor]]:
+def _detections(output: ModelOutput, label: int | None) -> list[tuple[Tensor, Tensor]]:
     """Return (boxes, 4) corners and (boxes,) scores of each picture."""
     if isinstance(output, (list, tuple)) and output and isinstance(output[0], Mapping):
         kept = [found["labels"] == label if label is not None else slice(None) for found in output]

@@ -11,6 +11,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
 from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.model_types import Model
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning.trials.shared_runs import RowCount
@@ -146,7 +147,7 @@ class TuningResult:
         return record | {"limits": [asdict(check) for check in self.limits]}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Any) -> TuningResult:
+    def from_dict(cls, data: Mapping[str, Any], model: Model) -> TuningResult:
         """Return the result that ``to_dict`` wrote, without the study. Nothing is executed or imported.
 
         Args:
@@ -188,7 +189,7 @@ class TuningResult:
         return write_json(Path(path), self.to_dict())
 
     @classmethod
-    def load(cls, path: str | Path, model: Any) -> TuningResult:
+    def load(cls, path: str | Path, model: Model) -> TuningResult:
         """Read what ``save`` wrote; see ``from_dict``."""
         return cls.from_dict(read_json(Path(path), "path"), model)
 
@@ -198,7 +199,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _candidate(label: str, settings: Mapping[str, Any], model: Any) -> Candidate:
+def _candidate(label: str, settings: Mapping[str, Any], model: Model) -> Candidate:
     return Candidate(
         label,
         Explainer.from_dict(settings["explainer"], model),

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, select_output
 from pnpxai.engine.seeing.token_grid import Sides, layout_of_tokens
 from pnpxai.errors import UnsuitableError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors
 
 __all__ = ["AttentionRollout", "HeadFusion", "TransformerAttribution", "rolled_out"]
@@ -35,7 +36,7 @@ class _OfAttention(Attributor):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         head_fusion: HeadFusion,
         discard_ratio: float,
         interpolate_mode: str,
@@ -51,7 +52,9 @@ class _OfAttention(Attributor):
     def _layers(self, found: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
         """Return a matrix (examples, tokens, tokens) for each attention, and gradients of the score at the last one."""
 
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
+    def attribute(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Tensor:
         """Return a map of the first input.
 
         Pictures and series: one channel on the axis ``channel_dim``, by default the second, or the third where the
@@ -108,7 +111,7 @@ class TransformerAttribution(_OfAttention):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         head_fusion: HeadFusion = "mean",
         discard_ratio: float = 0.0,
         interpolate_mode: str = "bilinear",
@@ -122,7 +125,7 @@ class TransformerAttribution(_OfAttention):
         composite = Composite(rule, rule, passing=_PASSING, sums="balanced", attention="taylor")
         self.rules = Rules(stabilizer, composite, checked=True)  # by the pass of gradients
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return two rows for each example: gradients and relevance."""
         return 2 * super().cost(inputs, **settings)
 
@@ -147,7 +150,7 @@ class TransformerAttribution(_OfAttention):
 _PASSING = frozenset({"softmax", "layer_norm", "rms_norm", "group_norm", "instance_norm"})
 
 
-def _of_all(output: Any) -> Tensor:
+def _of_all(output: ModelOutput) -> Tensor:
     values = select_output(output)
     return values.reshape(values.shape[0], -1).square().sum(1)
 

@@ -22,6 +22,7 @@ from pnpxai.engine.seeing.operations import Operation, Operations, operation_nam
 from pnpxai.engine.seeing.token_grid import MapLayout, Sides, layout_of, reductions
 from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.errors import UnsuitableError
+from pnpxai.model_types import Keywords, Model, ModelOutput
 from pnpxai.tensors import Tensors, flat, own
 
 __all__ = ["FeatureMap", "feature_maps", "last_feature_map", "pictured"]
@@ -112,11 +113,11 @@ def _read(score: Score, inputs: Tensors, places: Sequence[Place], differentiate:
 
 
 @contextlib.contextmanager
-def _grids(model: Any, sides: Sides) -> Iterator[list[Sides]]:
+def _grids(model: Model, sides: Sides) -> Iterator[list[Sides]]:
     """Note the sides of all maps that convolutions give."""
     grids: list[Sides] = []
 
-    def note(module: nn.Module, args: Any, output: Any) -> None:
+    def note(module: nn.Module, args: Any, output: ModelOutput) -> None:
         if isinstance(output, Tensor) and output.ndim == len(sides) + 2 and tuple(output.shape[2:]) not in grids:
             grids.append(tuple(output.shape[2:]))
 
@@ -175,14 +176,14 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
     outputs: list[_Output] = []
     attended: list[tuple[int, Tensor]] = []
 
-    def see(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def see(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         result = function(*args, **kwargs)
         name = operation_name(function)
         if name in ATTENTION or (name == "softmax" and result.ndim > 3):  # (examples, heads, tokens, tokens)
             attended.append((len(outputs), result[0] if isinstance(result, tuple) else result))
         return result
 
-    def note(site: Site, output: Any) -> None:
+    def note(site: Site, output: ModelOutput) -> None:
         values = [value for value in flat(output) if value.is_floating_point()]
         if len(values) == 1 and values[0].requires_grad:
             outputs.append(_Output(site, values[0], (id(values[0]), count_edits(values[0]))))

@@ -13,6 +13,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Keywords
 from pnpxai.tensors import Tensors
 
 __all__ = ["LayerAttribution", "LayerGradCam"]
@@ -48,11 +49,11 @@ class LayerGradCam(AtLayer):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_layer_input: bool = False,
         relu_attributions: bool = False,
         attr_dim_summation: bool = True,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return a map (examples, 1, ...) with the layer's spatial sizes; a tuple where the layer has several tensors.
 

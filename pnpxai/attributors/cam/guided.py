@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +15,7 @@ from pnpxai.attributors.gradient.backprop import GuidedBackprop
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
@@ -23,13 +24,13 @@ __all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
 class GuidedGradCam(Attributor):
     """Guided backpropagation times the positive Grad-CAM of a layer. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
-    def __init__(self, model: Callable[..., Any], layer: Any, device_ids: Sequence[int] | None = None) -> None:
+    def __init__(self, model: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(model)
         self.model = model
         self.layer = layer
         self.device_ids = device_ids
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return two rows for each example: one for each factor."""
         return 2 * super().cost(inputs)
 
@@ -37,7 +38,7 @@ class GuidedGradCam(Attributor):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         interpolate_mode: str = "nearest",
         attribute_to_layer_input: bool = False,
     ) -> Any:
@@ -78,16 +79,18 @@ class UpsampledGuidedGradCam(Attributor):
     arXiv:1610.02391; ``GuidedGradCam`` for a layer that is found as there.
     """
 
-    def __init__(self, forward_func: Callable[..., Any], layer: Any = None, interpolate_mode: str = "nearest") -> None:
+    def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "nearest") -> None:
         super().__init__(forward_func)
         self.guided = GuidedBackprop(forward_func, needs_relu=True)
         self.cam = UpsampledGradCam(forward_func, layer, interpolate_mode, relu=True)
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return the rows of both factors."""
         return self.guided.cost(inputs) + self.cam.cost(inputs)
 
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
+    def attribute(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Tensor:
         """Return attributions in the shape of the first input that has positions.
 
         Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictur
 from pnpxai.attributors.cam.grad_cam import LayerAttribution
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, check_finite
 
 __all__ = [
@@ -40,7 +40,7 @@ class ActivationMap(Attributor):
     differentiates: ClassVar[bool] = True
     """Whether the weights are made of gradients at the layer."""
 
-    def __init__(self, forward_func: Callable[..., Any], layer: Any = None, interpolate_mode: str = "bilinear") -> None:
+    def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "bilinear") -> None:
         super().__init__(forward_func)
         self.layer = layer
         self.interpolate_mode = interpolate_mode
@@ -49,11 +49,13 @@ class ActivationMap(Attributor):
     def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the map (examples, 1, ...) of one layer."""
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return one row for each example, and one more to find the layer where none was given."""
         return super().cost(inputs) + (self.layer is None)
 
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Tensor:
+    def attribute(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Tensor:
         """Return a map (examples, 1, ...) with the sides of the first input that has positions.
 
         Raises:
@@ -86,7 +88,7 @@ class UpsampledGradCam(ActivationMap):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any = None,
         interpolate_mode: str = "bilinear",
         relu: bool = False,
@@ -147,7 +149,7 @@ class EigenCAM(ActivationMap):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any = None,
         interpolate_mode: str = "bilinear",
         centred: bool = True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +15,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, select_output
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors
 
 __all__ = ["ScoreCAM"]
@@ -32,7 +32,7 @@ class ScoreCAM(ActivationMap):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any = None,
         interpolate_mode: str = "bilinear",
         n_channels: int | None = None,
@@ -42,7 +42,7 @@ class ScoreCAM(ActivationMap):
         self.n_channels = None if n_channels is None else whole_number("n_channels", n_channels)
         self.perturbations_per_eval = perturbations_per_eval
 
-    def cost(self, inputs: Any, additional_forward_args: Any = None, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, additional_forward_args: ForwardArgs = None, **settings: object) -> int:
         """Return one row more for each example and channel; the layer is looked at to count its channels."""
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, _first_output, additional_forward_args)
@@ -75,7 +75,7 @@ class ScoreCAM(ActivationMap):
         return available if self.n_channels is None else min(self.n_channels, available)
 
 
-def _first_output(output: Any) -> Tensor:
+def _first_output(output: ModelOutput) -> Tensor:
     chosen = select_output(output)
     return chosen.reshape(len(chosen), -1)[:, 0]
 

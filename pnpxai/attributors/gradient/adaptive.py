@@ -16,6 +16,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import as_tuple, batch_size, flat, map_tensors, own, sum_rows, take_rows
 
 __all__ = ["AdaptiveSamples", "AdaptiveSteps", "Reached"]
@@ -43,7 +44,9 @@ class _Adaptive(Around):
         known = inspect.signature(inner.attributor.attribute if configured else inner.attribute).parameters
         return {name: p.default for name, p in known.items()} | (inner.settings if configured else {})
 
-    def _parts(self, inputs: Any, target: Target, arguments: dict[str, Any]) -> Callable[[Tensor], dict[str, Any]]:
+    def _parts(
+        self, inputs: ModelInputs, target: Target, arguments: dict[str, Any]
+    ) -> Callable[[Tensor], dict[str, Any]]:
         """Return the arguments of the wrapped ``attribute`` for some of the examples."""
         tensors = as_tuple(inputs)
         size = batch_size(tensors)
@@ -75,7 +78,7 @@ class AdaptiveSteps(_Adaptive):
 
     def attribute(
         self,
-        inputs: Any,
+        inputs: ModelInputs,
         tolerance: float = 0.01,
         n_steps: int = 8,
         most: int = 512,
@@ -129,7 +132,7 @@ class AdaptiveSamples(_Adaptive):
 
     def attribute(
         self,
-        inputs: Any,
+        inputs: ModelInputs,
         tolerance: float = 0.1,
         least: int = 4,
         most: int = 64,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.unseen import account_for, refuse_unseen
 from pnpxai.errors import ConfinedError, UnsuitableError
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, flat, like
 
 __all__ = ["Deconvolution", "GuidedBackprop"]
@@ -28,13 +28,15 @@ class GuidedBackprop(Attributor):
     A ReLU counts wherever it runs: as a module, a function, a tensor's method, or written by hand (``Rectifiers``).
     """
 
-    def __init__(self, model: Callable[..., Any], *, needs_relu: bool = False) -> None:
+    def __init__(self, model: Model, *, needs_relu: bool = False) -> None:
         """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
         super().__init__(model)
         self.model = model
         self.needs_relu = needs_relu
 
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Any:
+    def attribute(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Any:
         """Return the modified gradient in the shape of ``inputs``.
 
         Raises:
@@ -49,13 +51,15 @@ class Deconvolution(Attributor):
     A ReLU counts wherever it runs, as in ``GuidedBackprop`` (arXiv:1311.2901).
     """
 
-    def __init__(self, model: Callable[..., Any], *, needs_relu: bool = False) -> None:
+    def __init__(self, model: Model, *, needs_relu: bool = False) -> None:
         """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
         super().__init__(model)
         self.model = model
         self.needs_relu = needs_relu
 
-    def attribute(self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None) -> Any:
+    def attribute(
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Any:
         """Return the modified gradient in the shape of ``inputs``; see ``GuidedBackprop.attribute``."""
         return _modified_gradient(self, inputs, target, additional_forward_args, guided=False)
 
@@ -77,14 +81,14 @@ class _ModifiedReLU(torch.autograd.Function):
 
 
 def _modified_gradient(
-    owner: GuidedBackprop | Deconvolution, inputs: Any, target: Target, extra: Any, *, guided: bool
+    owner: GuidedBackprop | Deconvolution, inputs: ModelInputs, target: Target, extra: ForwardArgs, *, guided: bool
 ) -> Any:
     model = owner.model
     seen = Rectifiers(lambda x: _ModifiedReLU.apply(x, guided))  # type: ignore[no-any-return]
 
     method = type(owner).__name__
 
-    def watched(function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def watched(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         name = operation_name(function)
         if not torch.is_grad_enabled() or name == "get":
             return function(*args, **kwargs)

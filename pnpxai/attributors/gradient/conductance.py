@@ -21,6 +21,7 @@ from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target, refuse_integers
 from pnpxai.engine.running.site import Members, Place
 from pnpxai.errors import ShapeError
+from pnpxai.model_types import ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["InternalInfluence", "LayerConductance"]
@@ -36,7 +37,7 @@ class LayerConductance(AtLayer):
     _multiply_by_inputs = True
     _has_convergence_delta = True
 
-    def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_steps: int = 50, **settings: object) -> int:
         """Return examples x points."""
         return super().cost(inputs) * (n_steps + 1)
 
@@ -45,13 +46,13 @@ class LayerConductance(AtLayer):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
@@ -83,7 +84,7 @@ class InternalInfluence(AtLayer):
     on the way (arXiv:1802.03788).
     """
 
-    def cost(self, inputs: Any, n_steps: int = 50, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_steps: int = 50, **settings: object) -> int:
         """Return examples x steps."""
         return super().cost(inputs) * n_steps
 
@@ -92,12 +93,12 @@ class InternalInfluence(AtLayer):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,
         attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of the layer's value.
@@ -128,13 +129,15 @@ class _Path:
     at_input: bool
     nodes: list[float]
     asked: int | None
-    grad_kwargs: dict[str, Any] | None
+    grad_kwargs: Keywords | None
 
     @property
     def places(self) -> tuple[Place, ...]:
         return places_of(self.owner.forward_func, self.owner.layer, self.at_input)
 
-    def explained(self, inputs: Any, baselines: Baselines, target: Target, extra: Any, explain: Explain) -> Any:
+    def explained(
+        self, inputs: ModelInputs, baselines: Baselines, target: Target, extra: ForwardArgs, explain: Explain
+    ) -> Any:
         """Return ``explain(score, ends and starts, pace)`` of all examples."""
         with borrowed(self.owner.forward_func, freeze=not self.grad_kwargs):
             ends, score = prepared(self.owner.forward_func, inputs, target, extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from pnpxai.attributors.layers import places_of
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["GradientShap", "LayerGradientShap"]
@@ -30,11 +31,11 @@ class GradientShap(Attributor):
 
     shares_baselines: ClassVar[bool] = True
 
-    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+    def __init__(self, forward_func: Model, multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
         self._multiply_by_inputs = multiply_by_inputs
 
-    def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_samples: int = 5, **settings: object) -> int:
         """Return one row for each sample of each example (without deltas)."""
         return super().cost(inputs) * n_samples
 
@@ -45,7 +46,7 @@ class GradientShap(Attributor):
         n_samples: int = 5,
         stdevs: Deviation | tuple[Deviation, ...] = 0.0,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         *,
         seed: int | RandomStream = 0,
@@ -81,7 +82,7 @@ class LayerGradientShap(AtLayer):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
@@ -89,7 +90,7 @@ class LayerGradientShap(AtLayer):
         super().__init__(forward_func, layer, device_ids)
         self._multiply_by_inputs = multiply_by_inputs
 
-    def cost(self, inputs: Any, n_samples: int = 5, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_samples: int = 5, **settings: object) -> int:
         """Return the most that may be run: three rows for each sample."""
         return 3 * super().cost(inputs) * n_samples
 
@@ -100,7 +101,7 @@ class LayerGradientShap(AtLayer):
         n_samples: int = 5,
         stdevs: Deviation | tuple[Deviation, ...] = 0.0,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         *,

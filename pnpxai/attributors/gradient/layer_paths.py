@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from pnpxai.engine.running.guard import borrowed, eager
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.score import Score, Target, gradient
 from pnpxai.engine.running.site import AtSites, Call, Site
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, sum_rows
 
 __all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
@@ -35,7 +36,7 @@ class LayerIntegratedGradients(AtLayer):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
@@ -45,11 +46,11 @@ class LayerIntegratedGradients(AtLayer):
 
     def cost(
         self,
-        inputs: Any,
+        inputs: ModelInputs,
         n_steps: int = 50,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
-        **settings: Any,
+        **settings: object,
     ) -> int:
         """Return examples x steps, two more each for the ends of the path, and three to verify the replay."""
         places = places_of(self.forward_func, self.layer, False)
@@ -61,13 +62,13 @@ class LayerIntegratedGradients(AtLayer):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
     ) -> Any:
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.

@@ -19,6 +19,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
 
 __all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_rows", "noisy_copies"]
@@ -60,11 +61,11 @@ class NoiseTunnel(Around):
         """Return what the wrapped attributor returns."""
         return self.attribution_method.has_convergence_delta()
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return the attributions; a mean over copies promises nothing for the inputs themselves."""
         return Outcome(self.attribute(inputs, **arguments))
 
-    def cost(self, inputs: Any, nt_samples: int = 5, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, nt_samples: int = 5, **settings: object) -> int:
         """Return what the wrapped attributor runs, for each copy."""
         return nt_samples * self.attribution_method.cost(inputs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -23,6 +22,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum, perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["IntegratedGradients", "Quadrature", "quadrature"]
@@ -65,11 +65,13 @@ class IntegratedGradients(Attributor):
 
     _has_convergence_delta = True
 
-    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+    def __init__(self, forward_func: Model, multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
         self._multiply_by_inputs = multiply_by_inputs
 
-    def cost(self, inputs: Any, n_steps: int = 50, return_convergence_delta: bool = False, **settings: Any) -> int:
+    def cost(
+        self, inputs: ModelInputs, n_steps: int = 50, return_convergence_delta: bool = False, **settings: object
+    ) -> int:
         """Return examples x steps, and two more each for a delta."""
         return super().cost(inputs) * (n_steps + 2 * return_convergence_delta)
 
@@ -78,7 +80,7 @@ class IntegratedGradients(Attributor):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,

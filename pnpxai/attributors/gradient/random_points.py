@@ -22,6 +22,7 @@ from pnpxai.engine.running.score import Score, Target, WholeBatchOutput, gradien
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ShapeError
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, flat, like, take_rows
 
 __all__ = ["Distribution", "OwnBaselines", "Samples"]
@@ -67,7 +68,7 @@ class Samples:
     def __post_init__(self) -> None:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
-    def mean(self, inputs: Any, baselines: Any, target: Target, extra: Any) -> tuple[Any, Tensor]:
+    def mean(self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs) -> tuple[Any, Tensor]:
         """Return the mean, and (examples * samples,) deltas."""
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)

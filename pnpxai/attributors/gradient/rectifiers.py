@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.seeing.operations import Operation, in_place, operation_name
+from pnpxai.model_types import Keywords
 
 __all__ = ["Rectifiers"]
 
@@ -51,7 +52,7 @@ class Rectifiers:
         """Let go of the conditions of a pass that has ended."""
         self._conditions.clear()
 
-    def __call__(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def __call__(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         """Return the operation's result, or what stands for it."""
         name = operation_name(function)
         operand = self._rectified(name, args, kwargs)
@@ -66,7 +67,7 @@ class Rectifiers:
         self._follow(name, args, kwargs, result)
         return result
 
-    def _rectified(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    def _rectified(self, name: str, args: tuple[Any, ...], kwargs: Keywords) -> Tensor | None:
         """Return the operand of a ReLU, None of any other operation."""
         first = args[0] if args else kwargs.get("input")
         second = args[1] if len(args) > 1 else None
@@ -88,7 +89,7 @@ class Rectifiers:
         return self._conditioned(name, args, kwargs, first, second)
 
     def _conditioned(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], first: Any, second: Any
+        self, name: str, args: tuple[Any, ...], kwargs: Keywords, first: Any, second: Any
     ) -> Tensor | None:
         """Return the operand of a ReLU that is made of a condition."""
         third = args[2] if len(args) > 2 else None
@@ -114,7 +115,7 @@ class Rectifiers:
             for known in self._conditions
         )
 
-    def _follow(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def _follow(self, name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> None:
         """Note a condition that an operation makes or hands on."""
         first = args[0] if args else None
         if not isinstance(result, Tensor) or not isinstance(first, Tensor):

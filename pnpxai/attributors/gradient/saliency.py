@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +11,7 @@ from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.score import Score, Target, gradient
+from pnpxai.model_types import ForwardArgs, Keywords, Model
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["InputXGradient", "Saliency", "gradient_in_passes"]
@@ -25,8 +25,8 @@ class Saliency(Attributor):
         inputs: Tensor | Tensors,
         target: Target = None,
         abs: bool = True,  # noqa: A002  (captum's name)
-        additional_forward_args: Any = None,
-        grad_kwargs: dict[str, Any] | None = None,
+        additional_forward_args: ForwardArgs = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return the gradient at ``inputs``, in their shape."""
         with borrowed(self.forward_func, freeze=not grad_kwargs):
@@ -40,15 +40,15 @@ class InputXGradient(Attributor):
 
     _multiply_by_inputs = True
 
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
+    def __init__(self, forward_func: Model) -> None:
         super().__init__(forward_func)
 
     def attribute(
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
-        grad_kwargs: dict[str, Any] | None = None,
+        additional_forward_args: ForwardArgs = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return the input times the gradient, in the shape of ``inputs``."""
         with borrowed(self.forward_func, freeze=not grad_kwargs):
@@ -57,7 +57,7 @@ class InputXGradient(Attributor):
             return like(inputs, [tensor.detach() * g for tensor, g in zip(tensors, gradients, strict=True)])
 
 
-def gradient_in_passes(score: Score, inputs: Tensors, grad_kwargs: dict[str, Any] | None = None) -> Tensors:
+def gradient_in_passes(score: Score, inputs: Tensors, grad_kwargs: Keywords | None = None) -> Tensors:
     """Return the gradient at ``inputs``, a few rows at a time (all at once where the graph is to be kept)."""
     if grad_kwargs:
         return gradient(score, inputs, **grad_kwargs)[0]

@@ -21,6 +21,7 @@ from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.model_types import ForwardArgs, Keywords, Model
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["NeuronConductance"]
@@ -36,7 +37,7 @@ class NeuronConductance(AtLayer):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
@@ -50,12 +51,12 @@ class NeuronConductance(AtLayer):
         neuron_selector: Selector,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "riemann_trapezoid",
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return attributions in the shape of ``inputs``.
 
@@ -97,7 +98,7 @@ class _Through:
     each example has a target of its own, the targets come as the last argument.
     """
 
-    model: Callable[..., Any]
+    model: Model
     places: tuple[Place, ...]
     select: Callable[[Any], Tensor]
     target: Any

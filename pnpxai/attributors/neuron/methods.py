@@ -20,6 +20,7 @@ from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.propagation.deeplift import DeepLift, DeepLiftShap
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Model
 from pnpxai.tensors import Tensors
 
 __all__ = [
@@ -45,14 +46,14 @@ class _OfNeuron(AtLayer):
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         return UpToLayer(self.forward_func, places)
 
-    def _run(self, backend: Attributor, inputs: Inputs, selector: Selector, extra: Any, **settings: Any) -> Any:
+    def _run(self, backend: Attributor, inputs: Inputs, selector: Selector, extra: ForwardArgs, **settings: Any) -> Any:
         return backend.attribute(inputs, target=selected(selector), additional_forward_args=extra, **settings)
 
 
 class _OfModel(_OfNeuron):
     """The same, of a model whose operations are seen."""
 
-    def __init__(self, model: Callable[..., Any], layer: Any, multiply_by_inputs: bool = True) -> None:
+    def __init__(self, model: Model, layer: Any, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, layer)
         self._multiply_by_inputs = multiply_by_inputs
 
@@ -60,7 +61,7 @@ class _OfModel(_OfNeuron):
 class _Multiplying(_OfNeuron):
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
@@ -76,7 +77,7 @@ class NeuronGradient(_OfNeuron):
         self,
         inputs: Inputs,
         neuron_selector: Selector,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         """Return the gradient of the value in the shape of ``inputs``."""
@@ -92,7 +93,7 @@ class NeuronIntegratedGradients(_Multiplying):
         inputs: Inputs,
         neuron_selector: Selector,
         baselines: Baselines = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_steps: int = 50,
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,
@@ -116,7 +117,7 @@ class NeuronGradientShap(_Multiplying):
         baselines: Distribution,
         n_samples: int = 5,
         stdevs: Deviation | tuple[Deviation, ...] = 0.0,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
         *,
         seed: int | RandomStream = 0,
@@ -137,7 +138,7 @@ class NeuronDeepLift(_OfModel):
         inputs: Inputs,
         neuron_selector: Selector,
         baselines: Baselines = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
@@ -155,7 +156,7 @@ class NeuronDeepLiftShap(_OfModel):
         inputs: Inputs,
         neuron_selector: Selector,
         baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
@@ -175,7 +176,7 @@ class NeuronFeatureAblation(_OfNeuron):
         inputs: Inputs,
         neuron_selector: Selector,
         baselines: Baselines = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Inputs | None = None,
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
@@ -195,7 +196,7 @@ class NeuronGuidedBackprop(_OfNeuron):
         self,
         inputs: Inputs,
         neuron_selector: Selector,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         """Return the modified gradient in the shape of ``inputs``."""
@@ -210,7 +211,7 @@ class NeuronDeconvolution(_OfNeuron):
         self,
         inputs: Inputs,
         neuron_selector: Selector,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         """Return the modified gradient in the shape of ``inputs``."""

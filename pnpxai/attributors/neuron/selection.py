@@ -11,6 +11,7 @@ from torch import Tensor
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Model
 from pnpxai.tensors import rows_of
 
 __all__ = ["Selector", "UpToLayer", "selected"]
@@ -29,7 +30,7 @@ class UpToLayer:
         places: the layer, as its only member.
     """
 
-    model: Callable[..., Any]
+    model: Model
     places: tuple[Place, ...]
 
     def __call__(self, *args: Any) -> Any:

@@ -16,6 +16,7 @@ from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["FeatureAblation", "losses"]
@@ -26,7 +27,7 @@ class FeatureAblation(Attributor):
 
     _multiply_by_inputs = True
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return one row for each group (and row of baselines) and one for the whole input, for each example."""
         tensors = as_tuple(inputs)
         hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
@@ -38,7 +39,7 @@ class FeatureAblation(Attributor):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Tensor | Tensors | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
@@ -64,7 +65,7 @@ class FeatureAblation(Attributor):
             game, values = self._values(inputs, settings)
             return game.maps(inputs, values)
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return the losses, and each group's loss once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -73,7 +74,7 @@ class FeatureAblation(Attributor):
             mask = game.feature_mask(len(values))
             return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
 
-    def _values(self, inputs: Any, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+    def _values(self, inputs: ModelInputs, settings: dict[str, Any]) -> tuple[Game, Tensor]:
         game = Game.of(
             self.forward_func,
             inputs,

@@ -19,6 +19,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.keys import content_key
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["Game", "Present", "averaged_scores", "perturbable", "upper_bound"]
@@ -46,11 +47,11 @@ class Game:
     @classmethod
     def of(
         cls,
-        forward: Callable[..., Any],
-        inputs: Any,
+        forward: Model,
+        inputs: ModelInputs,
         baselines: Baselines | Rows,
         target: Target,
-        extra: Any,
+        extra: ForwardArgs,
         mask: Any,
         held: Sequence[Tensor | None] | None = None,
     ) -> Game:
@@ -133,7 +134,7 @@ class Game:
         parts = zip(self.groups.ids, self.tensors, strict=True)
         return tuple(ids.expand(rows, *x.shape[1:]).clone() for ids, x in parts)
 
-    def maps(self, inputs: Any, values: Tensor, in_input_shape: bool = True) -> Any:
+    def maps(self, inputs: ModelInputs, values: Tensor, in_input_shape: bool = True) -> Any:
         """Return the groups' values (examples, groups) at their elements, packed as ``inputs``; else by their ids."""
         return (
             like(inputs, self.groups.spread(values, self.tensors)) if in_input_shape else self.groups.by_label(values)
@@ -193,7 +194,7 @@ def averaged_scores(
     return (sums / runs.sum(1).to(sums)).to(scores)
 
 
-def perturbable(forward: Callable[..., Any], inputs: Any, target: Target, extra: Any) -> tuple[Tensors, Score]:
+def perturbable(forward: Model, inputs: ModelInputs, target: Target, extra: ForwardArgs) -> tuple[Tensors, Score]:
     """Return the inputs and their score; what is only perturbed may also give numbers that cannot be differentiated."""
     tensors, score = prepared(forward, inputs, target, extra)
     return tensors, replace(score, forward=Numeric(score.forward))
@@ -203,7 +204,7 @@ def perturbable(forward: Callable[..., Any], inputs: Any, target: Target, extra:
 class Numeric:
     """A forward function whose plain numbers and whole numbers are made floating point."""
 
-    forward: Callable[..., Any]
+    forward: Model
 
     def __call__(self, *args: Any) -> Any:
         """Return the output, with a number or a tensor of whole numbers in float64."""

@@ -18,6 +18,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site, ValuesAtPlaces
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["LayerFeatureAblation"]
@@ -30,11 +31,11 @@ class LayerFeatureAblation(AtLayer):
 
     def cost(
         self,
-        inputs: Any,
-        additional_forward_args: Any = None,
+        inputs: ModelInputs,
+        additional_forward_args: ForwardArgs = None,
         layer_mask: Any = None,
         attribute_to_layer_input: bool = False,
-        **settings: Any,
+        **settings: object,
     ) -> int:
         """Return a row for each group and for the whole layer, one to read it, and three to verify its replay."""
         with borrowed(self.forward_func, gradients=False):
@@ -49,7 +50,7 @@ class LayerFeatureAblation(AtLayer):
         inputs: Tensor | Tensors,
         layer_baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         layer_mask: Tensor | Tensors | None = None,
         attribute_to_layer_input: bool = False,
         perturbations_per_eval: int = 1,

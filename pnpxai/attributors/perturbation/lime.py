@@ -22,6 +22,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Lime"]
@@ -45,7 +46,7 @@ class Lime(Attributor):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         interpretable_model: Any = None,
         similarity_func: Callable[..., Any] | None = None,
         perturb_func: Callable[..., Any] | None = None,
@@ -55,7 +56,7 @@ class Lime(Attributor):
         self.similarity_func = ExponentialKernel() if similarity_func is None else similarity_func
         self.perturb_func = perturb_func
 
-    def cost(self, inputs: Any, n_samples: int = 25, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_samples: int = 25, **settings: object) -> int:
         """Return examples x n_samples, for each row of baselines."""
         tensors = as_tuple(inputs)
         return len(tensors[0]) * n_samples * StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -65,7 +66,7 @@ class Lime(Attributor):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Tensor | Tensors | None = None,
         n_samples: int = 25,
         perturbations_per_eval: int = 1,
@@ -98,7 +99,7 @@ class Lime(Attributor):
             game, values = self._values(inputs, settings)
             return game.maps(inputs, values, return_input_shape)
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return the weights, and each group's weight once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -107,7 +108,7 @@ class Lime(Attributor):
             mask = game.feature_mask(len(values))
             return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
 
-    def _values(self, inputs: Any, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+    def _values(self, inputs: ModelInputs, settings: dict[str, Any]) -> tuple[Game, Tensor]:
         """Return the game and (examples, groups) weights."""
         count, stream = whole_number("n_samples", settings["n_samples"]), RandomStream.of(settings["seed"])
         game = Game.of(
@@ -124,7 +125,7 @@ class Lime(Attributor):
             samples, scores = self._scores(game, samples, settings["perturbations_per_eval"], settings["show_progress"])
             return game, self._fits(game, inputs, samples, scores).to(scores)
 
-    def _samples(self, game: Game, inputs: Any, count: int, stream: RandomStream) -> list[Tensor]:
+    def _samples(self, game: Game, inputs: ModelInputs, count: int, stream: RandomStream) -> list[Tensor]:
         """Return (samples, groups) zeros and ones for each example."""
         if self.perturb_func is None:
             return [
@@ -149,7 +150,7 @@ class Lime(Attributor):
                 raise
         return samples[:1], _scores(game, samples[:1], perturbations_per_eval, show_progress)
 
-    def _fits(self, game: Game, inputs: Any, samples: list[Tensor], scores: Tensor) -> Tensor:
+    def _fits(self, game: Game, inputs: ModelInputs, samples: list[Tensor], scores: Tensor) -> Tensor:
         """Return (1 or examples, groups) the weights of a model fitted to each example, or to all of them."""
         values = torch.zeros(len(scores), max(game.groups.sizes), dtype=torch.float64)
         for row, (value, own_scores) in enumerate(zip(values, scores.double().cpu(), strict=True)):
@@ -159,7 +160,7 @@ class Lime(Attributor):
             value[: own.shape[1]] = _fitted(self.interpretable_model, own.double(), own_scores[: len(own)], weights)
         return values
 
-    def _weights(self, game: Game, inputs: Any, examples: range, samples: Tensor) -> Tensor:
+    def _weights(self, game: Game, inputs: ModelInputs, examples: range, samples: Tensor) -> Tensor:
         """Return (samples,) how near each sample is to the original."""
         if isinstance(self.similarity_func, ExponentialKernel):
             binary = bool(((samples == 0) | (samples == 1)).all())
@@ -190,7 +191,7 @@ class _Call:
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, game: Game, inputs: Any, examples: range) -> _Call:
+    def of(cls, game: Game, inputs: ModelInputs, examples: range) -> _Call:
         part = slice(examples.start, examples.stop)
         masks = [game.groups.within(k, examples) for k in range(len(game.tensors))]
         first = torch.zeros(1, dtype=torch.long)

@@ -20,6 +20,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["MultiScale", "Occlusion"]
@@ -38,7 +39,7 @@ class Occlusion(Attributor):
 
     _multiply_by_inputs = True
 
-    def cost(self, inputs: Any, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
         """Return one row for each window (and row of baselines) and one for the whole input, for each example."""
         tensors = as_tuple(inputs)
         n_rows = StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -51,7 +52,7 @@ class Occlusion(Attributor):
         strides: None | int | tuple[int, ...] | tuple[int | tuple[int, ...], ...] = None,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
@@ -122,11 +123,11 @@ class MultiScale(Attributor):
         super().__init__(members[0].forward_func)
         self.members = tuple(members)
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return the rows that all members run."""
         return sum(member.cost(inputs, **settings) for member in self._distinct(inputs))
 
-    def attribute(self, inputs: Any, target: Target = None, additional_forward_args: Any = None) -> Any:
+    def attribute(self, inputs: ModelInputs, target: Target = None, additional_forward_args: ForwardArgs = None) -> Any:
         """Return the mean map, in the shape of ``inputs``."""
         given = {"target": target, "additional_forward_args": additional_forward_args}
         members = self._distinct(inputs)
@@ -135,7 +136,7 @@ class MultiScale(Attributor):
         maps = [_scaled(as_tuple(member.attribute(inputs, **given)), hidden) for member in members]
         return like(inputs, [torch.stack(parts).mean(0) for parts in zip(*maps, strict=True)])
 
-    def _distinct(self, inputs: Any) -> list[Configured]:
+    def _distinct(self, inputs: ModelInputs) -> list[Configured]:
         windows: dict[str, Configured] = {}
         for member in self.members:
             settings = member.arguments(inputs)

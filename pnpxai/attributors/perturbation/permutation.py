@@ -20,6 +20,7 @@ from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["FeaturePermutation", "LayerFeaturePermutation"]
@@ -35,12 +36,12 @@ class FeaturePermutation(Attributor):
     arXiv:1801.01489. An example's map depends on its batch, whose values take the place of its own.
     """
 
-    def __init__(self, forward_func: Callable[..., Any], perm_func: Permute | None = None) -> None:
+    def __init__(self, forward_func: Model, perm_func: Permute | None = None) -> None:
         """Take a model, and what exchanges values; by default a random permutation of the examples."""
         super().__init__(forward_func)
         self.perm_func = perm_func
 
-    def cost(self, inputs: Any, feature_mask: Any = None, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, feature_mask: Any = None, **settings: object) -> int:
         """Return one row for each group and one for the whole input, for each example."""
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         return super().cost(inputs) * (1 + max(Groups.of(feature_mask, tensors).sizes))
@@ -49,7 +50,7 @@ class FeaturePermutation(Attributor):
         self,
         inputs: Inputs,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Inputs | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
@@ -75,7 +76,7 @@ class LayerFeaturePermutation(AtLayer):
 
     def __init__(
         self,
-        forward_func: Callable[..., Any],
+        forward_func: Model,
         layer: Any,
         device_ids: Sequence[int] | None = None,
         perm_func: Permute | None = None,
@@ -87,7 +88,7 @@ class LayerFeaturePermutation(AtLayer):
         self,
         inputs: Inputs,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         layer_mask: Inputs | None = None,
         perturbations_per_eval: int = 1,
         *,

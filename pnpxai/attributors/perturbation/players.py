@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.site import Call, argument_names
+from pnpxai.model_types import ForwardArgs, Model
 from pnpxai.tensors import Tensors
 
 __all__ = ["unseen", "without"]
@@ -18,7 +19,7 @@ _SEEN_WHERE_ONE = ("attention_mask",)
 _SEEN_WHERE_FALSE = ("key_padding_mask", "src_key_padding_mask")
 
 
-def unseen(forward: Callable[..., Any], tensors: Tensors, extra: Any) -> tuple[Tensor | None, ...]:
+def unseen(forward: Model, tensors: Tensors, extra: ForwardArgs) -> tuple[Tensor | None, ...]:
     """Return for each input (examples, positions) true where a mask among the model's arguments leaves it out.
 
     Masks are known by the names that Transformers and torch give them: ``attention_mask`` (zero: not seen),
@@ -41,7 +42,7 @@ def _of_tokens(x: Tensor) -> bool:
     return x.ndim == 3 or (x.ndim == 2 and not x.is_floating_point())
 
 
-def _masks(forward: Callable[..., Any], n_inputs: int, extra: Any) -> Iterator[Tensor]:
+def _masks(forward: Model, n_inputs: int, extra: ForwardArgs) -> Iterator[Tensor]:
     for name, value in _arguments(forward, n_inputs, extra):
         if isinstance(value, Tensor) and value.ndim == 2:
             if name in _SEEN_WHERE_ONE:
@@ -50,7 +51,7 @@ def _masks(forward: Callable[..., Any], n_inputs: int, extra: Any) -> Iterator[T
                 yield value
 
 
-def _arguments(forward: Callable[..., Any], n_inputs: int, extra: Any) -> Iterator[tuple[str, Any]]:
+def _arguments(forward: Model, n_inputs: int, extra: ForwardArgs) -> Iterator[tuple[str, Any]]:
     """Yield the model's further arguments by their names."""
     parts = extra if isinstance(extra, (tuple, list)) else (extra,)
     if len(parts) == 1 and isinstance(parts[0], Call):  # the values of a layer are explained

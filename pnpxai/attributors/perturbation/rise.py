@@ -22,6 +22,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["RISE"]
@@ -38,7 +39,7 @@ class RISE(Attributor):
     and of inputs with two dimensions (rows of a table, whose neighbours mean nothing), are drawn one by one instead.
     """
 
-    def cost(self, inputs: Any, n_masks: int = 500, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, n_masks: int = 500, **settings: object) -> int:
         """Return examples x n_masks, for each row of baselines."""
         tensors = as_tuple(inputs)
         return len(tensors[0]) * n_masks * StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -48,7 +49,7 @@ class RISE(Attributor):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         n_masks: int = 500,
         grid_size: int = 7,
         probability: float = 0.5,
@@ -87,7 +88,7 @@ class RISE(Attributor):
         )  # fmt: skip
         return maps
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return the maps with their standard errors."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -99,7 +100,7 @@ class RISE(Attributor):
         return Outcome(maps, standard_error=errors, degrees_of_freedom=free)
 
     def _maps(
-        self, inputs: Any, baselines: Any, target: Target, extra: Any, n_masks: int, grid_size: int,
+        self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs, n_masks: int, grid_size: int,
         probability: float, channel_axes: tuple[int | None, ...] | None, centred: bool, perturbations_per_eval: int,
         show_progress: bool, stream: RandomStream, *, with_error: bool,
     ) -> tuple[Any, Any]:  # fmt: skip

@@ -22,6 +22,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["KernelShap", "Samples", "ShapleyValueSampling", "ShapleyValues"]
@@ -97,7 +98,7 @@ class _Shapley(Attributor):
             n_samples = whole_number("n_samples", n_samples, 2)
         return Budget(n_samples, estimator, n_rows)
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return the rows that run: as many for each example as for the one with the most coalitions."""
         tensors = as_tuple(inputs)
         hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
@@ -108,7 +109,7 @@ class _Shapley(Attributor):
         runs = runs_of(designs, n_rows, 0)
         return len(tensors[0]) * (max(len(d.present) for d in designs) if runs is None else int(runs.sum()))
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return the values with their standard errors, the score they start from, and each group's value once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -128,12 +129,12 @@ class _Shapley(Attributor):
                 notes=played.notes(),
             )
 
-    def _values(self, inputs: Any, in_input_shape: bool, settings: dict[str, Any]) -> Any:
+    def _values(self, inputs: ModelInputs, in_input_shape: bool, settings: dict[str, Any]) -> Any:
         with borrowed(self.forward_func, gradients=False):
             played = self._played(inputs, settings)
             return played.game.maps(inputs, played.estimate.values.to(played.scores), in_input_shape)
 
-    def _played(self, inputs: Any, settings: dict[str, Any]) -> _Played:
+    def _played(self, inputs: ModelInputs, settings: dict[str, Any]) -> _Played:
         stream = RandomStream.of(settings["seed"])
         self._budget(settings, 1)  # what is wrong with it is said before anything runs
         with borrowed(self.forward_func, gradients=False):
@@ -168,7 +169,7 @@ class KernelShap(_Shapley):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Tensor | Tensors | None = None,
         n_samples: Samples = "auto",
         perturbations_per_eval: int = 1,
@@ -213,7 +214,7 @@ class ShapleyValues(_Shapley):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Tensor | Tensors | None = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
@@ -249,7 +250,7 @@ class ShapleyValueSampling(_Shapley):
         inputs: Tensor | Tensors,
         baselines: Baselines | Rows = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         feature_mask: Tensor | Tensors | None = None,
         n_samples: Samples = "auto",
         perturbations_per_eval: int = 1,

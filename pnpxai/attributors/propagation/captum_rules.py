@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from torch import nn
+
+from pnpxai.model_types import ModelInputs, ModelOutput
 
 __all__ = ["Alpha1_Beta0_Rule", "EpsilonRule", "GammaRule", "IdentityRule", "PropagationRule"]
 
@@ -22,7 +23,7 @@ class PropagationRule(ABC):
         self.set_bias_to_zero = set_bias_to_zero
 
     @abstractmethod
-    def _manipulate_weights(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _manipulate_weights(self, module: nn.Module, inputs: ModelInputs, outputs: ModelOutput) -> None:
         """Change the parameters of ``module`` (a copy) in place."""
 
     def _drop_bias(self, module: nn.Module) -> None:
@@ -38,7 +39,7 @@ class EpsilonRule(PropagationRule):
         super().__init__()
         self.STABILITY_FACTOR = epsilon
 
-    def _manipulate_weights(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _manipulate_weights(self, module: nn.Module, inputs: ModelInputs, outputs: ModelOutput) -> None:
         pass
 
 
@@ -49,7 +50,7 @@ class GammaRule(PropagationRule):
         super().__init__(set_bias_to_zero)
         self.gamma = gamma
 
-    def _manipulate_weights(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _manipulate_weights(self, module: nn.Module, inputs: ModelInputs, outputs: ModelOutput) -> None:
         weight = getattr(module, "weight", None)
         if weight is not None:
             weight.data += self.gamma * weight.data.clamp(min=0)
@@ -59,7 +60,7 @@ class GammaRule(PropagationRule):
 class Alpha1_Beta0_Rule(PropagationRule):  # noqa: N801  (captum's name)
     """Keeps positive weights only. Montavon et al., 2019."""
 
-    def _manipulate_weights(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _manipulate_weights(self, module: nn.Module, inputs: ModelInputs, outputs: ModelOutput) -> None:
         weight = getattr(module, "weight", None)
         if weight is not None:
             weight.data.clamp_(min=0)

@@ -26,6 +26,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like, map_tensors
 
 __all__ = ["DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap"]
@@ -43,13 +44,13 @@ class DeepLift(Attributor):
 
     _has_convergence_delta = True
 
-    def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
+    def __init__(self, model: Model, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)
         self.model = model
         self.eps = eps
         self._multiply_by_inputs = multiply_by_inputs
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return two rows for each example: itself and its baseline."""
         return 2 * super().cost(inputs)
 
@@ -58,7 +59,7 @@ class DeepLift(Attributor):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
@@ -87,10 +88,10 @@ class DeepLiftShap(DeepLift):
 
     shares_baselines: ClassVar[bool] = True
 
-    def __init__(self, model: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+    def __init__(self, model: Model, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
 
-    def cost(self, inputs: Any, baselines: Any = None, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, baselines: Any = None, **settings: object) -> int:
         """Return two rows for each example and baseline."""
         return super().cost(inputs) * len(distribution_rows(baselines, inputs, as_tuple(inputs))[0])
 
@@ -99,7 +100,7 @@ class DeepLiftShap(DeepLift):
         inputs: Tensor | Tensors,
         baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
@@ -125,7 +126,7 @@ class DeepLiftShap(DeepLift):
 class LayerDeepLift(DeepLift):
     """DeepLIFT at a layer: the differences of its values, times what they are multiplied by downstream."""
 
-    def __init__(self, model: Callable[..., Any], layer: Any, multiply_by_inputs: bool = True) -> None:
+    def __init__(self, model: Model, layer: Any, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
         self.layer = layer
 
@@ -134,11 +135,11 @@ class LayerDeepLift(DeepLift):
         inputs: Tensor | Tensors,
         baselines: Baselines = None,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         custom_attribution_func: Custom = None,
-        grad_kwargs: dict[str, Any] | None = None,
+        grad_kwargs: Keywords | None = None,
     ) -> Any:
         """Return attributions in the shape of the layer's value; see ``DeepLift.attribute``.
 
@@ -180,7 +181,7 @@ class LayerDeepLiftShap(LayerDeepLift):
         inputs: Tensor | Tensors,
         baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         custom_attribution_func: Custom = None,

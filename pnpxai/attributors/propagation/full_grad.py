@@ -30,6 +30,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
 from pnpxai.errors import ConfinedError, RuleError
+from pnpxai.model_types import ForwardArgs, Keywords
 from pnpxai.tensors import Tensors, like, own
 
 __all__ = ["FullGrad", "FullGradients"]
@@ -64,7 +65,7 @@ class FullGrad(Attributor):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         pooling_method: Literal["abssum", "possum"] = "abssum",
         interpolate_mode: str = "bilinear",
     ) -> Any:
@@ -100,7 +101,7 @@ class FullGrad(Attributor):
             return like(inputs, maps)
 
     def decompose(
-        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: Any = None
+        self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
     ) -> FullGradients:
         """Return the parts themselves, in one pass; see ``attribute``."""
         with borrowed(self.forward_func):
@@ -159,7 +160,7 @@ class _Biases:
     constants: list[Tensor] = field(default_factory=list)
     grids: list[Sides] = field(default_factory=list)
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         name = operation_name(function)
         if not operands or not torch.is_grad_enabled() or name in _PASSIVE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target, gradient
 from pnpxai.engine.running.site import AtSites, Call, Place, Side, find_places
 from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
+from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like, own, sum_rows
 
 __all__ = ["LRP", "LayerLRP", "Relevance"]
@@ -69,7 +70,7 @@ class LRP(Attributor):
     _multiply_by_inputs = True
     _has_convergence_delta = True
 
-    def __init__(self, model: Callable[..., Any], composite: Any = None, *, epsilon: float = 1e-9) -> None:
+    def __init__(self, model: Model, composite: Any = None, *, epsilon: float = 1e-9) -> None:
         """Take a model, a composite (of zennit too), and the stabiliser of the operations outside of it."""
         super().__init__(model)
         if module_of(model) is None:
@@ -94,7 +95,7 @@ class LRP(Attributor):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         verbose: bool = False,
     ) -> Any:
@@ -110,13 +111,18 @@ class LRP(Attributor):
             return found.attributions
         return found.attributions, self.compute_convergence_delta(found.attributions, found.score)
 
-    def attribute_detailed(self, inputs: Any, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return relevance, what remains unaccounted for, and what biases, stabilisers and other rules took."""
         found = self.relevance(inputs, **arguments)
         return Outcome(found.attributions, found.gap, {name: getattr(found, name) for name in _SINKS})
 
     def relevance(
-        self, inputs: Any, target: Target = None, additional_forward_args: Any = None, *, verbose: bool = False
+        self,
+        inputs: ModelInputs,
+        target: Target = None,
+        additional_forward_args: ForwardArgs = None,
+        *,
+        verbose: bool = False,
     ) -> Relevance:
         """Return the attributions with the score and the relevance that went elsewhere."""
         with borrowed(self.forward_func):
@@ -124,7 +130,7 @@ class LRP(Attributor):
             found = self._propagated(score, tensors, (), verbose)
             return replace(found, attributions=like(inputs, found.attributions))
 
-    def cost(self, inputs: Any, **settings: Any) -> int:
+    def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return one row for each example, two where canonizers have to prove that they keep the scores."""
         return super().cost(inputs, **settings) * (2 if self._canonizers else 1)
 
@@ -174,7 +180,7 @@ class LRP(Attributor):
 class LayerLRP(LRP):
     """Relevance at layers: what ``LRP`` passes through them on its way to the inputs."""
 
-    def __init__(self, model: Callable[..., Any], layer: Any, composite: Any = None, *, epsilon: float = 1e-9) -> None:
+    def __init__(self, model: Model, layer: Any, composite: Any = None, *, epsilon: float = 1e-9) -> None:
         """Take a model and a layer, a list of layers, or None for all that run once."""
         super().__init__(model, composite, epsilon=epsilon)
         self.layer = layer
@@ -183,7 +189,7 @@ class LayerLRP(LRP):
         self,
         inputs: Tensor | Tensors,
         target: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         verbose: bool = False,
@@ -241,7 +247,7 @@ def _check_canonised(plain: Tensor, canonised: Tensor) -> None:
 
 
 def _ruled_pass(
-    score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Callable[..., Any]
+    score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Model
 ) -> tuple[Tensors, Tensor]:
     """Return relevance of the inputs, or at places, and the scores.
 
@@ -258,7 +264,7 @@ def _ruled_pass(
 
 
 def _passed_back(
-    score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Callable[..., Any]
+    score: Score, inputs: Tensors, places: Sequence[Place], rules: Rules, model: Model
 ) -> tuple[Tensors, Tensor]:
     if not places:
         return gradient(rules.score(replace(score, forward=model)), inputs, seed_by_score=True)

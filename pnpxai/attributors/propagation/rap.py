@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from pnpxai.attributors.propagation.composites import Composite, KernelRule, kernel_rules_before
 from pnpxai.attributors.propagation.relevance.kernels import Kernel
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors, flat, own, sum_rows
 
 __all__ = ["relative_composite"]
@@ -43,7 +43,7 @@ _NORMS = frozenset({"batch_norm", "layer_norm", "rms_norm", "group_norm", "insta
 """They hand relevance on: what they add and by what they multiply is no input's."""
 
 
-def _mark_last(output: Any) -> None:
+def _mark_last(output: ModelOutput) -> None:
     """Let the layers that the output comes from share by the size of contributions."""
     for value in flat(output):
         for step in kernel_rules_before(value) if value.requires_grad else ():

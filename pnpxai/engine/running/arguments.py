@@ -12,6 +12,7 @@ from pnpxai.engine.running.guard import eager
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import Call, argument_names
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["Arguments", "ByKeyword", "Extractor"]
@@ -34,15 +35,15 @@ class Arguments:
     explained: Tensors
     extra: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
-    keywords: dict[str, Any] = field(default_factory=dict)
+    keywords: Keywords = field(default_factory=dict)
 
     @classmethod
     def read(
         cls,
-        inputs: Any,
+        inputs: ModelInputs,
         extractor: Extractor = None,
         additional: Extractor = None,
-        model: Callable[..., Any] | None = None,
+        model: Model | None = None,
     ) -> Arguments:
         """Find the arguments in ``inputs``.
 
@@ -84,7 +85,7 @@ class Arguments:
 
     def score(
         self,
-        model: Callable[..., Any],
+        model: Model,
         target: Target = None,
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Score:
@@ -92,7 +93,7 @@ class Arguments:
         forward, arguments = self.by_position(model)
         return Score.of(forward, arguments.explained, target, arguments.extra, transform)
 
-    def by_position(self, model: Callable[..., Any]) -> tuple[Callable[..., Any], Arguments]:
+    def by_position(self, model: Model) -> tuple[Callable[..., Any], Arguments]:
         """Return the model as a function that takes these arguments by position, and the arguments in that form."""
         if not self.names:
             return model, self
@@ -108,7 +109,7 @@ class ByKeyword:
         names: the keywords of the values.
     """
 
-    model: Callable[..., Any]
+    model: Model
     names: tuple[str, ...]
 
     def __call__(self, *values_and_rest: Any) -> Any:

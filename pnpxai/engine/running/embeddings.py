@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import eager, module_of
 from pnpxai.engine.running.places import Argument, Place, Site, argument_names
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, own, take_rows
 
 __all__ = ["at_embeddings", "run_first"]
@@ -20,7 +20,7 @@ __all__ = ["at_embeddings", "run_first"]
 _Reads = list[tuple[Site, Tensors]]  # what embeddings were handed
 
 
-def at_embeddings(model: Callable[..., Any], arguments: Arguments) -> tuple[tuple[Place, ...], Arguments]:
+def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...], Arguments]:
     """Return the places to differentiate at instead of ids, and the arguments with only what these places stand for.
 
     For numbers that is the argument itself, for ids the output of the embedding that is handed them: their memory, or
@@ -66,7 +66,7 @@ def run_first(places: Sequence[Place], arguments: Arguments) -> bool:
     return embeddings and not any(t.is_floating_point() for t in flat(tuple(arguments.call())))
 
 
-def _reads(model: Callable[..., Any], sites: Sequence[Site], arguments: Arguments) -> _Reads:
+def _reads(model: Model, sites: Sequence[Site], arguments: Arguments) -> _Reads:
     seen: _Reads = []
     with contextlib.ExitStack() as stack, torch.no_grad():
         for site in sites:

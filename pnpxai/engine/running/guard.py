@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from pnpxai.engine.running.one_path import one_path
 from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
+from pnpxai.model_types import Model
 
 __all__ = ["borrowed", "eager", "module_of"]
 
@@ -27,7 +28,7 @@ _locks_guard = threading.Lock()
 _lent: set[int] = set()
 
 
-def module_of(forward: Callable[..., Any]) -> nn.Module | None:
+def module_of(forward: Model) -> nn.Module | None:
     """Return the module behind a forward function, if it can be seen (not inside a lambda)."""
     if isinstance(forward, nn.Module):
         return eager(forward)
@@ -46,7 +47,7 @@ def eager(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def borrowed(forward: Callable[..., Any], *, gradients: bool = True, freeze: bool = True) -> Iterator[None]:
+def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> Iterator[None]:
     """Lend a model for the time of a ``with`` block: alone in its thread, in eval mode, able to differentiate.
 
     On leaving, every module's attributes (training flag, hooks, anything the forward pass stored), every buffer and

@@ -16,6 +16,7 @@ from pnpxai.declare.declared import Declared
 from pnpxai.declare.registry import qualified_name
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors, batch_size
 
 __all__ = ["code_key", "content_key", "example_keys", "model_key", "numbered", "settings_key"]
@@ -48,7 +49,7 @@ def example_keys(tensors: Tensors) -> tuple[str, ...]:
     return tuple(content_key(*(x[k] for x in tensors)) for k in range(batch_size(tensors)))
 
 
-def model_key(model: Any, model_id: str | None = None) -> str:
+def model_key(model: Model, model_id: str | None = None) -> str:
     """Return a key of a model: ``model_id`` if given, else its class and the bytes of its state.
 
     Raises:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors, flat
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def where_gradients_end(score: Score, leaves: Tensors) -> str:
     if model is None:
         return ""
 
-    def note(name: str, module: nn.Module, args: Any, output: Any) -> None:
+    def note(name: str, module: nn.Module, args: Any, output: ModelOutput) -> None:
         numbers = [t for t in flat(output) if t.is_floating_point()]
         flowing = any(t.requires_grad for t in flat(args))
         if flowing and numbers and not any(map(_flows, numbers)):

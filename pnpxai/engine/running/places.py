@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import eager, module_of
 from pnpxai.errors import ArgumentError, ConfinedError, did_you_mean
+from pnpxai.model_types import Model
 from pnpxai.tensors import flat, own
 
 __all__ = [
@@ -58,7 +59,7 @@ class Argument:
 Place: TypeAlias = Site | Argument
 
 
-def argument_names(model: Any) -> tuple[str, ...]:
+def argument_names(model: Model) -> tuple[str, ...]:
     """Return the names of a model's forward arguments, empty where they cannot be told."""
     forward = model.forward if isinstance(model, nn.Module) else model
     try:
@@ -68,7 +69,7 @@ def argument_names(model: Any) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
-def find_places(model: Any, layer: Any, side: Side = "output") -> tuple[Place, ...]:
+def find_places(model: Model, layer: Any, side: Side = "output") -> tuple[Place, ...]:
     """Return the places that ``layer`` names: a module, a module's name, a forward argument's name, or several mixed.
 
     Raises:
@@ -80,7 +81,7 @@ def find_places(model: Any, layer: Any, side: Side = "output") -> tuple[Place, .
     return tuple(_find(eager(model), spec, side) for spec in specs)
 
 
-def _find(model: Any, spec: Any, side: Side) -> Place:
+def _find(model: Model, spec: Any, side: Side) -> Place:
     if isinstance(spec, (Site, Argument)):
         return spec
     inside = module_of(model)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pnpxai.engine.seeing.operations import Operation, Operations
 from pnpxai.engine.seeing.torch_private import count_edits
+from pnpxai.model_types import Keywords
 from pnpxai.tensors import Tensors, flat, map_tensors, own
 
 __all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
@@ -137,7 +138,7 @@ class Recording:
         members = [number[id(t)] if id(t) in number else self._save(t, own(t)) for t in flat(result)]
         return _Result(map_tensors(lambda t: torch.empty(0), result), members, changes, dict(self._notes.calls))
 
-    def _see(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _see(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         result = function(*args, **kwargs)
         if not self._notes.hidden and not _asks_for_shape(function, result):
             for tensor in flat((args, kwargs)):
@@ -166,7 +167,7 @@ class Recording:
 
 @contextlib.contextmanager
 def recorded(
-    model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]
+    model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: Keywords
 ) -> Iterator[_CallArguments]:
     """While open, note what every module call returns, until the recording is closed.
 

@@ -14,6 +14,7 @@ from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.score import Score, select_output
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ArgumentError, OutOfMemoryError, ShapeError
+from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import Tensors, alike, flat, take_rows
 
 __all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "rows_are_apart"]
@@ -68,7 +69,7 @@ def layer_rows_are_apart(
 _Run = Callable[[Score, Tensors], Tensors]
 
 
-def _apart(score: Score, inputs: Tensors, limit: int, forward: Callable[..., Any], run: _Run) -> bool:
+def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run) -> bool:
     size = score.size
     rows = size if 2 * size <= limit else max(1, min(size, limit) // 2)
     form = tuple((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in flat((inputs, score.extra)))
@@ -85,7 +86,7 @@ def _apart(score: Score, inputs: Tensors, limit: int, forward: Callable[..., Any
     return apart
 
 
-def facts_of(forward: Callable[..., Any], target: object = None) -> dict[Hashable, Any]:
+def facts_of(forward: Model, target: object = None) -> dict[Hashable, Any]:
     """Return a dictionary that is kept as long as a model lives, one for each way to run it and target function."""
     try:
         kind = weakref.ref(target) if callable(target) else target is None
@@ -148,7 +149,7 @@ def _outputs(score: Score, inputs: Tensors) -> Tensors:
     return _of_output(score, score.checked_output(inputs))
 
 
-def _of_output(score: Score, output: Any) -> Tensors:
+def _of_output(score: Score, output: ModelOutput) -> Tensors:
     return (score.target(output) if callable(score.target) else select_output(output),)
 
 

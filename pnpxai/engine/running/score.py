@@ -14,6 +14,7 @@ from pnpxai.engine.running.guard import eager
 from pnpxai.engine.running.missing_gradients import refuse_missing_gradients, where_gradients_end
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelOutput
 from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
 
 __all__ = ["Score", "Target", "WholeBatchOutput", "gradient", "refuse_integers", "select_output"]
@@ -54,7 +55,7 @@ class Score:
         transform: applied to the output before the target selects (softmax, say).
     """
 
-    forward: Callable[..., Any]
+    forward: Model
     size: int
     target: None | tuple[int, ...] | Tensor | Callable[[Any], Tensor] = None
     extra: tuple[Any, ...] = ()
@@ -63,10 +64,10 @@ class Score:
     @classmethod
     def of(
         cls,
-        forward: Callable[..., Any],
+        forward: Model,
         inputs: Tensors,
         target: Target = None,
-        extra: Any = None,
+        extra: ForwardArgs = None,
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Score:
         """Build the score of ``inputs``, with its target and extra arguments checked.
@@ -108,7 +109,7 @@ class Score:
                 ) from problem
             raise
 
-    def of_output(self, output: Any, inputs: Tensors = ()) -> Tensor:
+    def of_output(self, output: ModelOutput, inputs: Tensors = ()) -> Tensor:
         """Return the scores that an output for all examples means, checked as those of a call.
 
         Args:
@@ -164,7 +165,7 @@ class Score:
         target = self.take(rows).target
         return [tuple(row) for row in target.tolist()] if isinstance(target, Tensor) else target
 
-    def select(self, output: Any) -> Tensor:
+    def select(self, output: ModelOutput) -> Tensor:
         """Return the scores that an output for all examples means."""
         rows = self.size
         if callable(self.target):
@@ -213,7 +214,7 @@ class Score:
         return chosen[(torch.arange(rows, device=chosen.device), *indices.expand(rows, -1).unbind(1))]
 
 
-def select_output(output: Any) -> Tensor:
+def select_output(output: ModelOutput) -> Tensor:
     """Return the tensor that scores come from: the output itself, its ``logits``, or its only or first tensor.
 
     Raises:
@@ -274,7 +275,7 @@ def gradient(
 
 
 def _differentiated(
-    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: dict[str, Any]
+    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: Keywords
 ) -> tuple[Tensors, Tensor]:
     values = score(leaves)
     if not values.requires_grad:

@@ -26,6 +26,7 @@ from pnpxai.engine.running.places import (
 )
 from pnpxai.engine.running.replay import Recording, equal_up_to_rounding, recorded, replayed
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import Keywords, Model, ModelOutput
 from pnpxai.tensors import Tensors, flat, map_tensors, own, take_rows
 
 __all__ = [
@@ -59,7 +60,7 @@ class Call(NamedTuple):
     """
 
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012  (never changed)
+    kwargs: Keywords = {}  # noqa: RUF012  (never changed)
     counts: tuple[int, ...] = ()
     recording: Recording | None = None
     rows: Tensor | None = None
@@ -77,7 +78,7 @@ class ValuesAtPlaces(NamedTuple):
 
     values: Tensors
     call: Call
-    output: Any
+    output: ModelOutput
     members: tuple[Members, ...]
 
 
@@ -92,7 +93,7 @@ class AtSites:
     the model with each place handing on the given value. So whatever explains a model's inputs explains its layers.
     """
 
-    def __init__(self, model: Callable[..., Any], places: Sequence[Place]) -> None:
+    def __init__(self, model: Model, places: Sequence[Place]) -> None:
         self.model = eager(model)
         self.places = tuple(places)
 
@@ -185,7 +186,7 @@ class AtSites:
             return None
         return Recording(size or max(sizes), holders(self.model, modules))
 
-    def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: Any) -> Call:
+    def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: ModelOutput) -> Call:
         """Return the call with its recording, if replaying gives the recorded output at once and twice the rows."""
         if recording is None or not recording.results:
             return call
@@ -195,7 +196,7 @@ class AtSites:
         _log.debug("replay does not repeat the model's output at %s; whole forward passes are run", self.places[0])
         return call
 
-    def _repeats(self, values: Tensors, call: Call, output: Any) -> bool:
+    def _repeats(self, values: Tensors, call: Call, output: ModelOutput) -> bool:
         assert call.recording is not None  # noqa: S101
         size = call.recording.size
         twice = torch.arange(size).repeat(2)

@@ -13,6 +13,7 @@ from pnpxai.engine.seeing.cells import CELLS, Gate
 from pnpxai.engine.seeing.norms import NORM_PARTS
 from pnpxai.engine.seeing.reductions import REDUCTION_PARTS, needs_parts
 from pnpxai.errors import RuleError
+from pnpxai.model_types import Keywords
 
 __all__ = ["DECOMPOSED", "check_same", "decomposed", "is_compound"]
 
@@ -48,7 +49,7 @@ def check_same(name: str, whole: Any, parts: Any) -> None:
             raise RuleError(f"no rule for {name!r} with these settings")
 
 
-def _first_by_position(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _first_by_position(kwargs: Keywords) -> dict[str, Any]:
     """Return keyword arguments under the names that the parts use."""
     return {{"input": "x", "axis": "dim"}.get(name, name): value for name, value in kwargs.items()}
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from pnpxai.model_types import Keywords
 from pnpxai.tensors import map_tensors
 
 __all__ = ["Operation", "Operations", "divides", "in_place", "operation_name", "out_of_place", "with_operands"]
@@ -29,7 +30,7 @@ class Operations(TorchFunctionMode):
         self._replace = replace
 
     def __torch_function__(
-        self, func: Operation, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Operation, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Keywords | None = None
     ) -> Any:
         """Hand the call to ``replace``."""
         return self._replace(func, args, kwargs or {})
@@ -55,7 +56,7 @@ def _written(function: Operation) -> str:
 _OPERATORS = {"add", "sub", "mul", "div", "truediv", "matmul"}
 
 
-def in_place(function: Operation, kwargs: dict[str, Any]) -> bool:
+def in_place(function: Operation, kwargs: Keywords) -> bool:
     """Tell whether a call changes its first operand."""
     name = _written(function)
     operator = name.startswith("__i") and name[3:-2] in _OPERATORS
@@ -63,7 +64,7 @@ def in_place(function: Operation, kwargs: dict[str, Any]) -> bool:
 
 
 def out_of_place(
-    function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Operation, args: tuple[Any, ...], kwargs: Keywords
 ) -> tuple[Operation, tuple[Any, ...], dict[str, Any]]:
     """Return the call that gives what an in-place call would make of its first operand, with a copy of that operand."""
     changed, before = args[0], args[0].clone()

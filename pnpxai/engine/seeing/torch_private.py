@@ -12,6 +12,7 @@ import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
+from pnpxai.model_types import Model
 from pnpxai.tensors import own
 
 __all__ = [
@@ -94,7 +95,7 @@ def _nothing_around() -> Iterator[None]:
     yield  # here ``checkpoint`` calls its function
 
 
-def source_of(model: Any) -> Any:
+def source_of(model: Model) -> Any:
     """Return what ``torch.compile`` was given, the model itself if it is not compiled."""
     return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
 

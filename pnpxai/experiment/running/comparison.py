@@ -30,6 +30,7 @@ from pnpxai.experiment.storage.tables import Tables
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
+from pnpxai.model_types import Model
 from pnpxai.recommender import recommend
 from pnpxai.recommender.fit import ModalitySpec, needed_traits
 from pnpxai.statistics import DecisionRule, MeanRank
@@ -43,7 +44,7 @@ _log = logging.getLogger("pnpxai")
 
 
 def compare(
-    model: Any,
+    model: Model,
     examples: Examples | Stream | Data,
     explainers: Sequence[ExplainerSpec] | None = None,
     metrics: Sequence[MetricSpec] | None = None,
@@ -231,7 +232,7 @@ class _Plan:
         )
 
 
-def _device(model: Any) -> str:
+def _device(model: Model) -> str:
     module = module_of(model)
     first = next(module.parameters(), None) if module is not None else None
     return "cpu" if first is None else first.device.type

@@ -20,6 +20,7 @@ from pnpxai.experiment.storage.records import EXPLAINED, CellRecord, ChunkResult
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell, Judgement, explain_and_measure
 from pnpxai.metrics.shared_runs import SharedRuns
+from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors
 
 __all__ = ["CURVES", "Job", "Piece", "Task"]
@@ -98,7 +99,7 @@ class Job:
     candidates: dict[str, Candidate]
     metrics: dict[str, Metric]
     seed: int
-    model: Any
+    model: Model
     targets: Callable[[Any], Any] | None = None
     common: dict[str, Any] = field(default_factory=dict)
     threads: int = 1

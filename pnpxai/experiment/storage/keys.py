@@ -21,6 +21,7 @@ from pnpxai.examples import Batch
 from pnpxai.explainers.results.descriptions import described
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.model_types import Model
 from pnpxai.tensors import flat
 
 __all__ = ["explainer_key", "identities", "masked_identities", "metric_key", "run_model_key", "settings_of"]
@@ -106,7 +107,7 @@ def settings_of(member: Candidate | Metric, *, stored: bool) -> dict[str, Any]:
     return {name: {"type": type(part).__name__} | described(part) for name, part in parts.items()}
 
 
-def run_model_key(model: Any, model_id: str | None, *, stored: bool) -> str:
+def run_model_key(model: Model, model_id: str | None, *, stored: bool) -> str:
     """Return a key of the model; where nothing is stored, of a plain function its name."""
     unseen = model_id is None and not stored and module_of(model) is None
     return qualified_name(model) if unseen else model_key(model, model_id)

@@ -13,6 +13,7 @@ from pnpxai.attributors.base import Configured
 from pnpxai.declare.declared import Range
 from pnpxai.engine.running.score import Target
 from pnpxai.explainers.base import Explainer
+from pnpxai.model_types import ForwardArgs
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
 
@@ -44,7 +45,7 @@ class NoisyBackend(Configured):
         self,
         forward_args: Any,
         targets: Target = None,
-        additional_forward_args: Any = None,
+        additional_forward_args: ForwardArgs = None,
         return_squared: bool = False,
     ) -> Any:
         """Return ``attribute`` of arguments in PnPXAI 0.1's order; with ``return_squared`` mean and mean square."""

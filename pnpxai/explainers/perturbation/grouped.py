@@ -13,6 +13,7 @@ from pnpxai.engine.running.site import Site, find_places
 from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import stand_ins_by
+from pnpxai.model_types import Model
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
@@ -88,7 +89,7 @@ class GroupedPerturbation(Perturbation, abstract=True):
         )
 
 
-def _hold_tokens(model: Any, layer: Any) -> bool:
+def _hold_tokens(model: Model, layer: Any) -> bool:
     """Tell whether the layers' values of three dimensions are tokens, not a convolved series."""
     sites = [place for place in find_places(model, layer) if isinstance(place, Site)]
     return bool(sites) and not any(isinstance(site.module, CONVOLUTIONS) for site in sites)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -17,6 +16,7 @@ from pnpxai.engine.running.places import Argument
 from pnpxai.engine.running.site import AtSites
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
+from pnpxai.model_types import Model
 
 __all__ = ["CompositeLRP", "LRPEpsilonAlpha2Beta1", "LRPEpsilonGammaBox", "LRPEpsilonPlus", "LRPUniformEpsilon"]
 
@@ -33,7 +33,7 @@ def _canonizers(value: Any) -> Any:
     return members
 
 
-def at_inputs(forward: Callable[..., Any]) -> bool:
+def at_inputs(forward: Model) -> bool:
     """Tell whether it is the model's own inputs that are explained, not values inside of it."""
     forward = getattr(forward, "at", forward)
     return not isinstance(forward, AtSites) or all(isinstance(place, Argument) for place in forward.places)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Outcome
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors, as_tuple, flat, sum_rows
 
 __all__ = ["TOLERANCE", "base_values", "missed", "scale_of", "without_map"]
@@ -31,7 +30,7 @@ def base_values(outcome: Outcome, scores: Tensor) -> Tensor | None:
     return scores - (total - outcome.gap)
 
 
-def scale_of(scores: Tensor, base: Tensor | None, output: Any) -> Tensor:
+def scale_of(scores: Tensor, base: Tensor | None, output: ModelOutput) -> Tensor:
     """Return (examples,) the largest of ``|score|``, ``|score - base value|`` and ``|any output of that example|``."""
     size = len(scores)
     scale = scores.abs()

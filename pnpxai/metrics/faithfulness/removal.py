@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
 from pydantic import BeforeValidator
@@ -14,6 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Category, Metric, Sample
 from pnpxai.metrics.faithfulness.features import Features
 from pnpxai.metrics.faithfulness.imputation import Imputation, Imputer
+from pnpxai.model_types import Model
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.feature_masks import FeatureMask
 
@@ -90,7 +91,7 @@ class Removal(Metric, abstract=True):
         return FeatureMask.from_name(self.feature_mask_fn), self.baseline_fn
 
 
-def _ends_in_sigmoid(model: Callable[..., Any]) -> bool:
+def _ends_in_sigmoid(model: Model) -> bool:
     module = module_of(model)
     last = None if module is None else list(module.modules())[-1]
     return isinstance(last, nn.Sigmoid)

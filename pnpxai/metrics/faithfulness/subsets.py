@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Sample
 from pnpxai.metrics.faithfulness.features import Features, scores_without
 from pnpxai.metrics.faithfulness.imputation import Imputer
+from pnpxai.model_types import Model
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask
 
@@ -35,7 +35,7 @@ class Losses:
 
 
 def losses(
-    model: Callable[..., Any],
+    model: Model,
     sample: Sample,
     masking: tuple[FeatureMask, Baseline | Imputer],
     fractions: Sequence[float],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
+from pnpxai.model_types import Model
 
 __all__ = ["RandomisedCopy"]
 
@@ -33,7 +34,7 @@ class RandomisedCopy:
         UnsuitableError: the model cannot be copied, or has no parameters.
     """
 
-    def __init__(self, model: Callable[..., Any], seed: int) -> None:
+    def __init__(self, model: Model, seed: int) -> None:
         module = module_of(model)
         if module is None:
             raise UnsuitableError("model: only the parameters of a torch.nn.Module can be made random")
@@ -49,7 +50,7 @@ class RandomisedCopy:
             raise UnsuitableError("model: it has no parameters that could be made random")
 
     @classmethod
-    def stages(cls, model: Callable[..., Any], most: int) -> list[int]:
+    def stages(cls, model: Model, most: int) -> list[int]:
         """Return how many layers are random at each stage: at most so many stages, evenly, the last with all layers."""
         module = module_of(model)
         count = 0 if module is None else len(_owners(module))

@@ -16,6 +16,7 @@ from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import MetricSpec
+from pnpxai.model_types import Model
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import flat
 from pnpxai.traits import Traits
@@ -202,7 +203,7 @@ def _target_name(targets: object) -> str:
     return qualified_name(targets) if callable(targets) and not isinstance(targets, Tensor) else str(targets)
 
 
-def _model_key(model: Any) -> str:
+def _model_key(model: Model) -> str:
     try:
         return model_key(model)
     except ArgumentError:  # a function, whose state cannot be seen

@@ -13,6 +13,7 @@ from pnpxai.examples import Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.selection import MetricSpec, as_metrics, several
+from pnpxai.model_types import Model
 from pnpxai.tuning.trials.judging import COSTS, Judge
 
 __all__ = ["Limit", "Limits", "judges_of", "has_masks", "limits_of", "with_masks"]
@@ -46,7 +47,7 @@ class Limit:
 
 def judges_of(
     metric: MetricSpec | Sequence[MetricSpec],
-    model: object,
+    model: Model,
     common: dict[str, Any] | None,
     *,
     masked: bool,
@@ -82,7 +83,7 @@ def judges_of(
 
 def limits_of(
     limits: Limits | None,
-    model: object,
+    model: Model,
     common: dict[str, Any] | None,
     *,
     masked: bool,
@@ -147,7 +148,7 @@ def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explaine
     return masked.with_targets
 
 
-def _judges(specs: Sequence[MetricSpec], model: object, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
+def _judges(specs: Sequence[MetricSpec], model: Model, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
     costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
     others = [spec for spec in specs if spec not in costs]
     for spec in others:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.engine.seeing.operations import Operation
+from pnpxai.model_types import Keywords
 from pnpxai.tensors import Tensors
 
 __all__ = ["Attention", "attention_rule"]
@@ -114,7 +115,7 @@ class Attention:
 
 
 def attention_rule(
-    function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool, epsilon: float, ledger: Ledger
+    function: Operation, args: tuple[Any, ...], kwargs: Keywords, constant: bool, epsilon: float, ledger: Ledger
 ) -> Attention | None:
     """Return the rule of a call of fused attention; None if its mask carries relevance, or it drops values."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")

@@ -20,6 +20,7 @@ from pnpxai.engine.seeing.operation_kinds import AFFINE, JOINS, MAX_POOLS, ROUTE
 from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import RuleError
+from pnpxai.model_types import Keywords, ModelOutput
 from pnpxai.tensors import Tensors, flat, map_tensors
 
 __all__ = ["RuledScore", "Rules", "Seen"]
@@ -33,7 +34,7 @@ _REPLACES = WRITES | {"pad", "constant_pad_nd", "where", "maximum", "minimum", "
 """Constants may take the place of values."""
 
 
-def _unseen(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+def _unseen(name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> Any:
     return result
 
 
@@ -57,7 +58,7 @@ class Rules:
         """Return a score that is computed under these rules, the target's function included."""
         return RuledScore(score.forward, score.size, score.target, score.extra, score.transform, self)
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         """Run an operation, ruled where it touches what carries relevance.
 
         Raises:
@@ -69,7 +70,7 @@ class Rules:
             account_for(args[0] if name == "setitem" else result)
         return self.seen(name, args, kwargs, result)
 
-    def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
         if not operands or not torch.is_grad_enabled():
             return function(*args, **kwargs)
@@ -125,7 +126,7 @@ class Rules:
         return plain and self.seen is _unseen
 
     def _attention(
-        self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], put: Any, operands: list[Tensor]
+        self, function: Operation, args: tuple[Any, ...], kwargs: Keywords, put: Any, operands: list[Tensor]
     ) -> Tensor | None:
         constant = self.composite is not None and self.composite.attention == "constant"
         rule = attention_rule(function, args, kwargs, constant, self.epsilon, self.ledger)
@@ -172,7 +173,7 @@ class Rules:
         constant = lambda t: not t.requires_grad and t.is_floating_point() and t.ndim > 0  # noqa: E731
         return map_tensors(lambda t: sink(t, anchor, self.ledger) if constant(t) else t, args)
 
-    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         with Operations(self.replace):
             parts = decomposed(name, function, _constant, *args, **kwargs)
         if not self.checked:
@@ -198,7 +199,7 @@ class RuledScore(Score):
         refuse_unseen("LRP", "the score", [values])
         return values
 
-    def select(self, output: Any) -> Tensor:
+    def select(self, output: ModelOutput) -> Tensor:
         """Return what the target selects of the model's output."""
         composite = self.rules.composite
         if composite is not None and composite.finish is not None:

@@ -27,6 +27,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import ArgumentError, RuleError
+from pnpxai.model_types import Keywords
 from pnpxai.tensors import Tensors, check_finite, flat, map_tensors, own
 
 __all__ = ["Multipliers", "multipliers"]
@@ -95,7 +96,7 @@ class _Rescale:
         if self.position != len(self.references):
             raise RuleError("DeepLift: the model runs other operations for the inputs than for the baselines")
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         """Run an operation under its rule.
 
         Raises:
@@ -238,7 +239,7 @@ class _Rescale:
         value = self._step(name, rule, lambda _: values.detach().clone(), [operand])
         return value if name in _PLACED else type(whole)((value, places))
 
-    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
         with torch.no_grad():
             whole = function(*args, **kwargs)
         with Operations(self.replace):
@@ -260,12 +261,12 @@ def _by_batch(
     return bool(training) or (mean is None and running_mean is None)
 
 
-def _along_axis(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _along_axis(args: tuple[Any, ...], kwargs: Keywords) -> bool:
     """Tell whether a call of ``max`` or ``min`` gives values and places along an axis."""
     return "dim" in kwargs or (len(args) > 1 and isinstance(args[1], int))
 
 
-def _axis(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
+def _axis(name: str, args: tuple[Any, ...], kwargs: Keywords) -> int | None:
     """Return the axis of a selection."""
     position = 2 if name in ("topk", "kthvalue") else 1
     default = None if name in ("cummax", "cummin") else -1

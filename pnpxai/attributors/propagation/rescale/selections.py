@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pnpxai.attributors.propagation.rescale.step import Reference
+from pnpxai.model_types import Keywords
 from pnpxai.tensors import Tensors
 
 __all__ = ["Extreme", "Larger", "MaxPool", "Selection"]
@@ -24,7 +25,7 @@ class MaxPool:
 
     name: str
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: Keywords
 
     def share(self, operands: Tensors, reference: Reference, output: Tensor, grad: Tensor) -> Tensors:
         """Return the multipliers of the operand."""
