@@ -17,7 +17,7 @@ ROWS = [
 
 QUESTIONS = {
     "relevance softmax": ("attributors/propagation/relevance/softmax.py", "class Softmax"),
-    "trials pruned": ("tuning/trials/pruning.py", "Pruner"),
+    "trials pruned": ("tuning/trials/pruning.py", "[Ww]ilcoxon"),
     "run folder keys": ("experiment/storage/keys.py", "def "),
     "rows together pass memory": ("engine/running/batching.py", "OutOfMemory|out of memory"),
     "LSTM apart": ("engine/seeing/cells.py", "lstm"),
