@@ -5,12 +5,14 @@
 """
 
 from pnpxai.cli.interruption import end_at_once
+from pnpxai.cli.standard_streams import open_standard_streams
 
 __all__ = ["app"]
 
 
 def app() -> None:
     """Run the command that the command line asks for, and leave with its exit code."""
+    open_standard_streams()
     end_at_once()
     from pnpxai.cli.commands import app as commands
 
