@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +13,18 @@ from pnpxai.attributors.perturbation.stand_ins import Rows
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.site import Call
 from pnpxai.strategies.base import for_each
-from pnpxai.strategies.baselines import Baseline
+from pnpxai.strategies.baselines import Baseline, EachBaseline, Zeros
 from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.strategies.token_baselines import Token
 from pnpxai.tensors import Tensors, own
 from pnpxai.traits import Traits
 
 __all__ = [
+    "at_places",
     "baselines_by",
     "embedded",
     "is_background",
+    "of_columns",
     "of_ids",
     "of_rows",
     "rows_by",
@@ -81,7 +84,13 @@ def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Basel
     return {name: b for name, b in given.items() if any(map(_is_of_ids, for_each(b, arguments.explained)))}
 
 
-def embedded(baseline_fn: Baseline, arguments: Arguments, read: Callable[[Call], Tensors], values: Tensors) -> Baseline:
+def embedded(
+    baseline_fn: Baseline,
+    arguments: Arguments,
+    read: Callable[[Call], Tensors],
+    values: Tensors,
+    owners: Sequence[int] | None = None,
+) -> Baseline:
     """Return a baseline of ids as what the layer makes of it.
 
     Args:
@@ -89,14 +98,51 @@ def embedded(baseline_fn: Baseline, arguments: Arguments, read: Callable[[Call],
         arguments: hold the ids.
         read: gives the values at the layer, such as an embedding, for a call of the model.
         values: the layer's values for the arguments; baselines that are not of ids are made of these.
+        owners: which argument each value stands for, where several values stand for one.
     """
     ids = tuple(
         one(own(x)) if _is_of_ids(one) and not x.is_floating_point() else x
         for one, x in zip(for_each(baseline_fn, arguments.explained), arguments.explained, strict=True)
     )
     starts = read(replace(arguments, explained=ids).call())
-    each = zip(for_each(baseline_fn, values), values, starts, strict=True)
+    baselines = for_each(baseline_fn, values if owners is None else arguments.explained)
+    baselines = baselines if owners is None else tuple(baselines[k] for k in owners)
+    each = zip(baselines, values, starts, strict=True)
     return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
+
+
+def of_columns(settings: Mapping[str, Any], arguments: Arguments, columns: Collection[int]) -> dict[str, Baseline]:
+    """Return the baselines where zero stands for a column of codes: the code 0, whose embedding is seldom zero.
+
+    Args:
+        settings: of the explainer.
+        arguments: hold the codes.
+        columns: which explained arguments are columns of codes, with an embedding for each.
+    """
+    changed: dict[str, Baseline] = {}
+    for name, value in settings.items():
+        if not columns or not isinstance(value, Baseline):
+            continue
+        each = for_each(value, arguments.explained)
+        if any(isinstance(each[k], Zeros) for k in columns):
+            codes = [Token(0) if k in columns and isinstance(one, Zeros) else one for k, one in enumerate(each)]
+            changed[name] = EachBaseline(strategies=tuple(codes))
+    return changed
+
+
+def at_places(settings: Mapping[str, Any], arguments: Arguments, owners: Sequence[int]) -> dict[str, Baseline]:
+    """Return the baselines that are given one for each argument as one for each place that stands for an argument.
+
+    Args:
+        settings: of the explainer.
+        arguments: hold the arguments.
+        owners: which argument each place stands for.
+    """
+    given = {name: value for name, value in settings.items() if isinstance(value, EachBaseline)}
+    return {
+        name: EachBaseline(strategies=tuple(for_each(value, arguments.explained)[k] for k in owners))
+        for name, value in given.items()
+    }
 
 
 def of_rows(settings: Mapping[str, Any], rows: Tensor) -> dict[str, Baseline]:

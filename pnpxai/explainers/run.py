@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from pnpxai.attributors.base import Outcome
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.embeddings import at_embeddings, run_first
+from pnpxai.engine.running.embeddings import at_embeddings, by_argument, columns_among, owners_of, run_first
 from pnpxai.engine.running.examples_axis import ExamplesFirst, TurnedPlaces
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
-from pnpxai.explainers.baseline_adapters import embedded, of_ids, of_rows
+from pnpxai.explainers.baseline_adapters import at_places, embedded, of_columns, of_ids, of_rows
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, take_rows
 
 if TYPE_CHECKING:
@@ -57,21 +58,29 @@ class Run:
             if arguments.names:
                 model, arguments = arguments.by_position(explainer.model)
                 explainer = explainer.replace(model=model)
-            return cls(explainer, arguments.explained, arguments.explained, arguments.extra, _unmoved)
+            owners = owners_of(explainer.model.places) if isinstance(explainer.model, AtSites) else None
+            back = _unmoved if owners is None else partial(by_argument, owners=owners)
+            return cls(explainer, arguments.explained, arguments.explained, arguments.extra, back)
         at = AtSites(explainer.model, find_places(explainer.model, explainer.layer))
+        owners = owners_of(at.places)
         size = batch_size(arguments.explained)
         call = arguments.call()
         read = at.read(call, replay=not stop and records(explainer, arguments), stop=stop, size=size)
         first = ExamplesFirst.of(at, call, read.values, size)
         values = first.there(read.values)
         changes: dict[str, Any] = {
-            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
+            name: embedded(
+                baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values, owners
+            )
             for name, baseline in of_ids(explainer.settings(), arguments).items()
         }
         if not first.still:
             changes["layer"] = TurnedPlaces.of(first)
+        if owners is not None:
+            changes = at_places(explainer.settings(), arguments, owners) | changes
         explainer = explainer.replace(**changes) if changes else explainer
-        return cls(explainer, arguments.explained, values, (read.call,), first.back)
+        back = first.back if owners is None else partial(by_argument, owners=owners)
+        return cls(explainer, arguments.explained, values, (read.call,), back)
 
     def take(self, rows: Tensor) -> Run:
         """Return the run of some of the examples; ``detailed`` alone may follow, not ``given_back``."""
@@ -115,7 +124,8 @@ def at_numbers(explainer: Explainer, arguments: Arguments) -> tuple[Explainer, A
         if not explained.is_floating_point():
             with borrowed(explainer.model, gradients=False):
                 places, arguments = at_embeddings(explainer.model, arguments)
-            return explainer.replace(layer=places), arguments
+            baselines = of_columns(explainer.settings(), arguments, columns_among(places))
+            return explainer.replace(layer=places, **baselines), arguments
     return explainer, arguments
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import pnpxai
+import pnpxai.explainers
 import pnpxai.modalities
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.explanation import Explanation
@@ -55,6 +56,29 @@ def test_the_axis_of_channels_is_found(how, shape, axis):
     auto = pnpxai.auto_explain(Net(how).eval(), torch.randn(shape))
     assert auto.traits.channel_dim == axis
     assert f"channels on axis {axis}" in auto.assumed[0]
+
+
+def test_a_configuration_names_the_number_of_channels():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    size = {"d_model": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 24, "num_targets": 3}
+    config = transformers.PatchTSTConfig(
+        num_input_channels=3, context_length=32, patch_length=8, patch_stride=8, **size
+    )
+    model, x = transformers.PatchTSTForClassification(config).eval(), torch.randn(2, 32, 3)
+    auto = pnpxai.auto_explain(model, {"past_values": x}, target=1)
+    assert auto.traits.channel_dim == 2
+
+    def drop(*where):
+        without = x.clone()
+        without[where] = 0
+        with torch.no_grad():
+            return (model(x).prediction_logits - model(without).prediction_logits)[:, 1]
+
+    found = auto.explain("FeatureAblation").attributions[0]  # each channel of a step is a feature of its own
+    assert torch.allclose(found[:, 5, 2], drop(slice(None), 5, 2), atol=1e-6)
+    steps = pnpxai.explainers.FeatureAblation(model, channel_dim=2).attribute({"past_values": x}, 1)
+    assert torch.allclose(steps[:, 5, 2], drop(slice(None), 5), atol=1e-6)
 
 
 def test_an_axis_that_cannot_be_told_is_asked_for():

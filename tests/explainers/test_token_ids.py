@@ -18,6 +18,7 @@ from pnpxai.explainers.gradient.gradient_shap import GradientShap
 from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.strategies.baselines import EachBaseline, Mean
 from pnpxai.strategies.token_baselines import Token
 from pnpxai.tensors import as_tuple
 from pnpxai.testing import results
@@ -287,3 +288,72 @@ def test_every_baseline_may_be_of_ids(explainer):
         made.attribute(TOKENS.inputs, TOKENS.targets)
     assert made.cost(TOKENS.inputs) == counter.rows
     assert as_tuple(found)[0].abs().max() > 0
+
+
+class Columns(nn.Module):
+    """Numbers, and codes with an embedding for each column."""
+
+    def __init__(self, read=lambda codes, k: codes[:, k]):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.columns = nn.ModuleList([nn.Embedding(5, 4), nn.Embedding(3, 2)])
+            self.head = nn.Sequential(nn.Linear(9, 16), nn.Tanh(), nn.Linear(16, 2))
+        self.read = read
+
+    def forward(self, numbers, codes):
+        parts = [embedding(self.read(codes, k)).flatten(1) for k, embedding in enumerate(self.columns)]
+        return self.head(torch.cat([numbers, *parts[::-1]], 1))
+
+
+NUMBERS = torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.3, -0.2], [0.1, 0.2, 0.3]])
+CODES = torch.tensor([[4, 2], [1, 2], [0, 1]])
+
+
+@pytest.mark.parametrize("read", [lambda c, k: c[:, k], lambda c, k: c[:, k : k + 1], lambda c, k: c.unbind(1)[k]])
+def test_an_embedding_for_each_column_gives_a_number_for_each(read):
+    model = Columns(read)
+    found = GradientXInput(model).attribute((NUMBERS, CODES), 1)
+    parts = [NUMBERS, *(e(CODES[:, k]).detach() for k, e in enumerate(model.columns))]
+    leaves = [part.clone().requires_grad_() for part in parts]
+    gradients = torch.autograd.grad(model.head(torch.cat([leaves[0], leaves[2], leaves[1]], 1))[:, 1].sum(), leaves)
+    numbers, *codes = (g * part for g, part in zip(gradients, parts, strict=True))
+    assert torch.allclose(found[0], numbers, atol=1e-6)
+    assert torch.allclose(found[1], torch.stack([part.sum(1) for part in codes], 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "numbers", "code"),
+    [
+        ("zeros", torch.zeros(3, 3), 0),
+        (EachBaseline(strategies=(Mean(), Token(token_id=2))), NUMBERS.mean(1, keepdim=True).expand(3, 3), 2),
+    ],
+    ids=["zeros", "each"],
+)
+def test_columns_of_codes_start_from_codes(baseline, numbers, code):
+    model = Columns()
+    made = IntegratedGradients(model, baseline_fn=baseline, n_steps=100)
+    explained = made.explain((NUMBERS, CODES), 0)
+    with torch.no_grad():
+        differ = model(NUMBERS, CODES)[:, 0] - model(numbers, torch.full_like(CODES, code))[:, 0]
+    assert torch.allclose(sum(a.sum(1) for a in explained.attributions), differ, atol=1e-4)
+    assert (explained.attributions[1][CODES == code] == 0).all()
+    with counted(model) as counter:
+        made.attribute((NUMBERS, CODES), 0)
+    assert made.cost((NUMBERS, CODES)) == counter.rows
+
+
+def test_baselines_of_numbers_may_be_given_for_columns_of_codes():
+    both = EachBaseline(strategies=(Mean(), Mean()))
+    found = IntegratedGradients(Columns(), baseline_fn=both).attribute((NUMBERS, CODES), 0)
+    alike = IntegratedGradients(Columns(), baseline_fn=Mean()).attribute((NUMBERS, CODES), 0)
+    assert all(torch.equal(a, b) for a, b in zip(found, alike, strict=True))
+
+
+@pytest.mark.parametrize("read", [lambda c, k: c, lambda c, k: c[:, 0]], ids=["all columns", "the same column"])
+def test_embeddings_that_share_columns_are_refused(read):
+    model = Columns(read)
+    model.head = nn.LazyLinear(2)
+    model(NUMBERS, CODES % 3)
+    with pytest.raises(ArgumentError, match=r"'columns.0', 'columns.1' read the same ids"):
+        GradientXInput(model).attribute((NUMBERS, CODES % 3), 0)

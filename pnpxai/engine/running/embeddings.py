@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +16,28 @@ from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, own, take_rows
 
-__all__ = ["at_embeddings", "run_first"]
+__all__ = ["ColumnSite", "at_embeddings", "by_argument", "columns_among", "owners_of", "run_first"]
 
 _Reads = list[tuple[Site, Tensors]]  # what embeddings were handed
+
+
+@dataclass(frozen=True)
+class ColumnSite(Site):
+    """The embedding of one column of an argument, whose other columns have embeddings of their own.
+
+    Attributes:
+        argument: which of the explained arguments.
+    """
+
+    argument: int = 0
 
 
 def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...], Arguments]:
     """Return the places to differentiate at instead of ids, and the arguments with only what these places stand for.
 
     For numbers that is the argument itself, for ids the output of the embedding that is handed them: their memory, or
-    if no embedding is, a copy of them. Integers that no embedding reads, such as a mask, are no longer explained. One
-    example is run.
+    if no embedding is, a copy of them. Where each column of ids has an embedding of its own, these are as many places
+    (``ColumnSite``). Integers that no embedding reads, such as a mask, are no longer explained. One example is run.
 
     Raises:
         ArgumentError: several embeddings read the same ids, or nothing is left to be explained.
@@ -48,15 +60,51 @@ def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...]
     readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}
     taken = {site for sites in readers.values() for site in sites}
     readers |= {k: _readers(reads, explained[k], _equal, taken) for k in ids if not readers[k]}
-    for sites in readers.values():
-        _refuse_several(sites, reads)
+    columns = {k: _columns(reads, sites, explained[k]) for k, sites in readers.items()}
+    for k, sites in readers.items():
+        if not columns[k]:
+            _refuse_several(sites, reads)
     explained_numbers = [k for k in range(len(explained)) if readers.get(k, True)]
     if not explained_numbers:
         raise _nothing(arguments)
     names = arguments.names or argument_names(model)
-    places = tuple(readers[k][0] if k in readers else Argument(_name(names, k)) for k in explained_numbers)
-    return places, arguments if len(explained_numbers) == len(explained) else _keeping(
+    places: list[Place] = []
+    for position, k in enumerate(explained_numbers):
+        if columns.get(k):
+            places += [ColumnSite(site.module, site.side, site.name, position) for site in columns[k]]
+        else:
+            places.append(readers[k][0] if k in readers else Argument(_name(names, k)))
+    return tuple(places), arguments if len(explained_numbers) == len(explained) else _keeping(
         arguments, explained_numbers, names
+    )
+
+
+def columns_among(places: Sequence[Place]) -> set[int]:
+    """Return which explained arguments are columns of codes, with an embedding for each."""
+    return {place.argument for place in places if isinstance(place, ColumnSite)}
+
+
+def owners_of(places: Sequence[Place]) -> tuple[int, ...] | None:
+    """Return which explained argument each place stands for; None unless several places stand for one argument."""
+    if not columns_among(places):
+        return None
+    owners: list[int] = []
+    for place in places:
+        owners.append(place.argument if isinstance(place, ColumnSite) else owners[-1] + 1 if owners else 0)
+    return tuple(owners)
+
+
+def by_argument(attributions: Tensors, owners: Sequence[int]) -> Tensors:
+    """Return the attributions of arguments, from those at places: one number, a sum, for each column with a place.
+
+    Args:
+        attributions: one for each place, the examples first.
+        owners: which argument each place stands for (``owners_of``).
+    """
+    groups = [[a for a, one in zip(attributions, owners, strict=True) if one == k] for k in dict.fromkeys(owners)]
+    return tuple(
+        torch.stack([member.flatten(1).sum(1) for member in group], 1) if len(group) > 1 else group[0]
+        for group in groups
     )
 
 
@@ -84,6 +132,23 @@ def _readers(
 ) -> tuple[Site, ...]:
     sites = [site for site, given in reads if site not in but and any(alike(g, ids) for g in given)]
     return tuple(dict.fromkeys(sites))
+
+
+def _columns(reads: _Reads, sites: Sequence[Site], ids: Tensor) -> tuple[Site, ...]:
+    """Return the embedding of each column of one row of ids; none, unless each column has one, which runs once."""
+    if len(sites) < 2 or ids.ndim != 2 or len(sites) != ids.shape[1]:
+        return ()
+    by_column: dict[int, Site] = {}
+    for site, given in reads:
+        if site not in sites:
+            continue
+        column = [t for t in given if t.numel() == 1 and _same_memory(t, ids)]
+        if len(column) != 1:
+            return ()
+        by_column[int(column[0].storage_offset() - ids.storage_offset()) // ids.stride(1)] = site
+    runs = sum(site in sites for site, _ in reads)
+    whole = runs == len(sites) and sorted(by_column) == list(range(len(sites)))
+    return tuple(by_column[k] for k in range(len(sites))) if whole else ()
 
 
 def _refuse_several(sites: Sequence[Site], reads: _Reads) -> None:

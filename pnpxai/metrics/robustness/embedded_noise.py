@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.embeddings import at_embeddings
+from pnpxai.engine.running.embeddings import owners_of
 from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.places import find_places
 from pnpxai.engine.running.site import AtSites
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.explainers.baseline_adapters import embedded, of_ids
+from pnpxai.explainers.baseline_adapters import at_places, embedded, of_ids
 from pnpxai.explainers.perturbation.grouped import Perturbation
+from pnpxai.explainers.run import at_numbers
 from pnpxai.tensors import batch_size
 
 __all__ = ["Embedded"]
@@ -53,17 +54,22 @@ class Embedded:
         if explainer.layer is not None:
             places = find_places(model, explainer.layer)
         else:
-            places, arguments = at_embeddings(model, arguments)
-            rows = 1
+            explainer, arguments = at_numbers(explainer, arguments)
+            places, rows = find_places(model, explainer.layer), 1
         at = AtSites(model, places)
         read = at.read(arguments.call(), stop=True, size=size)
         first = ExamplesFirst.of(at, arguments.call(), read.values, size)
         values = first.there(read.values)
+        owners = owners_of(places)
         settings: dict[str, Any] = {
-            name: embedded(baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values)
+            name: embedded(
+                baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values, owners
+            )
             for name, baseline in of_ids(explainer.settings(), arguments).items()
         }
         rows += size * (1 + len(settings))
+        if owners is not None:
+            settings = at_places(explainer.settings(), arguments, owners) | settings
         if isinstance(explainer, Perturbation) and explainer.channel_dim is None:
             axes = {axis for axis in explainer.channel_axes(values) if axis is not None}
             settings["channel_dim"] = axes.pop() if len(axes) == 1 else None  # it goes by the layer, which is left out

@@ -71,3 +71,24 @@ def test_a_mean_of_the_gradient_is_that_of_a_loop_over_disturbed_embeddings() ->
     assert len(copies) == 4
     moved = [(gradient(row) - gradient(own[0])).norm() / gradient(own[0]).norm() for row in copies]
     assert found == pytest.approx(torch.stack(moved).mean().item())
+
+
+def test_columns_of_codes_are_disturbed_at_their_embeddings() -> None:
+    class Columns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.columns, self.head = nn.ModuleList([nn.Embedding(5, 4), nn.Embedding(3, 2)]), nn.Linear(6, 2)
+
+        def forward(self, codes: Tensor) -> Tensor:
+            return self.head(torch.cat([e(codes[:, k]) for k, e in enumerate(self.columns)], 1).tanh())
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = Columns()
+    codes, made = torch.tensor([[4, 2], [1, 0]]), IntegratedGradients(model, n_steps=10)
+    assert Sensitivity(model, made, n_iter=2, epsilon=1e-7).evaluate(codes, 0).max() < 1e-4
+    metric = Sensitivity(model, made, n_iter=2)
+    assert metric.evaluate(codes, 0).min() > 1e-3
+    with counted(model) as rows:
+        metric.measure(codes, 0, made.attribute(codes, 0))
+    assert rows.rows == metric.cost(codes) + made.cost(codes)
