@@ -80,7 +80,7 @@ KINDS = {
 
 
 def _search(storage: Path) -> TuningResult:
-    return tune(SmoothGrad(Bright(), n_iter=2), _few(), "Complexity", n_trials=3, n_seeds=0, storage=storage, **QUIET)  # type: ignore[arg-type]
+    return tune(SmoothGrad(Bright(), n_iter=2), _few(), "AbPC", n_trials=3, n_seeds=0, storage=storage, **QUIET)  # type: ignore[arg-type]
 
 
 def _few() -> Examples:
@@ -157,7 +157,7 @@ def test_what_is_undefined_is_null_in_json_and_nan_again(tmp_path: Path) -> None
     text = result.save(tmp_path / "tuned.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
-    one = tune(SmoothGrad(Bright(), n_iter=2), examples(Bright(), 2), "Complexity", n_trials=1, n_seeds=0, **QUIET)  # type: ignore[arg-type]
+    one = tune(SmoothGrad(Bright(), n_iter=2), examples(Bright(), 2), "AbPC", n_trials=1, n_seeds=0, **QUIET)  # type: ignore[arg-type]
     read = TuningResult.load(one.save(tmp_path / "one.json"), Bright())
     np.testing.assert_equal(read.to_dict(), one.to_dict())
 

@@ -19,6 +19,8 @@ from pnpxai.traits import Traits
 __all__ = ["TabularModality"]
 
 Levels: TypeAlias = tuple[tuple[int, tuple[str, ...]], ...]
+_FAR_OUT = 10
+"""A value is far out if it lies more than so many interquartile ranges outside of its column's quartiles."""
 
 
 class TabularModality(Modality):
@@ -69,11 +71,14 @@ class TabularModality(Modality):
         return Background(center.to(values.dtype).cpu())
 
     def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """Return what all kinds share, and of numbers how far each column spreads, which noise is to follow."""
+        """Return what all kinds share, and of numbers how far each column spreads, which noise is to follow.
+
+        Values that are far out, as of a broken sensor, do not count: else one bad row would set the noise of all rows.
+        """
         settings = super().common(inputs)
         if self.discrete:
             return settings
-        rows = inputs[0].detach().double()
+        rows = _without_far_out(inputs[0].detach().double())
         centred = rows - rows.nanmean(0, keepdim=True)
         spread = centred.square().nanmean(0).sqrt().nan_to_num()
         return settings | {"column_spread": spread.to(inputs[0].dtype).cpu()}
@@ -84,3 +89,10 @@ class TabularModality(Modality):
         if self.feature_names and len(self.feature_names) != wanted:
             raise ArgumentError(f"feature_names: expected {wanted}, one for each column, got {len(self.feature_names)}")
         return View("table", None, names=self.feature_names, classes=classes, levels=self.levels)
+
+
+def _without_far_out(rows: Tensor) -> Tensor:
+    """Return rows with NaN in place of values that are far out; columns of one value for the most part stay."""
+    low, high = rows.nanquantile(rows.new_tensor([0.25, 0.75]), 0)
+    reach = torch.where(high > low, _FAR_OUT * (high - low), torch.inf)
+    return rows.masked_fill((rows < low - reach) | (rows > high + reach), torch.nan)

@@ -36,7 +36,7 @@ class GradientShap(Explainer):
     """Where the lines start."""
     column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
     """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
-    their own. ``auto_explain`` sets it to the standard deviations."""
+    their own. ``auto_explain`` sets it to the standard deviations without values far out."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True

@@ -29,7 +29,7 @@ class NoisyGradient(Explainer, abstract=True):
     """Number of copies."""
     column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
     """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
-    their own. ``auto_explain`` sets it to the standard deviations."""
+    their own. ``auto_explain`` sets it to the standard deviations without values far out."""
 
     def _tunnel(self, kind: Any) -> Configured:
         gradient = Saliency(self.forward_func).configured(abs=False)

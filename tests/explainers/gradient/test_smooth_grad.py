@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -289,6 +290,22 @@ def test_noise_on_a_table_has_the_size_of_each_column(tmp_path):
     auto = pnpxai.auto_explain(torch.nn.Linear(3, 2).double(), torch.randn(50, 3).double() * spread)
     widths = auto.settings["column_spread"]
     assert torch.allclose(widths / spread, torch.ones(3, dtype=torch.float64), atol=0.4)
+
+
+def test_one_value_far_out_does_not_set_the_noise_of_all_rows():
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, 2] = 0.0
+    x[7, 2], x[8, 3] = 1.0, torch.nan
+    broken = x.clone()
+    broken[5, 0] = 1e6
+
+    def spread(rows):
+        return pnpxai.auto_explain(torch.nn.Linear(4, 2).double(), rows, modality="table").settings["column_spread"]
+
+    plain = np.nanstd(x.numpy(), axis=0)
+    assert np.allclose(spread(x), plain), "ordinary values all count, of a rare one too"
+    rest = torch.cat([x[:5, :1], x[6:, :1]]).numpy()
+    assert np.allclose(spread(broken), [rest.std(), *plain[1:]])
 
 
 def test_the_names_of_pnpxai_0_1():

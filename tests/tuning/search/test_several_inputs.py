@@ -54,8 +54,7 @@ def _examples(n: int = 8) -> Examples:
 def test_names_are_those_of_the_original() -> None:
     start = KernelShap(Asked(), baseline_fn=EachBaseline((Zeros(), Token(3))))
     found = parameters(start, "explainer", BOTH)
-    assert found == {
-        "explainer.n_samples": 30,
+    assert found == {  # not its number of samples, which is chosen for the game
         "explainer.baseline_fn.ImageModality.method": "zeros",
         "explainer.baseline_fn.TextModality.method": "token",
         "explainer.feature_mask_fn.ImageModality.method": "auto",

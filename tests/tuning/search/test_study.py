@@ -77,7 +77,7 @@ def test_the_gain_is_measured_on_examples_that_were_not_searched() -> None:
 def test_settings_that_cannot_work_are_refused_with_their_reason() -> None:
     net = Bright()
     result = tune(
-        Occlusion(net), examples(net), AbPC(net), n_trials=12, sampler="random", traits=IMAGE, show_progress=False
+        Occlusion(net), examples(net), AbPC(net), n_trials=24, sampler="random", traits=IMAGE, show_progress=False
     )
     refused = [t for t in result.study.trials if t.state.name == "PRUNED"]
     assert len(refused) == result.refused > 0

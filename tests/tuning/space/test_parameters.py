@@ -81,7 +81,7 @@ def test_the_number_of_configurations_is_counted() -> None:
     net = Bright()
     assert size(SmoothGrad(net)) == 19 * 10
     assert size(PostProcessor(), Traits.table()) == len(every(Normalization, within="pnpxai.")) - 1, "but each"
-    assert size(Occlusion(net), Traits.table()) == 3 * 3 * 2
+    assert size(Occlusion(net), Traits.table()) == 4 * 4 * 2
 
 
 def test_what_a_strategy_is_given_and_not_searched_stays() -> None:
