@@ -16,8 +16,8 @@ from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.row_independence import layer_rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, find_places
-from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
-from pnpxai.tensors import Tensors, check_finite
+from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs, ModelOutput
+from pnpxai.tensors import Tensors, check_finite, flat
 
 __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]
 
@@ -85,7 +85,7 @@ class LayerActivation(AtLayer):
         not run again.
         """
         with borrowed(self.forward_func, gradients=False):
-            tensors, score = prepared(self.forward_func, inputs, None, additional_forward_args)
+            tensors, score = prepared(self.forward_func, inputs, _zero_if_finite, additional_forward_args)
             places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
             at = AtSites(self.forward_func, places)
 
@@ -96,9 +96,14 @@ class LayerActivation(AtLayer):
                     read = at.read(call, alone=False, numbers=False)
                 return torch.zeros(part.size), packed(self.layer, read.members, read.values, others=True)
 
-            runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, numbers=False)
+            runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, values_only=True)
             limit = row_limit(tensors, score.extra) if runs_once else score.size
-            return in_parts(score, tensors, places, limit, explain, numbers=False)
+            return in_parts(score, tensors, places, limit, explain, values_only=True)
+
+
+def _zero_if_finite(output: ModelOutput) -> Tensor:
+    """Return zero, or NaN where a number of the output is not finite: the score of a model that has no target."""
+    return torch.tensor(0.0 if all(bool(t.isfinite().all()) for t in flat(output)) else torch.nan)
 
 
 class LayerGradientXActivation(AtLayer):

@@ -126,16 +126,17 @@ def along_time(model: Model, rows: Tensor) -> bool:
     """Return whether a model reads rows (examples, positions) as series, such as sound, not as columns of a table.
 
     That is so if it has a layer along time, or a convolution over a spectrum that it computes, or if none of its layers
-    takes as many numbers as there are, but shorter rows run too.
+    takes as many numbers as there are, but shorter rows run too. In a model of several inputs such a layer may read
+    another input: rows of as many numbers as a layer takes are columns there.
     """
     module = module_of(model)
     if module is None:
         return False
-    if any(isinstance(m, (*ALONG_TIME, nn.Conv2d)) for m in module.modules()):
-        return True
     widths = {getattr(m, name, None) for m in module.modules() for name in ("in_features", "num_features")}
     widths |= {m.normalized_shape[-1] for m in module.modules() if isinstance(m, nn.LayerNorm)}
     count = rows.shape[1]
+    if any(isinstance(m, (*ALONG_TIME, nn.Conv2d)) for m in module.modules()):
+        return count not in widths or runs(model, rows)  # on rows alone: a model of one input
     if widths <= {None} or count in widths or count < _SHORT:
         return False
     return runs(model, rows) and runs(model, rows[:, : count // 2])

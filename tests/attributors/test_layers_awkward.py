@@ -48,6 +48,36 @@ def test_numbers_that_are_not_finite_are_refused(library, name):
         explain(library, name, it.model, "first", it.inputs, **given)
 
 
+def test_gaps_that_the_model_fills_are_read_as_they_are():
+    class Filling(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen, self.head = nn.Identity(), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return {"logit": self.head(self.seen(x).nan_to_num(0.0)), "gaps": x.isnan()}
+
+    x = torch.tensor([[1.0, torch.nan, 2.0], [0.0, 1.0, 3.0]])
+    assert torch.equal(LayerActivation(Filling(), "seen").attribute(x).nan_to_num(7.0), x.nan_to_num(7.0))
+
+
+@pytest.mark.parametrize("mixed", [True, False], ids=["mixed", "apart"])
+def test_values_are_read_whatever_the_output_holds(mixed, monkeypatch):
+    class Boxes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(3, 4)
+
+        def forward(self, x):
+            body = self.body(x - x.mean(0) if mixed else x)
+            return [{"boxes": row[k % 2 :], "scores": row[:2]} for k, row in enumerate(body)]
+
+    monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (2, 2))
+    model, x = built(Boxes), drawn(5, 3)
+    found = LayerActivation(model, "body").attribute(x)
+    assert torch.allclose(found, model.body(x - x.mean(0) if mixed else x), atol=1e-12)
+
+
 @mended()
 def test_a_result_holds_no_graph(library):
     it = CASES["mlp"]()

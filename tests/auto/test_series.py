@@ -133,6 +133,25 @@ def test_rows_are_a_table():
         assert pnpxai.auto_explain(model, torch.randn(3, 100)).modality.name == "table"
 
 
+@pytest.mark.parametrize("conv", [nn.Conv1d(2, 4, 3), nn.Conv2d(2, 4, 3), nn.GRU(8, 4)], ids=["series", "image", "gru"])
+def test_columns_beside_another_input_are_a_table(conv):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.columns = conv, nn.Linear(5, 4)
+
+        def forward(self, other, columns):
+            seen = self.conv(other)
+            seen = seen[0].mean(1) if isinstance(seen, tuple) else seen.flatten(2).mean(2)
+            return seen * self.columns(columns)
+
+    other = torch.randn(3, 2, 8, 8) if isinstance(conv, nn.Conv2d) else torch.randn(3, 2, 8)
+    auto = pnpxai.auto_explain(Both().eval(), [((other, torch.randn(3, 5)), torch.zeros(3).long())])
+    kinds = [view.kind for view in auto.explain("Gradient").views]
+    assert kinds == ["image" if isinstance(conv, nn.Conv2d) else "series", "table"]
+
+
 def test_time_first_is_named():
     class TimeFirst(nn.Module):
         def __init__(self):

@@ -46,7 +46,7 @@ def in_parts(
     *,
     n_steps: int = 1,
     beside: Tensors = (),
-    numbers: bool = True,
+    values_only: bool = False,
 ) -> Any:
     """Return ``explain(score, (*inputs, *beside), pace)`` for at most ``limit`` examples at a time, joined.
 
@@ -62,18 +62,18 @@ def in_parts(
             place has not one row for each row of the inputs.
         n_steps: how many steps there are for each example.
         beside: further tensors with one row per example.
-        numbers: refuse a place without floating point tensors.
+        values_only: the values at the places alone are wanted, as of ``layer_rows_are_apart``.
     """
     parts: list[Any] = []
     several = n_steps > 1 or score.size > limit
-    pace = Pace(together=several and not layer_rows_are_apart(score, inputs, places, limit, numbers=numbers))
+    pace = Pace(together=several and not layer_rows_are_apart(score, inputs, places, limit, values_only=values_only))
 
     def visit(block: Block) -> None:
         own = tuple(x[block.examples.start : block.examples.stop] for x in (*inputs, *beside))
         parts.append(explain(score.take(block.rows), own, pace)[1])
 
     def apart() -> bool:
-        return not pace.together and (several or layer_rows_are_apart(score, inputs, places, limit, numbers=numbers))
+        return not pace.together and (several or layer_rows_are_apart(score, inputs, places, limit, values_only=values_only))
 
     try:
         in_blocks(score.size, 1, score.size if pace.together else limit, visit, apart=apart)

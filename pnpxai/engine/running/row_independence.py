@@ -40,7 +40,7 @@ def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
 
 
 def layer_rows_are_apart(
-    score: Score, inputs: Tensors, places: Sequence[Place], limit: int, *, numbers: bool = True
+    score: Score, inputs: Tensors, places: Sequence[Place], limit: int, *, values_only: bool = False
 ) -> bool:
     """Return ``rows_are_apart``, and False too if the first axis of a value at a place does not count the examples.
 
@@ -49,7 +49,7 @@ def layer_rows_are_apart(
         inputs: the inputs of all its examples.
         places: layers that are looked at.
         limit: as for ``rows_are_apart``.
-        numbers: refuse a place without floating point tensors.
+        values_only: compare what the places hold, which may be integers, and not the output, which has no target then.
 
     Raises:
         ArgumentError: the places cannot be read.
@@ -59,20 +59,22 @@ def layer_rows_are_apart(
     at = AtSites(score.forward, places)
 
     def values(part: Score, rows: Tensors) -> Tensors:
-        read = at.read(Call((*rows, *part.extra)), alone=False, numbers=numbers)
+        read = at.read(Call((*rows, *part.extra)), alone=False, numbers=not values_only)
         others = [m for held in read.members for m in held if m is not None and not m.is_floating_point()]
-        return (*_of_output(part, read.output), *read.values, *others)
+        scored = () if values_only else _of_output(part, read.output)
+        return (*scored, *read.values, *others)
 
-    return _apart(score, inputs, limit, at, values)
+    return _apart(score, inputs, limit, at, values, values_only)
 
 
 _Run = Callable[[Score, Tensors], Tensors]
 
 
-def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run) -> bool:
+def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run, values_only: bool = False) -> bool:
     size = score.size
     rows = size if 2 * size <= limit else max(1, min(size, limit) // 2)
-    form = tuple((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in flat((inputs, score.extra)))
+    tensors = flat((inputs, score.extra))
+    form = (values_only, *((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in tensors))
     facts = facts_of(forward, score.target)
     if ("apart", form) in facts:
         return True
@@ -81,7 +83,7 @@ def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run)
     try:
         apart = _unmoved_by_others(score, inputs, rows, run)
     except (torch.OutOfMemoryError, OutOfMemoryError):
-        return rows == 1 or _apart(score, inputs, rows, forward, run)  # half as many
+        return rows == 1 or _apart(score, inputs, rows, forward, run, values_only)  # half as many
     facts[("apart", form) if apart else ("together", form, size, limit)] = None
     return apart
 
