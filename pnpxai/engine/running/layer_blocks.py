@@ -73,7 +73,9 @@ def in_parts(
         parts.append(explain(score.take(block.rows), own, pace)[1])
 
     def apart() -> bool:
-        return not pace.together and (several or layer_rows_are_apart(score, inputs, places, limit, values_only=values_only))
+        return not pace.together and (
+            several or layer_rows_are_apart(score, inputs, places, limit, values_only=values_only)
+        )
 
     try:
         in_blocks(score.size, 1, score.size if pace.together else limit, visit, apart=apart)
