@@ -1,4 +1,4 @@
-"""The same method of captum and of this package at the same layer, and small networks whose layers are awkward."""
+"""The same method of captum and of this package at the same layer, and small networks with layers of several forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values and gradients of layers where captum goes wrong, how they are run, and under noise."""
+"""How values and gradients of layers are computed: what is refused, dtypes, graphs, passes, wrappers and noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer paths at awkward layers, where captum goes wrong, and how they are run."""
+"""Integrated gradients, conductance and influence at layers of every form, their dtypes, and what is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXACT = {"LayerConductance": {"method": "riemann_trapezoid"}}  # its nodes are t
 METHODS = ["LayerIntegratedGradients", "LayerConductance", "InternalInfluence"]
 
 
-# awkward layers
+# forms of layers
 
 
 @pytest.mark.parametrize("name", METHODS)

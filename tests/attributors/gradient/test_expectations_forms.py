@@ -1,4 +1,4 @@
-"""Expected gradients at awkward layers, where captum goes wrong, and how they are run."""
+"""Expected gradients for every form of baselines, layers and models, what is refused, and how they are run."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_ids_cannot_be_blended():
         LayerGradientShap(it.model, "embedding").attribute(it.inputs, it.inputs, target=0)
 
 
-# awkward layers
+# forms of layers and models
 
 
 def test_a_layer_with_several_tensors():

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import pnpxai.attributors
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.testing.zoo import CASES
-from tests.attributors.test_mended import both
+from tests.attributors.test_captum_errors import both
 
 pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
