@@ -82,21 +82,21 @@ class LayerActivation(AtLayer):
         """Return the layer's values, tensors of integers too.
 
         The model is run as far as the layer; the first time a few rows go on to the end, to see that the layer does
-        not run again.
+        not run again. Where a few rows cannot be run apart, all of them go on to the end.
         """
         with borrowed(self.forward_func, gradients=False):
             tensors, score = prepared(self.forward_func, inputs, _zero_if_finite, additional_forward_args)
             places = places_of(self.forward_func, self.layer, attribute_to_layer_input)
             at = AtSites(self.forward_func, places)
+            runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, values_only=True)
 
             def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 call = Call((*given, *part.extra))
-                read = at.read(call, stop=score.size > 1, alone=False, numbers=False)
+                read = at.read(call, stop=runs_once, alone=False, numbers=False)
                 if any(value.shape[:1] != (part.size,) for value in read.values):  # a layer that runs on each part?
                     read = at.read(call, alone=False, numbers=False)
                 return torch.zeros(part.size), packed(self.layer, read.members, read.values, others=True)
 
-            runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, values_only=True)
             limit = row_limit(tensors, score.extra) if runs_once else score.size
             return in_parts(score, tensors, places, limit, explain, values_only=True)
 

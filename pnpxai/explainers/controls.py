@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from pnpxai.attributors.base import Attributor
+from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.engine.running.keys import example_keys
+from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
-from pnpxai.model_types import ModelInputs
+from pnpxai.model_types import ForwardArgs, ModelInputs
 from pnpxai.tensors import as_tuple, like
 
 __all__ = ["InputOnly", "RandomMap"]
@@ -43,8 +44,15 @@ class _Random(Attributor):
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return 0
 
-    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Any:
-        tensors = as_tuple(inputs)
+    def attribute(
+        self,
+        inputs: ModelInputs,
+        target: Target = None,
+        additional_forward_args: ForwardArgs = None,
+        *,
+        seed: int | RandomStream = 0,
+    ) -> Any:
+        tensors, _ = prepared(self.forward_func, inputs, target, additional_forward_args)
         stream = RandomStream(RandomStream.of(seed).seed, example_keys(tensors))
         return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
 

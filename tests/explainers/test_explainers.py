@@ -56,7 +56,7 @@ BACKENDS = [
         {"n_steps": 7, "baseline_fn": Mean()},
         lambda m, x, t: IGBackend(m).attribute(x, Mean()(x), t, n_steps=7),
     ),
-    (Occlusion, {}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 1, 1), (2, 1, 1), 0, t)),
+    (Occlusion, {}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 3, 3), (2, 1, 1), 0, t)),
     (Occlusion, {"window": 1 / 4}, lambda m, x, t: OcclusionBackend(m).attribute(x, (2, 2, 2), (2, 1, 1), 0, t)),
     (
         Occlusion,

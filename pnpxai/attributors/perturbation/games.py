@@ -16,9 +16,10 @@ from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
-from pnpxai.engine.running.keys import content_key
+from pnpxai.engine.running.keys import content_key, example_keys
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
@@ -63,19 +64,26 @@ class Game:
         groups = Groups.of(mask, tensors, held=_held(unseen(forward, tensors, extra), held))
         return cls(score, tensors, StandIns.of(baselines, tensors), groups)
 
-    def keys(self, ids: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return a key of content for each example: of what its players hold, however much is held beside them.
+    def keys(self, stream: RandomStream) -> tuple[str, ...]:
+        """Return a key for each example: its id, or else its content.
+
+        Content is what its players hold, however much is held beside them; of a disturbed copy, what they hold in its
+        original.
 
         Args:
-            ids: keys that are known already, which are returned.
+            stream: has the ids, and the originals of copies.
         """
-        if ids is not None:
-            return tuple(ids)
-        keys = []
+        if stream.ids is not None:
+            return stream.ids
+        tensors, originals, keys = self.tensors, stream.originals, []
+        if originals is not None:
+            if [x.shape for x in originals] != [x.shape for x in tensors]:  # at a layer
+                return example_keys(originals)
+            tensors = originals
         for e in range(self.score.size):
             one = range(e, e + 1)
             free = [self.groups.within(k, one)[0] >= 0 for k in range(len(self.tensors))]
-            keys.append(content_key(*(x[e][f.expand(x.shape[1:])] for x, f in zip(self.tensors, free, strict=True))))
+            keys.append(content_key(*(x[e][f.expand(x.shape[1:])] for x, f in zip(tensors, free, strict=True))))
         return tuple(keys)
 
     def scores(

@@ -130,7 +130,7 @@ class Lime(Attributor):
         if self.perturb_func is None:
             return [
                 torch.randint(2, (count, game.groups.size_of(e)), generator=generator(stream.seed, "samples", key)) == 1
-                for e, key in enumerate(game.keys(stream.ids))
+                for e, key in enumerate(game.keys(stream))
             ]
         each = []
         for e in range(game.score.size):

@@ -25,7 +25,7 @@ class Play:
 
     Designs are drawn by seed, budget and number of players alone. So that the errors of different examples are
     independent, each example deals the roles of a design to its players in an order of its own, which goes by its
-    content: an example alone plays as it does in a batch.
+    id or content: an example alone plays as it does in a batch.
 
     Attributes:
         game: the game.
@@ -50,7 +50,7 @@ class Play:
         if len(designs) == 1 and (designs[0][1] == "exact" or not dealt):
             return cls(game, designs, torch.zeros(1, dtype=torch.long), torch.arange(most)[None], stream.seed)
         which, roles = [], torch.zeros(game.score.size, most, dtype=torch.long)
-        for e, key in enumerate(game.keys(stream.ids)):
+        for e, key in enumerate(game.keys(stream)):
             size = game.groups.size_of(e)
             which.append(distinct.index(size))
             exact = designs[which[-1]][1] == "exact"

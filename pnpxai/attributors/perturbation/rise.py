@@ -136,7 +136,7 @@ class RISE(Attributor):
                     joint=joint,
                 )
 
-            keys = stream.ids or Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys()
+            keys = Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys(stream)
             masks = [
                 Masks.of(f"input {k}", x, axis, side, probability, stream.seed, keys, out)
                 for k, (x, axis, out) in enumerate(zip(tensors, axes, hidden, strict=True))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.tensors import Tensors
 
 __all__ = ["RandomStream", "generator"]
 
@@ -27,10 +28,17 @@ class RandomStream:
     Draw ``k`` comes from a generator of its own, seeded by ``(seed, k)``, and is shared by all examples of a batch;
     with ``ids``, every example has draws of its own, seeded by its id too. So an example explained alone equals the
     same example in a batch, and the first n draws do not depend on how many follow.
+
+    Attributes:
+        seed: fixes the draws.
+        ids: a name for each example, by which its draws go.
+        originals: rows that the examples are disturbed copies of. Where draws go by an example's content, as there are
+            no ids, they go by the content of its original: a copy is explained with the draws of its original.
     """
 
     seed: int = 0
     ids: tuple[str, ...] | None = None
+    originals: Tensors | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, seed: int | RandomStream) -> RandomStream:
@@ -47,11 +55,19 @@ class RandomStream:
 
     def take(self, rows: Sequence[int]) -> RandomStream:
         """Return the stream of a part of the batch."""
-        return self if self.ids is None else RandomStream(self.seed, tuple(self.ids[row] for row in rows))
+        if self.ids is None and self.originals is None:
+            return self
+        ids = None if self.ids is None else tuple(self.ids[row] for row in rows)
+        originals = None if self.originals is None else tuple(x[list(rows)] for x in self.originals)
+        return RandomStream(self.seed, ids, originals)
+
+    def of_copies(self, originals: Tensors) -> RandomStream:
+        """Return the stream of disturbed copies of some examples, which draw what these examples draw."""
+        return replace(self, originals=originals)
 
     def fork(self, name: str) -> RandomStream:
         """Return a family of draws that are independent of this one's."""
-        return RandomStream(generator(self.seed, name).initial_seed(), self.ids)
+        return replace(self, seed=generator(self.seed, name).initial_seed())
 
     def normal(self, like: Tensor, *path: object) -> Tensor:
         """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) where all share them."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import FromInputs
 from pnpxai.declare.declared import Choice
-from pnpxai.engine.running.site import Site, find_places
+from pnpxai.engine.running.examples_axis import ExamplesFirst
+from pnpxai.engine.running.site import AtSites, Place, Site, find_places
 from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import stand_ins_by
-from pnpxai.model_types import Model
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask, channel_axis
@@ -36,8 +37,14 @@ class Perturbation(Explainer, abstract=True):
 
     @property
     def layer_holds_tokens(self) -> bool:
-        """Whether a layer is explained whose values of three dimensions are tokens, not a convolved series."""
-        return self.layer is not None and _hold_tokens(self.model, self.layer)
+        """Whether a layer is explained whose values of three dimensions are tokens, not a convolved series.
+
+        The layer is the explainer's, or that of a model which is a function of the values there.
+        """
+        if self.layer is not None:
+            return _hold_tokens(find_places(self.model, self.layer))
+        at = self.model.at if isinstance(self.model, ExamplesFirst) else self.model
+        return isinstance(at, AtSites) and _hold_tokens(at.places)
 
     def channel_axes(self, inputs: Tensors) -> tuple[int | None, ...]:
         """Return the axis of channels of each input (or value of the layer), None where it has none."""
@@ -89,7 +96,7 @@ class GroupedPerturbation(Perturbation, abstract=True):
         )
 
 
-def _hold_tokens(model: Model, layer: Any) -> bool:
+def _hold_tokens(places: Sequence[Place]) -> bool:
     """Tell whether the layers' values of three dimensions are tokens, not a convolved series."""
-    sites = [place for place in find_places(model, layer) if isinstance(place, Site)]
+    sites = [place for place in places if isinstance(place, Site)]
     return bool(sites) and not any(isinstance(site.module, CONVOLUTIONS) for site in sites)

@@ -13,7 +13,6 @@ from pnpxai.engine.running.site import AtSites
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import at_places, embedded, of_ids
-from pnpxai.explainers.perturbation.grouped import Perturbation
 from pnpxai.explainers.run import at_numbers
 from pnpxai.tensors import batch_size
 
@@ -70,9 +69,6 @@ class Embedded:
         rows += size * (1 + len(settings))
         if owners is not None:
             settings = at_places(explainer.settings(), arguments, owners) | settings
-        if isinstance(explainer, Perturbation) and explainer.channel_dim is None:
-            axes = {axis for axis in explainer.channel_axes(values) if axis is not None}
-            settings["channel_dim"] = axes.pop() if len(axes) == 1 else None  # it goes by the layer, which is left out
         moved = explainer.replace(
             model=at if first.still else first,
             layer=None,

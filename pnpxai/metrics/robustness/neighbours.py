@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -52,10 +52,12 @@ def neighbours(
     """Return (examples, n_iter) what ``look`` sees (one number for each row) in disturbed copies of each example.
 
     The disturbance is uniform, up to ``epsilon`` of each example's range (max - min), copy k the same for all maps.
+    A copy is explained with the random draws of its example, so that these do not move its map.
 
     Raises:
         ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
+    sample = replace(sample, stream=sample.stream.of_copies(sample.tensors))
     reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
     collected: list[Tensor | None] = [None]
 

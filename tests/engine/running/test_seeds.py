@@ -76,3 +76,11 @@ def test_a_stream_is_a_seed():
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(ArgumentError, match="seed: expected a whole number, got"):
         RandomStream.of(seed)
+
+
+def test_a_part_of_disturbed_copies_has_the_originals_of_its_rows() -> None:
+    originals = torch.arange(6.0).reshape(3, 2)
+    part = RandomStream(1).of_copies((originals,)).fork("a").take([2, 0, 2])
+    assert part.ids is None
+    assert part.originals is not None
+    assert torch.equal(part.originals[0], originals[[2, 0, 2]])

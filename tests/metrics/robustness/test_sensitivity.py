@@ -173,7 +173,7 @@ def test_ids_are_disturbed_at_their_embedding(metric: type) -> None:
     with pytest.raises(UnsuitableError, match="it explains ids as they are, which cannot be disturbed"):
         metric(net, Occlusion(net)).measure(ids, [0, 1])
     asked = metric(net, Occlusion(net, layer="0")).evaluate(ids, [0, 1])
-    tokens = Occlusion(rest, channel_dim=-1)
+    tokens = Occlusion(rest, window=1, channel_dim=-1)
     assert torch.allclose(asked, metric(rest, tokens).evaluate(net[0](ids).detach(), [0, 1]))
 
 
