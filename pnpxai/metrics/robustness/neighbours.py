@@ -14,11 +14,14 @@ from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import WholeBatchOutput, select_output
 from pnpxai.errors import ShapeError
+from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import of_rows
+from pnpxai.explainers.perturbation.grouped import Perturbation
+from pnpxai.explainers.run import Run
 from pnpxai.metrics.base import Metric, Sample
 from pnpxai.tensors import Tensors, as_tuple, rows_of
 
-__all__ = ["Neighbours", "neighbours", "norm", "outputs"]
+__all__ = ["Neighbours", "draws_at_layer", "neighbours", "norm", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ def neighbours(
     Raises:
         ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
-    sample = replace(sample, stream=sample.stream.of_copies(sample.tensors))
+    originals = sample.tensors
+    if draws_at_layer(metric.explaining()):
+        originals = Run.of(metric.explaining(), sample.arguments, stop=True).values
+    sample = replace(sample, stream=sample.stream.of_copies(originals))
     reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
     collected: list[Tensor | None] = [None]
 
@@ -82,6 +88,11 @@ def neighbours(
         in_blocks(sample.size, n_iter, 1, visit)
     assert collected[0] is not None  # noqa: S101  (n_iter > 0)
     return collected[0]
+
+
+def draws_at_layer(explainer: Explainer) -> bool:
+    """Tell whether random draws may go by the values of a layer, which are then read once more for the examples."""
+    return isinstance(explainer, Perturbation) and explainer.stochastic and explainer.layer is not None
 
 
 def outputs(sample: Sample, inputs: Tensors) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.robustness.embedded_noise import Embedded
-from pnpxai.metrics.robustness.neighbours import Neighbours, neighbours, norm, outputs
+from pnpxai.metrics.robustness.neighbours import Neighbours, draws_at_layer, neighbours, norm, outputs
 from pnpxai.tensors import rows_of
 
 __all__ = ["AvgSensitivity", "LocalLipschitz", "RelativeOutputStability", "Sensitivity"]
@@ -63,12 +63,16 @@ class Robustness(Metric, abstract=True):
         return neighbours(self, sample, self.n_iter, self.epsilon, change)
 
     def cost(self, inputs: object) -> int:
-        """Return n_iter times what the explainer costs, the rows of ``looks_at_outputs``, and those that embed ids."""
+        """Return n_iter times what the explainer costs, the rows of ``looks_at_outputs``, and those that embed ids.
+
+        Where random draws go by the values of a layer, these are read once for each example.
+        """
         own = (self.n_iter + 1) * self.examples(inputs) if self.looks_at_outputs else 0
         with borrowed(self.model, gradients=False):
             embedded = Embedded.of(self.explaining(), self.arguments(inputs))
         if not embedded.rows:
-            return self.n_iter * self.explaining().cost(inputs) + own
+            drawn = self.examples(inputs) if draws_at_layer(self.explaining()) else 0
+            return self.n_iter * self.explaining().cost(inputs) + own + drawn
         return self.n_iter * embedded.explainer.attributor().cost(embedded.arguments.explained) + own + embedded.rows
 
 

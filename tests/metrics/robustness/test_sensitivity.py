@@ -6,12 +6,18 @@ from torch import Tensor, nn
 
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError, ShapeError, UnsuitableError
+from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.controls import RandomMap
 from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
+from pnpxai.explainers.perturbation.lime import Lime
 from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.rise import RISE
+from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
 from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.testing.subject import counted
+from pnpxai.testing.zoo import CASES
 
 ALL = [Sensitivity, AvgSensitivity, LocalLipschitz, RelativeOutputStability]
 
@@ -136,6 +142,19 @@ def test_maps_are_compared_after_the_same_post_processing(bent: nn.Module) -> No
     for metric in ALL:
         judge = metric(bent, explainer, postprocessor=post)
         assert torch.equal(judge.evaluate(X, 1), judge.evaluate(X, 1, post(explainer.attribute(X, 1))))
+
+
+@pytest.mark.parametrize("layer", [None, "0"])
+@pytest.mark.parametrize("kind", [KernelShap, Lime, RISE])
+def test_draws_that_go_by_content_are_those_of_the_example(kind: type[Explainer], layer: str | None) -> None:
+    case = CASES["cnn"]()
+    explainer = kind(case.model, layer=layer)
+    metric = Sensitivity(case.model, explainer, n_iter=2, epsilon=1e-7)
+    attributions = explainer.attribute(case.inputs, case.targets)
+    with counted(case.model) as rows:
+        values = metric.evaluate(case.inputs, case.targets, attributions)
+    assert values.max() < 1e-4
+    assert rows.rows == metric.cost(case.inputs)
 
 
 def test_a_stochastic_explainer_is_given_the_same_draws_for_every_copy(linear: nn.Module) -> None:
