@@ -22,15 +22,17 @@ def every(base: type[C], *, within: str = "") -> list[type[C]]:
     """Return the final (instantiable) subclasses of ``base``, sorted by name.
 
     The modules beside ``base`` are imported first, so that nothing has to be imported in advance
-    and a new file is enough for a new class to be found.
+    and a new file is enough for a new class to be found. Of a class that was defined again, as by a cell of a notebook
+    that ran twice, only the last definition is found.
 
     Args:
         base: an abstract class such as ``Explainer`` or ``Metric``.
         within: keep only classes whose module starts with this (``"pnpxai."`` leaves out a user's own).
     """
     _import_all(sys.modules[base.__module__].__package__ or "")
-    classes = {c for c in _descendants(base) if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)}
-    return sorted((c for c in classes if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
+    last = {qualified_name(c): c for c in _descendants(base)}  # in the order of definition
+    final = [c for c in last.values() if not inspect.isabstract(c) and not c.__dict__.get("abstract", False)]
+    return sorted((c for c in final if c.__module__.startswith(within)), key=lambda c: (c.__name__, c.__module__))
 
 
 @functools.cache

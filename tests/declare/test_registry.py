@@ -30,6 +30,22 @@ def test_within_leaves_out_what_others_define():
     assert Toy not in every(Baseline, within="pnpxai.")
 
 
+def test_of_a_class_that_was_defined_again_the_last_definition_is_found():
+    def define():
+        class Again(Baseline):
+            name = "again_of_registry"
+
+            def __call__(self, values):
+                return values
+
+        return Again
+
+    first, second = define(), define()
+    assert first is not second
+    assert [cls for cls in every(Baseline) if cls.__name__ == "Again"] == [second]
+    assert by_name(Baseline, "again_of_registry", "baseline_fn") is second
+
+
 @pytest.mark.parametrize("base", [Explainer, *Strategy.__subclasses__()], ids=lambda base: base.__name__)
 def test_names_are_unique(base):
     check_unique_names(base)
