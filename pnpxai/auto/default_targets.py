@@ -147,6 +147,8 @@ def _surest_entity(model: Model, output: ModelOutput, arguments: Arguments) -> D
 
 
 def _answer(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
+    if getattr(output, "start_logits", None) is None:  # it chooses among answers, as those to pictures do
+        return DefaultTarget(largest(output), "the largest output of each example")
     starts, ends = output_of(output, "start_logits").detach(), output_of(output, "end_logits").detach()
     mask = arguments.keywords.get("attention_mask")
     hidden = torch.zeros_like(starts, dtype=torch.bool)
