@@ -1,10 +1,14 @@
-"""Exchangeable choices inside a method: baselines, feature masks, pooling, normalisation. All frozen callables."""
+"""Holds the exchangeable parts of explainers: baselines, feature masks, poolings and normalisations.
+
+A strategy is a frozen callable on tensors. ``base`` says what all strategies share; each kind has a file with its
+simple members (``baselines``, ``feature_masks``, ``pooling``, ``normalization``) and files for the elaborate ones.
+"""
 
 from __future__ import annotations
 
 
 def __dir__() -> list[str]:
-    """Return the names of all strategies beside those of the modules."""
+    """Return the names of all strategies and of the modules."""
     from pnpxai.declare.registry import names
     from pnpxai.strategies.base import Strategy
 

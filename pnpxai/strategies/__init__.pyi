@@ -53,13 +53,13 @@ from torch import Tensor
 from typing import Literal
 
 class Auto(_Auto):
-    """Superpixels (``Felzenszwalb``) on pictures; elsewhere every position is alone, its channels together."""
+    """Chooses by the data: ``Felzenszwalb`` on pictures, ``Positions`` elsewhere."""
     def __init__(
         self,
     ) -> None: ...
 
 class Background(_Background):
-    """Other examples, such as some of the training data, in the place of what is absent."""
+    """Takes the values of other examples, such as some of the training data, for features that are absent."""
     def __init__(
         self,
         examples: Tensor,
@@ -68,7 +68,7 @@ class Background(_Background):
     ) -> None: ...
 
 class ClassConditional(_ClassConditional):
-    """The mean of another class of a background with labels: what an example would be if it were one of those."""
+    """Takes the mean of another class: a typical example of that class, computed from labelled background rows."""
     def __init__(
         self,
         examples: Tensor,
@@ -77,42 +77,42 @@ class ClassConditional(_ClassConditional):
     ) -> None: ...
 
 class Columns(_Columns):
-    """Groups of columns that belong together, such as the indicators of one category; all others are alone."""
+    """Joins columns of a table that belong together, such as the indicators of one category; others stay alone."""
     def __init__(
         self,
         groups: tuple[tuple[int, ...], ...],
     ) -> None: ...
 
 class EachBaseline(_EachBaseline):
-    """A baseline of its own for each input of a model."""
+    """Uses another baseline for each input of a model."""
     def __init__(
         self,
         strategies: tuple[Baseline, ...],
     ) -> None: ...
 
 class EachMask(_EachMask):
-    """A mask of its own for each input of a model."""
+    """Uses another feature mask for each input of a model."""
     def __init__(
         self,
         strategies: tuple[FeatureMask, ...],
     ) -> None: ...
 
 class EachNormalization(_EachNormalization):
-    """A normalisation of its own for the map of each input of a model."""
+    """Uses another normalisation for the map of each input of a model."""
     def __init__(
         self,
         strategies: tuple[Normalization, ...],
     ) -> None: ...
 
 class EachPooling(_EachPooling):
-    """A pooling of its own for the map of each input of a model."""
+    """Uses another pooling for the map of each input of a model."""
     def __init__(
         self,
         strategies: tuple[Pooling, ...],
     ) -> None: ...
 
 class Felzenszwalb(_Felzenszwalb):
-    """Regions that differ more from each other than within. Felzenszwalb and Huttenlocher, 2004."""
+    """Joins pixels to regions that differ more from each other than within. Felzenszwalb and Huttenlocher, 2004."""
     def __init__(
         self,
         scale: float = 250.0,
@@ -121,7 +121,7 @@ class Felzenszwalb(_Felzenszwalb):
     ) -> None: ...
 
 class GaussianBlur(_GaussianBlur):
-    """A blurred picture (examples, channels, height, width)."""
+    """Blurs pictures (examples, channels, height, width) with a Gaussian kernel."""
     def __init__(
         self,
         kernel_size_x: int = 3,
@@ -131,21 +131,21 @@ class GaussianBlur(_GaussianBlur):
     ) -> None: ...
 
 class Given(_Given):
-    """Ids that are known beforehand, such as a segmentation of one's own."""
+    """Uses ids that the user has computed, such as a segmentation made by another program."""
     def __init__(
         self,
         ids: Tensor,
     ) -> None: ...
 
 class Grid(_Grid):
-    """A picture (a series) cut into as many parts along each axis, whatever its size."""
+    """Cuts every axis of a picture (of a series) into the same number of parts, whatever its length."""
     def __init__(
         self,
         cells: int = 8,
     ) -> None: ...
 
 class Invert(_Invert):
-    """A picture's negative, low + high - x: dark becomes bright, shapes stay."""
+    """Turns a picture x into its negative, low + high - x: dark becomes bright, and shapes stay."""
     def __init__(
         self,
         low: float | tuple[float, ...] | None = None,
@@ -153,25 +153,25 @@ class Invert(_Invert):
     ) -> None: ...
 
 class L1Norm(_L1Norm):
-    """sum |a|."""
+    """Pools to sum |a|: contributions of opposite signs do not cancel."""
     def __init__(
         self,
     ) -> None: ...
 
 class L2Norm(_L2Norm):
-    """sqrt(sum a^2)."""
+    """Pools to the Euclidean norm, sqrt(sum a^2)."""
     def __init__(
         self,
     ) -> None: ...
 
 class L2NormSq(_L2NormSq):
-    """sum a^2."""
+    """Pools to the squared Euclidean norm, sum a^2."""
     def __init__(
         self,
     ) -> None: ...
 
 class LocalMean(_LocalMean):
-    """A moving average along time: what is slow stays, what is sudden goes."""
+    """Averages a series over a window that moves along time: slow changes stay, sudden ones go."""
     def __init__(
         self,
         size: int = 9,
@@ -179,95 +179,95 @@ class LocalMean(_LocalMean):
     ) -> None: ...
 
 class MaxAbs(_MaxAbs):
-    """By the largest absolute value, which keeps signs: to -1 ... 1."""
+    """Rescales a map a to -1 ... 1: a / max |a|, which keeps the signs."""
     def __init__(
         self,
     ) -> None: ...
 
 class MaxNorm(_MaxNorm):
-    """max |a|."""
+    """Pools to max |a|: the channel with the largest attribution speaks for the position."""
     def __init__(
         self,
     ) -> None: ...
 
 class Mean(_Mean):
-    """Each example's mean: over its positions, per channel where there are channels; or over its channels."""
+    """Replaces every value by its example's mean: over the positions of its channel, or over the channels."""
     def __init__(
         self,
         over: Literal['positions', 'channels'] = 'positions',
     ) -> None: ...
 
 class MeanEmbedding(_MeanEmbedding):
-    """A mean embedding in the place of every token, at an embedding layer (examples, tokens, features)."""
+    """Puts a mean embedding in the place of every token, at an embedding layer (examples, tokens, features)."""
     def __init__(
         self,
         embeddings: Tensor | None = None,
     ) -> None: ...
 
 class MinMax(_MinMax):
-    """To 0 ... 1."""
+    """Rescales a map a to 0 ... 1: (a - min) / (max - min)."""
     def __init__(
         self,
     ) -> None: ...
 
 class NoNormalization(_NoNormalization):
-    """As they are."""
+    """Leaves maps as they are."""
     def __init__(
         self,
     ) -> None: ...
 
 class NoPooling(_NoPooling):
-    """Maps that have no channels stay as they are."""
+    """Leaves maps as they are."""
     def __init__(
         self,
     ) -> None: ...
 
 class Pad(_Pad):
-    """The padding token everywhere (``tokenizer.pad_token_id``). It is not masked from attention."""
+    """Puts the padding token everywhere (``tokenizer.pad_token_id``). Attention still sees these tokens."""
     def __init__(
         self,
         token_id: int = 0,
     ) -> None: ...
 
 class Patches(_Patches):
-    """Squares of pixels (windows of a series) of a fixed size; those at the far border may be smaller."""
+    """Cuts a picture into squares (a series into windows) of a fixed size; the last of each axis may be smaller."""
     def __init__(
         self,
         size: int = 4,
     ) -> None: ...
 
 class PosL2Norm(_PosL2Norm):
-    """sqrt(sum relu(a)^2)."""
+    """Pools to the Euclidean norm of positive attributions, sqrt(sum relu(a)^2)."""
     def __init__(
         self,
     ) -> None: ...
 
 class PosL2NormSq(_PosL2NormSq):
-    """sum relu(a)^2."""
+    """Pools to the squared norm of positive attributions, sum relu(a)^2."""
     def __init__(
         self,
     ) -> None: ...
 
 class PosMaxNorm(_PosMaxNorm):
-    """max relu(a)."""
+    """Pools to max relu(a): the largest positive attribution."""
     def __init__(
         self,
     ) -> None: ...
 
 class PosSum(_PosSum):
-    """sum relu(a)."""
+    """Pools to sum relu(a): only positive attributions count."""
     def __init__(
         self,
     ) -> None: ...
 
 class Positions(_Positions):
-    """Every pixel, token, time step or column is a feature of its own, all its channels together."""
+    """Makes every pixel, token, time step or column a feature, with all its channels."""
     def __init__(
         self,
     ) -> None: ...
 
 class Quickshift(_Quickshift):
-    """Regions around the modes of colour and place. Vedaldi and Soatto, 2008."""
+    """Groups pixels around the modes of their density in colour and place. Vedaldi and Soatto, 2008."""
     def __init__(
         self,
         ratio: float = 1.0,
@@ -277,13 +277,13 @@ class Quickshift(_Quickshift):
     ) -> None: ...
 
 class Robust(_Robust):
-    """By median and interquartile range, which a few extreme values do not move; zero is the median."""
+    """Rescales a map a to (a - median) / (third quartile - first quartile), which a few extreme values hardly change."""
     def __init__(
         self,
     ) -> None: ...
 
 class Slic(_Slic):
-    """Regions from k-means in colour and place. Achanta et al., 2012."""
+    """Groups pixels by k-means in colour and place. Achanta et al., 2012."""
     def __init__(
         self,
         n_segments: int = 150,
@@ -292,39 +292,39 @@ class Slic(_Slic):
     ) -> None: ...
 
 class Sum(_Sum):
-    """sum a: the position's share, with its sign."""
+    """Pools to sum a: the position's contribution, with its sign."""
     def __init__(
         self,
     ) -> None: ...
 
 class SumAbs(_SumAbs):
-    """|sum a|."""
+    """Pools to |sum a|: the size of the contribution."""
     def __init__(
         self,
     ) -> None: ...
 
 class SumPos(_SumPos):
-    """relu(sum a)."""
+    """Pools to relu(sum a): the contribution where it is positive."""
     def __init__(
         self,
     ) -> None: ...
 
 class Token(_Token):
-    """The mask token everywhere (``tokenizer.mask_token_id``)."""
+    """Puts the mask token everywhere (``tokenizer.mask_token_id``)."""
     def __init__(
         self,
         token_id: int = 0,
     ) -> None: ...
 
 class Uniform(_Uniform):
-    """Independent numbers, uniform over each example's range, per channel where there are channels."""
+    """Draws independent uniform numbers between the smallest and the largest value of each example's channel."""
     def __init__(
         self,
         seed: int = 0,
     ) -> None: ...
 
 class Watershed(_Watershed):
-    """Regions that flood from a grid of seeds and meet at edges. Neubert and Protzel, 2014."""
+    """Floods a picture from a grid of seeds; regions end where they meet, at edges. Neubert and Protzel, 2014."""
     def __init__(
         self,
         markers: int = 100,
@@ -332,7 +332,7 @@ class Watershed(_Watershed):
     ) -> None: ...
 
 class Words(_Words):
-    """Sub-word tokens of one word together, for token ids (examples, tokens)."""
+    """Joins the sub-word tokens of each word, for token ids (examples, tokens)."""
     def __init__(
         self,
         continues: Tensor,
@@ -340,7 +340,7 @@ class Words(_Words):
     ) -> None: ...
 
 class Zeros(_Zeros):
-    """Zero everywhere."""
+    """Is zero everywhere."""
     def __init__(
         self,
     ) -> None: ...

@@ -1,4 +1,4 @@
-"""What all strategies share: a short name to be chosen by, and the data that they suit."""
+"""Defines what all strategies share: a short name by which users choose one, and the data that it suits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ S = TypeVar("S", bound="Strategy")
 
 
 class Strategy(Declared, abstract=True):
-    """A frozen callable on tensors; chosen by its short name or as an object."""
+    """A frozen callable on tensors. A field of an explainer takes the object, or its short name."""
 
     name: ClassVar[str]
 
@@ -30,7 +30,7 @@ class Strategy(Declared, abstract=True):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Tell whether it makes sense on such data."""
+        """Return whether the strategy makes sense on such data."""
         return True
 
     @classmethod
@@ -38,25 +38,25 @@ class Strategy(Declared, abstract=True):
         """Return the strategy of this kind that ``value`` names, with its defaults; anything but a string unchanged.
 
         Raises:
-            ArgumentError: no strategy of this kind is called so.
+            ArgumentError: no strategy of this kind has that name.
         """
         return by_name(cls, value, cls.__name__)() if isinstance(value, str) else value
 
 
 def each_by_name(kind: type[Strategy]) -> BeforeValidator:
-    """Return a mark for a field that holds strategies of a kind, which may be given by their names."""
+    """Return a validator for a field that holds several strategies of a kind; it turns names into strategies."""
     return BeforeValidator(
         lambda given: tuple(map(kind.from_name, given)) if isinstance(given, (tuple, list)) else given
     )
 
 
 def for_each(strategy: S | str, inputs: Sequence[object]) -> tuple[S, ...]:
-    """Return the strategy of each input: the same for all, or one each (``EachBaseline``, ``EachMask``, ...).
+    """Return one strategy for each input: the same for all, or the members of an ``EachBaseline``, ``EachMask``, ...
 
     Raises:
-        ArgumentError: there are not as many strategies as inputs, or a name came that no field has turned into one.
+        ArgumentError: there are not as many strategies as inputs, or the strategy is still a name.
     """
-    if isinstance(strategy, str):  # a field may be given by a name, and holds the strategy of that name
+    if isinstance(strategy, str):  # fields turn names into strategies, so no name arrives here from a field
         raise ArgumentError(f"strategy: expected a strategy, got the name {strategy!r}")
     strategies = getattr(strategy, "strategies", None)
     if strategies is None:

@@ -1,4 +1,4 @@
-"""What an input is compared with: an input from which the evidence is gone."""
+"""Defines the simple baselines. A baseline is an input without the evidence, with which the input is compared."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Baseline", "EachBaseline", "GaussianBlur", "Invert", "LocalMean", "M
 
 
 class Baseline(Strategy, abstract=True):
-    """Gives a baseline of the shape of the inputs."""
+    """Computes a baseline for each example, in the shape of the inputs."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Tell whether it makes sense on such data: numbers can be blended, ids cannot."""
+        """Return whether the baseline makes sense on such data: numbers can be blended, ids cannot."""
         return not traits.discrete
 
 
 class Zeros(Baseline):
-    """Zero everywhere."""
+    """Is zero everywhere."""
 
     name: ClassVar[str] = "zeros"
 
@@ -37,11 +37,14 @@ class Zeros(Baseline):
 
 
 class Mean(Baseline):
-    """Each example's mean: over its positions, per channel where there are channels; or over its channels."""
+    """Replaces every value by its example's mean: over the positions of its channel, or over the channels."""
 
     name: ClassVar[str] = "mean"
     over: Literal["positions", "channels"] = "positions"
-    """The axes averaged over: all but examples and channels (the second axis), or the channels, which leaves shapes."""
+    """The axes of the mean: ``"positions"`` takes all but the examples and the channels (the second axis).
+
+    ``"channels"`` takes the second axis alone: colours go and shapes stay.
+    """
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the means, expanded to the shape of ``values``."""
@@ -58,22 +61,22 @@ Level = Annotated[
 
 
 class Invert(Baseline):
-    """A picture's negative, low + high - x: dark becomes bright, shapes stay."""
+    """Turns a picture x into its negative, low + high - x: dark becomes bright, and shapes stay."""
 
     name: ClassVar[str] = "invert"
     low: Level = None
-    """The lowest value that a picture can have, or one for each channel; by default each example's own, per channel."""
+    """Lowest value that a picture can have, or one for each channel; by default the lowest of each example's channel."""
     high: Level = None
-    """The highest."""
+    """Highest value that a picture can have, in the same way."""
 
     def check(self) -> None:
-        """Refuse one end alone."""
+        """Refuse ``low`` without ``high``, and the reverse."""
         if (self.low is None) != (self.high is None):
             raise ArgumentError(f"Invert: low, high: expected both or neither, got {self.low!r} and {self.high!r}")
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """A negative is one of a picture."""
+        """Return True for pictures, which alone have a negative."""
         return traits.modality == "image"
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -82,19 +85,19 @@ class Invert(Baseline):
         return self._end("low", values) + self._end("high", values) - values
 
     def _end(self, which: str, values: Tensor) -> Tensor:
-        given = getattr(self, which)
-        if given is None:
+        setting = getattr(self, which)
+        if setting is None:
             axes = tuple(range(2, values.ndim))
-            found = values.amin if which == "low" else values.amax
-            return found(axes, keepdim=True) if axes else values
-        level = torch.as_tensor(given, dtype=values.dtype, device=values.device)
+            extreme = values.amin if which == "low" else values.amax
+            return extreme(axes, keepdim=True) if axes else values
+        level = torch.as_tensor(setting, dtype=values.dtype, device=values.device)
         if level.ndim and (values.ndim < 2 or len(level) != values.shape[1]):
-            raise ArgumentError(f"Invert: {which}: expected one number or one per channel, got {given!r}")
+            raise ArgumentError(f"Invert: {which}: expected one number or one per channel, got {setting!r}")
         return level.reshape(-1, *[1] * (values.ndim - 2)) if level.ndim else level
 
 
 class GaussianBlur(Baseline):
-    """A blurred picture (examples, channels, height, width)."""
+    """Blurs pictures (examples, channels, height, width) with a Gaussian kernel."""
 
     name: ClassVar[str] = "gaussian_blur"
     kernel_size_x: Annotated[int, Ge(1), Range(1, 11, step=2)] = 3
@@ -114,7 +117,7 @@ class GaussianBlur(Baseline):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Only pictures have neighbours in two directions."""
+        """Return True for pictures, which alone have neighbours in two directions."""
         return traits.modality == "image"
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -135,13 +138,13 @@ class GaussianBlur(Baseline):
 
 
 class LocalMean(Baseline):
-    """A moving average along time: what is slow stays, what is sudden goes."""
+    """Averages a series over a window that moves along time: slow changes stay, sudden ones go."""
 
     name: ClassVar[str] = "local_mean"
     size: Annotated[int, Ge(1), Range(3, 31, step=2)] = 9
-    """Number of time steps averaged around each, an odd number; fewer where the series ends."""
+    """Number of time steps in the window around each step, an odd number; fewer at both ends of the series."""
     dim: int = -1
-    """The axis of time."""
+    """Axis of time."""
 
     def check(self) -> None:
         """Refuse even sizes, which would shift the series."""
@@ -150,7 +153,7 @@ class LocalMean(Baseline):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Only a series has time."""
+        """Return True for series, which alone have an axis of time."""
         return traits.modality == "series"
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -167,11 +170,11 @@ class LocalMean(Baseline):
 
 
 class EachBaseline(Baseline):
-    """A baseline of its own for each input of a model."""
+    """Uses another baseline for each input of a model."""
 
     name: ClassVar[str] = "each"
     strategies: Annotated[tuple[Baseline, ...], each_by_name(Baseline)]
-    """One for each input, by name or as objects."""
+    """One baseline for each input, as objects or names."""
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the baseline of a model's only input."""
@@ -179,7 +182,7 @@ class EachBaseline(Baseline):
 
 
 def refuse_ids(strategy: Strategy, values: Tensor) -> None:
-    """Refuse ids, which a strategy for numbers would turn into others.
+    """Refuse token ids: a strategy for numbers would turn them into the ids of other tokens.
 
     Raises:
         ArgumentError: the values are whole numbers.

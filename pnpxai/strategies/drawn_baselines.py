@@ -1,4 +1,7 @@
-"""Baselines that come from other examples, or from chance. Each example's draw depends on its content and a seed."""
+"""Defines baselines that are drawn: from other examples, or at random.
+
+The draw of an example depends on its content and on a seed alone, not on the batch it is in.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ __all__ = ["Background", "ClassConditional", "Uniform"]
 
 
 class Uniform(Baseline):
-    """Independent numbers, uniform over each example's range, per channel where there are channels."""
+    """Draws independent uniform numbers between the smallest and the largest value of each example's channel."""
 
     name: ClassVar[str] = "uniform"
     seed: Annotated[int, Ge(0)] = 0
-    """Fixes the numbers."""
+    """Seed of the random numbers."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Noise is without evidence where evidence is a pattern: in pictures and series."""
+        """Return True for pictures and series: evidence there is a pattern, and noise has none."""
         return traits.modality in ("image", "series")
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -40,23 +43,23 @@ class Uniform(Baseline):
 
 
 class Background(Baseline):
-    """Other examples, such as some of the training data, in the place of what is absent.
+    """Takes the values of other examples, such as some of the training data, for features that are absent.
 
-    Explainers that perturb average the score over all rows: their values are then interventional. What compares each
-    example with one baseline (``IntegratedGradients``) takes a row drawn for it.
+    Explainers that perturb average the score over all rows: their values are then interventional. An explainer that
+    compares each example with one baseline, such as ``IntegratedGradients``, takes one row drawn for the example.
     """
 
     name: ClassVar[str] = "background"
     examples: Tensor
-    """The background: (rows, ...), each row like an example."""
+    """Background examples (rows, ...), each of the shape of one input example."""
     seed: Annotated[int, Ge(0)] = 0
-    """Fixes which row goes with which example, where one is drawn."""
+    """Seed of the draw of rows."""
     draw: Literal["all", "one"] = "all"
-    """Whether what perturbs averages over all rows, or takes one that is drawn for each example."""
+    """Rows that explainers that perturb use: ``"all"`` of them, or ``"one"`` drawn for each example."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Rows of any data can be drawn, ids too."""
+        """Return True: rows of any data can be drawn, ids too."""
         return True
 
     def check(self) -> None:
@@ -64,41 +67,41 @@ class Background(Baseline):
         _check_rows(self, self.examples)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Return a row for each example."""
+        """Return one drawn row for each example."""
         rows = self.rows_for(values)
         picks = [int(torch.randint(len(rows), (1,), generator=g)) for g in _draws(self.seed, values).generators("row")]
         return rows[picks]
 
     def rows_for(self, values: Tensor) -> Tensor:
-        """Return (rows, ...) all rows, on the device and in the type of the inputs.
+        """Return all rows (rows, ...), on the device and in the dtype of the inputs.
 
         Raises:
-            ShapeError: the rows are not like the inputs.
+            ShapeError: a row has another shape than an input example.
         """
         return _fitting(self, self.examples, values)
 
 
 class ClassConditional(Baseline):
-    """The mean of another class of a background with labels: what an example would be if it were one of those.
+    """Takes the mean of another class: a typical example of that class, computed from labelled background rows.
 
     An example's own class is the one whose mean is nearest, in units of each value's standard deviation.
     """
 
     name: ClassVar[str] = "class_conditional"
     examples: Tensor
-    """The background: (rows, ...), each row like an example."""
+    """Background examples (rows, ...), each of the shape of one input example."""
     labels: Tensor
-    """The class of each row."""
+    """Class of each row (rows,), as whole numbers."""
     label: int | None = None
-    """The class whose mean is taken; by default the one nearest to the example after its own."""
+    """Class whose mean is taken; by default the class nearest to the example after its own."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """The columns of a table mean the same in every row, so that they have means."""
+        """Return True for tables: a column means the same in every row, so that its mean has a meaning."""
         return traits.modality == "table"
 
     def check(self) -> None:
-        """Refuse labels that do not go with the examples."""
+        """Refuse labels that do not match the background rows."""
         _check_rows(self, self.examples)
         refuse_ids(self, self.examples)
         if self.labels.shape != self.examples.shape[:1] or self.labels.is_floating_point():
@@ -113,7 +116,7 @@ class ClassConditional(Baseline):
             raise ArgumentError(f"ClassConditional: labels: expected at least two classes, got {classes}")
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Return a class's mean for each example."""
+        """Return the mean of the chosen class for each example."""
         refuse_ids(self, values)
         rows = _fitting(self, self.examples, values).to(torch.float64)
         labels = self.labels.to(values.device)

@@ -1,4 +1,4 @@
-"""What counts as one feature: ids over positions, equal ids belonging together."""
+"""Defines the simple feature masks. A mask gives every position an id; positions with equal ids are one feature."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class FeatureMask(Strategy, abstract=True):
-    """Gives the features' ids 0, 1, ..., for each example without gaps: (1 or examples, *positions)."""
+    """Numbers the features of each example 0, 1, ... without gaps, in a tensor (1 or examples, *positions)."""
 
     @abstractmethod
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
@@ -36,29 +36,29 @@ class FeatureMask(Strategy, abstract=True):
 
         Args:
             values: (examples, ...) inputs.
-            channel_dim: the axis whose entries belong to one position; None where there is none.
+            channel_dim: the axis of channels, all of which belong to one position; None where there are no channels.
         """
 
 
 class Positions(FeatureMask):
-    """Every pixel, token, time step or column is a feature of its own, all its channels together."""
+    """Makes every pixel, token, time step or column a feature, with all its channels."""
 
     name: ClassVar[str] = "positions"
     aliases: ClassVar[tuple[str, ...]] = ("no_mask_1d", "no_mask_2d")
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """A picture has too many to be tried one by one."""
+        """Return False for pictures, which have too many positions to try them one by one."""
         return traits.modality != "image"
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
-        """Return running numbers."""
+        """Return the number of each position."""
         shape = positions_of(values, channel_dim)
         return torch.arange(shape.numel(), device=values.device).reshape(1, *shape)
 
 
 class Patches(FeatureMask):
-    """Squares of pixels (windows of a series) of a fixed size; those at the far border may be smaller."""
+    """Cuts a picture into squares (a series into windows) of a fixed size; the last of each axis may be smaller."""
 
     name: ClassVar[str] = "patches"
     aliases: ClassVar[tuple[str, ...]] = ("windows",)
@@ -67,7 +67,7 @@ class Patches(FeatureMask):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Neighbours must mean something."""
+        """Return True for pictures and series, where neighbours belong together."""
         return traits.modality in ("image", "series")
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
@@ -76,16 +76,16 @@ class Patches(FeatureMask):
 
 
 class Grid(FeatureMask):
-    """A picture (a series) cut into as many parts along each axis, whatever its size."""
+    """Cuts every axis of a picture (of a series) into the same number of parts, whatever its length."""
 
     name: ClassVar[str] = "grid"
     aliases: ClassVar[tuple[str, ...]] = ("checker",)
     cells: Annotated[int, Ge(1), Range(2, 16, step=2)] = 8
-    """Number of parts along each axis; a shorter axis has as many as positions."""
+    """Number of parts along each axis; an axis with fewer positions is cut into single positions."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Neighbours must mean something."""
+        """Return True for pictures and series, where neighbours belong together."""
         return traits.modality in ("image", "series")
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
@@ -94,11 +94,11 @@ class Grid(FeatureMask):
 
 
 class EachMask(FeatureMask):
-    """A mask of its own for each input of a model."""
+    """Uses another feature mask for each input of a model."""
 
     name: ClassVar[str] = "each"
     strategies: Annotated[tuple[FeatureMask, ...], each_by_name(FeatureMask)]
-    """One for each input, by name or as objects."""
+    """One mask for each input, as objects or names."""
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
         """Return the ids of a model's only input."""
@@ -106,7 +106,7 @@ class EachMask(FeatureMask):
 
 
 def channel_axis(values: Tensor, channel_dim: int | None) -> int | None:
-    """Return the axis of channels, counted from the front; ids and rows of a table (two dimensions) have none."""
+    """Return the axis of channels, counted from the front; None for ids and tables, which have two dimensions."""
     if channel_dim is None or values.ndim <= 2:
         return None
     if not -values.ndim <= channel_dim < values.ndim or channel_dim % values.ndim == 0:
@@ -123,12 +123,12 @@ def positions_of(values: Tensor, channel_dim: int | None) -> torch.Size:
 
 
 def consecutive(ids: Tensor) -> Tensor:
-    """Return (examples, ...) the same groups, numbered 0, 1, ... in each example."""
+    """Return the same groups (examples, ...), numbered 0, 1, ... in each example."""
     return torch.stack([row.unique(return_inverse=True)[1] for row in ids])
 
 
 def _boxes(values: Tensor, channel_dim: int | None, part: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Number the boxes that ``part(places, side)`` cuts each axis into."""
+    """Return the number of each position's box; ``part(places, side)`` gives the parts of an axis."""
     ids = torch.zeros((), dtype=torch.long)
     for side in positions_of(values, channel_dim):
         along = part(torch.arange(side), side)

@@ -1,4 +1,4 @@
-"""Features that are known beforehand: groups of columns, the words of a text, a segmentation of one's own."""
+"""Defines feature masks that are known beforehand: groups of columns, words of a text, the user's own segmentation."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["Columns", "Given", "Words"]
 
 
 class Columns(FeatureMask):
-    """Groups of columns that belong together, such as the indicators of one category; all others are alone."""
+    """Joins columns of a table that belong together, such as the indicators of one category; others stay alone."""
 
     name: ClassVar[str] = "columns"
-    groups: Annotated[tuple[tuple[int, ...], ...], BeforeValidator(lambda given: _nested(given))]
-    """The columns' numbers, group by group, from zero."""
+    groups: Annotated[tuple[tuple[int, ...], ...], BeforeValidator(lambda groups: _nested(groups))]
+    """Groups of column numbers, counted from zero. A column in no group is a feature by itself."""
 
     def check(self) -> None:
-        """Refuse columns in two groups."""
+        """Refuse a column that is in two groups."""
         members = [column for group in self.groups for column in group]
         if len(set(members)) < len(members) or any(column < 0 for column in members):
             raise ArgumentError(f"Columns: groups: expected every column once, from zero, got {self.groups}")
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Only a table has columns."""
+        """Return True for tables, which alone have columns."""
         return traits.modality == "table"
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
@@ -46,16 +46,16 @@ class Columns(FeatureMask):
 
 
 class Words(FeatureMask):
-    """Sub-word tokens of one word together, for token ids (examples, tokens)."""
+    """Joins the sub-word tokens of each word, for token ids (examples, tokens)."""
 
     name: ClassVar[str] = "words"
     continues: Tensor
-    """For each id of the vocabulary, whether such a token belongs to the word before it."""
+    """True for each id of the vocabulary whose token continues the word before it, (ids,)."""
     special: tuple[int, ...] = ()
-    """The ids of special tokens, each of which is alone."""
+    """Ids of special tokens, each of which is a feature by itself."""
 
     def check(self) -> None:
-        """Refuse anything but one truth value for each id."""
+        """Refuse a ``continues`` that is not one truth value for each id."""
         if self.continues.ndim != 1 or self.continues.dtype != torch.bool:
             raise ArgumentError(
                 f"Words: continues: expected a truth value for each id, got {self.continues.dtype} of shape "
@@ -73,7 +73,7 @@ class Words(FeatureMask):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Only ids say which token it is."""
+        """Return True for token ids, which alone say what token stands where."""
         return traits.modality == "text" and traits.discrete
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
@@ -93,14 +93,14 @@ class Words(FeatureMask):
 
 
 class Given(FeatureMask):
-    """Ids that are known beforehand, such as a segmentation of one's own."""
+    """Uses ids that the user has computed, such as a segmentation made by another program."""
 
     name: ClassVar[str] = "given"
     ids: Tensor
-    """(1 or examples, *positions) whole numbers; equal ones belong together."""
+    """Whole numbers (1 or examples, *positions); positions with equal numbers are one feature."""
 
     def check(self) -> None:
-        """Refuse ids that are no whole numbers."""
+        """Refuse ids that are not whole numbers."""
         if self.ids.is_floating_point() or self.ids.ndim < 1 or not self.ids.numel():
             raise ArgumentError(
                 f"Given: ids: expected whole numbers (1 or examples, *positions), got {self.ids.dtype} of shape "
@@ -109,7 +109,7 @@ class Given(FeatureMask):
 
     @classmethod
     def of_word_ids(cls, word_ids: Sequence[Sequence[int | None]]) -> Self:
-        """Read the ``word_ids()`` of each text's encoding; tokens outside of words (None) are alone."""
+        """Read the ``word_ids()`` of each text's encoding; a token outside of words (None) is a feature by itself."""
         rows = [[k if word is None else len(row) + word for k, word in enumerate(row)] for row in word_ids]
         if len({len(row) for row in rows}) != 1:
             raise ArgumentError(f"word_ids: expected texts of one length, got {[len(row) for row in rows]}")
@@ -126,7 +126,8 @@ class Given(FeatureMask):
         return consecutive(self.ids.to(values.device))
 
 
-def _nested(given: Any) -> Any:
-    if not isinstance(given, (tuple, list)):
-        return given
-    return tuple(tuple(group) if isinstance(group, (tuple, list)) else group for group in given)
+def _nested(groups: Any) -> Any:
+    """Return groups of columns as tuples; anything else unchanged, so that the field's own check refuses it."""
+    if not isinstance(groups, (tuple, list)):
+        return groups
+    return tuple(tuple(group) if isinstance(group, (tuple, list)) else group for group in groups)

@@ -1,4 +1,4 @@
-"""One scale for maps, each example on its own."""
+"""Defines normalisations, which bring the maps of all examples to one scale; each example by itself."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normaliz
 
 
 class Normalization(Strategy, abstract=True):
-    """Rescales maps (examples, ...). A constant map gives zeros, never NaN."""
+    """Rescales the map of each example (examples, ...). A constant map becomes zeros, never NaN."""
 
 
 class EachNormalization(Normalization):
-    """A normalisation of its own for the map of each input of a model."""
+    """Uses another normalisation for the map of each input of a model."""
 
     name: ClassVar[str] = "each"
     strategies: Annotated[tuple[Normalization, ...], each_by_name(Normalization)]
-    """One for each input, by name or as objects."""
+    """One normalisation for each input, as objects or names."""
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the normalised map of a model's only input."""
@@ -29,7 +29,7 @@ class EachNormalization(Normalization):
 
 
 class MinMax(Normalization):
-    """To 0 ... 1."""
+    """Rescales a map a to 0 ... 1: (a - min) / (max - min)."""
 
     name: ClassVar[str] = "minmax"
 
@@ -40,7 +40,7 @@ class MinMax(Normalization):
 
 
 class MaxAbs(Normalization):
-    """By the largest absolute value, which keeps signs: to -1 ... 1."""
+    """Rescales a map a to -1 ... 1: a / max |a|, which keeps the signs."""
 
     name: ClassVar[str] = "maxabs"
 
@@ -50,15 +50,15 @@ class MaxAbs(Normalization):
 
 
 class Robust(Normalization):
-    """By median and interquartile range, which a few extreme values do not move; zero is the median.
+    """Rescales a map a to (a - median) / (third quartile - first quartile), which a few extreme values hardly change.
 
-    Where more than half of a map is one value, so that there is no such range, by the largest distance from it.
+    Where the quartiles are equal, the largest distance from the median takes the place of their difference.
     """
 
     name: ClassVar[str] = "robust"
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Return (a - median) / (third quartile - first quartile)."""
+        """Return the normalised maps."""
         each = _each(values).sort(1).values
         first, median, third = (_quantile(each, share) for share in (0.25, 0.5, 0.75))
         centred = values - _along(median, values)
@@ -68,7 +68,7 @@ class Robust(Normalization):
 
 
 class NoNormalization(Normalization):
-    """As they are."""
+    """Leaves maps as they are."""
 
     name: ClassVar[str] = "identity"
 
@@ -83,7 +83,7 @@ def _each(values: Tensor) -> Tensor:
 
 
 def _quantile(ascending: Tensor, share: float) -> Tensor:
-    """Return (examples,) quantiles, between two numbers in proportion (``torch.quantile`` refuses large maps)."""
+    """Return (examples,) quantiles, interpolated linearly; ``torch.quantile`` would refuse large maps."""
     place = share * (ascending.shape[1] - 1)
     low = int(place)
     high = min(low + 1, ascending.shape[1] - 1)
@@ -91,7 +91,7 @@ def _quantile(ascending: Tensor, share: float) -> Tensor:
 
 
 def _along(numbers: Tensor, values: Tensor) -> Tensor:
-    """Return one number per example in a shape that goes with ``values``."""
+    """Return (examples,) numbers with as many dimensions as ``values`` has."""
     return numbers.reshape(-1, *[1] * (values.ndim - 1))
 
 

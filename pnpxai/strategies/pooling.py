@@ -1,4 +1,4 @@
-"""One number per position out of its channels."""
+"""Defines poolings, which make one number of the attributions of all channels at a position."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Pooling(Strategy, abstract=True):
-    """Pools attributions a over an axis of channels, which disappears."""
+    """Pools attributions a over the axis of channels. The result has that axis no more."""
 
     @abstractmethod
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
@@ -37,16 +37,16 @@ class Pooling(Strategy, abstract=True):
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """There must be channels."""
+        """Return True for data with channels."""
         return traits.channel_dim is not None
 
 
 class EachPooling(Pooling):
-    """A pooling of its own for the map of each input of a model."""
+    """Uses another pooling for the map of each input of a model."""
 
     name: ClassVar[str] = "each"
     strategies: Annotated[tuple[Pooling, ...], each_by_name(Pooling)]
-    """One for each input, by name or as objects."""
+    """One pooling for each input, as objects or names."""
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return the pooled map of a model's only input."""
@@ -54,7 +54,7 @@ class EachPooling(Pooling):
 
 
 class Sum(Pooling):
-    """sum a: the position's share, with its sign."""
+    """Pools to sum a: the position's contribution, with its sign."""
 
     name: ClassVar[str] = "sum"
 
@@ -64,7 +64,7 @@ class Sum(Pooling):
 
 
 class SumPos(Pooling):
-    """relu(sum a)."""
+    """Pools to relu(sum a): the contribution where it is positive."""
 
     name: ClassVar[str] = "sumpos"
 
@@ -74,7 +74,7 @@ class SumPos(Pooling):
 
 
 class SumAbs(Pooling):
-    """|sum a|."""
+    """Pools to |sum a|: the size of the contribution."""
 
     name: ClassVar[str] = "sumabs"
 
@@ -84,7 +84,7 @@ class SumAbs(Pooling):
 
 
 class L1Norm(Pooling):
-    """sum |a|."""
+    """Pools to sum |a|: contributions of opposite signs do not cancel."""
 
     name: ClassVar[str] = "l1norm"
 
@@ -94,7 +94,7 @@ class L1Norm(Pooling):
 
 
 class MaxNorm(Pooling):
-    """max |a|."""
+    """Pools to max |a|: the channel with the largest attribution speaks for the position."""
 
     name: ClassVar[str] = "maxnorm"
 
@@ -104,7 +104,7 @@ class MaxNorm(Pooling):
 
 
 class L2Norm(Pooling):
-    """sqrt(sum a^2)."""
+    """Pools to the Euclidean norm, sqrt(sum a^2)."""
 
     name: ClassVar[str] = "l2norm"
 
@@ -114,7 +114,7 @@ class L2Norm(Pooling):
 
 
 class L2NormSq(Pooling):
-    """sum a^2."""
+    """Pools to the squared Euclidean norm, sum a^2."""
 
     name: ClassVar[str] = "l2normsq"
 
@@ -124,7 +124,7 @@ class L2NormSq(Pooling):
 
 
 class PosSum(Pooling):
-    """sum relu(a)."""
+    """Pools to sum relu(a): only positive attributions count."""
 
     name: ClassVar[str] = "possum"
 
@@ -134,7 +134,7 @@ class PosSum(Pooling):
 
 
 class PosMaxNorm(Pooling):
-    """max relu(a)."""
+    """Pools to max relu(a): the largest positive attribution."""
 
     name: ClassVar[str] = "posmaxnorm"
 
@@ -144,7 +144,7 @@ class PosMaxNorm(Pooling):
 
 
 class PosL2Norm(Pooling):
-    """sqrt(sum relu(a)^2)."""
+    """Pools to the Euclidean norm of positive attributions, sqrt(sum relu(a)^2)."""
 
     name: ClassVar[str] = "posl2norm"
 
@@ -154,7 +154,7 @@ class PosL2Norm(Pooling):
 
 
 class PosL2NormSq(Pooling):
-    """sum relu(a)^2."""
+    """Pools to the squared norm of positive attributions, sum relu(a)^2."""
 
     name: ClassVar[str] = "posl2normsq"
 
@@ -164,13 +164,13 @@ class PosL2NormSq(Pooling):
 
 
 class NoPooling(Pooling):
-    """Maps that have no channels stay as they are."""
+    """Leaves maps as they are."""
 
     name: ClassVar[str] = "identity"
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """There must be no channels, or those of a series, each of which has a line of its own."""
+        """Return True for data without channels, and for series, where each channel is drawn as its own line."""
         return traits.channel_dim is None or traits.modality == "series"
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:

@@ -1,4 +1,4 @@
-"""From attributions to the map that a person sees and a metric ranks: pooled over channels, then normalised."""
+"""Turns attributions into the map that a person sees and a metric ranks: pooled over channels, then normalised."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ __all__ = ["PostProcessor"]
 
 
 class PostProcessor(Declared):
-    """Pools over channels, then normalises each example's map."""
+    """Pools attributions over channels, then normalises the map of each example."""
 
     pooling_fn: Annotated[Pooling | str, Choice()] = "sum"
-    """How channels become one number."""
+    """Pooling, which makes one number of the channels at a position."""
     normalization_fn: Annotated[Normalization | str, Choice()] = "identity"
-    """How a map is scaled."""
+    """Normalisation, which sets the scale of a map."""
     channel_dim: int | None | tuple[int | None, ...] = 1
-    """The axis of channels; None where there are none; a tuple for several inputs, one each. Attributions with two
-    dimensions (of ids, tables) have none in any case."""
+    """Axis of channels; None where there are none. For several inputs, a tuple with the axis of each.
+
+    Attributions with two dimensions (of ids or tables) are taken as without channels.
+    """
 
     @classmethod
     def on(cls, traits: Traits) -> PostProcessor:
-        """Return the default on such data: channels are added up, but for series, which show each channel."""
+        """Return the default for such data: it adds channels up, except those of series, which are shown one by one."""
         axes = tuple(one.channel_dim for one in traits.each)
         apart = [one.channel_dim is None or one.modality == "series" for one in traits.each]
         names = tuple("identity" if own else "sum" for own in apart)
@@ -42,19 +44,20 @@ class PostProcessor(Declared):
         """Return maps (examples, *positions), one for each tensor of attributions.
 
         Raises:
-            ArgumentError: there are not as many as axes of channels; a single one may be that of a picture among them.
+            ArgumentError: the number of maps differs from the number of axes in ``channel_dim``. A single map is
+                accepted beside several axes if one of them is 1: it is the class activation map of a picture.
         """
         members = as_tuple(attributions, "attributions")
         axes = self.channel_dim if isinstance(self.channel_dim, tuple) else (self.channel_dim,) * len(members)
         parts = list(zip(axes, for_each(self.pooling_fn, axes), for_each(self.normalization_fn, axes), strict=True))
-        if len(members) == 1 and 1 in axes:  # of several inputs, that of a class activation map, (examples, 1, ...)
+        if len(members) == 1 and 1 in axes:  # a class activation map (examples, 1, ...) belongs to the picture
             parts = [parts[axes.index(1)]]
         if len(parts) != len(members):
             raise ArgumentError(f"PostProcessor: channel_dim: expected {len(members)}, one for each map, got {axes}")
         return like(attributions, [_processed(a, *part) for a, part in zip(members, parts, strict=True)])
 
     def of(self, member: int) -> PostProcessor:
-        """Return that of one of several inputs."""
+        """Return the post-processor for one of several inputs."""
         axes = self.channel_dim
         own: dict[str, Any] = {"channel_dim": axes[member]} if isinstance(axes, tuple) else {}
         for name in ("pooling_fn", "normalization_fn"):

@@ -1,4 +1,4 @@
-"""Features of pictures that go by what is seen: regions of similar colour, found by scikit-image."""
+"""Defines feature masks that follow the content of pictures: regions of similar colour, computed by scikit-image."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Auto", "Felzenszwalb", "Quickshift", "Slic", "Superpixels", "Watersh
 
 
 class Superpixels(FeatureMask, abstract=True):
-    """Segments each picture by itself, scaled to 0 ... 1 by its smallest and largest value."""
+    """Segments each picture by itself, after scaling it to 0 ... 1 by its smallest and largest value."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Only pictures have regions."""
+        """Return True for pictures, which alone have regions."""
         return traits.modality == "image"
 
     def __call__(self, values: Tensor, channel_dim: int | None = None) -> Tensor:
         """Return the number of the segment of each pixel.
 
         Raises:
-            ArgumentError: an example is no picture: it does not have two axes of positions.
+            ArgumentError: an example does not have two axes of positions, so that it is not a picture.
         """
         shape, axis = positions_of(values, channel_dim), channel_axis(values, channel_dim)
         if len(shape) != 2 or not values.is_floating_point():
@@ -42,25 +42,25 @@ class Superpixels(FeatureMask, abstract=True):
         pictures = values.detach().double().cpu()
         pictures = pictures[..., None] if axis is None else pictures.movedim(axis, -1)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on more than three channels, or fewer seeds than asked for
+            warnings.simplefilter("ignore")  # scikit-image warns of more than three channels, or of fewer seeds
             segments = [torch.as_tensor(self.segments(_scaled(picture))) for picture in pictures.numpy()]
         return consecutive(torch.stack(segments).long()).to(values.device)
 
     @abstractmethod
     def segments(self, picture: np.ndarray) -> np.ndarray:
-        """Return (y, x) whole numbers for a picture (y, x, channels) from 0 to 1."""
+        """Return the region numbers (y, x) of a picture (y, x, channels) with values from 0 to 1."""
 
 
 class Felzenszwalb(Superpixels):
-    """Regions that differ more from each other than within. Felzenszwalb and Huttenlocher, 2004."""
+    """Joins pixels to regions that differ more from each other than within. Felzenszwalb and Huttenlocher, 2004."""
 
     name: ClassVar[str] = "felzenszwalb"
     scale: Annotated[float, Gt(0), Range(1.0, 1000.0, log=True)] = 250.0
-    """Larger values give larger regions."""
+    """Scale of observation; larger values give larger regions."""
     sigma: Annotated[float, Ge(0), Range(0.0, 2.0, step=0.05)] = 1.0
-    """Standard deviation of the blur before, in pixels."""
+    """Standard deviation of the blur before segmentation, in pixels."""
     min_size: Annotated[int, Ge(1)] = 50
-    """Smaller regions join their neighbour, in pixels."""
+    """Least number of pixels of a region; a smaller one joins a neighbour."""
 
     def segments(self, picture: np.ndarray) -> np.ndarray:
         """Return the regions."""
@@ -70,17 +70,17 @@ class Felzenszwalb(Superpixels):
 
 
 class Quickshift(Superpixels):
-    """Regions around the modes of colour and place. Vedaldi and Soatto, 2008."""
+    """Groups pixels around the modes of their density in colour and place. Vedaldi and Soatto, 2008."""
 
     name: ClassVar[str] = "quickshift"
     ratio: Annotated[float, Ge(0), Range(0.0, 1.0, step=0.1)] = 1.0
-    """Between nearness in place (0) and in colour (1)."""
+    """Weight of nearness in colour (1) against nearness in place (0)."""
     kernel_size: Annotated[float, Ge(1), Range(1.0, 10.0, step=1.0)] = 5.0
     """Width of the kernel, in pixels; larger values give fewer regions."""
     max_dist: Annotated[int, Ge(1), Range(1, 20)] = 10
-    """How far apart two points of a region are at most; larger values give fewer regions."""
+    """Largest distance between two points of a region; larger values give fewer regions."""
     sigma: Annotated[float, Ge(0), Range(0.0, 2.0, step=0.05)] = 0.0
-    """Standard deviation of the blur before, in pixels."""
+    """Standard deviation of the blur before segmentation, in pixels."""
 
     def segments(self, picture: np.ndarray) -> np.ndarray:
         """Return the regions; ties are broken by a fixed seed."""
@@ -88,20 +88,20 @@ class Quickshift(Superpixels):
 
         colours = picture.shape[-1] == 3
         scaled = picture if colours else _LIGHTNESS * picture
-        width, blur = cast(Any, self.kernel_size), cast(Any, self.sigma)  # annotated as whole numbers there
+        width, blur = cast(Any, self.kernel_size), cast(Any, self.sigma)  # scikit-image annotates them as int
         return quickshift(scaled, self.ratio, width, self.max_dist, sigma=blur, convert2lab=colours, rng=42)
 
 
 class Slic(Superpixels):
-    """Regions from k-means in colour and place. Achanta et al., 2012."""
+    """Groups pixels by k-means in colour and place. Achanta et al., 2012."""
 
     name: ClassVar[str] = "slic"
     n_segments: Annotated[int, Ge(1), Range(100, 500, step=10)] = 150
-    """About how many regions."""
+    """Approximate number of regions."""
     compactness: Annotated[float, Gt(0), Range(0.01, 100.0, log=True)] = 1.0
-    """How much place counts against colour."""
+    """Weight of nearness in place against nearness in colour."""
     sigma: Annotated[float, Ge(0), Range(0.0, 2.0, step=0.05)] = 0.0
-    """Standard deviation of the blur before, in pixels."""
+    """Standard deviation of the blur before segmentation, in pixels."""
 
     def segments(self, picture: np.ndarray) -> np.ndarray:
         """Return the regions."""
@@ -112,13 +112,13 @@ class Slic(Superpixels):
 
 
 class Watershed(Superpixels):
-    """Regions that flood from a grid of seeds and meet at edges. Neubert and Protzel, 2014."""
+    """Floods a picture from a grid of seeds; regions end where they meet, at edges. Neubert and Protzel, 2014."""
 
     name: ClassVar[str] = "watershed"
     markers: Annotated[int, Ge(1), Range(10, 200, step=10)] = 100
-    """About how many regions."""
+    """Approximate number of regions."""
     compactness: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-3
-    """How much place counts against edges."""
+    """Weight of nearness to a seed against edges."""
 
     def segments(self, picture: np.ndarray) -> np.ndarray:
         """Return the basins of the gradient of the mean over channels."""
@@ -129,15 +129,17 @@ class Watershed(Superpixels):
 
 
 _LIGHTNESS = 100.0
-"""Of colours, lightness goes from 0 to 100: in pictures without colours, settings shall mean the same."""
-_SIDE = 32
-_FEW = 8
+"""Largest lightness of a colour. Grey pictures are scaled to it, so that a setting means the same for both."""
+_SMALL_SIDE = 32
+"""Side in pixels below which a picture is too small for regions."""
+_FEW_REGIONS = 8
+"""Number of regions below which a segmentation says too little."""
 
 
 class Auto(FeatureMask):
-    """Superpixels (``Felzenszwalb``) on pictures; elsewhere every position is alone, its channels together.
+    """Chooses by the data: ``Felzenszwalb`` on pictures, ``Positions`` elsewhere.
 
-    Small pictures, with a side below 32 pixels, and those in which fewer than 8 regions are found, are cut by ``Grid``.
+    ``Grid`` cuts pictures with a side below 32 pixels, and those in which Felzenszwalb sees fewer than 8 regions.
     """
 
     name: ClassVar[str] = "auto"
@@ -148,10 +150,10 @@ class Auto(FeatureMask):
         if len(shape) != 2 or not values.is_floating_point():
             return Positions()(values, channel_dim)
         cells = Grid()(values, channel_dim)
-        if min(shape) < _SIDE:
+        if min(shape) < _SMALL_SIDE:
             return cells
         regions = Felzenszwalb()(values, channel_dim)
-        few = regions.flatten(1).amax(1) + 1 < _FEW
+        few = regions.flatten(1).amax(1) + 1 < _FEW_REGIONS
         return torch.where(few[:, None, None], cells, regions)
 
 

@@ -1,4 +1,4 @@
-"""Baselines of text: an id in the place of every token, or the mean of embeddings."""
+"""Defines baselines of text: one id in the place of every token, or a mean embedding."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["MeanEmbedding", "Pad", "Token"]
 
 
 class OneToken(Baseline, abstract=True):
-    """The same id everywhere."""
+    """Puts the same token id everywhere."""
 
     token_id: Annotated[int, Ge(0)] = 0
-    """The id; which one it is, the tokenizer knows."""
+    """Id of the token, as the model's tokenizer numbers it."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Ids go with ids."""
+        """Return True for token ids."""
         return traits.discrete
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Return the id, for ids (examples, tokens)."""
+        """Return the id in the place of every id (examples, tokens)."""
         if values.is_floating_point():
             raise ArgumentError(
                 f"{type(self).__name__}: expected token ids, got {values.dtype}; "
@@ -37,27 +37,27 @@ class OneToken(Baseline, abstract=True):
 
 
 class Token(OneToken):
-    """The mask token everywhere (``tokenizer.mask_token_id``)."""
+    """Puts the mask token everywhere (``tokenizer.mask_token_id``)."""
 
     name: ClassVar[str] = "token"
 
 
 class Pad(OneToken):
-    """The padding token everywhere (``tokenizer.pad_token_id``). It is not masked from attention."""
+    """Puts the padding token everywhere (``tokenizer.pad_token_id``). Attention still sees these tokens."""
 
     name: ClassVar[str] = "pad"
 
 
 class MeanEmbedding(Baseline):
-    """A mean embedding in the place of every token, at an embedding layer (examples, tokens, features)."""
+    """Puts a mean embedding in the place of every token, at an embedding layer (examples, tokens, features)."""
 
     name: ClassVar[str] = "mean_embedding"
     embeddings: Tensor | None = None
-    """The vocabulary's (ids, features), of which the mean is taken; by default that of each example's own tokens."""
+    """Embeddings of the vocabulary (ids, features), whose mean is taken; by default those of each example's tokens."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Embeddings of text."""
+        """Return True for embeddings of text."""
         return traits.modality == "text" and not traits.discrete
 
     def __call__(self, values: Tensor) -> Tensor:
