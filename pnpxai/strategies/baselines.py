@@ -65,7 +65,7 @@ class Invert(Baseline):
 
     name: ClassVar[str] = "invert"
     low: Level = None
-    """Lowest value that a picture can have, or one for each channel; by default the lowest of each example's channel."""
+    """Lowest value that a picture can have, or one for each channel; by default each example's lowest, per channel."""
     high: Level = None
     """Highest value that a picture can have, in the same way."""
 
