@@ -15,10 +15,11 @@ from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import first_rows, packed, places_of
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layer_blocks import Explain, Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
-from pnpxai.engine.running.score import Score, Target, refuse_integers
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import Members, Place
 from pnpxai.errors import ShapeError
 from pnpxai.model_types import ForwardArgs, Keywords, ModelInputs

@@ -13,9 +13,10 @@ from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, pre
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed, eager
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
-from pnpxai.engine.running.score import Score, Target, gradient
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site
 from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, sum_rows

@@ -15,10 +15,11 @@ from pnpxai.attributors.gradient.noise import deviations, drawn_rows, noisy_copi
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
+from pnpxai.engine.running.gradients import gradient, refuse_integers
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
-from pnpxai.engine.running.score import Score, Target, WholeBatchOutput, gradient, refuse_integers
+from pnpxai.engine.running.score import Score, Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ShapeError

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.engine.running.batching import Block, row_limit
+from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
-from pnpxai.engine.running.score import Score, Target, gradient
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.model_types import ForwardArgs, Keywords, Model
 from pnpxai.tensors import Tensors, like
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.maps import resized
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.row_independence import rows_are_apart
-from pnpxai.engine.running.score import Score, Target, refuse_integers
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.seeing.cells import CELLS
 from pnpxai.engine.seeing.decompositions import decomposed
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ATTENTION, ELEMENTWISE, JOINS, ROUTES, SUMS

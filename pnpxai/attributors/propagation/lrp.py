@@ -18,11 +18,12 @@ from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.attributors.propagation.relevance.ruled_modules import canonised, edits_in_place, reported, ruled_modules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed, eager, module_of
 from pnpxai.engine.running.layers import single_runs
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.row_independence import rows_are_apart
-from pnpxai.engine.running.score import Score, Target, gradient
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Place, Side, find_places
 from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
 from pnpxai.model_types import ForwardArgs, Model, ModelInputs

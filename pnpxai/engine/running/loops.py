@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
+from pnpxai.engine.running.gradients import gradient, refuse_integers
 from pnpxai.engine.running.row_independence import rows_are_apart
-from pnpxai.engine.running.score import Score, WholeBatchOutput, gradient, refuse_integers
+from pnpxai.engine.running.score import Score, WholeBatchOutput
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.engine.speed.row_cache import remembered
 from pnpxai.tensors import Tensors

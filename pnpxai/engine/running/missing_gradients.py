@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.score import Score
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors, flat
-
-if TYPE_CHECKING:
-    from pnpxai.engine.running.score import Score
 
 __all__ = ["refuse_missing_gradients", "where_gradients_end"]
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.probes import probing
+from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.torch_private import without_function_modes
 from pnpxai.tensors import Tensors, alike
-
-if TYPE_CHECKING:
-    from pnpxai.engine.running.score import Score
 
 __all__ = ["in_fast_layout"]
 

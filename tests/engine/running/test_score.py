@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.engine.running.score import Score, gradient, select_output
+from pnpxai.engine.running.gradients import gradient
+from pnpxai.engine.running.score import Score, select_output
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.testing.audit import audit
 

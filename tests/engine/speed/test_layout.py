@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.probes import is_probe
-from pnpxai.engine.running.score import Score, gradient
+from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.layout import in_fast_layout
 
 
