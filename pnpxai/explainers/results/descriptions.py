@@ -1,4 +1,4 @@
-"""Settings and targets as plain values, and as words."""
+"""Writes settings and targets as plain values and as words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["described", "largest", "numbered_examples", "of_target", "plain_targ
 
 
 def described(explainer: Declared) -> dict[str, Any]:
-    """Return an explainer's settings as JSON has them, without those that are None; what it cannot have by a name."""
+    """Return an explainer's settings as JSON values, without those that are None. Other objects are given by name."""
     return {n: _described(value, n, explainer) for n, value in explainer.settings().items() if value is not None}
 
 
@@ -34,7 +34,7 @@ def _described(value: Any, name: str, owner: Declared) -> Any:
 
 
 def plain_target(target: Any) -> Any:
-    """Return a target as a value of its own: a tensor that nobody else holds, or plain whole numbers."""
+    """Return a copy of a target that no later change reaches: an own tensor, or plain whole numbers."""
     if isinstance(target, Tensor):
         return own(target)
     if isinstance(target, (tuple, list)):
@@ -58,7 +58,7 @@ def numbered_examples(chosen: Tensor) -> str:
 
 
 def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
-    """Return a title's words on the target of one example, which may have a name."""
+    """Return the words for the target of one example in a title: the class's name where it has one."""
     if isinstance(targets, Tensor):
         targets = targets.flatten().tolist()
     if isinstance(targets, list) and len(targets) == 1:
@@ -71,23 +71,23 @@ def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
 
 
 def short(value: Any) -> str:
-    """Return the first of some numbers."""
+    """Return the first numbers of a tensor or list as text."""
     if isinstance(value, Tensor):
         numbers = value.flatten()[:6].tolist()
-        setting_text = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
-        return setting_text + (", ..." if value.numel() > 6 else "")
+        text = ", ".join(f"{n:.3g}" if isinstance(n, float) else str(n) for n in numbers)
+        return text + (", ..." if value.numel() > 6 else "")
     if isinstance(value, list) and len(value) > 6:
         return f"[{', '.join(map(str, value[:6]))}, ...]"
     return getattr(value, "__qualname__", None) or str(value)
 
 
 def written(value: Any) -> str:
-    """Return a setting, as JSON has it, in the way it is written in Python."""
+    """Return a setting that is a JSON value in the way it is written in Python."""
     if isinstance(value, dict) and "type" in value:
-        given = ", ".join(
+        arguments = ", ".join(
             f"{name}={written(member)}" for name, member in value.items() if name != "type" and member is not None
         )
-        return f"{value['type'].split(':')[-1]}({given})"
+        return f"{value['type'].split(':')[-1]}({arguments})"
     if isinstance(value, dict) and "tensor" in value:
         return setting_text(torch.tensor(value["tensor"]), None)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How large a gap is beside the score it belongs to, and which examples have no map at all."""
+"""Compares the gap of attributions with the size of the score, and decides which examples have no map."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pnpxai.tensors import Tensors, as_tuple, flat, sum_rows
 __all__ = ["TOLERANCE", "base_values", "missed", "scale_of", "without_map"]
 
 TOLERANCE = 0.01
-"""The largest gap, as a share of the scale, that goes without saying."""
+"""Largest gap, as a share of the scale, that is not reported."""
 _MASS = 1e6
-"""The largest sum of absolute attributions, as a multiple of the scale, that can be a map."""
+"""Largest sum of absolute attributions of a map, as a multiple of the scale."""
 
 
 def base_values(outcome: Outcome, scores: Tensor) -> Tensor | None:
-    """Return (examples,) the scores that attributions start from, where their sum or the method says it.
+    """Return (examples,) base values: attributions sum to ``score - base value + gap``.
 
-    Attributions sum to ``score - base value + gap``.
+    They are None where neither the method nor the sum of attributions says them.
     """
     if outcome.base_value is not None or outcome.gap is None or outcome.sinks:
         return outcome.base_value
@@ -47,18 +47,18 @@ def scale_of(scores: Tensor, base: Tensor | None, output: ModelOutput) -> Tensor
 
 
 def missed(gap: Tensor, scale: Tensor) -> Tensor:
-    """Return (examples,) ``|gap| / scale``; 0 where both are."""
+    """Return (examples,) ``|gap| / scale``, which is 0 where both are 0."""
     return torch.where(gap == 0, torch.zeros_like(gap), gap.abs() / scale.to(gap))
 
 
 def without_map(outcome: Outcome, scale: Tensor) -> Tensor:
-    """Return (examples,) whether what a law says is so far off that the attributions are no map.
+    """Return (examples,) True where the attributions break their law so far that they are not a map.
 
-    So it is where the gap is larger than the scale, or the sum of absolute attributions larger than 1e6 times it.
+    That is where the gap is larger than the scale, or the sum of absolute attributions larger than 1e6 times the scale.
     """
     gap = outcome.gap
     if gap is None:
         return torch.zeros(len(scale), dtype=torch.bool)
     mass = torch.as_tensor(sum(sum_rows(a.abs(), len(gap)) for a in as_tuple(outcome.attributions)))
-    # where all outputs are zero and the sum is right, evidence for and against cancels out
+    # where all outputs are zero and the sum is right, evidence for and evidence against cancel: that is a map
     return (gap.abs() > scale.to(gap)) | ((mass > _MASS * scale.to(mass)) & (scale > 0))

@@ -1,4 +1,4 @@
-"""Which input of a model a map is of."""
+"""Finds the input of the model to which each map belongs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["by_input", "whose"]
 def whose(maps: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[int, ...]:
     """Return for each map (examples, ...) the number of its input.
 
-    One for each input are in their order. Others, such as the single map that a class activation gives of a picture
-    beside a question, are of the first input with their positions; values of a layer, which are of none, count as the
-    first's.
+    As many maps as inputs are in the order of the inputs. Otherwise a map belongs to the first input that has its
+    positions: the single class activation map of a model of a picture and a question belongs to the picture. A map that
+    fits no input, such as one of a layer's values, counts as the first input's.
 
     Args:
-        maps: with or without an axis of channels.
-        inputs: (examples, channels, *positions), (examples, *positions, channels), or (examples, positions).
+        maps: maps with or without an axis of channels.
+        inputs: tensors (examples, channels, *positions), (examples, *positions, channels) or (examples, positions).
     """
     if len(maps) == len(inputs):
         return tuple(range(len(inputs)))
@@ -26,7 +26,7 @@ def whose(maps: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[int, ...]:
 
 
 def by_input(maps: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Return for each input its first map, None where there is none."""
+    """Return the first map of each input; None for an input without a map."""
     matched: list[Tensor | None] = [None] * len(inputs)
     for k, values in zip(whose(maps, inputs), maps, strict=True):
         matched[k] = values if matched[k] is None else matched[k]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
-from pnpxai.explainers.results.explanation import counted_once
+from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.faithfulness.features import Features, scores_without
 from pnpxai.metrics.faithfulness.imputation import Imputation
