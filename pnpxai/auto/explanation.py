@@ -29,7 +29,7 @@ from pnpxai.modalities import Modality, ModalitySpec
 from pnpxai.modalities.base import BASELINES
 from pnpxai.model_types import Model
 from pnpxai.pictures import View
-from pnpxai.recommender import Ranking, Recommendation, rank, recommend
+from pnpxai.recommender import Ranking, Recommendation, by_facts, dry_run, rank
 from pnpxai.statistics import DecisionRule
 from pnpxai.strategies.baselines import EachBaseline
 from pnpxai.strategies.drawn_baselines import Background
@@ -203,8 +203,19 @@ class AutoExplanation(Steps):
 
     @functools.cached_property
     def recommended(self) -> Recommendation:
-        """Which explainers fit the model and data, and why the others do not; one example is run to find out."""
-        fitting = recommend(self.model, self.traits, inputs=self._reader.arguments())
+        """Which explainers explained the first example within their law, how long it took, and why the others did not.
+
+        Those that state that they fit are tried once, on the first example or a short version of it; see ``dry_run``.
+        """
+        fitting = self._stated
+        (batch,) = self.examples(1)
+        settings = self.traits.shared(self.settings)
+        return fitting.after(dry_run(fitting.explainers, self.model, batch.inputs, batch.targets, settings))
+
+    @functools.cached_property
+    def _stated(self) -> Recommendation:
+        """Which explainers fit by what they state, and by what is seen of the model on one example."""
+        fitting = by_facts(self.model, self.traits, inputs=self._reader.arguments())
         if not self._blind:
             return fitting
         blind = {cls.__name__: self._blind for cls in fitting.explainers if cls.needs_gradient}
@@ -318,7 +329,8 @@ class AutoExplanation(Steps):
         batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
         views = [View.joined(of) for of in zip(*(self._views(batch) for batch in batches), strict=True)]
         views = [replace(view, sources=self._reader.names(numbers)).to_dict() for view in views]
-        results = replace(results, facts=results.facts | {"views": views}, rejected=self.recommended.reasons)
+        fitting = self.recommended if explainers is None else self._stated
+        results = replace(results, facts=results.facts | {"views": views}, rejected=fitting.reasons)
         if options.get("folder") is not None:
             results.save(options["folder"])
         return results

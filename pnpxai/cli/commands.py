@@ -49,7 +49,8 @@ def doctor(options: OnData) -> Answer:
         "\n".join([*assumed, fit(fitting, get_terminal_size().columns)]),
         {
             "model": fitting.facts.name, "parts": sorted(fitting.facts.parts), "assumed": assumed,
-            "fits": [cls.__name__ for cls in fitting.explainers], "reasons": fitting.reasons,
+            "fits": [cls.__name__ for cls in fitting.in_order], "reasons": fitting.reasons,
+            "start_with": [cls.__name__ for cls in fitting.start_with], "seconds": dict(fitting.seconds),
         },
     )  # fmt: skip
 

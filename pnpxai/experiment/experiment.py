@@ -24,7 +24,7 @@ from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.migration import missing_attribute
 from pnpxai.model_types import Model
-from pnpxai.recommender import recommend
+from pnpxai.recommender import by_facts
 from pnpxai.recommender.fit import needed_traits
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning import TuningResult, tune
@@ -84,7 +84,7 @@ class Experiment:
             data, input_extractor, label_extractor, target_labels=target_labels, mask_extractor=mask_extractor
         )
         self._common = traits.shared(settings)
-        specs = recommend(model, traits).explainers if explainers is None else explainers
+        specs = by_facts(model, traits).explainers if explainers is None else explainers
         self.explainers: tuple[Explainer, ...] = tuple(as_explainer(spec, model, self._common) for spec in specs)
         self.postprocessors: tuple[PostProcessor, ...] = tuple(postprocessors or (PostProcessor.on(traits),))
         names = DEFAULT_METRICS if metrics is None else metrics

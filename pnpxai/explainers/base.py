@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator
@@ -71,6 +72,8 @@ class Explainer(Declared, abstract=True):
     """Whether it runs the model many times, so that what comes before a layer is worth recording."""
     first_choice: ClassVar[int | None] = None
     """Place among the explainers to start with, None for the others; of each family the first that fits is taken."""
+    smallest: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings with which it is cheap enough to try on any model, beside the lowest value of each ``Range``."""
     narrows_gap: ClassVar[str | None] = None
     """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
     explains_up_to: ClassVar[int | None] = None

@@ -34,8 +34,10 @@ _FACTOR = 4
 """How much larger a setting becomes from one try to the next."""
 
 
-def explain(explainer: Explainer, inputs: ModelInputs, targets: Target, seed: int | RandomStream) -> Explanation:
-    """Return what ``Explainer.explain`` promises."""
+def explain(
+    explainer: Explainer, inputs: ModelInputs, targets: Target, seed: int | RandomStream, *, narrowed: bool = True
+) -> Explanation:
+    """Return what ``Explainer.explain`` promises; unless ``narrowed``, with no other number of steps than is set."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         arguments = explainer.arguments(inputs)
@@ -44,7 +46,7 @@ def explain(explainer: Explainer, inputs: ModelInputs, targets: Target, seed: in
             start = time.perf_counter()
             run = Run.of(explainer, arguments)
             judged = _judged(run.detailed(scored.targets, seed), scored, run)
-            judged, used = _refined(run, judged, scored, seed)
+            judged, used = _refined(run, judged, scored, seed) if narrowed else (judged, {})
             outcome = _masked(judged, explainer)
             attributions = run.given_back(outcome.attributions, whole=not judged.hopeless.any())
             seconds = time.perf_counter() - start

@@ -2,88 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import TypeAlias
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pnpxai.declare.registry import by_name, every
-from pnpxai.declare.text_columns import filled, in_columns
-from pnpxai.detector import ModelFacts, detect
+from pnpxai.detector import detect
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer, fitting
 from pnpxai.metrics.selection import ExplainerSpec
 from pnpxai.modalities import Modality, SeveralModalities
 from pnpxai.model_types import Model
+from pnpxai.recommender.dry_runs import dry_run
+from pnpxai.recommender.recommendation import Recommendation
 from pnpxai.traits import Traits
 
-__all__ = ["ModalitySpec", "Recommendation", "classes_of", "needed_traits", "recommend", "traits_of"]
+__all__ = ["ModalitySpec", "by_facts", "classes_of", "needed_traits", "recommend", "traits_of"]
 
 ModalitySpec: TypeAlias = Traits | Modality | str | tuple[Modality | str, ...] | None
 """What data is: its facts, a modality or its name, a tuple with one for each input; None where it is not known."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """Which explainers fit a model and data.
-
-    Attributes:
-        facts: what the model is made of.
-        explainers: those that fit, by name.
-        controls: maps that ignore the model, to compare with.
-        reasons: why the others do not fit, by name.
-    """
-
-    facts: ModelFacts
-    explainers: tuple[type[Explainer], ...]
-    controls: tuple[type[Explainer], ...]
-    reasons: dict[str, str]
-
-    def __iter__(self) -> Iterator[type[Explainer]]:
-        return iter(self.explainers)
-
-    def __len__(self) -> int:
-        return len(self.explainers)
-
-    @property
-    def start_with(self) -> tuple[type[Explainer], ...]:
-        """The explainers to start with, at most three: those that state a place, one of each family of methods."""
-        places = {cls: cls.first_choice for cls in self.explainers if cls.first_choice is not None}
-        of_family: dict[str, type[Explainer]] = {}
-        for cls in sorted(places, key=places.__getitem__):
-            of_family.setdefault(cls.__module__.rpartition(".")[0], cls)
-        return tuple(of_family.values())[:3]
-
-    @property
-    def detected_architectures(self) -> frozenset[str]:
-        """What the model is made of."""
-        return frozenset(self.facts.parts)
-
-    def print_tabular(self) -> None:
-        """Print what fits, and why the rest does not."""
-        print(self)
-
-    def table(self) -> pd.DataFrame:
-        """Return one row for each explainer, those to start with first: whether it fits, why not."""
-        others = [cls for cls in self.explainers if cls not in self.start_with]
-        fit = [(cls.__name__, "yes, start here", "") for cls in self.start_with]
-        fit += [(cls.__name__, "yes", "") for cls in others]
-        return pd.DataFrame(
-            [*fit, *((n, "no", r) for n, r in self.reasons.items())], columns=["explainer", "fits", "why not"]
-        )
-
-    def __str__(self) -> str:
-        return f"{filled(self._made_of)}\n\n{in_columns(self.table().to_dict('list'))}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(self._made_of)}</p>{self.table().to_html(index=False, justify='left')}"
-
-    @property
-    def _made_of(self) -> str:
-        parts = ", ".join(sorted(self.facts.parts)) or "nothing that is known"
-        return f"{self.facts.name} is made of {parts}"
 
 
 def recommend(
@@ -91,15 +28,38 @@ def recommend(
     traits: ModalitySpec = None,
     explainers: Sequence[type[Explainer]] | None = None,
     inputs: object = None,
+    *,
+    targets: Target = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Recommendation:
-    """Return which explainers fit, computed from what they state about themselves.
+    """Return which explainers fit: without inputs by what they state about themselves, with them by what is seen.
+
+    With inputs, each explainer that fits by what it states explains the first example, or a short version of it; one is
+    recommended if it did so within its law. See ``dry_run`` for what that may cost.
 
     Args:
         model: the model.
         traits: facts about the data: ``Traits``, a modality or its name, such as "image", or a tuple of these.
         explainers: classes to consider; by default all that there are.
-        inputs: a batch, whose first example is run, so that the facts are what was seen; see ``detect``.
+        inputs: a batch, whose first example is run and explained.
+        targets: which output of each example; by default, where there are several, the largest.
+        settings: settings that explainers share, where they have them.
     """
+    fitting = by_facts(model, traits, explainers, inputs)
+    if inputs is None:
+        return fitting
+    of = traits_of(traits)
+    shared = dict(settings or {}) if of is None else of.shared(settings)
+    return fitting.after(dry_run(fitting.explainers, model, inputs, targets, shared))
+
+
+def by_facts(
+    model: Model,
+    traits: ModalitySpec = None,
+    explainers: Sequence[type[Explainer]] | None = None,
+    inputs: object = None,
+) -> Recommendation:
+    """Return which explainers fit by what they state about themselves; see ``recommend``, and ``detect`` for inputs."""
     answers = fitting(
         model, traits_of(traits), list(explainers) if explainers is not None else every(Explainer), inputs
     )

@@ -15,8 +15,9 @@ from pnpxai.examples import Examples
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import as_candidates
 from pnpxai.model_types import Model
-from pnpxai.recommender.fit import ModalitySpec, Recommendation, classes_of, needed_traits, recommend, traits_of
+from pnpxai.recommender.fit import ModalitySpec, by_facts, classes_of, needed_traits, recommend, traits_of
 from pnpxai.recommender.ranking import Ranking
+from pnpxai.recommender.recommendation import Recommendation
 from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
 from pnpxai.traits import Traits
 from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, has_masks, judges_of, limits_of, panel, race, with_masks
@@ -69,7 +70,7 @@ class Recommender(Declared, keyword_only=True):
         Args:
             modality: what the data is: a ``Modality``, its name, ``Traits``, or a tuple with one for each input.
             model: the model.
-            inputs: a batch, whose first example is run, so that the facts are what was seen.
+            inputs: a batch, whose first example is explained, so that what fits is what was seen.
 
         Raises:
             ArgumentError: there is no such modality or explainer.
@@ -105,7 +106,7 @@ class Recommender(Declared, keyword_only=True):
         masked = has_masks(examples, masks)
         traits = needed_traits(modality)
         common = traits.shared(common)
-        fit = recommend(model, traits)
+        fit = by_facts(model, traits)
         specs = list(fit.explainers) if self.explainers is None else list(self.explainers)
         if not specs:
             raise ArgumentError(f"explainers: none fits {fit.facts.name}: {_listed(fit.reasons)}")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pnpxai.experiment import Results
 from pnpxai.recommender import Ranking, Recommendation
+from pnpxai.recommender.recommendation import START_WORDS
 from pnpxai.statistics import Decision, Interval
 
 __all__ = ["comparison", "fit", "ranking"]
@@ -24,17 +25,23 @@ def fit(fitting: Recommendation, width: int = 80) -> str:
     by_reason: dict[str, list[str]] = {}
     for name, reason in fitting.reasons.items():
         by_reason.setdefault(reason, []).append(name)
-    first = [cls.__name__ for cls in fitting.start_with]
-    others = [cls.__name__ for cls in fitting.explainers if cls not in fitting.start_with]
-    parts = [(f"{len(fitting)} explainers fit", others)]
+    lines = wrap(fitting.summary, width)
+    others = [_timed(fitting, cls) for cls in fitting.in_order if cls not in fitting.start_with]
+    first = [_timed(fitting, cls) for cls in fitting.start_with]
+    parts = [(f"start with {START_WORDS[len(first)]}", first)] if first else []
+    rest = ", the rest" if first else ""
+    parts.append((f"{len(fitting)} explainers fit{rest}{', the quickest first' if fitting.seconds else ''}", others))
     parts += [(f"{len(names)} not: {reason}", names) for reason, names in by_reason.items()]
-    lines = [f"{fitting.facts.name} is made of {', '.join(sorted(fitting.facts.parts)) or 'nothing that is known'}"]
-    for k, (head, names) in enumerate(parts):
+    for head, names in parts:
         lines += ["", *wrap(f"{head}:", width)]
-        if k == 0 and first:
-            lines += wrap(f"start with: {', '.join(first)}", width, initial_indent="  ", subsequent_indent="  ")
         lines += wrap(", ".join(names) or "none", width, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
+
+
+def _timed(fitting: Recommendation, cls: type) -> str:
+    """Return an explainer's name, with the seconds that one example takes where they are known."""
+    seconds = fitting.seconds_of(cls)
+    return f"{cls.__name__} {seconds}\N{NO-BREAK SPACE}s" if seconds else cls.__name__
 
 
 def comparison(results: Results) -> Table:

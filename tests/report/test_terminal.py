@@ -36,7 +36,8 @@ def test_fit_names_every_explainer_once_with_one_line_for_each_reason() -> None:
     for name in [cls.__name__ for cls in found.explainers] + list(found.reasons):
         assert words.count(name) == 1
     assert text.count(" not: ") == len(set(found.reasons.values()))
-    assert f"{len(found)} explainers fit:" in text
+    assert f"{len(found)} explainers fit, the rest:" in text
+    assert text.index("start with these three:") < text.index("explainers fit") < text.index(" not: ")
 
 
 def test_a_comparison_fits_80_columns_and_shows_its_means(auto: AutoExplanation) -> None:

@@ -31,7 +31,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
 from pnpxai.model_types import Model
-from pnpxai.recommender import recommend
+from pnpxai.recommender import by_facts
 from pnpxai.recommender.fit import ModalitySpec, needed_traits
 from pnpxai.statistics import DecisionRule, MeanRank
 from pnpxai.tuning import TuningResult
@@ -108,7 +108,7 @@ def compare(
     stream = stream if masks is None else replace(stream, beside=masks)
     traits = needed_traits(traits, "traits")
     common = traits.shared(common)
-    fit = recommend(model, traits)
+    fit = by_facts(model, traits)
     specs = list(fit.explainers if explainers is None else several(explainers))
     specs += list(fit.controls) if controls else []
     candidates = as_candidates(specs, model, traits, common)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -117,6 +118,7 @@ class ScoreCAM(ClassActivation):
     """How many channels to take, those that spread most over the positions; all by default."""
 
     aliases: ClassVar[tuple[str, ...]] = ("ScoreCam",)
+    smallest: ClassVar[Mapping[str, Any]] = {"n_channels": 16}
 
     def attributor(self) -> attributors.ScoreCAM:
         """Return ``ScoreCAM`` at the layer."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator
 
@@ -94,6 +95,8 @@ class Occlusion(_Windowed):
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
 
+    smallest: ClassVar[Mapping[str, Any]] = {"window": 1 / 4, "stride": 1 / 4}
+
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""
         super().check()
@@ -124,6 +127,8 @@ class MultiScaleOcclusion(_Windowed):
     and 8 steps), one column or token."""
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
+
+    smallest: ClassVar[Mapping[str, Any]] = {"windows": (1 / 4,)}
 
     def _extents(self) -> list[tuple[str, tuple[Any, ...]]]:
         return [("windows", self.windows if isinstance(self.windows, tuple) else ())]

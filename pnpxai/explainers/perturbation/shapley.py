@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge
 
@@ -41,6 +42,7 @@ class ShapleyValues(GroupedPerturbation):
     """How values are estimated; "permutation" and "leverage" have a standard error."""
 
     stochastic: ClassVar[bool] = True
+    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
         """Return ``ShapleyValues`` of the features."""
@@ -66,6 +68,7 @@ class KernelShap(GroupedPerturbation):
 
     first_choice: ClassVar[int | None] = 4
     stochastic: ClassVar[bool] = True
+    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
         """Return ``KernelShap`` on the features."""
@@ -95,6 +98,7 @@ class ShapleyValueSampling(GroupedPerturbation):
     """Number of orders; "auto" takes as many as run the coalitions of ``ShapleyValues``."""
 
     stochastic: ClassVar[bool] = True
+    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 1}
 
     def attributor(self) -> Configured:
         """Return ``ShapleyValueSampling`` of the features."""
