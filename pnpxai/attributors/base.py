@@ -1,4 +1,4 @@
-"""Defines what all attributors share: the model as a function, checked arguments, convergence deltas."""
+"""Defines attributors: what every one of them offers, and the kinds at a layer and around another attributor."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ __all__ = [
 ]
 
 Inputs: TypeAlias = Tensor | Tensors
-"""What is explained: a tensor (examples, ...), or a tuple of these."""
+"""Explained inputs: a tensor (examples, ...), or a tuple of these."""
 Baselines: TypeAlias = None | int | float | Tensor | tuple[int | float | Tensor, ...]
-"""What an input is compared with: None (zero), a number, a tensor of the input's shape or with one row, or a tuple of
-these, one for each input."""
+"""Baselines with which inputs are compared: None (zero), a number, a tensor of the input's shape or with one row, or a
+tuple of these, one for each input."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The attributions of a batch, and how far they can be relied upon.
+    """Holds the attributions of a batch, and how far they can be relied upon.
 
     Attributes:
-        attributions: what ``attribute`` returns.
-        gap: (examples,) how far the attributions are from the sum that the method promises; None without a promise.
-        sinks: (examples,) relevance that went elsewhere than to the inputs, by the name of what took it.
-        standard_error: the standard error of each attribution, in the form of the attributions; None without samples.
+        attributions: the result of ``attribute``.
+        gap: (examples,) sum of the attributions minus the sum that the method promises; None without a promise.
+        sinks: (examples,) relevance that did not reach the inputs, by the name of what took it.
+        standard_error: standard error of each attribution, in the form of the attributions; None without samples.
         base_value: (examples,) the score that the attributions start from, where the method knows it.
-        degrees_of_freedom: of Student's t distribution, of which the standard errors are the scale.
-        feature_mask: for each input the group of every element, whose value stands at all its elements; -1 where an
-            element is in none. None where every element has a value of its own.
-        group_values: (examples, groups) the value of each group, once.
-        notes: what must be said of the attributions before they are read.
+        degrees_of_freedom: those of Student's t distribution, whose scale the standard errors are.
+        feature_mask: for each input the group of every element, -1 where an element is in none. Attributions repeat a
+            group's value at all its elements. None where every element has its own value.
+        group_values: (examples, groups) value of each group.
+        notes: sentences that a reader of the attributions must know.
     """
 
     attributions: Any
@@ -66,25 +66,25 @@ class Outcome:
 
 
 class Attributor(ABC):
-    """Distributes a model's output over its inputs (or the values of a layer).
+    """Distributes a model's output over its inputs (or over the values of a layer).
 
     Common arguments of ``attribute``, throughout this package:
 
-    - ``inputs``: a tensor (examples, ...) or a tuple of them; they are what is explained.
-    - ``target``: which output to explain, see ``pnpxai.engine.running.score.Target``.
+    - ``inputs``: the explained tensor (examples, ...), or a tuple of tensors.
+    - ``target``: the output to explain, see ``pnpxai.engine.running.score.Target``.
     - ``additional_forward_args``: further arguments of the model; tensors with one row per example follow the examples,
       all others are shared.
-    - ``attribute_to_layer_input``: of methods at a layer, look at what goes into it instead of what comes out.
-    - ``internal_batch_size``: at most so many rows in one pass (by default what suits the device).
-    - ``grad_kwargs``: passed on to ``torch.autograd.grad``.
+    - ``attribute_to_layer_input``: for methods at a layer, explain the input of the layer instead of its output.
+    - ``internal_batch_size``: largest number of rows in one pass (by default the number that suits the device).
+    - ``grad_kwargs``: arguments for ``torch.autograd.grad``.
     - ``show_progress``: show a progress bar.
 
-    Results have the shape, dtype, device and packing (bare or tuple) of what they explain, are detached, and do not
-    depend on which examples share a batch. The model is given back as it was.
+    Results have the shape, dtype, device and packing (bare or tuple) of the explained tensors, are detached, and do not
+    depend on which examples share a batch. The model is left as it was.
     """
 
     shares_baselines: ClassVar[bool] = False
-    """Whether baselines are rows that all examples are compared with, instead of one row for each."""
+    """True if baselines are rows with which all examples are compared, instead of one row for each example."""
 
     _multiply_by_inputs: bool = False
     _has_convergence_delta: ClassVar[bool] = False
@@ -100,7 +100,7 @@ class Attributor(ABC):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether the result is a share of the output (a gradient times a difference), not a sensitivity."""
+        """True if the result is a share of the output (a gradient times a difference), not a sensitivity."""
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
@@ -130,7 +130,7 @@ class Attributor(ABC):
         target: Target,
         extra: ForwardArgs,
     ) -> Tensor:
-        """Return the delta of attributions: the computed one, unless a subclass has its own way to compute deltas."""
+        """Return the computed delta, or that of ``compute_convergence_delta`` where a subclass defines its own."""
         if type(self).compute_convergence_delta is Attributor.compute_convergence_delta:
             return computed
         return self.compute_convergence_delta(
@@ -138,20 +138,20 @@ class Attributor(ABC):
         )
 
     def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
-        """Return what ``attribute`` returns, with all that is known of its exactness."""
+        """Return the attributions together with all that is known of their exactness."""
         if not self.has_convergence_delta():
             return Outcome(self.attribute(inputs, **arguments))
         attributions, deltas = self.attribute(inputs, **arguments, return_convergence_delta=True)
-        # of several samples or baselines for each example, side by side, the mean counts
+        # an example with several samples or baselines has several deltas, side by side: their mean counts
         size = as_tuple(inputs)[0].shape[0]
         return Outcome(attributions, deltas.reshape(size, -1).mean(1) if deltas.numel() > size else deltas)
 
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
-        """Return how many rows ``attribute(inputs, **settings)`` runs through the model."""
+        """Return the number of rows that ``attribute(inputs, **settings)`` runs through the model."""
         return batch_size(as_tuple(inputs))
 
     def attribute_future(self) -> NoReturn:
-        """Not offered: computing in the background is left to the caller."""
+        """Raise: pnpxai does not compute in the background. Call ``attribute`` in a thread instead."""
         raise NotImplementedError(f"{type(self).__name__} has no attribute_future; call attribute in a thread instead")
 
     def configured(self, **settings: Any) -> Configured:
@@ -160,10 +160,10 @@ class Attributor(ABC):
 
 
 class AtLayer(Attributor):
-    """An attributor of the values of a layer: a module, a module's name, or a list of these.
+    """Is an attributor of the values of a layer: a module, a module's name, or a list of these.
 
-    A layer must run once in a forward pass: of one that runs more often, which value is meant? ``device_ids`` is
-    accepted for compatibility: a model runs on its own device.
+    A layer must run once in a forward pass, since a layer that runs twice has two values. ``device_ids`` is accepted
+    for compatibility and not used: a model runs on its own device.
     """
 
     def __init__(self, forward_func: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
@@ -173,7 +173,7 @@ class AtLayer(Attributor):
 
 
 class Around(Attributor):
-    """An attributor that runs another one several times."""
+    """Is an attributor that runs another attributor several times."""
 
     def __init__(self, attribution_method: Any) -> None:
         if not hasattr(attribution_method, "attribute"):
@@ -183,21 +183,21 @@ class Around(Attributor):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """As the wrapped attributor."""
+        """True if the wrapped attributor's result is a share of the output."""
         return self.attribution_method.multiplies_by_inputs
 
 
 class FromInputs:
-    """A setting that is made of the inputs of each call, such as a baseline."""
+    """Marks a setting that is computed from the inputs of each call, such as a baseline."""
 
     def __init__(self, function: Callable[[Tensors], Any]) -> None:
         self.function = function
 
 
 class Configured:
-    """An attributor with some arguments of its ``attribute`` fixed, or made of the inputs (``FromInputs``).
+    """Is an attributor with some arguments of its ``attribute`` fixed, or computed from the inputs (``FromInputs``).
 
-    All else (``forward_func``, ``has_convergence_delta``, ...) is the attributor's own.
+    All other attributes (``forward_func``, ``has_convergence_delta``, ...) are those of the attributor.
     """
 
     def __init__(self, attributor: Attributor, settings: dict[str, Any]) -> None:
@@ -218,7 +218,7 @@ class Configured:
         return self.attributor.attribute_detailed(inputs, **(self.arguments(inputs) | arguments))
 
     def cost(self, inputs: ModelInputs, **arguments: Any) -> int:
-        """Return how many rows ``attribute(inputs, **arguments)`` runs through the model."""
+        """Return the number of rows that ``attribute(inputs, **arguments)`` runs through the model."""
         return self.attributor.cost(inputs, **(self.arguments(inputs) | arguments))
 
     def forward(self, forward_args: Any, targets: Target = None, additional_forward_args: ForwardArgs = None) -> Any:
@@ -226,7 +226,7 @@ class Configured:
         return self.attribute(forward_args, target=targets, additional_forward_args=additional_forward_args)
 
     def __enter__(self) -> Self:
-        """Return itself: as in PnPXAI 0.1 it can be used in a ``with`` block, which nothing needs here."""
+        """Return itself. PnPXAI 0.1 used attributors in a ``with`` block; here the block has no effect."""
         return self
 
     def __exit__(self, *problem: object) -> None:
@@ -234,7 +234,7 @@ class Configured:
 
     def __getattr__(self, name: str) -> Any:
         """Return the attributor's attribute of that name."""
-        if name == "attributor":  # not there yet, while a copy is being made
+        if name == "attributor":  # ``copy`` asks before the attribute is set
             raise AttributeError(name)
         return getattr(self.attributor, name)
 
@@ -252,7 +252,7 @@ def prepared(forward: Model, inputs: ModelInputs, target: Target, extra: Forward
 
 
 def check_inputs(tensors: Tensors, score: Score) -> None:
-    """Refuse NaN and infinity in inputs, unless the model gives finite scores for them, as models of gaps in data do.
+    """Refuse NaN and infinity in inputs, unless the model returns finite scores for them (NaN may mark missing data).
 
     Raises:
         NonFiniteError: says in which tensor, in which example and how often.
@@ -271,7 +271,7 @@ def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines"
     """Return one baseline for each input, of the input's shape (expanded, not copied).
 
     Raises:
-        ArgumentError: there are not as many as inputs, or one is no number or tensor.
+        ArgumentError: there are not as many baselines as inputs, or one is neither a number nor a tensor.
         ShapeError: a tensor does not fit its input.
         NonFiniteError: a value is NaN or infinite.
     """
@@ -303,11 +303,11 @@ def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
 
 
 def distribution_rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors:
-    """Return the rows that each example is compared with, as many for each input.
+    """Return the baseline rows with which each example is compared, the same number for each input.
 
     Args:
-        baselines: tensors (rows, ...), or a function that gives them, of ``original`` if it takes an argument.
-        original: the inputs as the user gave them.
+        baselines: tensors (rows, ...), or a function that returns them, of ``original`` if it takes an argument.
+        original: the inputs as the user passed them.
         inputs: the inputs as a tuple.
 
     Raises:
@@ -329,6 +329,6 @@ def distribution_rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors
 
 
 def completeness_gap(attributions: Tensors, start: Tensor, end: Tensor) -> Tensor:
-    """Return (examples,) how far the attributions are from summing to ``end - start``."""
+    """Return (examples,) ``sum(attributions) - (end - start)``."""
     total = sum(sum_rows(a, end.numel()) for a in attributions)
     return (total - (end - start)).detach()

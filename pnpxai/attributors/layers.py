@@ -23,7 +23,7 @@ __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed"
 
 
 def places_of(forward: Model, layer: Any, attribute_to_layer_input: bool) -> tuple[Place, ...]:
-    """Return the places that a layer method looks at."""
+    """Return the places at which a layer method reads values."""
     return find_places(forward, layer, "input" if attribute_to_layer_input else "output")
 
 
@@ -33,10 +33,10 @@ def packed(layer: Any, members: Sequence[Members], values: Sequence[Tensor], *, 
     None stays None. A tensor of integers gets zeros, or with ``others`` stays what it is.
 
     Args:
-        layer: as given to a constructor.
-        members: what each place holds.
-        values: one for each floating point tensor, in order.
-        others: these are the model's own values: keep tensors of integers, NaN and infinity.
+        layer: the ``layer`` of the attributor.
+        members: the members of each place, as the model computed them.
+        values: one for each floating point member, in order.
+        others: keep tensors of integers, NaN and infinity, as is right for values of the model itself.
 
     Raises:
         NonFiniteError: an attribution is NaN or infinite.
@@ -60,12 +60,12 @@ def _filled(member: Tensor | None, waiting: Iterator[Tensor], others: bool) -> T
 
 
 def first_rows(members: Sequence[Members], size: int, rows: int) -> tuple[Members, ...]:
-    """Return what places hold in the first ``size`` of so many rows."""
+    """Return the members of places in the first ``size`` of ``rows`` rows."""
     return tuple(tuple(m[:size] if m is not None and m.shape[:1] == (rows,) else m for m in held) for held in members)
 
 
 class LayerActivation(AtLayer):
-    """The values of a layer; results come as ``packed`` says."""
+    """Returns the values y of a layer, in the form that ``packed`` describes."""
 
     _multiply_by_inputs = True
 
@@ -81,8 +81,8 @@ class LayerActivation(AtLayer):
     ) -> Any:
         """Return the layer's values, tensors of integers too.
 
-        The model is run as far as the layer; the first time a few rows go on to the end, to see that the layer does
-        not run again. Where a few rows cannot be run apart, all of them go on to the end.
+        The model runs as far as the layer. The first time, a few rows run on to the end, to check that the layer does
+        not run twice. If a few rows cannot run apart from the others, all rows run to the end.
         """
         with borrowed(self.forward_func, gradients=False):
             tensors, score = prepared(self.forward_func, inputs, _zero_if_finite, additional_forward_args)
@@ -93,7 +93,7 @@ class LayerActivation(AtLayer):
             def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 call = Call((*given, *part.extra))
                 read = at.read(call, stop=runs_once, alone=False, numbers=False)
-                if any(value.shape[:1] != (part.size,) for value in read.values):  # a layer that runs on each part?
+                if any(value.shape[:1] != (part.size,) for value in read.values):  # does the layer run twice?
                     read = at.read(call, alone=False, numbers=False)
                 return torch.zeros(part.size), packed(self.layer, read.members, read.values, others=True)
 
@@ -102,12 +102,12 @@ class LayerActivation(AtLayer):
 
 
 def _zero_if_finite(output: ModelOutput) -> Tensor:
-    """Return zero, or NaN where a number of the output is not finite: the score of a model that has no target."""
+    """Return zero as the score of a model without a target, or NaN where a number of its output is not finite."""
     return torch.tensor(0.0 if all(bool(t.isfinite().all()) for t in flat(output)) else torch.nan)
 
 
 class LayerGradientXActivation(AtLayer):
-    """The values of a layer times the gradient of the score there, or the gradient alone."""
+    """Computes y * dF/dy for the values y of a layer, or with ``multiply_by_inputs=False`` dF/dy alone."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class LayerGradientXActivation(AtLayer):
     ) -> Any:
         """Return attributions in the shape of the layer's value (on the CPU, with ``memory_efficient``).
 
-        Of layers that depend on each other, each gets its whole gradient.
+        If one layer depends on another, each gets its whole gradient.
         """
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)

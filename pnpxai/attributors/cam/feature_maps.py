@@ -1,4 +1,4 @@
-"""Finds the layers that class activation maps are read at: the last feature map, or the named layers."""
+"""Finds the layers at which class activation maps are computed, and reads their values and gradients."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["FeatureMap", "feature_maps", "last_feature_map", "pictured"]
 
 
 class FeatureMap(NamedTuple):
-    """What a layer makes of an input's positions.
+    """Holds the values of a layer as channels over an input's positions.
 
     Attributes:
-        values: (examples, channels, ...).
-        gradients: of the score, there; empty where none were wanted.
+        values: values A (examples, channels, ...).
+        gradients: gradients of the score with respect to A; empty where they were not asked for.
     """
 
     values: Tensor
@@ -43,14 +43,14 @@ class FeatureMap(NamedTuple):
 class _Output(NamedTuple):
     site: Site
     value: Tensor
-    state: tuple[int, int]  # which tensor, after how many edits in place
+    state: tuple[int, int]  # identity of the tensor, and its number of edits in place
 
 
 def pictured(inputs: Tensors) -> int:
-    """Return which input has positions: the first with channels and at least one axis behind them.
+    """Return the number of the first input that has channels and at least one axis of positions after them.
 
     Raises:
-        UnsuitableError: there is none.
+        UnsuitableError: no input has positions.
     """
     for k, x in enumerate(inputs):
         if x.ndim > 2 and x.is_floating_point():
@@ -65,9 +65,9 @@ def feature_maps(score: Score, inputs: Tensors, layer: Any, *, differentiate: bo
     """Return the values (and gradients) of layers as maps of the input that has positions.
 
     Args:
-        score: what is explained.
-        inputs: what the model is run on.
-        layer: a layer or several; None for the last feature map, which takes one more row to find.
+        score: the explained score.
+        inputs: the inputs of the model.
+        layer: a layer or several; None for the last feature map, for which one row more runs.
         differentiate: return gradients too.
 
     Raises:
@@ -114,7 +114,7 @@ def _read(score: Score, inputs: Tensors, places: Sequence[Place], differentiate:
 
 @contextlib.contextmanager
 def _grids(model: Model, sides: Sides) -> Iterator[list[Sides]]:
-    """Note the sides of all maps that convolutions give."""
+    """Record the sides of all maps that convolutions return."""
     grids: list[Sides] = []
 
     def note(module: nn.Module, args: Any, output: ModelOutput) -> None:
@@ -129,17 +129,22 @@ def _grids(model: Model, sides: Sides) -> Iterator[list[Sides]]:
 
 
 def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
-    """Return the last layer that holds a map on which the score depends, found by running one row.
+    """Run one row, and return the last layer that holds a map on which the score depends.
 
-    The last convolution with several positions gives the map's sides (of several, one with more than one channel: a
-    single one is a gate). Of the layers after it, whose outputs have these sides, the last is taken, so that its
-    normalisation, activation and skip connection are in the map. In models of tokens, where that convolution embeds
-    patches, it is the last normalisation, or block with one, before the last attention, whose positions the score
-    depends on. Behind that attention the class token alone may be read; and where all tokens are, evidence has gone
-    to tokens of other patches than it came from. Tokens may have been merged.
+    In a convolutional network:
+
+    1. The last convolution with several positions says what sides the map has. One with several channels goes before
+       one with a single channel, which is a gate.
+    2. The last layer after that convolution whose output has these sides is taken. Its output includes the
+       convolution's normalisation, activation and skip connection.
+
+    In a transformer, that convolution embeds patches. The last normalisation, or block with one, before the last
+    attention is taken, if the score depends on several of its positions; tokens may have been merged before. A layer
+    after the last attention would be wrong: the model may read its class token alone, and the other tokens hold
+    evidence from patches other than their own.
 
     Raises:
-        UnsuitableError: there is none.
+        UnsuitableError: no layer holds such a map.
     """
     sides = tuple(inputs[pictured(inputs)].shape[2:])
     total, outputs, attended = _one_row(score, inputs)
@@ -158,7 +163,7 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
     runs = Counter(output.site for output in outputs)
     single: dict[tuple[int, int], tuple[int, _Output]] = {}
     for k, output in enumerate(outputs[last:], start=last):
-        if runs[output.site] == 1:  # of layers that give the same tensor the first, which is inmost
+        if runs[output.site] == 1:  # of nested layers that return the same tensor, the innermost comes first
             single.setdefault(output.state, (k, output))
     for k, output in reversed(single.values()):
         layout = _fitting(output, source, sides, grids)
@@ -172,7 +177,10 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
 
 
 def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list[tuple[int, Tensor]]]:
-    """Run the first example; return its score, what layers gave, in order, and what attention gave after how many."""
+    """Run the first example; return its score, the outputs of layers in order, and the outputs of attention.
+
+    An output of attention comes with the number of layer outputs before it.
+    """
     outputs: list[_Output] = []
     attended: list[tuple[int, Tensor]] = []
 
@@ -210,14 +218,14 @@ def _is_convolution(output: _Output, sides: Sides) -> bool:
 
 
 def _fitting(output: _Output, source: Tensor, sides: Sides, grids: Sequence[Sides]) -> MapLayout | None:
-    """Return the layout of an output that may be the last feature map."""
+    """Return the layout of an output that may be the last feature map, else None."""
     layout = layout_of(output.value.shape, 1, sides, grids)
     if layout is None:
         return None
     if not layout.channels_last:
         gate = output.value.shape[1] == 1 < source.shape[1]
         return layout if layout.sides == source.shape[2:] and not gate else None
-    # inside attention and feed-forward parts are tokens too: keys, values, hidden layers
+    # tokens inside attention and feed-forward parts (keys, values, hidden layers) are passed over
     normal = any(_normalises(module) for module in output.site.module.modules())
     merged = any(layout.sides == reduced for grid in grids for reduced in reductions(grid))
     return layout if normal and merged else None
@@ -228,7 +236,7 @@ def _normalises(module: nn.Module) -> bool:
 
 
 def _matters(total: Tensor, output: _Output, layout: MapLayout, source: Tensor) -> bool:
-    """Tell whether the score depends on an output, and of a row of tokens, on several that come from the source."""
+    """Return whether the score depends on an output; for tokens, on several of them that come from the source."""
     if not layout.channels_last:
         return _reaches(total, output.value)
     (slope,) = _gradient(total, output.value)
@@ -238,7 +246,7 @@ def _matters(total: Tensor, output: _Output, layout: MapLayout, source: Tensor) 
 
 
 def _moves(total: Tensor, value: Tensor) -> bool:
-    """Tell whether the score changes with a value."""
+    """Return whether the score's gradient with respect to a value is not zero everywhere."""
     slope = _gradient(total, value)[0] if value.requires_grad else None
     return slope is not None and bool(slope.any())
 

@@ -20,7 +20,7 @@ __all__ = ["LayerAttribution", "LayerGradCam"]
 
 
 class LayerAttribution:
-    """Helpers for maps of layers."""
+    """Offers captum's helper for maps of layers."""
 
     @staticmethod
     def interpolate(
@@ -40,9 +40,10 @@ class LayerAttribution:
 
 
 class LayerGradCam(AtLayer):
-    """A layer's channels weighted by their mean gradient. Selvaraju et al., 2017 (arXiv:1610.02391).
+    """Computes sum_c w_c A_c with w_c = mean over positions of dF/dA_c. Selvaraju et al., 2017 (arXiv:1610.02391).
 
-    Signed unless ``relu_attributions=True``: the paper's ReLU hides evidence against the class.
+    A_c are the channels of a layer and F the score. The map is signed unless ``relu_attributions=True``: the ReLU of
+    the paper hides evidence against the class.
     """
 
     def attribute(

@@ -1,4 +1,4 @@
-"""Multiplies Grad-CAM with guided backpropagation, at a layer that is searched for."""
+"""Multiplies Grad-CAM by guided backpropagation, at a named layer or at the last feature map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
 
 
 class GuidedGradCam(Attributor):
-    """Guided backpropagation times the positive Grad-CAM of a layer. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    """Computes guided backpropagation times max(Grad-CAM, 0) of a layer. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
     def __init__(self, model: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(model)
@@ -47,18 +47,18 @@ class GuidedGradCam(Attributor):
         An input whose dimensions are not those of the layer's map (a table beside a picture) gets an empty tensor.
 
         Args:
-            interpolate_mode: how the layer's map is resized, as in ``torch.nn.functional.interpolate``.
+            interpolate_mode: mode of resizing the layer's map, as in ``torch.nn.functional.interpolate``.
 
         Raises:
             ArgumentError: the layer has several tensors, or no input has its dimensions.
         """
         with borrowed(self.model):
-            given = (target, additional_forward_args)
+            arguments = (target, additional_forward_args)
             cam = LayerGradCam(self.model, self.layer, self.device_ids)
-            maps = cam.attribute(inputs, *given, attribute_to_layer_input, relu_attributions=True)
+            maps = cam.attribute(inputs, *arguments, attribute_to_layer_input, relu_attributions=True)
             if not isinstance(maps, Tensor):
                 raise ArgumentError(f"layer: expected one with a single tensor, got {len(maps)} of them")
-            guided = as_tuple(GuidedBackprop(self.model).attribute(inputs, *given))
+            guided = as_tuple(GuidedBackprop(self.model).attribute(inputs, *arguments))
             if maps.ndim < 3 or all(g.ndim != maps.ndim for g in guided):
                 raise ArgumentError(
                     f"layer: expected a map with the dimensions of an input, {[tuple(g.shape) for g in guided]}, "
@@ -74,9 +74,9 @@ class GuidedGradCam(Attributor):
 
 
 class UpsampledGuidedGradCam(Attributor):
-    """Guided backpropagation times the positive part of ``UpsampledGradCam``. Selvaraju et al., 2017.
+    """Computes guided backpropagation times max(``UpsampledGradCam``, 0). Selvaraju et al., 2017 (arXiv:1610.02391).
 
-    arXiv:1610.02391; ``GuidedGradCam`` for a layer that is found as there.
+    It is ``GuidedGradCam`` at the layer of ``UpsampledGradCam``, by default the last feature map.
     """
 
     def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "nearest") -> None:

@@ -28,17 +28,17 @@ __all__ = [
 
 
 class ActivationMap(Attributor):
-    """Channels of a layer, weighted and summed, resized to the input.
+    """Computes sum_c w_c A_c of a layer's channels A_c, resized to the input; subclasses define the weights w_c.
 
     The layer is by default the last feature map on the way to the score, see ``last_feature_map``. Layers of
     transformers, (examples, tokens, channels) or (examples, height, width, channels), are folded to the grid of patches
-    without the class token and its like. Several layers give the mean of their maps.
+    without class tokens and other extra tokens. The result of several layers is the mean of their maps.
 
     Maps are signed: the ReLU that most papers put around the sum hides evidence against the class.
     """
 
     differentiates: ClassVar[bool] = True
-    """Whether the weights are made of gradients at the layer."""
+    """True if the weights are computed from gradients at the layer."""
 
     def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "bilinear") -> None:
         super().__init__(forward_func)
@@ -50,7 +50,7 @@ class ActivationMap(Attributor):
         """Return the map (examples, 1, ...) of one layer."""
 
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
-        """Return one row for each example, and one more to find the layer where none was given."""
+        """Return one row for each example, and one more to find the layer where none was named."""
         return super().cost(inputs) + (self.layer is None)
 
     def attribute(
@@ -71,7 +71,7 @@ class ActivationMap(Attributor):
 
 
 def resized(maps: Tensor, sides: tuple[int, ...], mode: str) -> Tensor:
-    """Return maps (examples, channels, ...) with other sides; a mode for pictures stands for its like on other axes."""
+    """Return maps (examples, channels, ...) resized to ``sides``; modes of pictures are translated for other axes."""
     modes = {1: "linear", 3: "trilinear"} if mode in ("bilinear", "bicubic") else {}
     return LayerAttribution.interpolate(maps, sides, modes.get(len(sides), mode))
 
@@ -81,9 +81,9 @@ def _summed(channels: Tensor) -> Tensor:
 
 
 class UpsampledGradCam(ActivationMap):
-    """Channels weighted by their mean gradient: ``LayerGradCam``, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
+    """Computes sum_c w_c A_c, w_c = mean over positions of dF/dA_c, resized. Selvaraju et al., 2017 (arXiv:1610.02391).
 
-    With ``relu``, only what is positive is left, before it is resized.
+    ``relu`` sets negative values to zero before the map is resized.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class UpsampledGradCam(ActivationMap):
 
 
 class HiResCAM(ActivationMap):
-    """Every value times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891).
+    """Computes sum_c dF/dA_c * A_c, position by position. Draelos and Carin, 2020 (arXiv:2011.08891).
 
-    Where the score is linear in the layer's values, the layer's map sums to it, but for the bias.
+    If the score F is linear in the layer's values A, the layer's map sums to F without its bias.
     """
 
     def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
@@ -115,7 +115,7 @@ class HiResCAM(ActivationMap):
 
 
 class LayerCAM(ActivationMap):
-    """Every value times the positive part of its own gradient. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943)."""
+    """Computes sum_c max(dF/dA_c, 0) * A_c, position by position. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943)."""
 
     def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of positive gradients times values."""
@@ -123,26 +123,27 @@ class LayerCAM(ActivationMap):
 
 
 class GradCamPlusPlus(ActivationMap):
-    """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063).
+    """Computes sum_c w_c A_c, w_c = sum over positions of a_c * max(g_c, 0). Chattopadhay et al., 2018.
 
-    The weights within a channel come from the second and third derivatives of ``exp(score)``, of a score that is linear
-    in the layer's values near them. The factor ``exp(score)`` that all weights share is left out. The paper's values
-    come out of a ReLU; where others make the sum of a channel negative, it counts as zero.
+    g_c = dF/dA_c are the gradients, and a_c = g_c^2 / (2 g_c^2 + g_c^3 sum A_c) the weights of positions, which follow
+    from the derivatives of exp(F) for a score F that is linear near A (arXiv:1710.11063). The factor exp(F), which all
+    weights share, is left out. The paper assumes A >= 0; a negative sum of A_c counts as zero.
     """
 
     def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
         """Return the sum of the weighted channels."""
         positive = feature_map.gradients.relu()
         axes = tuple(range(2, positive.ndim))
-        # g^2 / (2 g^2 + g^3 sum A), which counts only where g > 0
+        # a = g^2 / (2 g^2 + g^3 sum A) = 1 / (2 + g sum A), which counts only where g > 0
         shares = 1 / (2 + positive * feature_map.values.sum(axes, keepdim=True).relu())
         return _summed((shares * positive).sum(axes, keepdim=True) * feature_map.values)
 
 
 class EigenCAM(ActivationMap):
-    """Values along their first principal direction among channels. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
+    """Computes A v_1, with v_1 the first right singular vector of A. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
 
-    It does not depend on the target. The sign is that with which the largest absolute value is positive.
+    A (positions, channels) holds the layer's values, with ``centred`` minus their mean over positions. The map does not
+    depend on the target. Its sign is chosen so that its largest absolute value is positive.
     """
 
     differentiates: ClassVar[bool] = False

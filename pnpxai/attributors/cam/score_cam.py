@@ -1,4 +1,4 @@
-"""Computes Score-CAM: a channel's weight is the score of the input seen through that channel."""
+"""Computes Score-CAM: the weight of a channel is the score of the input times the channel."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["ScoreCAM"]
 
 
 class ScoreCAM(ActivationMap):
-    """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279).
+    """Computes sum_c w_c A_c, w = softmax over channels of F(x * s(A_c)). Wang et al., 2020 (arXiv:1910.01279).
 
-    A channel is resized to the input and scaled to [0, 1] for each example (one that is constant hides all). The
-    weights are the softmax of the scores over the channels.
+    F is the score and x the input; s(A_c) is the channel resized to x and scaled to [0, 1] for each example. A constant
+    channel becomes zero and hides the whole input.
     """
 
     differentiates: ClassVar[bool] = False
@@ -43,14 +43,14 @@ class ScoreCAM(ActivationMap):
         self.perturbations_per_eval = perturbations_per_eval
 
     def cost(self, inputs: ModelInputs, additional_forward_args: ForwardArgs = None, **settings: object) -> int:
-        """Return one row more for each example and channel; the layer is looked at to count its channels."""
+        """Return one row more for each example and channel; the model runs once to count the channels."""
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, _first_output, additional_forward_args)
             layers = feature_maps(score, tensors, self.layer, differentiate=False)
         return super().cost(inputs) + score.size * sum(self._channels(one) for one in layers)
 
     def coarse(self, feature_map: FeatureMap, score: Score, inputs: Tensors) -> Tensor:
-        """Return the weighted sum of the channels that spread most (of all, by default)."""
+        """Return the weighted sum of the ``n_channels`` channels with the largest spread (by default, of all)."""
         k, n = pictured(inputs), self._channels(feature_map)
         channels = feature_map.values
         if n < channels.shape[1]:
@@ -60,7 +60,7 @@ class ScoreCAM(ActivationMap):
         def masked(block: Block) -> Tensors:
             some = channels[block.examples.start : block.examples.stop, block.steps.start : block.steps.stop]
             masks = _unit(resized(some, tuple(inputs[k].shape[2:]), self.interpolate_mode))
-            # step after step, each for all examples
+            # rows are ordered by step (channel), and within a step by example
             masks = masks.transpose(0, 1).flatten(0, 1).unsqueeze(1)
             rows = [x.index_select(0, block.rows.to(x.device)) for x in inputs]
             rows[k] = rows[k] * masks

@@ -2,5 +2,5 @@
 
 ``saliency`` takes one gradient; ``paths``, ``layer_paths`` and ``conductance`` follow a line from a baseline; ``noise``
 and ``expectations`` (with ``random_points``) take means over draws; ``adaptive`` takes as many steps or draws as an
-example needs; ``backprop`` changes what ReLUs pass back, which ``rectifiers`` finds.
+example needs; ``backprop`` changes the gradient that ReLUs pass back, and ``rectifiers`` finds the ReLUs.
 """

@@ -23,12 +23,12 @@ __all__ = ["AdaptiveSamples", "AdaptiveSteps", "Reached"]
 
 
 class Reached(NamedTuple):
-    """What stopping at a tolerance gives.
+    """Holds attributions that were refined until a tolerance was reached.
 
     Attributes:
-        attributions: as the wrapped attributor gives them.
-        used: (examples,) how many steps or samples each example's attributions are made of.
-        error: (examples,) the error reached, in the units of the tolerance; above it where the limit came first.
+        attributions: attributions as the wrapped attributor returns them.
+        used: (examples,) number of steps or samples behind each example's attributions.
+        error: (examples,) the remaining error, in the units of the tolerance; above it where the limit came first.
     """
 
     attributions: Any
@@ -38,7 +38,7 @@ class Reached(NamedTuple):
 
 class _Adaptive(Around):
     def _parameters(self) -> dict[str, Any]:
-        """Return what the wrapped ``attribute`` takes, with defaults."""
+        """Return the arguments of the wrapped ``attribute`` with their defaults."""
         inner = self.attribution_method
         configured = isinstance(inner, Configured)
         known = inspect.signature(inner.attributor.attribute if configured else inner.attribute).parameters
@@ -62,9 +62,9 @@ class _Adaptive(Around):
 
 
 class AdaptiveSteps(_Adaptive):
-    """Doubles the steps of a path method, for each example, until what is missing from completeness is small enough.
+    """Doubles the steps of a path method for each example until |gap| / |F(x) - F(x')| is at most a tolerance.
 
-    It wraps whatever takes ``n_steps`` and returns a convergence delta: ``IntegratedGradients``,
+    It wraps any method that takes ``n_steps`` and returns a convergence delta: ``IntegratedGradients``,
     ``LayerIntegratedGradients``, ``LayerConductance``.
     """
 
@@ -85,12 +85,12 @@ class AdaptiveSteps(_Adaptive):
         target: Target = None,
         **arguments: Any,
     ) -> Reached:
-        """Return attributions, and how many steps each example took.
+        """Return attributions, and the number of steps that each example took.
 
         Args:
-            tolerance: the largest gap, as a fraction of the size of the difference of outputs that is distributed.
-            n_steps: the number to begin with.
-            most: no more steps than that.
+            tolerance: the largest gap, as a fraction of the difference of scores that is distributed.
+            n_steps: number of steps to begin with.
+            most: largest number of steps.
             **arguments: further arguments of the wrapped ``attribute``.
 
         Raises:
@@ -115,11 +115,11 @@ class AdaptiveSteps(_Adaptive):
 
 
 class AdaptiveSamples(_Adaptive):
-    """Repeats a method that draws samples, for each example, until the standard error of the mean is small enough.
+    """Repeats a method that draws samples for each example until the standard error of the mean is small enough.
 
-    It wraps whatever takes a ``seed``: ``NoiseTunnel``, ``GradientShap``, ``ShapleyValueSampling``, ``RISE``, ... Each
-    round is a result of its own, so the standard error is that of a mean of independent results, whatever the method
-    does inside a round. A method whose single rounds are biased (``KernelShap`` with few samples) stays so.
+    It wraps any method that takes a ``seed``: ``NoiseTunnel``, ``GradientShap``, ``ShapleyValueSampling``, ``RISE``,
+    ... Rounds are independent results, so the standard error is that of their mean, whatever the method does inside a
+    round. A bias of single rounds remains (``KernelShap`` with few samples).
     """
 
     def __init__(self, attribution_method: Any) -> None:
@@ -140,14 +140,14 @@ class AdaptiveSamples(_Adaptive):
         seed: int | RandomStream = 0,
         **arguments: Any,
     ) -> Reached:
-        """Return mean attributions, and how many samples each example took (rounds, where these have no number).
+        """Return mean attributions, and the number of samples of each example (of rounds, where samples have none).
 
         Args:
             tolerance: the largest standard error, as a fraction of the size of the attributions (both as the root of
                 the sum of squares over an example).
-            least: at least so many rounds, without which a standard error says little.
-            most: no more rounds than that.
-            seed: fixes what is drawn.
+            least: smallest number of rounds; a standard error of fewer says little.
+            most: largest number of rounds.
+            seed: seed of the draws.
             **arguments: further arguments of the wrapped ``attribute``, its number of samples in one round among them.
 
         Raises:
@@ -173,7 +173,7 @@ class AdaptiveSamples(_Adaptive):
 
 
 class _Results:
-    """What each example has reached; those that are done are not run again."""
+    """Collects the attributions of all examples; an example whose error is small enough is not run again."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -206,7 +206,7 @@ class _Results:
         return torch.where(variance == 0, variance, (variance / size).sqrt())
 
     def close(self, rows: Tensor, used: int, error: Tensor, done: Tensor) -> None:
-        """Note what some examples have reached, and leave out those that are done."""
+        """Record the error of some examples, and leave out of later runs those that are done."""
         if self.error is None:
             self.error = error.new_full((self.size,), math.inf)
         self.error[rows.to(error.device)] = error
@@ -214,7 +214,7 @@ class _Results:
         self.open = rows[~done.cpu()]
 
     def reached(self) -> Reached:
-        """Return all."""
+        """Return the results of all examples."""
         waiting = iter(self.values)
         assert self.error is not None  # noqa: S101  (a batch has examples)
         return Reached(map_tensors(lambda _: next(waiting), self.packing), self.used, self.error)

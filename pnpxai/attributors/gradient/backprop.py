@@ -23,13 +23,14 @@ __all__ = ["Deconvolution", "GuidedBackprop"]
 
 
 class GuidedBackprop(Attributor):
-    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806).
+    """Computes the gradient with ReLUs that pass back [x > 0] * max(g, 0). Springenberg et al., 2015 (arXiv:1412.6806).
 
-    A ReLU counts wherever it runs: as a module, a function, a tensor's method, or written by hand (``Rectifiers``).
+    x is the input of the ReLU, and g the gradient that arrives at its output. A ReLU counts wherever it runs: as a
+    module, a function, a tensor's method, or written by hand (``Rectifiers``).
     """
 
     def __init__(self, model: Model, *, needs_relu: bool = False) -> None:
-        """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
+        """Take a model; with ``needs_relu``, ``attribute`` refuses (UnsuitableError) a model in which no ReLU runs."""
         super().__init__(model)
         self.model = model
         self.needs_relu = needs_relu
@@ -46,13 +47,13 @@ class GuidedBackprop(Attributor):
 
 
 class Deconvolution(Attributor):
-    """The gradient, with ReLUs applied to what comes back instead of gating it. Zeiler and Fergus, 2014.
+    """Computes the gradient with ReLUs that pass back max(g, 0). Zeiler and Fergus, 2014 (arXiv:1311.2901).
 
-    A ReLU counts wherever it runs, as in ``GuidedBackprop`` (arXiv:1311.2901).
+    g is the gradient that arrives at the ReLU's output. A ReLU counts wherever it runs, as in ``GuidedBackprop``.
     """
 
     def __init__(self, model: Model, *, needs_relu: bool = False) -> None:
-        """Take a model; ``needs_relu`` refuses (UnsuitableError) one in which no ReLU runs."""
+        """Take a model; with ``needs_relu``, ``attribute`` refuses (UnsuitableError) a model in which no ReLU runs."""
         super().__init__(model)
         self.model = model
         self.needs_relu = needs_relu
@@ -65,7 +66,7 @@ class Deconvolution(Attributor):
 
 
 class _ModifiedReLU(torch.autograd.Function):
-    """ReLU forward; backward the positive part of the gradient, with ``guided`` only where the ReLU was open."""
+    """Is a ReLU forward. Backward it passes the positive part of the gradient, with ``guided`` only where x > 0."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, guided: bool) -> Tensor:

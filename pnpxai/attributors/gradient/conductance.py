@@ -1,4 +1,4 @@
-"""Measures what each unit of a layer passes on along a straight path from a baseline to the input."""
+"""Computes conductance and internal influence: gradients of a layer's units along a path of inputs."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ __all__ = ["InternalInfluence", "LayerConductance"]
 
 
 class LayerConductance(AtLayer):
-    """How much of an input's integrated gradient flows through each value of a layer. Dhamdhere et al., 2018.
+    """Computes sum_k dF/dy(x_k) * (y(x_k+1) - y(x_k)) for a layer's values y. Dhamdhere et al., 2018.
 
-    The sum, over a path from the baseline to the input, of the layer's gradient times its change (arXiv:1805.12233).
-    Where nothing bypasses the layer, attributions sum to F(inputs) - F(baselines) in the limit of many steps.
+    The points x_k go straight from the baseline to the input. The result is the part of the input's integrated gradient
+    that flows through each value of the layer (arXiv:1805.12233). If nothing bypasses the layer, attributions sum to
+    F(inputs) - F(baselines) in the limit of many steps.
     """
 
     _multiply_by_inputs = True
     _has_convergence_delta = True
 
     def cost(self, inputs: ModelInputs, n_steps: int = 50, **settings: object) -> int:
-        """Return examples x points."""
+        """Return one row for each example and point of the path."""
         return super().cost(inputs) * (n_steps + 1)
 
     def attribute(
@@ -59,8 +60,8 @@ class LayerConductance(AtLayer):
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:
-            baselines: inputs where the path starts.
-            n_steps: number of steps from point to point; there is one point more, and both ends are among them.
+            baselines: inputs at the start of the path.
+            n_steps: number of steps between points; both ends of the path are points, so there is one point more.
             method: the quadrature rule whose nodes are the points between the ends.
             return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too.
         """
@@ -79,14 +80,14 @@ class LayerConductance(AtLayer):
 
 
 class InternalInfluence(AtLayer):
-    """Gradients at a layer, averaged along a path from the baseline to the input. Leino et al., 2018.
+    """Computes sum_k w_k dF/dy(x_k), the mean gradient at a layer along a path of inputs. Leino et al., 2018.
 
-    The path is one of inputs, and nothing is multiplied: it says how sensitive the score is to each value of the layer
-    on the way (arXiv:1802.03788).
+    The points x_k go straight from the baseline to the input; w_k are the weights of a quadrature rule. The result is
+    the sensitivity of the score to each value y of the layer on the way (arXiv:1802.03788).
     """
 
     def cost(self, inputs: ModelInputs, n_steps: int = 50, **settings: object) -> int:
-        """Return examples x steps."""
+        """Return one row for each example and step."""
         return super().cost(inputs) * n_steps
 
     def attribute(
@@ -105,7 +106,7 @@ class InternalInfluence(AtLayer):
         """Return attributions in the shape of the layer's value.
 
         Args:
-            baselines: inputs where the path starts.
+            baselines: inputs at the start of the path.
             n_steps: number of points on the path.
             method: the quadrature rule.
         """
@@ -124,7 +125,7 @@ class InternalInfluence(AtLayer):
 
 @dataclass(frozen=True)
 class _Path:
-    """A straight path of inputs, along which a layer is looked at."""
+    """Reads the values and gradients of a layer along a straight path of inputs."""
 
     owner: Any
     at_input: bool
@@ -139,7 +140,7 @@ class _Path:
     def explained(
         self, inputs: ModelInputs, baselines: Baselines, target: Target, extra: ForwardArgs, explain: Explain
     ) -> Any:
-        """Return ``explain(score, ends and starts, pace)`` of all examples."""
+        """Return the results of ``explain(score, ends and starts, pace)`` for all examples, joined."""
         with borrowed(self.owner.forward_func, freeze=not self.grad_kwargs):
             ends, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(ends)
@@ -151,7 +152,7 @@ class _Path:
     def run(
         self, part: Score, given: Tensors, pace: Pace, add: Callable[[range, Slopes], None], show_progress: bool
     ) -> tuple[list[Tensor], tuple[Members, ...]]:
-        """Give the slopes at every node to ``add``; return the scores at the ends, and what the places hold."""
+        """Pass the slopes at every node to ``add``; return the scores at both ends, and the members of the places."""
         ends, starts = given[: len(given) // 2], given[len(given) // 2 :]
         scores: list[Tensor] = []
         members: list[tuple[Members, ...]] = []
@@ -170,14 +171,14 @@ class _Path:
 
         limit = row_limit(ends, part.extra, asked=self.asked)
         in_steps(part.size, len(self.nodes), pace, limit, visit, show_progress=show_progress, label="steps")
-        if not scores:  # the model gave one value for all steps
+        if not scores:  # the model returned one value for all steps
             with torch.no_grad():
                 scores = [part(starts), part(ends)]
         return scores, members[0]
 
 
 class _Flow:
-    """The sum of the changes from each point to the next, times the gradient at the first of the two, streamed."""
+    """Adds up (y(x_k+1) - y(x_k)) * dF/dy(x_k) block by block."""
 
     def __init__(self) -> None:
         self._last: list[tuple[Tensor, Tensor]] = []  # value and gradient at the last point so far
@@ -198,7 +199,7 @@ class _Flow:
 
 
 def with_ends(method: str, n_steps: int) -> list[float]:
-    """Return ``n_steps + 1`` nodes of a quadrature rule from 0 to 1, both among them.
+    """Return ``n_steps + 1`` nodes of a quadrature rule from 0 to 1, both ends included.
 
     Raises:
         ArgumentError: the method is unknown, or there are no steps.

@@ -21,10 +21,10 @@ __all__ = ["GradientShap", "LayerGradientShap"]
 
 
 class GradientShap(Attributor):
-    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874).
+    """Computes E[(x - x') * dF/dx(x' + a (x - x'))] over random x' and a. Erion et al., 2021 (arXiv:1906.10670).
 
-    Each sample takes one row of the baselines, jointly for all inputs, adds noise to the input, and goes to a random
-    point between the two; the gradient there times their difference is averaged over samples.
+    These expected gradients approximate SHAP values (Lundberg and Lee, 2017, arXiv:1705.07874). F is the score, x the
+    input with noise added, x' one row of the baselines, drawn jointly for all inputs, and a is uniform in [0, 1].
     """
 
     _has_convergence_delta = True
@@ -55,15 +55,15 @@ class GradientShap(Attributor):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
 
         Args:
-            baselines: rows to compare with, or a function that gives them; see ``Distribution``.
+            baselines: rows with which the inputs are compared, or a function that returns them; see ``Distribution``.
             n_samples: number of samples for each example.
             stdevs: standard deviation of the noise, as in ``NoiseTunnel``.
             return_convergence_delta: return (examples * n_samples,) deltas too, those of one example side by side:
                 sum(attributions) - (F(noisy input) - F(baseline)) of each sample. Their mean tends to zero.
-            seed: fixes what is drawn; draw k is the same for all examples of a batch.
+            seed: seed of the draws; draw k is the same for all examples of a batch.
 
         Raises:
-            ArgumentError: the baselines are no rows of the inputs' shape, or a setting is out of range.
+            ArgumentError: the baselines are not rows of the inputs' shape, or a setting is out of range.
         """
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress)
         attributions, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
@@ -71,9 +71,9 @@ class GradientShap(Attributor):
 
 
 class LayerGradientShap(AtLayer):
-    """``GradientShap`` at a layer: the layer's gradient at random points between baselines and inputs.
+    """Computes E[(y(x) - y(x')) * dF/dy at x' + a (x - x')] for the values y of a layer, as ``GradientShap`` does.
 
-    The points lie between inputs, not between values of the layer; what is multiplied is the layer's difference.
+    The random points lie between the inputs x and the baselines x', not between values of the layer.
     """
 
     _has_convergence_delta = True
@@ -91,7 +91,7 @@ class LayerGradientShap(AtLayer):
         self._multiply_by_inputs = multiply_by_inputs
 
     def cost(self, inputs: ModelInputs, n_samples: int = 5, **settings: object) -> int:
-        """Return the most that may be run: three rows for each sample."""
+        """Return three rows for each sample, which is an upper bound."""
         return 3 * super().cost(inputs) * n_samples
 
     def attribute(
@@ -111,11 +111,11 @@ class LayerGradientShap(AtLayer):
         """Return attributions in the shape of the layer's value; see ``GradientShap.attribute``.
 
         Args:
-            baselines: rows of inputs to compare with, or a function that gives them.
+            baselines: rows of inputs with which the inputs are compared, or a function that returns them.
             n_samples: number of samples for each example.
             stdevs: standard deviation of the noise on the inputs.
             return_convergence_delta: return (examples * n_samples,) deltas too.
-            seed: fixes what is drawn.
+            seed: seed of the draws.
         """
         at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress, at)

@@ -25,12 +25,11 @@ __all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "
 
 
 class LayerIntegratedGradients(AtLayer):
-    """Gradients integrated from a layer's value at the baseline to that at the input, times their difference.
+    """Computes (y - y') * sum_k w_k dF/dy(y' + a_k (y - y')) for a layer's values y at the input, y' at the baseline.
 
-    Integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) of what comes after the layer. Where nothing
-    bypasses the layer, attributions sum to F(inputs) - F(baselines). Token ids are explained at their embedding.
-
-    What comes before the layer runs once, where that is exact (see ``AtSites.read``).
+    These are integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) of the part of the model after the
+    layer. If nothing bypasses the layer, they sum to F(inputs) - F(baselines). Token ids are explained in this way at
+    their embedding. The part of the model before the layer runs once, where that is exact (see ``AtSites.read``).
     """
 
     _has_convergence_delta = True
@@ -53,7 +52,7 @@ class LayerIntegratedGradients(AtLayer):
         return_convergence_delta: bool = False,
         **settings: object,
     ) -> int:
-        """Return examples x steps, two more each for the ends of the path, and three to verify the replay."""
+        """Return one row for each example and step, two for the ends of the path, and three to verify the replay."""
         places = places_of(self.forward_func, self.layer, False)
         seen = isinstance(eager(self.forward_func), nn.Module) and all(isinstance(place, Site) for place in places)
         return super().cost(inputs) * (n_steps + 2 + 3 * seen)
@@ -75,7 +74,7 @@ class LayerIntegratedGradients(AtLayer):
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:
-            baselines: inputs whose values at the layer are where the path starts.
+            baselines: inputs whose values at the layer are the start of the path.
             n_steps: number of points on the path.
             method: the quadrature rule.
             return_convergence_delta: return (examples,) sum(attributions) - (F(inputs) - F(baselines)) too, a single
@@ -86,7 +85,7 @@ class LayerIntegratedGradients(AtLayer):
         """
         nodes, weights = quadrature(method, n_steps)
         kwargs = grad_kwargs or {}
-        # with either, captum too gives a layer whose value another one replaces a gradient of zero
+        # with either argument, a layer whose value another layer replaces has gradient zero, as in captum
         alone = not (kwargs.get("materialize_grads") or kwargs.get("allow_unused"))
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
@@ -97,7 +96,7 @@ class LayerIntegratedGradients(AtLayer):
             def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 graph = bool(kwargs.get("create_graph"))
                 here, there = (Call((*x, *part.extra)) for x in (given[: len(tensors)], given[len(tensors) :]))
-                # what verifies a replay runs twice the rows
+                # verifying a replay runs twice the rows
                 replay = internal_batch_size is None or 2 * part.size <= internal_batch_size
                 end = at.read(here, replay=replay, graph=graph, size=part.size, alone=alone)
                 start = at.read(there, stop=not return_convergence_delta, graph=graph, alone=alone)
@@ -128,12 +127,12 @@ class LayerIntegratedGradients(AtLayer):
 
 
 def between(starts: Tensors, ends: Tensors, nodes: Sequence[float]) -> Tensors:
-    """Return the points at some nodes of straight lines, node after node."""
+    """Return the points x' + a (x - x') of straight lines for some nodes a, node after node."""
     return tuple(torch.cat([b + node * (x - b) for node in nodes]) for b, x in zip(starts, ends, strict=True))
 
 
 class WeightedSum:
-    """A weighted sum of gradients over steps, streamed."""
+    """Adds up weighted gradients step by step, so that memory does not grow with the number of steps."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         self._weights = torch.tensor(list(weights), dtype=torch.float64)
@@ -154,7 +153,7 @@ def gap(shares: Tensors, start: Tensor, end: Tensor) -> Tensor:
 
 
 def by_example(share: Tensor, size: int) -> Tensor:
-    """Return (size,) the sum over all that belongs to each example."""
+    """Return (size,) sums over all values that belong to each example."""
     axis = next((axis for axis, length in enumerate(share.shape) if length == size), None)
     if axis is None:  # several rows for each example, or one for all
         return sum_rows(share, size)

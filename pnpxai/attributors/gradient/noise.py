@@ -27,12 +27,12 @@ __all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_row
 
 @dataclass(frozen=True)
 class RelativeNoise:
-    """A standard deviation of noise that follows the data.
+    """Computes a standard deviation of noise that follows the data.
 
     Attributes:
-        level: a fraction of each example's range (max - min over all but the batch dimension).
-        columns: (columns,) how far each column of a table spreads; of rows with so many columns, ``level`` is a
-            fraction of it, since columns have units of their own.
+        level: the deviation as a fraction of each example's range (max - min over all but the batch dimension).
+        columns: (columns,) spread of each column of a table. For rows with that number of columns, ``level`` is a
+            fraction of the spread instead, since every column has its own unit.
     """
 
     level: float
@@ -51,10 +51,11 @@ Deviation = float | Callable[[Tensor], Tensor]
 
 
 class NoiseTunnel(Around):
-    """Averages an attributor over inputs with Gaussian noise added.
+    """Computes 1/n sum_k A(x + e_k) over n draws e_k ~ N(0, s^2) of noise, for any attributor A.
 
-    ``smoothgrad`` is the mean (Smilkov et al., 2017, arXiv:1706.03825), ``smoothgrad_sq`` the mean of squares (Hooker
-    et al., 2019, arXiv:1806.10758), ``vargrad`` the variance (divided by n; Adebayo et al., 2018, arXiv:1810.03307).
+    ``smoothgrad`` is this mean (Smilkov et al., 2017, arXiv:1706.03825). ``smoothgrad_sq`` is the mean of A^2 (Hooker
+    et al., 2019, arXiv:1806.10758). ``vargrad`` is the variance of A (divided by n; Adebayo et al., 2018,
+    arXiv:1810.03307).
     """
 
     def has_convergence_delta(self) -> bool:
@@ -62,11 +63,11 @@ class NoiseTunnel(Around):
         return self.attribution_method.has_convergence_delta()
 
     def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
-        """Return the attributions; a mean over copies promises nothing for the inputs themselves."""
+        """Return the attributions without a gap: a mean over noisy copies promises no sum for the inputs themselves."""
         return Outcome(self.attribute(inputs, **arguments))
 
     def cost(self, inputs: ModelInputs, nt_samples: int = 5, **settings: object) -> int:
-        """Return what the wrapped attributor runs, for each copy."""
+        """Return the rows that the wrapped attributor runs, for each copy."""
         return nt_samples * self.attribution_method.cost(inputs)
 
     def attribute(
@@ -87,16 +88,16 @@ class NoiseTunnel(Around):
         """Return attributions in the shape that the wrapped attributor gives.
 
         Args:
-            nt_type: what is taken of the samples.
+            nt_type: the statistic of the samples that is returned.
             nt_samples: number of noisy copies of each example.
             nt_samples_batch_size: at most so many copies of each example in one pass.
             stdevs: standard deviation of the noise: a number, a function of an input (such as ``RelativeNoise``), or
                 a tuple of these, one for each input.
             draw_baseline_from_distrib: each copy takes one row, jointly over the inputs, from ``baselines``.
             last_clean: the last copy has no noise.
-            antithetic: every second copy has the noise of the one before with the opposite sign, which makes a mean of
-                as many samples several times more exact.
-            seed: fixes the noise; draw k is the same for all examples of a batch.
+            antithetic: every second copy has the noise of the copy before with the opposite sign, which makes a mean
+                of the same number of samples several times more exact.
+            seed: seed of the noise; draw k is the same for all examples of a batch.
             **kwargs: arguments of the wrapped ``attribute``. With ``return_convergence_delta`` the deltas of all
                 copies are returned too, (examples * nt_samples,), the copies of one example side by side.
 
@@ -127,8 +128,8 @@ class NoiseTunnel(Around):
                     arguments["baselines"] = _baselines(kwargs["baselines"], block, stream)
                 elif "baselines" in kwargs:
                     shared = getattr(self.attribution_method, "shares_baselines", False)
-                    given = kwargs["baselines"]
-                    arguments["baselines"] = given if shared else take_rows(given, block.rows, size)
+                    baselines = kwargs["baselines"]
+                    arguments["baselines"] = baselines if shared else take_rows(baselines, block.rows, size)
                 if with_target:
                     arguments["target"] = score.given_target(block.rows)
                 result = self.attribution_method.attribute(like(inputs, noisy), **arguments)
@@ -147,15 +148,18 @@ class NoiseTunnel(Around):
 
 
 class _Moments:
-    """Streams a mean, a mean of squares or a variance (Welford): memory does not grow, and no variance is negative."""
+    """Streams a mean, a mean of squares or a variance by Welford's updates.
+
+    Memory does not grow with the number of samples, and a variance is never negative.
+    """
 
     def __init__(self, kind: str, size: int) -> None:
         self.kind = kind
         self.size = size
-        self.count = [0] * size  # by example
+        self.count = [0] * size  # number of samples of each example
         self.packing: Any = None
-        self.means: list[Tensor] = []  # of squares, for a mean of squares
-        self.deviations: list[Tensor] = []  # sums of squares
+        self.means: list[Tensor] = []  # means of the samples, or of their squares for ``smoothgrad_sq``
+        self.deviations: list[Tensor] = []  # sums of squared deviations from the mean, for ``vargrad``
 
     def add(self, block: Block, result: Any) -> None:
         members = flat(result)
@@ -197,13 +201,13 @@ def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
     """Return the standard deviation of each input's noise: a number, or a tensor that broadcasts to the input.
 
     Raises:
-        ArgumentError: one is no number >= 0, or there are not as many as inputs.
+        ArgumentError: a deviation is not a number >= 0, or there are not as many as inputs.
     """
-    given: tuple[Deviation, ...] = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
-    if len(given) != len(tensors):
-        raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(given)}")
+    each: tuple[Deviation, ...] = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(tensors)
+    if len(each) != len(tensors):
+        raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(each)}")
     scales: list[Tensor | float] = []
-    for value, tensor in zip(given, tensors, strict=True):
+    for value, tensor in zip(each, tensors, strict=True):
         if callable(value) and not isinstance(value, numbers.Real):
             scales.append(value(tensor.detach()))
         elif isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= float(value) < float("inf"):
@@ -225,11 +229,11 @@ def noisy_copies(
 
     Args:
         tensors: all examples.
-        scales: what ``deviations`` returns.
-        stream: gives the noise.
-        block: which steps of which examples.
-        clean_after: this copy, counted from one, has no noise.
-        antithetic: every second copy has the noise of the one before with the opposite sign.
+        scales: standard deviations as ``deviations`` returns them.
+        stream: random numbers of the noise.
+        block: the examples and steps (copies) of the block.
+        clean_after: number, counted from one, of the copy without noise.
+        antithetic: every second copy has the noise of the copy before with the opposite sign.
     """
     part = slice(block.examples.start, block.examples.stop)
     own = stream.take(block.examples)
@@ -251,7 +255,7 @@ def noisy_copies(
 
 
 def drawn_rows(count: int, stream: RandomStream, block: Block) -> Tensor:
-    """Return, for each row of a block, the number of one of ``count`` rows, drawn anew for each step."""
+    """Return the number of one of ``count`` baseline rows for each row of a block, drawn anew for each step."""
     own = stream.take(block.examples)
     picks = []
     for step in block.steps:

@@ -31,7 +31,7 @@ Quadrature: TypeAlias = Literal["gausslegendre", "riemann_left", "riemann_right"
 
 
 def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:
-    """Return the nodes in [0, 1] and weights, which sum to one, of a quadrature rule.
+    """Return the nodes a_k in [0, 1] and the weights w_k of a quadrature rule; the weights sum to one.
 
     Raises:
         ArgumentError: the method is unknown, or there are too few steps for it.
@@ -58,9 +58,11 @@ def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:
 
 
 class IntegratedGradients(Attributor):
-    """Gradients integrated from a baseline to the input, times their difference. Sundararajan et al., 2017.
+    """Computes (x - x') * sum_k w_k dF/dx(x' + a_k (x - x')). Sundararajan et al., 2017 (arXiv:1703.01365).
 
-    The attributions sum to F(inputs) - F(baselines) up to the quadrature's error (arXiv:1703.01365).
+    The sum approximates the integral of the gradient of the score F along the straight line from the baseline x' to the
+    input x, with the nodes a_k and weights w_k of a quadrature rule. The attributions sum to F(x) - F(x') up to the
+    error of the quadrature. ``multiply_by_inputs=False`` leaves out the factor x - x'.
     """
 
     _has_convergence_delta = True
@@ -72,7 +74,7 @@ class IntegratedGradients(Attributor):
     def cost(
         self, inputs: ModelInputs, n_steps: int = 50, return_convergence_delta: bool = False, **settings: object
     ) -> int:
-        """Return examples x steps, and two more each for a delta."""
+        """Return one row for each example and step, and two more for each example with a delta."""
         return super().cost(inputs) * (n_steps + 2 * return_convergence_delta)
 
     def attribute(
@@ -90,7 +92,7 @@ class IntegratedGradients(Attributor):
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
 
         Args:
-            baselines: where the path starts.
+            baselines: start of the path.
             n_steps: number of points on the path.
             method: the quadrature rule.
             return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.

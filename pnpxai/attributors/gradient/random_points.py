@@ -31,31 +31,31 @@ __all__ = ["Distribution", "OwnBaselines", "Samples"]
 
 @dataclass(frozen=True)
 class OwnBaselines:
-    """Baselines of which each example has its own, in all its samples, instead of draws from rows that all share."""
+    """Holds one baseline row for each example, which all its samples use; nothing is drawn from rows that all share."""
 
     rows: Tensors
 
 
 Distribution: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors] | OwnBaselines
-"""Rows to compare with, (rows, ...) for each input, as many for each; or a function (of the inputs, if it takes an
-argument) that gives them; or one row for each example."""
+"""Baselines to draw from: rows (rows, ...) for each input, as many for each; a function that returns them (of the
+inputs, if it takes an argument); or one row for each example."""
 _Ends: TypeAlias = tuple[Tensors, Any]  # values, and the model's output where it is needed
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What is drawn for each example, and what is made of it.
+    """Draws samples for each example, and averages the gradients there.
 
     Sample k draws one row of the baselines, noise for the input, and a point between the two.
 
     Attributes:
         owner: the attributor.
-        number: of samples for each example.
+        number: number of samples for each example.
         stdevs: standard deviation of the noise.
-        stream: what is drawn from.
-        with_deltas: whether the ends' scores are wanted.
+        stream: source of the random numbers.
+        with_deltas: compute the scores of both ends, and deltas.
         show_progress: show a progress bar.
-        at: the layer whose gradients and values are taken; by default those of the inputs.
+        at: the layer at which values and gradients are taken; None for the inputs.
     """
 
     owner: Attributor
@@ -70,7 +70,7 @@ class Samples:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
     def mean(self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs) -> tuple[Any, Tensor]:
-        """Return the mean, and (examples * samples,) deltas."""
+        """Return the mean attributions, and (examples * samples,) deltas."""
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
@@ -93,20 +93,20 @@ class Samples:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some examples with all their samples."""
+    """Runs all samples of some of the examples."""
 
     samples: Samples
     score: Score
-    inputs: Tensors  # of these examples
-    everything: Tensors  # of all examples
+    inputs: Tensors  # inputs of these examples
+    everything: Tensors  # inputs of all examples
     scales: list[Tensor | float]
-    rows: Tensors
-    pick: Callable[[int, RandomStream, Block], Tensor]  # of these rows, one for each row of a block
+    rows: Tensors  # baselines
+    pick: Callable[[int, RandomStream, Block], Tensor]  # chooses a baseline for each row of a block
     block: Block
     pace: Pace
 
     def explain(self, limit: int, original: Any) -> tuple[Tensor, Any]:
-        """Return scores, and (mean, deltas)."""
+        """Return the scores, and (mean attributions, deltas)."""
         samples, size = self.samples, self.score.size
         still = all(isinstance(scale, float) and scale == 0 for scale in self.scales)
         clean = self._ends(self.score, self.inputs) if still else None
@@ -155,7 +155,7 @@ class _Part:
         return at_points
 
     def _ends(self, score: Score, inputs: Tensors) -> _Ends:
-        """Return the values at the layer (or the inputs themselves), and the output."""
+        """Return the values at the layer (or the inputs themselves), and the model's output."""
         samples = self.samples
         with torch.no_grad():
             if samples.at is None:
@@ -165,7 +165,7 @@ class _Part:
             return read.values, read.output
 
     def _starts(self, score: Score, starts: Tensors, picks: Tensor) -> _Ends:
-        """Do what ``_ends`` does for baselines; each row runs once, where it means the same for every example."""
+        """Return the same of the baselines. A row runs once if no further argument differs between examples."""
         if self.pace.together or any(t.ndim and t.shape[0] == score.size for t in flat(score.extra)):
             return self._ends(score, starts)
         unique, back = picks.unique(return_inverse=True)
@@ -175,7 +175,7 @@ class _Part:
         return values, take_rows(output, back, len(unique))
 
     def _blend(self, steps: range) -> Tensor:
-        """Return, for each row, how far from the baseline its point lies."""
+        """Return for each row the share a of the way from the baseline at which its point lies."""
         own, example = self.samples.stream.take(self.block.examples), torch.empty(self.score.size)
         return torch.cat([own.uniform(example, "blend", step).expand(self.score.size) for step in steps])
 

@@ -20,55 +20,55 @@ from pnpxai.model_types import Keywords
 __all__ = ["Rectifiers"]
 
 _COMPARED = {"gt": True, "ge": True, "greater": True, "lt": False, "le": False, "less": False}
-"""Comparisons with zero, and whether their result holds where the operand is positive."""
-_KEPT = {"float", "double", "half", "bfloat16", "to", "type", "type_as", "bool", "clone", "detach", "contiguous"}
-"""Operations on a condition that leave it what it is."""
-_TURNED = {"invert", "logical_not", "bitwise_not"}
+"""Comparisons with zero: True where the result is true for a positive operand, False where it is true for others."""
+_UNCHANGED = {"float", "double", "half", "bfloat16", "to", "type", "type_as", "bool", "clone", "detach", "contiguous"}
+"""Operations whose result is the same condition as their operand."""
+_NEGATED = {"invert", "logical_not", "bitwise_not"}
+"""Operations whose result is the opposite condition of their operand."""
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """Where an operand is positive (or, unless ``positive``, where it is not)."""
+    """Records a tensor that is true where an operand is positive, or with ``positive=False`` where it is not."""
 
-    result: Tensor  # kept, so that nothing else gets its place in memory
+    result: Tensor  # held, so that no other tensor gets its place in memory and is taken for it
     operand: Tensor
     positive: bool
 
 
 class Rectifiers:
-    """A rule for ``Operations`` that puts another function in the place of every ReLU.
+    """Is a rule for ``Operations`` that puts another function in the place of every ReLU.
 
     Attributes:
-        count: how many ReLUs ran.
+        count: number of ReLUs that ran.
     """
 
-    def __init__(self, instead: Callable[[Tensor], Tensor]) -> None:
-        """Take what is called with a ReLU's operand."""
+    def __init__(self, replacement: Callable[[Tensor], Tensor]) -> None:
+        """Take the function that is called with a ReLU's operand."""
         self.count = 0
-        self._instead = instead
+        self._replacement = replacement
         self._conditions: list[_Condition] = []
 
     def forget(self) -> None:
-        """Let go of the conditions of a pass that has ended."""
+        """Forget the conditions of a pass that has ended."""
         self._conditions.clear()
 
     def __call__(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
-        """Return the operation's result, or what stands for it."""
+        """Return the operation's result, or for a ReLU the result of the replacement."""
         name = operation_name(function)
         operand = self._rectified(name, args, kwargs)
         if operand is not None and operand.requires_grad and torch.is_grad_enabled():
             self.count += 1
-            if name == "setitem":  # written into the operand, which has no result of its own
-                return operand.copy_(self._instead(operand.clone()))
-            if in_place(function, kwargs) or (name == "relu" and args[1:2] == (True,)):
-                return operand.copy_(self._instead(operand.clone()))
-            return self._instead(operand)
+            # ``x[x < 0] = 0`` writes into its operand, as operations in place do
+            if name == "setitem" or in_place(function, kwargs) or (name == "relu" and args[1:2] == (True,)):
+                return operand.copy_(self._replacement(operand.clone()))
+            return self._replacement(operand)
         result = function(*args, **kwargs)
         self._follow(name, args, kwargs, result)
         return result
 
     def _rectified(self, name: str, args: tuple[Any, ...], kwargs: Keywords) -> Tensor | None:
-        """Return the operand of a ReLU, None of any other operation."""
+        """Return the operand if the operation is a ReLU, else None."""
         first = args[0] if args else kwargs.get("input")
         second = args[1] if len(args) > 1 else None
         if name == "relu":
@@ -91,7 +91,7 @@ class Rectifiers:
     def _conditioned(
         self, name: str, args: tuple[Any, ...], kwargs: Keywords, first: Any, second: Any
     ) -> Tensor | None:
-        """Return the operand of a ReLU that is made of a condition."""
+        """Return the operand if the operation is a ReLU by means of a condition, such as ``x * (x > 0)``, else None."""
         third = args[2] if len(args) > 2 else None
         if name in ("mul", "multiply"):
             other = kwargs.get("other", second)
@@ -109,14 +109,14 @@ class Rectifiers:
         return None
 
     def _holds(self, condition: Any, operand: Any, positive: bool) -> bool:
-        """Tell whether a tensor is the condition that an operand is positive (or not)."""
+        """Return whether a tensor is the condition that an operand is positive (or with False, that it is not)."""
         return isinstance(operand, Tensor) and any(
             known.result is condition and known.operand is operand and known.positive == positive
             for known in self._conditions
         )
 
     def _follow(self, name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> None:
-        """Note a condition that an operation makes or hands on."""
+        """Record the condition that an operation makes, or makes out of another condition."""
         first = args[0] if args else None
         if not isinstance(result, Tensor) or not isinstance(first, Tensor):
             return
@@ -126,13 +126,13 @@ class Rectifiers:
                 self._conditions.append(_Condition(result, first, _COMPARED[name]))
             elif isinstance(other, Tensor) and _is_zero(first):  # 0 > x
                 self._conditions.append(_Condition(result, other, not _COMPARED[name]))
-        elif name in _KEPT or name in _TURNED:
+        elif name in _UNCHANGED or name in _NEGATED:
             for known in [known for known in self._conditions if known.result is first]:
-                self._conditions.append(_Condition(result, known.operand, known.positive != (name in _TURNED)))
+                self._conditions.append(_Condition(result, known.operand, known.positive != (name in _NEGATED)))
 
 
 def _is_zero(value: Any) -> bool:
-    """Tell whether a value is zero everywhere, and a constant."""
+    """Return whether a value is a constant that is zero everywhere."""
     if isinstance(value, Tensor):
         return not value.requires_grad and value.numel() > 0 and not bool(value.any())
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0

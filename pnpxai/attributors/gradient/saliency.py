@@ -19,7 +19,10 @@ __all__ = ["InputXGradient", "Saliency", "gradient_in_passes"]
 
 
 class Saliency(Attributor):
-    """Gradient of the score, in absolute value unless ``abs=False``. Simonyan et al., 2014 (arXiv:1312.6034)."""
+    """Computes |dF/dx|, or dF/dx with ``abs=False``. Simonyan et al., 2014 (arXiv:1312.6034).
+
+    F is the score and x the inputs.
+    """
 
     def attribute(
         self,
@@ -37,7 +40,7 @@ class Saliency(Attributor):
 
 
 class InputXGradient(Attributor):
-    """Input times gradient. Shrikumar et al., 2016 (arXiv:1605.01713)."""
+    """Computes x * dF/dx, the input times the gradient of the score. Shrikumar et al., 2016 (arXiv:1605.01713)."""
 
     _multiply_by_inputs = True
 
@@ -59,7 +62,10 @@ class InputXGradient(Attributor):
 
 
 def gradient_in_passes(score: Score, inputs: Tensors, grad_kwargs: Keywords | None = None) -> Tensors:
-    """Return the gradient at ``inputs``, a few rows at a time (all at once where the graph is to be kept)."""
+    """Return the gradient at ``inputs``, computed a few rows at a time; with ``grad_kwargs`` all rows at once.
+
+    A graph that ``grad_kwargs`` asks for connects all rows, so that they cannot be taken apart.
+    """
     if grad_kwargs:
         return gradient(score, inputs, **grad_kwargs)[0]
 

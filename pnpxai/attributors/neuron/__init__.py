@@ -1,5 +1,5 @@
 """Attributions of one value inside a model, instead of one of its outputs.
 
-``selection`` is the model as a function that ends at a layer, and says which of the layer's values is meant;
-``methods`` gives that function to the methods for outputs, ``conductance`` needs the output beside it.
+``selection`` turns the model into a function that ends at a layer, and selects one of the layer's values; ``methods``
+applies the methods for outputs to that function; ``conductance`` needs the model's output too.
 """

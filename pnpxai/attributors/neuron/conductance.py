@@ -1,4 +1,4 @@
-"""How much of an input's integrated gradient flows through one value of a layer."""
+"""Computes the part of an input's integrated gradient that flows through one value of a layer."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ __all__ = ["NeuronConductance"]
 
 
 class NeuronConductance(AtLayer):
-    """How much of an input's integrated gradient flows through one value of a layer. Dhamdhere et al., 2018.
+    """Computes (x - x') * sum_k w_k dF/dy(x_k) dy/dx(x_k) for one value y of a layer. Dhamdhere et al., 2018.
 
-    ``(x - x') * sum_k w_k dF/dy(x_k) dy/dx(x_k)`` over points ``x_k`` between the baseline ``x'`` and the input ``x``,
-    with the layer's value ``y`` (arXiv:1805.12233). Over all values of a layer that nothing bypasses, this sums to
-    integrated gradients.
+    The points x_k go straight from the baseline x' to the input x; w_k are the weights of a quadrature rule
+    (arXiv:1805.12233). Summed over all values of a layer that nothing bypasses, this is integrated gradients.
     """
 
     def __init__(
@@ -61,8 +60,8 @@ class NeuronConductance(AtLayer):
         """Return attributions in the shape of ``inputs``.
 
         Args:
-            neuron_selector: which value of the layer.
-            baselines: inputs where the path starts.
+            neuron_selector: the value of the layer, see ``Selector``.
+            baselines: inputs at the start of the path.
             n_steps: number of points on the path.
             method: the quadrature rule.
         """
@@ -92,10 +91,10 @@ class NeuronConductance(AtLayer):
 
 @dataclass(frozen=True)
 class _Through:
-    """A layer's chosen value times the score's gradient there, which is held constant.
+    """Computes y * dF/dy for the chosen value y of a layer, where dF/dy counts as a constant.
 
-    Its gradient with respect to the inputs is that part of the score's gradient that flows through the value. Where
-    each example has a target of its own, the targets come as the last argument.
+    The gradient of this product with respect to the inputs is dF/dy dy/dx, the part of the score's gradient that flows
+    through the value. If each example has its own target, the targets come as the last argument.
     """
 
     model: Model
@@ -110,7 +109,7 @@ class _Through:
         values: list[Tensor] = []
 
         def note(k: int, value: Tensor) -> Tensor:
-            # where nothing before the layer is differentiated, the value still is
+            # a value that needs no gradient yet becomes a leaf, so that dF/dy exists
             values.append(value if value.requires_grad else value.detach().requires_grad_())
             return values[-1].clone()
 

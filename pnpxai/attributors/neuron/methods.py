@@ -1,4 +1,4 @@
-"""The methods for outputs, of one value of a layer."""
+"""Applies the methods for outputs to one value of a layer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Custom = Callable[..., tuple[Tensor, ...]] | None
 
 
 class _OfNeuron(AtLayer):
-    """A method for outputs, of one value of a layer: the model ends there."""
+    """Applies a method for outputs to the model that ends at a layer."""
 
     def _ending(self, at_input: bool) -> UpToLayer:
         places = places_of(self.forward_func, self.layer, at_input)
@@ -51,7 +51,7 @@ class _OfNeuron(AtLayer):
 
 
 class _OfModel(_OfNeuron):
-    """The same, of a model whose operations are seen."""
+    """Does the same for methods that follow the model's operations, which take a model instead of a function."""
 
     def __init__(self, model: Model, layer: Any, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, layer)
@@ -71,7 +71,7 @@ class _Multiplying(_OfNeuron):
 
 
 class NeuronGradient(_OfNeuron):
-    """``Saliency`` with signs, of one value of a layer."""
+    """Computes dy/dx for one value y of a layer: ``Saliency`` with signs."""
 
     def attribute(
         self,
@@ -86,7 +86,7 @@ class NeuronGradient(_OfNeuron):
 
 
 class NeuronIntegratedGradients(_Multiplying):
-    """``IntegratedGradients`` of one value of a layer."""
+    """Computes ``IntegratedGradients`` of one value of a layer."""
 
     def attribute(
         self,
@@ -108,7 +108,7 @@ class NeuronIntegratedGradients(_Multiplying):
 
 
 class NeuronGradientShap(_Multiplying):
-    """``GradientShap`` of one value of a layer."""
+    """Computes ``GradientShap`` of one value of a layer."""
 
     def attribute(
         self,
@@ -131,7 +131,7 @@ class NeuronGradientShap(_Multiplying):
 
 
 class NeuronDeepLift(_OfModel):
-    """``DeepLift`` of one value of a layer."""
+    """Computes ``DeepLift`` of one value of a layer."""
 
     def attribute(
         self,
@@ -149,7 +149,7 @@ class NeuronDeepLift(_OfModel):
 
 
 class NeuronDeepLiftShap(_OfModel):
-    """``DeepLiftShap`` of one value of a layer."""
+    """Computes ``DeepLiftShap`` of one value of a layer."""
 
     def attribute(
         self,
@@ -167,7 +167,7 @@ class NeuronDeepLiftShap(_OfModel):
 
 
 class NeuronFeatureAblation(_OfNeuron):
-    """``FeatureAblation`` of one value of a layer."""
+    """Computes ``FeatureAblation`` of one value of a layer."""
 
     _multiply_by_inputs = True
 
@@ -190,7 +190,7 @@ class NeuronFeatureAblation(_OfNeuron):
 
 
 class NeuronGuidedBackprop(_OfNeuron):
-    """``GuidedBackprop`` of one value of a layer."""
+    """Computes ``GuidedBackprop`` of one value of a layer."""
 
     def attribute(
         self,
@@ -205,7 +205,7 @@ class NeuronGuidedBackprop(_OfNeuron):
 
 
 class NeuronDeconvolution(_OfNeuron):
-    """``Deconvolution`` of one value of a layer."""
+    """Computes ``Deconvolution`` of one value of a layer."""
 
     def attribute(
         self,

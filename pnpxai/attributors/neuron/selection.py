@@ -1,4 +1,4 @@
-"""A model that ends at a layer, and which of the layer's values is explained."""
+"""Turns a model into a function that ends at a layer, and selects one of the layer's values."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pnpxai.tensors import rows_of
 __all__ = ["Selector", "UpToLayer", "selected"]
 
 Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[..., Tensor]
-"""Which value of a layer: an index, a tuple of indices and slices of all axes but the examples' (slices are summed), or
-a function of the layer's value that gives one number for each example."""
+"""One value of a layer: an index, a tuple of indices and slices for all axes but the examples' (slices are summed), or
+a function of the layer's value that returns one number for each example."""
 
 
 @dataclass(frozen=True)
 class UpToLayer:
-    """A model as a function that returns the value of a layer and runs nothing behind it.
+    """Runs a model as far as a layer and returns the layer's value.
 
     Attributes:
         model: the model.
-        places: the layer, as its only member.
+        places: the place of the layer, as the only member.
     """
 
     model: Model
@@ -45,15 +45,15 @@ class UpToLayer:
         return values[0] if len(values) == 1 else tuple(values)
 
     def runs_model(self) -> tuple[Any, tuple[Any, ...]]:
-        """Return the model, and that it ends at the layer."""
+        """Return the model, and a key that says at which layer it ends."""
         return self.model, ("up to", *self.places)
 
 
 def selected(selector: Selector) -> Callable[[Any], Tensor]:
-    """Return the function of a layer's value that a selector means.
+    """Return the selector as a function of the layer's value.
 
     Raises:
-        ArgumentError: it is neither an index, a tuple of indices and slices, nor a function.
+        ArgumentError: the selector is neither an index, a tuple of indices and slices, nor a function.
     """
     if callable(selector):
         return selector
