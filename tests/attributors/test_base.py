@@ -8,7 +8,8 @@ import torch
 
 import pnpxai.attributors
 from pnpxai.attributors import InputXGradient, IntegratedGradients, LayerGradCam, NoiseTunnel, Occlusion, Saliency
-from pnpxai.attributors.base import Attributor, FromInputs, broadcast_baselines
+from pnpxai.attributors.base import Attributor, FromInputs
+from pnpxai.attributors.baseline_arguments import broadcast_baselines
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.testing import lending, randomness
 from pnpxai.testing.results import (

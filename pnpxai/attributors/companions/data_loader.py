@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Around, broadcast_baselines
+from pnpxai.attributors.base import Around
+from pnpxai.attributors.baseline_arguments import broadcast_baselines
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.errors import ArgumentError

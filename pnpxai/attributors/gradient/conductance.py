@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Baselines, broadcast_baselines, prepared
+from pnpxai.attributors.base import AtLayer, prepared
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.gradient.layer_paths import WeightedSum, between, gap
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import first_rows, packed, places_of

@@ -9,13 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import (
-    Attributor,
-    Baselines,
-    broadcast_baselines,
-    completeness_gap,
-    prepared,
-)
+from pnpxai.attributors.base import Attributor, completeness_gap, prepared
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, broadcast_baselines, distribution_rows, prepared
+from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.baseline_arguments import broadcast_baselines, distribution_rows
 from pnpxai.attributors.gradient.layer_paths import by_example
 from pnpxai.attributors.gradient.noise import deviations, drawn_rows, noisy_copies
 from pnpxai.attributors.layers import first_rows, packed

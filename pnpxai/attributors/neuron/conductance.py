@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Baselines, Inputs, broadcast_baselines, prepared
+from pnpxai.attributors.base import AtLayer, Inputs, prepared
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.gradient.layer_paths import between
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import places_of

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Attributor, Baselines, Inputs
+from pnpxai.attributors.base import AtLayer, Attributor, Inputs
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
 from pnpxai.attributors.gradient.expectations import GradientShap
 from pnpxai.attributors.gradient.noise import Deviation

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.base import Attributor, Outcome
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.attributors.perturbation.players import unseen

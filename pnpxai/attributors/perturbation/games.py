@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Baselines, prepared
+from pnpxai.attributors.base import prepared
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pnpxai.attributors.base import AtLayer, Baselines
+from pnpxai.attributors.base import AtLayer
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.attributors.perturbation.ablation import losses
 from pnpxai.attributors.perturbation.games import Game, Numeric, perturbable

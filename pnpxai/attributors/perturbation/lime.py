@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.base import Attributor, Outcome
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.similarity import ExponentialKernel, GroupProducts
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, Configured
+from pnpxai.attributors.base import Attributor, Configured
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import averaged_scores, perturbable
 from pnpxai.attributors.perturbation.players import unseen, without
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns

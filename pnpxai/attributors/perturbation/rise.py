@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.base import Attributor, Outcome
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game, averaged_scores, perturbable
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.attributors.perturbation.players import unseen, without

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Baselines, Outcome
+from pnpxai.attributors.base import Attributor, Outcome
+from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.designs import Budget, Estimator, design_of
 from pnpxai.attributors.perturbation.estimates import Estimate
 from pnpxai.attributors.perturbation.games import Game

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pnpxai.attributors.base import broadcast_baselines
+from pnpxai.attributors.baseline_arguments import broadcast_baselines
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, check_finite
 

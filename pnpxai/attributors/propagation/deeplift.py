@@ -10,14 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import (
-    Attributor,
-    Baselines,
-    broadcast_baselines,
-    completeness_gap,
-    distribution_rows,
-    prepared,
-)
+from pnpxai.attributors.base import Attributor, completeness_gap, prepared
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines, distribution_rows
 from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.examples_axis import ExamplesFirst
