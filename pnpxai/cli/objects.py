@@ -17,6 +17,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.metrics.selection import as_explainer, as_metric
 from pnpxai.modalities.base import picture_channels
 from pnpxai.pictures import Display
+from pnpxai.targets.written import target_from
 
 __all__ = ["auto", "chosen", "model_of", "writable"]
 
@@ -60,7 +61,7 @@ def auto(options: OnData) -> AutoExplanation:
         model,
         data,
         options.modality,
-        target=options.target,
+        target=_target(options.target),
         target_labels=options.target_labels,
         layer=options.layer,
         tokenizer=tokenizer,
@@ -71,6 +72,17 @@ def auto(options: OnData) -> AutoExplanation:
     )
     _try(on_data, options.data)
     return on_data
+
+
+def _target(given: int | str | list[int] | None) -> Any:
+    """Return what to explain: an index, the indices of one output, or a target that a text writes.
+
+    Raises:
+        ArgumentError: the text is no target.
+    """
+    if isinstance(given, str):
+        return target_from(given)
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _try(on: AutoExplanation, spec: str) -> None:

@@ -111,8 +111,9 @@ class Subject(Options):
     """``module:attribute`` of what makes ids of texts."""
     layer: Annotated[str | None, typer.Option(metavar="NAME")] = None
     """Explain the values at this layer of the model."""
-    target: Annotated[int | None, typer.Option(metavar="N")] = None
-    """Explain this output; by default the largest of each example."""
+    target: Annotated[int | str | list[int] | None, _numbers(",", int), typer.Option(metavar="TARGET")] = None
+    """Explain this output: a number, several (3,5,5), or a target as Python writes it, such as 'Contrast(282, 281)'; by
+    default the largest of each example."""
     target_labels: Annotated[bool, typer.Option("--target-labels")] = False
     """Explain the true classes instead."""
 

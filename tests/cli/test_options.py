@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import typer
 from click.testing import Result
 
@@ -105,3 +109,30 @@ def test_what_a_search_is_asked_reaches_it(
     assert ran.exit_code == 0, ran.stderr
     names = [["SmoothGrad", "Occlusion"]] if together else [["SmoothGrad"], ["Occlusion"]]
     assert calls == [GIVEN | {"explainers": of} for of in names]
+
+
+@pytest.mark.parametrize(
+    ("written", "score"),
+    [
+        ("1", lambda output: output[:, 1]),
+        ("Contrast(0, 1)", lambda output: output[:, 0] - output[:, 1]),
+        ("LogProbability(index=1)", lambda output: output.log_softmax(1)[:, 1]),
+    ],
+)
+def test_a_target_is_written_as_python_writes_it(run: Run, model: str, written: str, score: Any) -> None:
+    ran = run("explain", model, "x.npy", "-e", "Gradient", "--count", 2, "--target", written, "--out", "out", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    scores = json.loads(ran.stdout)["Gradient"]["scores"]
+    net = importlib.import_module(Path(model).stem).model
+    x = torch.from_numpy(np.load("x.npy")[:2])
+    assert scores == pytest.approx(score(net(x)).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [("Contrst(0, 1)", "did you mean 'Contrast'"), ("Contrast(0", "such as 'Contrast(282, 281)'"), ("one", "'one'")],
+)
+def test_a_target_that_is_none_is_refused(run: Run, model: str, written: str, words: str) -> None:
+    ran = run("explain", model, "x.npy", "-e", "Gradient", "--target", written)
+    assert ran.exit_code == 2
+    assert words in ran.stderr
