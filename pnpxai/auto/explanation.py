@@ -33,6 +33,7 @@ from pnpxai.recommender import Ranking, Recommendation, by_facts, dry_run, rank
 from pnpxai.statistics import DecisionRule
 from pnpxai.strategies.baselines import EachBaseline
 from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.tables import TableSummary
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
@@ -276,6 +277,32 @@ class AutoExplanation(Steps):
             return dict(self._explain_by_all(count, numbers))
         return self._explain(explainer, count, numbers)
 
+    def summary(
+        self, explainer: ExplainerSpec | None = None, *, rows: int | None = 1000, target: int | None = None
+    ) -> TableSummary:
+        """Explain rows of a table, and say what its columns contribute over all of them.
+
+        Args:
+            explainer: a name, class or configured explainer; by default integrated gradients where the model has
+                gradients, else Shapley values.
+            rows: how many rows, from the first; None for all.
+            target: which output; by default that of the data, but of two classes the second for all rows, so that
+                signs mean one thing.
+
+        Raises:
+            ArgumentError: the data is no table.
+        """
+        if explainer is None:
+            names = [cls.__name__ for cls in self.recommended]
+            explainer = "IntegratedGradients" if "IntegratedGradients" in names else "ShapleyValues"
+        chosen = self.examples(rows)
+        targets = [batch.targets for batch in chosen]
+        if target is None and all(isinstance(t, Tensor) and t.ndim == 1 and int(t.max()) <= 1 for t in targets):
+            target = 1
+        if target is not None:
+            chosen = Examples(tuple(replace(batch, targets=torch.full((len(batch),), target)) for batch in chosen))
+        return TableSummary.of(self._explained(explainer, chosen, range(len(chosen))))
+
     def tune(
         self,
         explainer: ExplainerSpec | list[ExplainerSpec],
@@ -343,10 +370,14 @@ class AutoExplanation(Steps):
                 _log.warning("%s is left out: %s", cls.__name__, refusal)
 
     def _explain(self, spec: ExplainerSpec, count: int, numbers: Sequence[int] | None) -> Explanation:
-        self._refuse_blind([spec])
         chosen = self.examples(count if numbers is None else max([0, *numbers]) + 1)
         chosen = chosen if numbers is None else chosen.take(numbers)
-        names = self._reader.names(range(len(chosen)) if numbers is None else sorted(set(numbers)))
+        return self._explained(spec, chosen, range(len(chosen)) if numbers is None else sorted(set(numbers)))
+
+    def _explained(self, spec: ExplainerSpec, chosen: Examples, numbers: Sequence[int]) -> Explanation:
+        """Return the explanation of examples with these numbers in the data."""
+        self._refuse_blind([spec])
+        names = self._reader.names(numbers)
         masks = [self._reader.attention_mask(batch.inputs) for batch in chosen]
         explainer: Explainer = getattr(spec, "explainer", None) or as_explainer(spec, self.model, self.settings)
         explanation = Explanation.joined(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Interval", "bootstrap"]
+__all__ = ["Interval", "bootstrap", "student"]
 
 _FEWEST_DRAWN = 20
 """From so many values on, the interval is drawn; below, intervals that are drawn cover too seldom."""
@@ -65,15 +65,20 @@ def bootstrap(
     mean = float(x.mean())
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    low, high = _student(x, level) if n < _FEWEST_DRAWN else _accelerated(x, level, n_draws, seed)
-    return Interval(mean, low, high, n)
+    if n < _FEWEST_DRAWN:
+        return student(x, level=level)
+    return Interval(mean, *_accelerated(x, level, n_draws, seed), n)
 
 
-def _student(x: np.ndarray, level: float) -> tuple[float, float]:
+def student(values: np.ndarray, *, level: float = 0.95) -> Interval:
+    """Return the mean of at least two finite values with Student's interval mean +- t s / sqrt(n); of one, without."""
     from scipy.special import stdtrit
 
-    reach = float(stdtrit(x.size - 1, (1 + level) / 2) * x.std(ddof=1) / math.sqrt(x.size))
-    return float(x.mean()) - reach, float(x.mean()) + reach
+    n, mean = values.size, float(values.mean())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    reach = float(stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - reach, mean + reach, n)
 
 
 def _accelerated(x: np.ndarray, level: float, n_draws: int, seed: int) -> tuple[float, float]:
