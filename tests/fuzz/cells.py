@@ -28,8 +28,6 @@ ORACLES = (gradients, perturbation, relevance)
 """Whose laws need no knowledge of the architecture."""
 CONVERGING = ("IntegratedGradients", "GradientShap")
 """Whose sums come closer with their settings, so that no bound holds on every network."""
-RESCALED = ("FullGrad",)
-"""Whose parts are stretched to 0 ... 1, which stretches their rounding too, most where a part hardly varies."""
 TRIES = 20
 """Networks that are drawn before a cell is given up."""
 
@@ -108,8 +106,7 @@ def check_single_precision(subject: Subject, case: Case) -> None:
     if scale < 1e-12:  # such as the variance of a linear network's gradients
         return
     off = max(float((a.double() - b).abs().max()) for a, b in zip(single, exact, strict=True))
-    bound = 1e-1 if subject.name.startswith(RESCALED) else 1e-2
-    require(off <= bound * scale, "single precision", f"off by {off / scale:.2g} of the largest")
+    require(off <= 1e-2 * scale, "single precision", f"off by {off / scale:.2g} of the largest")
 
 
 def check_law(trial: Trial, law: Law) -> None:

@@ -87,7 +87,8 @@ def channels_scored(trial: Trial) -> float:
     scores = []
     for channel in resized(value, picture).split(1, 1):
         low, high = channel.amin(_axes(channel), keepdim=True), channel.amax(_axes(channel), keepdim=True)
-        mask = torch.where(high > low, (channel - low) / (high - low), torch.zeros_like(channel))
+        span = torch.maximum(high - low, torch.maximum(high.abs(), low.abs()) / 1000)
+        mask = (channel - low) / torch.where(span > 0, span, 1.0)
         with torch.no_grad():
             scores.append(trial.score((picture * mask, *others)))
     weights = torch.stack(scores, 1).softmax(1)

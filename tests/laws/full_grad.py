@@ -42,7 +42,8 @@ def hooked_biases(trial: Trial) -> float:
             handle.remove()
     places, constants = zip(*zip(leaves, trial.values, strict=True), *held, strict=True)
     shares = [g * c.detach() for g, c in zip(torch.autograd.grad(score.sum(), places), constants, strict=True)]
-    return deviation(trial.maps, _maps(trial, shares[: len(leaves)], shares[len(leaves) :]))
+    sizes = [_largest(share) for share in shares]
+    return deviation(trial.maps, _maps(trial, shares[: len(leaves)], shares[len(leaves) :], sizes))
 
 
 def parts(trial: Trial) -> float:
@@ -51,7 +52,7 @@ def parts(trial: Trial) -> float:
     score = trial.score(trial.values).detach()
     total = torch.stack([part.sum() for part in (*found.inputs, *found.biases)]).sum()
     gap = float((total - score.sum()).abs() / score.abs().sum())
-    return worst((gap, deviation(trial.maps, _maps(trial, found.inputs, found.biases))))
+    return worst((gap, deviation(trial.maps, _maps(trial, found.inputs, found.biases, found.sizes))))
 
 
 def left_out(trial: Trial) -> float:
@@ -69,15 +70,18 @@ def _decomposed(trial: Trial) -> FullGradients:
     return FullGrad(at).decompose(read.values, trial.case.targets, (read.call,))
 
 
-def _maps(trial: Trial, inputs: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def _maps(
+    trial: Trial, inputs: Sequence[Tensor], biases: Sequence[Tensor], sizes: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
     """Rescale absolute shares to 0 ... 1, resize them to each input that has as many axes, and add them up."""
     maps: list[Any] = []
-    for share, value in zip(inputs, trial.values, strict=True):
+    for share, size, value in zip(inputs, sizes, trial.values, strict=False):
         if value.ndim == 2:
-            maps.append(_unit(share))
+            maps.append(_unit(share, size))
             continue
-        alike = [share, *(_channels_first(b) for b in biases if b.ndim == value.ndim)]
-        maps.append(sum(resized(_unit(a), value).sum(1, keepdim=True) for a in alike))
+        alike = [(share, size), *((_channels_first(b), s) for b, s in zip(biases, sizes[len(inputs) :], strict=True))]
+        shown = [_unit(a, s) for a, s in alike if a.ndim == value.ndim]
+        maps.append(sum(resized(part, value).sum(1, keepdim=True) for part in shown))
     return tuple(maps)
 
 
@@ -88,8 +92,12 @@ def _channels_first(share: Tensor) -> Tensor:
     return share
 
 
-def _unit(share: Tensor) -> Tensor:
+def _largest(share: Tensor) -> Tensor:
+    return share.abs().reshape(len(share), -1).amax(1)
+
+
+def _unit(share: Tensor, size: Tensor) -> Tensor:
     flat = share.abs().flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-    span = torch.where(high > low, high - low, torch.ones_like(high))
-    return ((flat - low) / span).reshape(share.shape)
+    span = torch.maximum(high - low, size[:, None] / 1000)
+    return ((flat - low) / torch.where(span > 0, span, 1.0)).reshape(share.shape)

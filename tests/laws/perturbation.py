@@ -29,7 +29,7 @@ def scaled_windows(trial: Trial) -> float:
     for size in made.windows:
         maps = _mean_losses(trial, size, None)
         flat = torch.cat([m.flatten(1) for m in maps], 1)
-        mean, spread = flat.mean(1), flat.std(1, unbiased=False)
+        mean, spread = flat.mean(1), torch.maximum(flat.std(1, unbiased=False), flat.abs().amax(1) / 1000)
         parts.append(tuple(((m.T - mean) / spread).T if m.ndim == 2 else _scaled(m, mean, spread) for m in maps))
     return deviation(trial.maps, tuple(torch.stack(each).mean(0) for each in zip(*parts, strict=True)))
 

@@ -2,7 +2,7 @@
 
 A function of one number has the slope (f(x) - f(b)) / (x - b), a product that of its mid-point, one with a scale s such
 as 1/|x| that of a quotient; a softmax p has L_i (dx_i - sum_j w_j dx_j), L the logarithmic mean of both p, w its share.
-A maximum's difference is shared by its two places in proportion to their own. The rest is made of these.
+A maximum has the mean of its gradients along the straight way. The rest is made of these.
 """
 
 from __future__ import annotations
@@ -87,18 +87,26 @@ class _Slopes(TorchFunctionMode):
 
     def _largest(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         settings = {name: value for name, value in kwargs.items() if name != "return_indices"}
-        value, here = F.max_pool2d(x, *args, **settings, return_indices=True)
-        before = self._before(x, value, here)
+        value = F.max_pool2d(x, *args, **settings)
+        before = self._before(x)
         if before is None:
             return value
-        # two places of each window: where the maximum is, and where it was
-        picked, was = ([t.flatten(2).gather(2, i.flatten(2)) for i in (here, before[2])] for t in (x, before[0]))
-        runs = [now.detach() - then for now, then in zip(picked, was, strict=True)]
-        total = sum(run.abs() for run in runs) / (1 + (here == before[2]).flatten(2))
-        rise = (value.detach() - before[1]).flatten(2) / torch.where(total == 0, 1.0, total)
-        once = (here != before[2]).flatten(2)
-        result = picked[0] * rise * runs[0].sign() + picked[1] * rise * runs[1].sign() * once
-        return _of_value(result.reshape(value.shape), value)
+        # places of each window; -1 where it is padded
+        numbers = torch.arange(1.0, 1 + x[0, 0].numel(), dtype=x.dtype).reshape(1, 1, *x.shape[2:])
+        size, *rest = (settings.get(n, args[k] if len(args) > k else d) for k, (n, d) in enumerate(_POOL))
+        stride, padding, dilation = rest
+        unfolded = F.unfold(numbers, size, dilation, padding, stride or size)[0].T.long() - 1
+        now, then = (t.detach().flatten(2)[..., unfolded.clamp(min=0)] for t in (x, before[0]))
+        now, then = (t.masked_fill(unfolded < 0, -1e9) for t in (now, then))
+        # wherever two values of a window may cross; between these, one of them is the largest
+        gaps, runs = (t[..., :, None] - t[..., None, :] for t in (then, now - then))
+        crossings = torch.where(runs == 0, 0.0, -gaps / torch.where(runs == 0, 1.0, runs)).clamp(0, 1).flatten(-2)
+        ends = torch.cat([crossings, torch.ones_like(crossings[..., :1])], -1).sort(-1).values
+        starts = torch.cat([torch.zeros_like(ends[..., :1]), ends[..., :-1]], -1)
+        middles = (then[..., None, :] + (starts + ends)[..., None] / 2 * (now - then)[..., None, :]).argmax(-1)
+        weights = torch.zeros_like(now).scatter_add(-1, middles, ends - starts)
+        members = x.flatten(2)[..., unfolded.clamp(min=0)].masked_fill(unfolded < 0, 0.0)
+        return _of_value((members * weights).sum(-1).reshape(value.shape), value)
 
     def _function(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor:
         x = args[0].clone()
@@ -127,6 +135,9 @@ class _Slopes(TorchFunctionMode):
     def _before(self, *tensors: Tensor) -> tuple[Tensor, ...] | None:
         self.calls.append(tuple(t.detach() for t in tensors))
         return self.at_baseline[len(self.calls) - 1] if self.at_baseline else None
+
+
+_POOL = (("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1))
 
 
 def _of_value(result: Tensor, value: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ __all__ = [
     "LayerCAM",
     "UpsampledGradCam",
     "resized",
+    "stretched",
 ]
 
 
@@ -74,6 +75,24 @@ def resized(maps: Tensor, sides: tuple[int, ...], mode: str) -> Tensor:
     """Return maps (examples, channels, ...) resized to ``sides``; modes of pictures are translated for other axes."""
     modes = {1: "linear", 3: "trilinear"} if mode in ("bilinear", "bicubic") else {}
     return LayerAttribution.interpolate(maps, sides, modes.get(len(sides), mode))
+
+
+_LEAST_SPAN = 1e-3
+
+
+def stretched(maps: Tensor, axes: tuple[int, ...], size: Tensor | None = None) -> Tensor:
+    """Return maps rescaled to 0 ... 1 along some axes: (m - min m) / max(max m - min m, size / 1000).
+
+    A map that hardly varies is not stretched to the full, since its rounding would be stretched too.
+
+    Args:
+        maps: what is rescaled.
+        axes: what the smallest and largest values are taken over.
+        size: what rounding goes by, in a shape that broadcasts; the largest absolute value by default.
+    """
+    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
+    span = torch.maximum(high - low, _LEAST_SPAN * (torch.maximum(high.abs(), low.abs()) if size is None else size))
+    return (maps - low) / torch.where(span > 0, span, torch.ones_like(span))
 
 
 def _summed(channels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import prepared
 from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictured
-from pnpxai.attributors.cam.maps import ActivationMap, resized
+from pnpxai.attributors.cam.maps import ActivationMap, resized, stretched
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
@@ -24,8 +24,8 @@ __all__ = ["ScoreCAM"]
 class ScoreCAM(ActivationMap):
     """Computes sum_c w_c A_c, w = softmax over channels of F(x * s(A_c)). Wang et al., 2020 (arXiv:1910.01279).
 
-    F is the score and x the input; s(A_c) is the channel resized to x and scaled to [0, 1] for each example. A constant
-    channel becomes zero and hides the whole input.
+    F is the score and x the input; s(A_c) is the channel resized to x and scaled to [0, 1] for each example by
+    ``stretched``. A constant channel becomes zero and hides the whole input.
     """
 
     differentiates: ClassVar[bool] = False
@@ -59,7 +59,8 @@ class ScoreCAM(ActivationMap):
 
         def masked(block: Block) -> Tensors:
             some = channels[block.examples.start : block.examples.stop, block.steps.start : block.steps.stop]
-            masks = _unit(resized(some, tuple(inputs[k].shape[2:]), self.interpolate_mode))
+            masks = resized(some, tuple(inputs[k].shape[2:]), self.interpolate_mode)
+            masks = stretched(masks, tuple(range(2, masks.ndim)))
             # rows are ordered by step (channel), and within a step by example
             masks = masks.transpose(0, 1).flatten(0, 1).unsqueeze(1)
             rows = [x.index_select(0, block.rows.to(x.device)) for x in inputs]
@@ -78,10 +79,3 @@ class ScoreCAM(ActivationMap):
 def _first_output(output: ModelOutput) -> Tensor:
     chosen = select_output(output)
     return chosen.reshape(len(chosen), -1)[:, 0]
-
-
-def _unit(maps: Tensor) -> Tensor:
-    """Return maps (examples, channels, ...) scaled to [0, 1], constant ones to zero."""
-    axes = tuple(range(2, maps.ndim))
-    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
-    return torch.where(high > low, (maps - low) / (high - low), torch.zeros_like(maps))

@@ -146,7 +146,10 @@ class MultiScale(Attributor):
 
 
 def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
-    """Return maps whose values, without those of hidden positions, have mean 0 and standard deviation 1."""
+    """Return maps whose values, without those of hidden positions, have mean 0 and standard deviation 1.
+
+    A map that varies by less than a thousandth of its largest value is divided by that thousandth.
+    """
     rows = len(maps[0])
     seen = [without(torch.ones_like(m), out).reshape(rows, -1).bool() for m, out in zip(maps, hidden, strict=True)]
     values = torch.cat([m.reshape(rows, -1).double() for m in maps], 1)
@@ -154,6 +157,7 @@ def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
     count = counted.sum(1).clamp_min(1)
     mean = (values * counted).sum(1) / count
     spread = (((values - mean[:, None]) * counted).square().sum(1) / count).sqrt()
+    spread = torch.maximum(spread, 1e-3 * (values * counted).abs().amax(1))
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
     scaled = ((values - mean[:, None]) / spread[:, None] * counted).split([s.shape[1] for s in seen], 1)
     return tuple(part.reshape(m.shape).to(m.dtype) for part, m in zip(scaled, maps, strict=True))

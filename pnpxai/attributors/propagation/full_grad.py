@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
-from pnpxai.attributors.cam.maps import resized
+from pnpxai.attributors.cam.maps import resized, stretched
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
@@ -19,6 +20,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.seeing.cells import CELLS
 from pnpxai.engine.seeing.decompositions import decomposed
+from pnpxai.engine.seeing.norms import by_batch_statistics
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ATTENTION, ELEMENTWISE, JOINS, ROUTES, SUMS
 from pnpxai.engine.seeing.operations import (
     Operation,
@@ -47,19 +49,24 @@ class FullGradients:
             is what an operation adds to a linear function of its operands, near their values: a layer's own, batch
             normalisation's shift, or what a smooth activation differs from its tangent by.
         score: (examples,) the explained output.
+        sizes: for each part, inputs first, (examples,) the size that its rounding goes by: its largest absolute value,
+            or that of gradient times output where a bias is the difference of an operation and its tangent.
         grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
     """
 
     inputs: Tensors
     biases: Tensors
     score: Tensor
+    sizes: Tensors
     grids: tuple[Sides, ...] = ()
 
 
 class FullGrad(Attributor):
     """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780).
 
-    Each part is taken in absolute value, rescaled to 0 ... 1, resized to the input and summed over channels.
+    Each part p is taken in absolute value, rescaled to 0 ... 1, (p - min p) / (max p - min p), resized to the input and
+    summed over channels. A part that varies by less than a thousandth of the size that its rounding goes by is divided
+    by this thousandth instead, since rescaling would stretch its rounding too.
     """
 
     def attribute(
@@ -92,10 +99,12 @@ class FullGrad(Attributor):
             def visit(block: Block) -> None:
                 part = slice(block.examples.start, block.examples.stop)
                 found = _split(score.take(block.rows), tuple(x[part] for x in tensors))
-                for result, of_input in zip(maps, found.inputs, strict=True):
-                    folded = (_folded(bias, of_input, found.grids) for bias in found.biases)
-                    for share in (of_input, *(bias for bias in folded if bias is not None)):
-                        result[part] += _map(rectify(share), result.shape, interpolate_mode)
+                of_biases = found.sizes[len(found.inputs) :]
+                for result, of_input, size in zip(maps, found.inputs, found.sizes, strict=False):
+                    folded = [_folded(bias, of_input, found.grids) for bias in found.biases]
+                    for share, least in zip((of_input, *folded), (size, *of_biases), strict=True):
+                        if share is not None:
+                            result[part] += _map(rectify(share), least, result.shape, interpolate_mode)
 
             limit = row_limit(tensors, score.extra)
             in_blocks(score.size, 1, limit, visit, apart=partial(rows_are_apart, score, tensors, limit))
@@ -121,10 +130,9 @@ def _folded(bias: Tensor, x: Tensor, grids: tuple[Sides, ...]) -> Tensor | None:
     return layout.fold(bias)
 
 
-def _map(share: Tensor, shape: torch.Size, mode: str) -> Tensor:
+def _map(share: Tensor, size: Tensor, shape: torch.Size, mode: str) -> Tensor:
     axes = tuple(range(1, share.ndim))
-    low, high = share.amin(axes, keepdim=True), share.amax(axes, keepdim=True)
-    scaled = (share - low) / torch.where(high > low, high - low, torch.ones_like(high))
+    scaled = stretched(share, axes, size.reshape(-1, *[1] * len(axes)))
     return scaled if len(shape) < 3 else resized(scaled, tuple(shape[2:]), mode).sum(1, keepdim=True)
 
 
@@ -140,8 +148,11 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
     held = [*leaves, *biases.outputs]
     gradients = torch.autograd.grad(values.sum(), held, allow_unused=True, materialize_grads=True)
     constants = [*(x.detach() for x in leaves), *biases.constants]
-    # what is masked out is infinite, and has no influence
-    parts = tuple((g * c).masked_fill_(g == 0, 0) for g, c in zip(gradients, constants, strict=True))
+    parts = tuple(itertools.starmap(_product, zip(gradients, constants, strict=True)))
+    sizes = [*map(_size, parts)]
+    for k in biases.rounded:  # after the inputs
+        place = len(inputs) + k
+        sizes[place] = _size(_product(gradients[place], biases.outputs[k].detach()))
     missing = float((sum(part.sum() for part in parts) - values.detach().sum()).abs())
     size = float(sum(part.abs().sum() for part in parts) + values.detach().abs().sum())
     if missing > torch.finfo(values.dtype).eps ** 0.5 * size:
@@ -150,15 +161,25 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             "outside of torch; pass the original Python model"
         )
     grids = tuple(dict.fromkeys(biases.grids))
-    return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), grids)
+    return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), tuple(sizes), grids)
+
+
+def _product(gradient: Tensor, value: Tensor) -> Tensor:
+    # what is masked out is infinite, and has no influence
+    return (gradient * value).masked_fill_(gradient == 0, 0)
+
+
+def _size(part: Tensor) -> Tensor:
+    return part.abs().flatten(1).amax(1) if part.ndim > 1 else part.abs()
 
 
 @dataclass
 class _Biases:
-    """Notes what each operation gives, and what of it is constant."""
+    """Notes what each operation gives, what of it is constant, and which constants are differences, thus rounded."""
 
     outputs: list[Tensor] = field(default_factory=list)
     constants: list[Tensor] = field(default_factory=list)
+    rounded: list[int] = field(default_factory=list)
     grids: list[Sides] = field(default_factory=list)
 
     def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
@@ -183,12 +204,15 @@ class _Biases:
             return function(*new_args, **new_kwargs)
 
         affine = name in SUMS | _ROWS or (name in AFFINE and len(operands) == 1 and not divides(function, args))
+        affine = affine and not (name == "batch_norm" and by_batch_statistics(*args, **kwargs))
         constant = _constant(name, apply, operands, affine)
         if not affine:  # what is left of a difference of equal numbers is rounding, and no bias
-            least = _rounding(result.dtype) * result.detach().nan_to_num(0.0, 0.0, 0.0).abs().amax()
+            least = 4 * torch.finfo(result.dtype).eps * result.detach().nan_to_num(0.0, 0.0, 0.0).abs().amax()
             constant = constant.masked_fill(constant.abs() <= least, 0.0)
         if not constant.any():
             return result
+        if not affine:
+            self.rounded.append(len(self.outputs))
         self.outputs.append(result)
         self.constants.append(constant)
         return result.clone()  # which may be edited in place
@@ -200,11 +224,6 @@ _WRITTEN_OUT = (
 """Operations whose own biases, or whose functions' tangents, show in their parts alone."""
 _ROWS = JOINS | {"pad", "masked_fill"}
 _PASSIVE = ROUTES - _ROWS
-
-
-def _rounding(dtype: torch.dtype) -> float:
-    """Return what share of a value a constant must exceed to be more than rounding."""
-    return (64 if torch.finfo(dtype).bits >= 32 else 2) * torch.finfo(dtype).eps
 
 
 def _constant(name: str, apply: Callable[..., Tensor], operands: list[Tensor], affine: bool) -> Tensor:

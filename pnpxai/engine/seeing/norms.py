@@ -11,7 +11,15 @@ from torch import Tensor
 
 from pnpxai.engine.seeing.cells import Gate
 
-__all__ = ["NORM_PARTS"]
+__all__ = ["NORM_PARTS", "by_batch_statistics"]
+
+
+def by_batch_statistics(
+    x: Tensor, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, training: bool = False, *_: Any,
+    running_mean: Any = None, **__: Any,
+) -> bool:  # fmt: skip
+    """Tell whether a call of ``batch_norm`` takes mean and variance from its own batch."""
+    return bool(training) or (mean is None and running_mean is None)
 
 
 def _layer_norm(

@@ -188,3 +188,26 @@ def test_an_operation_without_a_second_derivative_is_refused(monkeypatch):
     monkeypatch.setattr(torch.autograd, "grad", once)
     with pytest.raises(RuleError, match="FullGrad: the operation 'max_pool2d' cannot be split: differentiable once"):
         FullGrad(CNN.model).decompose(CNN.inputs, 1)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        nn.LPPool2d(2, 2),
+        nn.LocalResponseNorm(2),
+        nn.Softplus(threshold=1.0),
+        nn.BatchNorm2d(3, affine=False, track_running_stats=False),
+        nn.Hardtanh(-30.0, 30.0),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_rounding_is_not_stretched(between, dtype):
+    """A constant that is rounding, or hardly more, moves no map when the input moves by its last digit."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), between, nn.Flatten(), nn.LazyLinear(2)).to(dtype)
+    x = torch.randn(2, 1, 6, 6, dtype=dtype)
+    net(x)
+    moved = x * (1 + 4 * torch.finfo(dtype).eps)
+    one, other = (FullGrad(net).attribute(inputs, 1) for inputs in (x, moved))
+    assert (one - other).abs().max() < 1e4 * torch.finfo(dtype).eps * one.max()

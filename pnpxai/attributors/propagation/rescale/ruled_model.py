@@ -15,6 +15,7 @@ from pnpxai.attributors.propagation.rescale.selections import Selection
 from pnpxai.attributors.propagation.rescale.step import Reference, Rule, tied
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
+from pnpxai.engine.seeing.norms import by_batch_statistics
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ROUTES, SELECTIONS, SUMS
 from pnpxai.engine.seeing.operations import (
     Operation,
@@ -150,7 +151,7 @@ class _Rescale:
             new_args, new_kwargs = put(*others)
             return function(*new_args, **new_kwargs)
 
-        if name == "batch_norm" and _by_batch(*args, **kwargs):
+        if name == "batch_norm" and by_batch_statistics(*args, **kwargs):
             raise RuleError(
                 "DeepLift: no rule for batch normalisation by the batch's own statistics; use a gradient or "
                 "perturbation method instead"
@@ -251,14 +252,6 @@ class _Rescale:
 _NUMBERS = frozenset({"__float__", "__int__", "__index__", "__complex__", "item", "tolist", "numpy", "__array__"})
 """They leave torch, so nothing carries on."""
 _PLACED = frozenset({"gather", "take_along_dim"})
-
-
-def _by_batch(
-    x: Tensor, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, training: bool = False, *_: Any,
-    running_mean: Any = None, **__: Any,
-) -> bool:  # fmt: skip
-    """Tell whether a call of ``batch_norm`` takes mean and variance from its own batch."""
-    return bool(training) or (mean is None and running_mean is None)
 
 
 def _along_axis(args: tuple[Any, ...], kwargs: Keywords) -> bool:
