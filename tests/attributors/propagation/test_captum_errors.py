@@ -71,6 +71,14 @@ def test_deeplift_is_complete(library, name):
 
 
 @both
+def test_equal_values_at_a_baseline_leave_nothing_to_rounding(library):
+    model = made(lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), nn.MaxPool1d(3), nn.Flatten(), nn.Linear(2, 2)))
+    x = drawn(4, 6)
+    maps = [library.DeepLift(model).attribute(x, 0.9 + 1e-15 * drawn(4, 6, seed=seed), target=1) for seed in (1, 2)]
+    assert torch.allclose(*maps, atol=1e-10)
+
+
+@both
 def test_deeplift_sees_the_inside_of_an_lstm(library):
     model, x = made(Cells), drawn(4, 6)
     found = library.DeepLift(model).attribute(x, 0 * x, target=0)
