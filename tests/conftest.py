@@ -12,24 +12,23 @@ import re
 import sys
 from pathlib import Path
 
-import hypothesis
-import numpy as np
-import pytest
-import torch
+# before other imports: asserts, hypothesis' too, are rewritten once and not in every run, beside pytest's other caches
+sys.dont_write_bytecode = False
+sys.pycache_prefix = sys.pycache_prefix or str(Path(__file__).parents[1] / ".pytest_cache/compiled")
 
-from pnpxai.declare import registry
-from pnpxai.testing.architectures import ARCHITECTURES
+import hypothesis  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from pnpxai.declare import registry  # noqa: E402
+from pnpxai.testing.architectures import ARCHITECTURES  # noqa: E402
 
 # the same examples everywhere, and no verdict by the clock
 hypothesis.settings.register_profile("pnpxai", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("pnpxai")
 # the models are small: several threads would mostly wait for each other
 torch.set_num_threads(1)
-
-
-# asserts are rewritten once, not in every run; the compiled tests lie with pytest's other caches
-sys.dont_write_bytecode = False
-sys.pycache_prefix = sys.pycache_prefix or str(Path(__file__).parents[1] / ".pytest_cache/compiled")
 
 
 def pytest_addoption(parser):

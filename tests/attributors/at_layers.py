@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import captum.attr
 import pytest
 import torch
 from torch import Tensor, nn
 
 import pnpxai.attributors
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import CAPTUM
 
 OURS = pytest.param(pnpxai.attributors, id="ours")
 
@@ -20,14 +20,14 @@ def mended(*raises: type[BaseException]) -> Any:
     """Return a parameter pair: this package, and captum, which is expected to fail."""
     wrong = (AssertionError, pytest.fail.Exception, *raises)
     mark = pytest.mark.xfail(strict=True, reason="captum 0.9", raises=wrong)
-    return pytest.mark.parametrize("library", [OURS, pytest.param(captum.attr, id="captum", marks=mark)])
+    return pytest.mark.parametrize("library", [OURS, pytest.param(CAPTUM, id="captum", marks=mark)])
 
 
 def explain(library: Any, name: str, model: nn.Module, layer: Any, inputs: Any, *made: Any, **given: Any) -> Any:
     """Return a method's answer at a layer (a name, or a list of names)."""
     modules = [model.get_submodule(one) for one in (layer if isinstance(layer, list) else [layer])]
     with warnings.catch_warnings():
-        if library is captum.attr:
+        if library is CAPTUM:
             warnings.simplefilter("ignore")
         method = getattr(library, name)(model, modules if isinstance(layer, list) else modules[0], *made)
         return method.attribute(inputs, **given)
@@ -39,8 +39,7 @@ def at(case: str, name: str, layer: Any, *made: Any, **given: Any) -> tuple[Any,
     if name != "LayerActivation":
         given = {"target": it.targets} | given
     return tuple(  # type: ignore[return-value]
-        explain(library, name, it.model, layer, it.inputs, *made, **given)
-        for library in (pnpxai.attributors, captum.attr)
+        explain(library, name, it.model, layer, it.inputs, *made, **given) for library in (pnpxai.attributors, CAPTUM)
     )
 
 

@@ -3,15 +3,16 @@
 import contextlib
 import warnings
 
-import captum.attr
 import pytest
+
+from tests.on_demand import CAPTUM
 
 
 @pytest.fixture
 def captum_may_warn(request):
     """Ignore warnings of captum: in a test that takes a ``library``, where that is captum; elsewhere always."""
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    ours = parameters.get("library", captum.attr) is not captum.attr
+    ours = parameters.get("library", CAPTUM) is not CAPTUM
     with contextlib.nullcontext() if ours else warnings.catch_warnings():
         if not ours:
             warnings.simplefilter("ignore")

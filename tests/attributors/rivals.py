@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import captum.attr
 import torch
 from torch import Tensor, nn
 
 import pnpxai.attributors
 from pnpxai.testing.zoo import CASES, Case
+from tests.on_demand import CAPTUM
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Row:
         """Return captum's answer."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _flat(self._call(captum.attr))
+            return _flat(self._call(CAPTUM))
 
     def _call(self, library: Any) -> Any:
         case = self.change(CASES[self.case]())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 import pnpxai.attributors
 from pnpxai.testing.zoo import CASES
 from tests.attributors.rivals import Row, agree
+from tests.on_demand import CAPTUM
 
 
 class WithExtras(nn.Module):
@@ -196,7 +196,7 @@ def test_a_bare_tensor_gives_a_bare_one_and_a_tuple_a_tuple(name, arguments, cha
 def test_interpolation_of_layer_maps(mode, size):
     maps = torch.randn(2, 1, 3, 4, generator=torch.Generator().manual_seed(0))
     ours = pnpxai.attributors.LayerAttribution.interpolate(maps, size, mode)
-    assert torch.equal(ours, captum.attr.LayerAttribution.interpolate(maps, size, mode))
+    assert torch.equal(ours, CAPTUM.LayerAttribution.interpolate(maps, size, mode))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_interpolation_of_layer_maps(mode, size):
 def test_public_facts_are_captums(name):
     case = CASES["cnn"]()
     made = []
-    for library in (pnpxai.attributors, captum.attr):
+    for library in (pnpxai.attributors, CAPTUM):
         first = library.Saliency(case.model) if name == "NoiseTunnel" else case.model
         more = (case.model[0],) if name == "LayerGradCam" else ()
         made.append(getattr(library, name)(first, *more))

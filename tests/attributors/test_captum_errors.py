@@ -6,7 +6,6 @@ noticed, and then leaves this file and ``docs/captum.md``.
 
 from __future__ import annotations
 
-import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -16,11 +15,12 @@ import pnpxai.attributors
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import cnn, mlp
+from tests.on_demand import CAPTUM
 
 WRONG = (AssertionError, AttributeError, RuntimeError, TypeError, IndexError, pytest.fail.Exception)
 MENDED = pytest.mark.xfail(strict=True, reason="captum 0.9", raises=WRONG)
 both = pytest.mark.parametrize(
-    "library", [pytest.param(pnpxai.attributors, id="ours"), pytest.param(captum.attr, id="captum", marks=MENDED)]
+    "library", [pytest.param(pnpxai.attributors, id="ours"), pytest.param(CAPTUM, id="captum", marks=MENDED)]
 )
 
 

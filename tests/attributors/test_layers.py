@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 
@@ -22,6 +21,7 @@ from tests.attributors.at_layers import (
     flat,
     mended,
 )
+from tests.on_demand import CAPTUM
 
 LAYERS = [
     ("mlp", "first"), ("mlp", "head"), ("cnn", "0"), ("cnn", "1"), ("cnn", "2"), ("cnn", "5"), ("skip_cnn", "stem.0"),
@@ -73,7 +73,7 @@ def test_several_layers_come_in_the_order_asked_for(name, case, layers):
 def test_a_layer_with_several_tensors_gives_a_tuple(name, layer, to_input):
     model, x = built(Pairs), drawn(4, 6)
     given = {"attribute_to_layer_input": to_input} | ({} if name == "LayerActivation" else {"target": 1})
-    found = [explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, captum.attr)]
+    found = [explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, CAPTUM)]
     assert isinstance(found[0], tuple)
     agree(*found)
 
@@ -131,7 +131,7 @@ def test_a_layer_whose_rows_are_not_the_examples_is_looked_at_in_one_pass(name, 
     monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (2, 2))
     model, x = built(make), drawn(*shape)
     given = {"attribute_to_layer_input": True} | ({} if name == "LayerActivation" else {"target": 1})
-    agree(*(explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, captum.attr)))
+    agree(*(explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, CAPTUM)))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -25,6 +24,7 @@ from tests.attributors.at_layers import (
     explain,
     mended,
 )
+from tests.on_demand import CAPTUM
 
 METHODS = ["LayerActivation", "LayerGradientXActivation"]
 
@@ -191,7 +191,7 @@ def test_a_value_that_is_infinite_is_refused(library):
 @pytest.mark.parametrize("name", METHODS)
 def test_public_facts_are_captums(name):
     it = CASES["cnn"]()
-    ours, theirs = (getattr(library, name)(it.model, it.model[0]) for library in (pnpxai.attributors, captum.attr))
+    ours, theirs = (getattr(library, name)(it.model, it.model[0]) for library in (pnpxai.attributors, CAPTUM))
     assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
     assert ours.has_convergence_delta() == theirs.has_convergence_delta()
     with pytest.raises(NotImplementedError, match=f"{name} has no attribute_future"):

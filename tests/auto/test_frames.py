@@ -7,17 +7,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import nn
 
 import pnpxai
 from pnpxai.auto.columns import TableSchema
 from pnpxai.errors import ArgumentError, NonFiniteError
+from tests.on_demand import OnDemand
 
+compose, preprocessing = OnDemand("sklearn.compose"), OnDemand("sklearn.preprocessing")
+ensemble, pipelines = OnDemand("sklearn.ensemble"), OnDemand("sklearn.pipeline")
+linear_model = OnDemand("sklearn.linear_model")
 RNG = np.random.default_rng(0)
 N = 40
 
@@ -98,8 +97,9 @@ def people():
 
 def test_a_pipeline_is_explained_in_its_raw_columns():
     frame, labels = people()
-    steps = ColumnTransformer([("n", StandardScaler(), ["age", "n"]), ("c", OneHotEncoder(), ["city"])])
-    pipeline = make_pipeline(steps, LogisticRegression()).fit(frame, labels)
+    scaled, coded = preprocessing.StandardScaler(), preprocessing.OneHotEncoder()
+    steps = compose.ColumnTransformer([("n", scaled, ["age", "n"]), ("c", coded, ["city"])])
+    pipeline = pipelines.make_pipeline(steps, linear_model.LogisticRegression()).fit(frame, labels)
     auto = pnpxai.auto_explain(pipeline, (frame, labels))
     assert auto.class_names == ("no", "yes")
     explanation = auto.explain("FeatureAblation", count=20)
@@ -118,7 +118,7 @@ def test_a_pipeline_is_explained_in_its_raw_columns():
 
 def test_explainers_that_need_gradients_say_so():
     frame, labels = people()
-    model = HistGradientBoostingClassifier(max_iter=5).fit(frame[["age", "n"]], labels)
+    model = ensemble.HistGradientBoostingClassifier(max_iter=5).fit(frame[["age", "n"]], labels)
     auto = pnpxai.auto_explain(model, frame[["age", "n"]])
     assert {"KernelShap", "FeatureAblation", "ShapleyValueSampling"} <= {cls.__name__ for cls in auto.recommended}
     assert auto.recommended.reasons["IntegratedGradients"] == (
@@ -128,10 +128,9 @@ def test_explainers_that_need_gradients_say_so():
         auto.explain("IntegratedGradients")
 
 
-@pytest.mark.parametrize(
-    "estimator", [Ridge(), RandomForestRegressor(5, random_state=0)], ids=lambda e: type(e).__name__
-)
-def test_regressors_have_one_output(estimator):
+@pytest.mark.parametrize("name", ["Ridge", "RandomForestRegressor"])
+def test_regressors_have_one_output(name):
+    estimator = linear_model.Ridge() if name == "Ridge" else ensemble.RandomForestRegressor(5, random_state=0)
     x = RNG.normal(size=(50, 3))
     estimator.fit(x, x @ [1.0, 2.0, 3.0])
     explanation = pnpxai.auto_explain(estimator, x).explain("FeatureAblation")
@@ -147,9 +146,9 @@ def test_missing_values_go_to_models_that_take_them():
     x = RNG.normal(size=(200, 3))
     x[::3, 1] = np.nan
     labels = (np.nan_to_num(x[:, 1], nan=2.0) > 0.5).astype(int)
-    model = HistGradientBoostingClassifier(max_iter=20).fit(x, labels)
+    model = ensemble.HistGradientBoostingClassifier(max_iter=20).fit(x, labels)
     for data in (x, pd.DataFrame(x, columns=list("abc"))):
-        auto = pnpxai.auto_explain(HistGradientBoostingClassifier(max_iter=20).fit(data, labels), data)
+        auto = pnpxai.auto_explain(ensemble.HistGradientBoostingClassifier(max_iter=20).fit(data, labels), data)
         for name in ("FeatureAblation", "KernelShap"):
             values = auto.explain(name).attributions[0]
             assert values.isfinite().all()

@@ -8,8 +8,9 @@ import torch
 import pnpxai
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities import TextModality
+from tests.on_demand import OnDemand
 
-transformers, tokenizers = pytest.importorskip("transformers"), pytest.importorskip("tokenizers")
+transformers, tokenizers = OnDemand("transformers"), OnDemand("tokenizers")
 WORDS = [
     "<pad>",
     "<mask>",

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torchvision import transforms
 
 import pnpxai
 from pnpxai.auto.picture_files import PictureFiles, picture_paths
 from pnpxai.errors import ArgumentError
+from tests.on_demand import OnDemand
 
+transforms = OnDemand("torchvision.transforms")
 RAMP = np.linspace(0, 255, 256).round().astype(np.uint8).reshape(16, 16)
 GREY = torch.as_tensor(RAMP)[None] / 255
 RGB = Image.merge("RGB", [Image.fromarray(layer) for layer in (RAMP, RAMP.T.copy(), 255 - RAMP)])

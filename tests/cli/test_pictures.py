@@ -12,14 +12,15 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torchvision import transforms
 
 from pnpxai.auto.picture_files import PictureFiles, picture_paths
 from pnpxai.cli.objects import auto
 from pnpxai.cli.options import OnData
 from pnpxai.cli.pictures import picture_dataset
 from pnpxai.errors import ArgumentError
+from tests.on_demand import OnDemand
 
+transforms = OnDemand("torchvision.transforms")
 NET = """
 import torch
 from torch import nn
@@ -68,28 +69,34 @@ def _by_hand(*steps: Callable[[Any], Any]) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("options", "steps"),
     [
-        ({"size": 16}, [transforms.Resize((16, 16)), transforms.ToTensor()]),
-        ({"size": "12x20"}, [transforms.Resize((12, 20)), transforms.ToTensor()]),
+        ({"size": 16}, lambda: [transforms.Resize((16, 16)), transforms.ToTensor()]),
+        ({"size": "12x20"}, lambda: [transforms.Resize((12, 20)), transforms.ToTensor()]),
         (
             {"resize": 18, "size": [16, 16], "mean": "imagenet"},
-            [transforms.Resize(18), transforms.CenterCrop(16), transforms.ToTensor(), transforms.Normalize(*IMAGENET)],
+            lambda: [
+                transforms.Resize(18),
+                transforms.CenterCrop(16),
+                transforms.ToTensor(),
+                transforms.Normalize(*IMAGENET),
+            ],
         ),
         (
             {"size": 16, "mean": "0.5", "std": "0.2,0.3,0.4"},
-            [transforms.Resize((16, 16)), transforms.ToTensor(), transforms.Normalize(0.5, (0.2, 0.3, 0.4))],
+            lambda: [transforms.Resize((16, 16)), transforms.ToTensor(), transforms.Normalize(0.5, (0.2, 0.3, 0.4))],
         ),
         ({"transform": "net_of_pictures.py:transform"}, None),
     ],
 )
 def test_predictions_equal_those_of_the_training_transform(
-    place: Path, options: dict[str, Any], steps: list[Any] | None
+    place: Path, options: dict[str, Any], steps: Callable[[], list[Any]] | None
 ) -> None:
     on = auto(_asked(**options))
     if steps is None:
         import net_of_pictures  # pyright: ignore[reportMissingImports]
 
-        steps = [net_of_pictures.transform]
-    values = _by_hand(*steps)
+        values = _by_hand(net_of_pictures.transform)
+    else:
+        values = _by_hand(*steps())
     inputs = torch.cat([batch.inputs for batch in on.examples()])
     assert torch.allclose(inputs, values, atol=1e-6)
     model: nn.Module = on.model

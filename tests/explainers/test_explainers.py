@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from zennit.canonizers import SequentialMergeBatchNorm
 
 from pnpxai.attributors import LRP as LRPBackend
 from pnpxai.attributors import InputXGradient, Saliency, UpsampledGradCam
@@ -84,6 +83,7 @@ def test_an_explainer_is_its_backend_with_its_settings(explainer, settings, expe
 
 
 def test_relevance_by_epsilon_plus_is_zennits():
+    from zennit.canonizers import SequentialMergeBatchNorm
     from zennit.composites import EpsilonPlus
 
     composite = EpsilonPlus(epsilon=0.1, stabilizer=1e-6, canonizers=[SequentialMergeBatchNorm()])

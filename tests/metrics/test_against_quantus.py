@@ -15,8 +15,9 @@ from pnpxai.metrics.faithfulness.flipping import MoRF
 from pnpxai.metrics.localisation import AUROC, PointingGame, RelevanceMassAccuracy, RelevanceRankAccuracy
 from pnpxai.metrics.randomisation.randomisation import RandomLogit
 from pnpxai.metrics.robustness.sensitivity import AvgSensitivity, LocalLipschitz, RelativeOutputStability, Sensitivity
+from tests.on_demand import OnDemand
 
-quantus = pytest.importorskip("quantus")
+quantus = OnDemand("quantus")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Quantus' own
 
 PLAIN = {"abs": False, "normalise": False, "disable_warnings": True, "return_aggregate": False}

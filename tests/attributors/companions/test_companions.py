@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
 
 import pnpxai.attributors as own
 from pnpxai.errors import ArgumentError
+from tests.on_demand import CAPTUM
 
 DRAWS = [torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(k)) for k in range(5)]
 
@@ -26,7 +26,7 @@ STATS = ("Mean", "MSE", "Var", "StdDev", "Min", "Max", "Sum", "Count")
 
 @pytest.mark.parametrize("name", STATS)
 def test_statistics_are_captums(name):
-    here, there = (source.Summarizer([getattr(source, name)()]) for source in (own, captum.attr))
+    here, there = (source.Summarizer([getattr(source, name)()]) for source in (own, CAPTUM))
     for draw in DRAWS:
         here.update(draw)
         there.update(draw)
@@ -36,7 +36,7 @@ def test_statistics_are_captums(name):
 
 
 def test_common_statistics_of_tuples_are_captums():
-    here, there = (source.Summarizer(source.CommonStats()) for source in (own, captum.attr))
+    here, there = (source.Summarizer(source.CommonStats()) for source in (own, CAPTUM))
     assert here.summary is None
     for draw in DRAWS:
         here.update((draw, 2 * draw[:, 0]))
@@ -47,7 +47,7 @@ def test_common_statistics_of_tuples_are_captums():
 
 
 def test_statistics_of_classes_are_captums():
-    here, there = (source.ClassSummarizer(source.CommonStats()) for source in (own, captum.attr))
+    here, there = (source.ClassSummarizer(source.CommonStats()) for source in (own, CAPTUM))
     for draw in DRAWS:
         here.update(draw, torch.tensor([0, 1, 0]))
         for row, label in zip(draw, [0, 1, 0], strict=True):  # with a tensor, each label is a class of its own there
@@ -81,13 +81,13 @@ def test_product_baselines_draw_each_feature_by_itself():
     named = own.ProductBaselines({"a": [1, 2], ("b", "c"): [(3, 4), (5, 6)]})
     rows = [named.sample() for _ in range(50)]
     assert all(set(row) == {"a", "b", "c"} and (row["b"], row["c"]) in ((3, 4), (5, 6)) for row in rows)
-    assert captum.attr.ProductBaselines({"a": [1], ("b", "c"): [(3, 4)]}).sample() == {"a": 1, "b": 3, "c": 4}
+    assert CAPTUM.ProductBaselines({"a": [1], ("b", "c"): [(3, 4)]}).sample() == {"a": 1, "b": 3, "c": 4}
     with pytest.raises(ArgumentError, match="at least one value for each feature"):
         own.ProductBaselines([[1], []])
 
 
 def test_a_reference_of_one_token_is_captums():
-    expected = captum.attr.TokenReferenceBase(7).generate_reference(5, torch.device("cpu"))
+    expected = CAPTUM.TokenReferenceBase(7).generate_reference(5, torch.device("cpu"))
     assert torch.equal(own.TokenReferenceBase(7).generate_reference(5, torch.device("cpu")), expected)
 
 
@@ -149,7 +149,7 @@ def test_attributions_of_a_figure_of_a_data_set_are_captums(mask, return_input_s
     }  # fmt: skip
     here, there = (
         source.DataLoaderAttribution(source.FeatureAblation(model)).attribute(loader(), **arguments)
-        for source in (own, captum.attr)
+        for source in (own, CAPTUM)
     )
     here, there = ((maps[0] if return_input_shape else maps) for maps in (here, there))
     assert torch.allclose(here.double(), there.double().reshape(here.shape), atol=1e-6)
@@ -175,7 +175,7 @@ FAMILIES = {
 def test_families_are_captums(family):
     for names in FAMILIES.values():
         for name in names:
-            mine, theirs = (getattr(source, name) for source in (own, captum.attr))
+            mine, theirs = (getattr(source, name) for source in (own, CAPTUM))
             assert issubclass(mine, getattr(own, family)) == (name in FAMILIES[family])
-            assert issubclass(theirs, getattr(captum.attr, family)) >= (name in FAMILIES[family])
+            assert issubclass(theirs, getattr(CAPTUM, family)) >= (name in FAMILIES[family])
             assert issubclass(mine, own.Attribution)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from pnpxai.testing.audit import audit, check_growth
 from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import agree, built, drawn, mended
+from tests.on_demand import CAPTUM
 
 NAMES = ["GuidedBackprop", "Deconvolution"]
 
@@ -54,7 +54,7 @@ def both(name, case, *more, **given):
     it = CASES[case]()
     given = {"target": it.targets} | given
     found = []
-    for library in (pnpxai.attributors, captum.attr):
+    for library in (pnpxai.attributors, CAPTUM):
         modules = [it.model.get_submodule(layer) for layer in more]
         found.append(getattr(library, name)(it.model, *modules).attribute(it.inputs, **given))
     return found
@@ -223,7 +223,7 @@ def test_a_layer_with_several_tensors_is_refused():
 def test_public_facts_are_captums(name):
     it = CASES["cnn"]()
     more = (it.model[0],) if name == "GuidedGradCam" else ()
-    ours, theirs = (getattr(library, name)(it.model, *more) for library in (pnpxai.attributors, captum.attr))
+    ours, theirs = (getattr(library, name)(it.model, *more) for library in (pnpxai.attributors, CAPTUM))
     assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
     assert ours.has_convergence_delta() == theirs.has_convergence_delta()
     with pytest.raises(NotImplementedError, match=f"{name} has no attribute_future"):

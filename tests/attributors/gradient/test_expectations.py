@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 
-import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,7 @@ from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import agree, drawn, flat, mended
 from tests.attributors.gradient.expecting import LAYERS, NAMES, made, rows_for
+from tests.on_demand import CAPTUM
 
 pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
@@ -46,7 +46,7 @@ def test_the_same_draws_give_captums_numbers(name, case, count, monkeypatch):
     given = {"n_samples": 4, "target": it.targets, "return_convergence_delta": True}
     ours = made(pnpxai.attributors, name, case).attribute(it.inputs, rows, **given)
     with as_we_draw(monkeypatch, it, 4, count):
-        captums = made(captum.attr, name, case).attribute(it.inputs, rows, **given)
+        captums = made(CAPTUM, name, case).attribute(it.inputs, rows, **given)
     agree(ours, captums)
 
 
@@ -59,7 +59,7 @@ def test_forms_of_arguments(name, given, monkeypatch):
     given = {"target": it.targets, "n_samples": 3} | given
     ours = made(pnpxai.attributors, name, "cnn").attribute(it.inputs, rows, **given)
     with as_we_draw(monkeypatch, it, given["n_samples"], 3):
-        captums = made(captum.attr, name, "cnn").attribute(it.inputs, rows, **given)
+        captums = made(CAPTUM, name, "cnn").attribute(it.inputs, rows, **given)
     agree(ours, captums)
 
 
@@ -70,7 +70,7 @@ def test_without_the_product(name, monkeypatch):
     assert not ours.multiplies_by_inputs
     found = ours.attribute(it.inputs, rows, target=it.targets)
     with as_we_draw(monkeypatch, it, 5, 3):
-        captums = made(captum.attr, name, "cnn", False).attribute(it.inputs, rows, target=it.targets)
+        captums = made(CAPTUM, name, "cnn", False).attribute(it.inputs, rows, target=it.targets)
     agree(found, captums)
 
 
@@ -80,7 +80,7 @@ def test_sides_of_a_layer(to_input, monkeypatch):
     given = {"target": it.targets, "attribute_to_layer_input": to_input}
     ours = made(pnpxai.attributors, "LayerGradientShap", "cnn").attribute(it.inputs, rows, **given)
     with as_we_draw(monkeypatch, it, 5, 3):
-        agree(ours, made(captum.attr, "LayerGradientShap", "cnn").attribute(it.inputs, rows, **given))
+        agree(ours, made(CAPTUM, "LayerGradientShap", "cnn").attribute(it.inputs, rows, **given))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,9 +98,7 @@ def test_baselines_may_come_from_a_function(name):
 def test_noise_has_captums_distribution(name):
     it, rows = CASES["mlp"](), rows_for("mlp", 4)
     given = {"target": it.targets, "n_samples": 1500, "stdevs": 0.5}
-    found = [
-        made(library, name, "mlp").attribute(it.inputs, rows, **given) for library in (pnpxai.attributors, captum.attr)
-    ]
+    found = [made(library, name, "mlp").attribute(it.inputs, rows, **given) for library in (pnpxai.attributors, CAPTUM)]
     method = made(pnpxai.attributors, name, "mlp")
     few = [method.attribute(it.inputs, rows, seed=k, **given | {"n_samples": 20}) for k in range(40)]
     error = torch.stack(few).std(0) * (20 / 1500) ** 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from pnpxai.testing.subject import counted
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import Pairs, TimeFirst, Whole, built, drawn, mended
 from tests.attributors.gradient.expecting import NAMES, made, rows_for
+from tests.on_demand import CAPTUM
 
 pytestmark = pytest.mark.usefixtures("captum_may_warn")
 
@@ -189,7 +189,7 @@ def test_noise_may_be_wrapped_around(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_public_facts_are_captums(name):
-    ours, theirs = (made(library, name, "cnn") for library in (pnpxai.attributors, captum.attr))
+    ours, theirs = (made(library, name, "cnn") for library in (pnpxai.attributors, CAPTUM))
     assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
     assert ours.has_convergence_delta() == theirs.has_convergence_delta()
     with pytest.raises(NotImplementedError, match=f"{name} has no attribute_future"):

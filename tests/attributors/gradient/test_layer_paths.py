@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -26,6 +25,7 @@ from tests.attributors.at_layers import (
     explain,
     flat,
 )
+from tests.on_demand import CAPTUM
 
 # not at the output of a layer that is followed by an in-place ReLU, where captum's LayerIntegratedGradients fails
 LAYERS = [
@@ -112,7 +112,7 @@ def test_several_layers_get_what_each_gets_alone(name):
 def test_a_layer_with_several_tensors(name, layer, to_input):
     model, x = built(Pairs), drawn(4, 6)
     given = {"target": 1, "n_steps": 5, "attribute_to_layer_input": to_input} | EXACT.get(name, {})
-    found = [explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, captum.attr)]
+    found = [explain(library, name, model, layer, x, **given) for library in (pnpxai.attributors, CAPTUM)]
     assert isinstance(found[0], tuple)
     agree(*found)
 
@@ -121,7 +121,7 @@ def test_a_layer_with_several_tensors(name, layer, to_input):
 def test_a_model_with_one_value_for_its_batch(name):
     model, x = built(Whole), drawn(3, 3)
     given = {"n_steps": 7} | EXACT.get(name, {})
-    agree(*(explain(library, name, model, "layer", x, **given) for library in (pnpxai.attributors, captum.attr)))
+    agree(*(explain(library, name, model, "layer", x, **given) for library in (pnpxai.attributors, CAPTUM)))
 
 
 # identities
@@ -219,7 +219,7 @@ def test_of_layers_that_depend_on_each_other_the_first_gets_zero_where_unused_gr
     layers, settings = [model[0], model[1]], {"target": 0, "grad_kwargs": {"materialize_grads": True}}
     theirs, ours = (
         library.LayerIntegratedGradients(model, layers).attribute(x, **settings)
-        for library in (captum.attr, pnpxai.attributors)
+        for library in (CAPTUM, pnpxai.attributors)
     )
     assert [float(m.abs().sum()) for m in ours][0] == 0
     for one, other in zip(ours, theirs, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -20,6 +19,7 @@ from tests.attributors.at_layers import (
     drawn,
     explain,
 )
+from tests.on_demand import CAPTUM
 
 EXACT = {"LayerConductance": {"method": "riemann_trapezoid"}}  # its nodes are the same in both libraries
 METHODS = ["LayerIntegratedGradients", "LayerConductance", "InternalInfluence"]
@@ -76,7 +76,7 @@ def test_further_arguments(name, extra):
             return self.model(x) * scale.reshape(-1, 1)
 
     given = {"target": it.targets, "additional_forward_args": extra, "n_steps": 4} | EXACT.get(name, {})
-    libraries = (pnpxai.attributors, captum.attr)
+    libraries = (pnpxai.attributors, CAPTUM)
     agree(*(explain(library, name, Scaled(), "model.first", it.inputs, **given) for library in libraries))
 
 
@@ -141,7 +141,7 @@ def test_noise_before_an_embedding_of_ids():
 @pytest.mark.parametrize("name", METHODS)
 def test_public_facts_are_captums(name):
     it = CASES["cnn"]()
-    ours, theirs = (getattr(library, name)(it.model, it.model[0]) for library in (pnpxai.attributors, captum.attr))
+    ours, theirs = (getattr(library, name)(it.model, it.model[0]) for library in (pnpxai.attributors, CAPTUM))
     assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
     assert ours.has_convergence_delta() == theirs.has_convergence_delta()
     with pytest.raises(NotImplementedError, match=f"{name} has no attribute_future"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -24,6 +23,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.testing.answers import check_linear
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import CAPTUM
 
 KINDS = ("smoothgrad", "smoothgrad_sq", "vargrad")
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +59,7 @@ def test_without_noise_it_is_the_wrapped_attributor_and_captums(kind):
         assert torch.allclose(ours, expected, atol=1e-12)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rival = captum.attr.NoiseTunnel(getattr(captum.attr, name)(CASE.model))
+            rival = CAPTUM.NoiseTunnel(getattr(CAPTUM, name)(CASE.model))
             theirs = rival.attribute(CASE.inputs.float().double(), **given_arguments)
         assert torch.allclose(ours, theirs, atol=1e-6)
 
@@ -72,7 +72,7 @@ def test_with_noise_it_agrees_with_captum_within_sampling_error(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        theirs = captum.attr.NoiseTunnel(captum.attr.Saliency(CASE.model)).attribute(CASE.inputs, **settings, abs=False)
+        theirs = CAPTUM.NoiseTunnel(CAPTUM.Saliency(CASE.model)).attribute(CASE.inputs, **settings, abs=False)
     spread = (
         NoiseTunnel(Saliency(CASE.model)).attribute(CASE.inputs, **settings | {"nt_type": "vargrad"}, abs=False).sqrt()
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -10,6 +9,7 @@ from torch import nn
 import pnpxai.attributors
 from pnpxai.attributors import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
 from pnpxai.errors import ArgumentError
+from tests.on_demand import CAPTUM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor:UserWarning", "ignore:Setting:UserWarning")
 
@@ -51,7 +51,7 @@ SELECTORS = [("hidden", 2), ("hidden", (4,)), ("conv", (1, 2, 3)), ("hidden", la
 def test_it_is_captums(net, name, layer, selector):
     arguments = METHODS[name]
     here = getattr(pnpxai.attributors, name)(net, layer).attribute(X, selector, **arguments)
-    there = getattr(captum.attr, name)(net, getattr(net, layer)).attribute(X.clone(), selector, **arguments)
+    there = getattr(CAPTUM, name)(net, getattr(net, layer)).attribute(X.clone(), selector, **arguments)
     assert here.shape == X.shape
     assert here.abs().max() > 0
     assert torch.allclose(here, there.detach().to(here.dtype), atol=1e-6)
@@ -62,9 +62,7 @@ def test_it_is_captums(net, name, layer, selector):
 def test_at_the_layers_input_it_is_captums(net, name):
     arguments = METHODS[name]
     here = getattr(pnpxai.attributors, name)(net, net.act2).attribute(X, 1, **arguments, attribute_to_neuron_input=True)
-    there = getattr(captum.attr, name)(net, net.act2).attribute(
-        X.clone(), 1, **arguments, attribute_to_neuron_input=True
-    )
+    there = getattr(CAPTUM, name)(net, net.act2).attribute(X.clone(), 1, **arguments, attribute_to_neuron_input=True)
     assert torch.allclose(here, there.detach().to(here.dtype), atol=1e-6)
 
 
@@ -79,7 +77,7 @@ def test_gradient_shap_of_a_value_is_complete_up_to_its_samples(net):
 def test_conductance_is_captums(net, target):
     arguments = {"baselines": BASE, "target": target, "n_steps": 9, "method": "gausslegendre"}
     here = NeuronConductance(net, net.hidden).attribute(X, 2, **arguments)
-    there = captum.attr.NeuronConductance(net, net.hidden).attribute(X.clone(), 2, **arguments)
+    there = CAPTUM.NeuronConductance(net, net.hidden).attribute(X.clone(), 2, **arguments)
     assert torch.allclose(here, there.detach(), atol=1e-6)
 
 

@@ -6,11 +6,8 @@ import inspect
 import math
 from dataclasses import replace
 
-import captum.attr
 import pytest
 import torch
-from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression, SkLearnRidge
-from sklearn.linear_model import Ridge
 from torch import nn
 
 import pnpxai.attributors
@@ -21,6 +18,10 @@ from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.zoo import CASES
 from tests.attributors.rivals import Row, agree
 from tests.attributors.test_against_captum import EXTRAS, PAIR, TABLE, Volume, WithExtras, one_tuple, wrapped
+from tests.on_demand import CAPTUM, OnDemand
+
+captum_models = OnDemand("captum._utils.models.linear_model")
+linear_model = OnDemand("sklearn.linear_model")
 
 CASE = CASES["mlp"]()
 
@@ -161,7 +162,7 @@ def coalitions_of(example, budget):
 def test_sampled_shapley_values_are_captums_for_the_same_orders(example):
     design, roles = coalitions_of(example, Budget("auto", "permutation", n_orders=9))
     own = slice(example, example + 1)
-    rival = captum.attr.ShapleyValueSampling(CASE.model)
+    rival = CAPTUM.ShapleyValueSampling(CASE.model)
     rival.permutation_generator = lambda size, count: roles.argsort()[design.orders].tolist()
     theirs = rival.attribute(CASE.inputs[own], 0.3, CASE.targets[own], n_samples=9)
     ours = pnpxai.attributors.ShapleyValueSampling(CASE.model).attribute(CASE.inputs, 0.3, CASE.targets, n_samples=9)
@@ -173,7 +174,7 @@ def test_kernel_shap_is_captums_for_all_coalitions(in_shape):
     def coalitions(original, **facts):
         yield from torch.cat([torch.zeros(1, 6), torch.ones(1, 6), every_coalition(6)[1:-1]])[:, None].long()
 
-    rival = captum.attr.KernelShap(CASE.model)
+    rival = CAPTUM.KernelShap(CASE.model)
     rival.perturb_func = coalitions
     rival.similarity_func = lambda original, perturbed, sample, **facts: weight(int(sample.sum()))
     settings = {"target": CASE.targets, "n_samples": 64, "return_input_shape": in_shape}
@@ -223,15 +224,21 @@ def test_lime_is_captums_for_the_same_samples(case, given, kernel):
         assert torch.allclose(a, b.to(a.dtype), atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [SkLearnLasso(alpha=0.02), SkLearnRidge(alpha=0.5), SkLearnLinearRegression()])
-def test_captums_simple_models_can_be_given(model):
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("SkLearnLasso", {"alpha": 0.02}), ("SkLearnRidge", {"alpha": 0.5}), ("SkLearnLinearRegression", {})],
+)
+def test_captums_simple_models_can_be_given(name, settings):
+    model = getattr(captum_models, name)(**settings)
     made = lambda library, forward: (forward, model, None, drawn)  # noqa: E731
     agree(Row("Lime", "mlp", {"n_samples": 40}, made=made), 1e-4)
 
 
 def test_scikits_models_are_captums_wrapped_ones():
-    wrapped_one = pnpxai.attributors.Lime(CASE.model, SkLearnRidge(alpha=0.5)).attribute(CASE.inputs, target=1)
-    plain_one = pnpxai.attributors.Lime(CASE.model, Ridge(alpha=0.5)).attribute(CASE.inputs, target=1)
+    wrapped_one = pnpxai.attributors.Lime(CASE.model, captum_models.SkLearnRidge(alpha=0.5)).attribute(
+        CASE.inputs, target=1
+    )
+    plain_one = pnpxai.attributors.Lime(CASE.model, linear_model.Ridge(alpha=0.5)).attribute(CASE.inputs, target=1)
     assert torch.allclose(wrapped_one, plain_one, atol=1e-5)
 
 
@@ -255,7 +262,7 @@ def test_arguments_are_captums_in_name_order_and_default(name, method):
             for p in inspect.signature(getattr(getattr(library, name), method)).parameters.values()
             if p.kind is p.POSITIONAL_OR_KEYWORD
         ]
-        for library in (pnpxai.attributors, captum.attr)
+        for library in (pnpxai.attributors, CAPTUM)
     )
     if name in ("KernelShap", "ShapleyValueSampling"):  # by default as many samples as the features need
         theirs = [(argument, "auto" if argument == "n_samples" else default) for argument, default in theirs]
@@ -266,7 +273,7 @@ def test_arguments_are_captums_in_name_order_and_default(name, method):
 def test_public_facts_are_captums(name):
     ours, theirs = (
         getattr(library, name)(CASE.model, *([CASE.model.first] if name.startswith("Layer") else []))
-        for library in (pnpxai.attributors, captum.attr)
+        for library in (pnpxai.attributors, CAPTUM)
     )
     assert ours.multiplies_by_inputs == theirs.multiplies_by_inputs
     assert ours.has_convergence_delta() == theirs.has_convergence_delta()

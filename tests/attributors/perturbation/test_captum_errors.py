@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
@@ -15,12 +14,13 @@ from torch import nn
 import pnpxai.attributors
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES, mlp
+from tests.on_demand import CAPTUM
 
 CASE = CASES["mlp"]()
 WRONG = (AssertionError, RuntimeError, TypeError, ValueError, IndexError, pytest.fail.Exception, UserWarning)
 MENDED = pytest.mark.xfail(strict=True, reason="captum 0.9", raises=WRONG)
 both = pytest.mark.parametrize(
-    "library", [pytest.param(pnpxai.attributors, id="ours"), pytest.param(captum.attr, id="captum", marks=MENDED)]
+    "library", [pytest.param(pnpxai.attributors, id="ours"), pytest.param(CAPTUM, id="captum", marks=MENDED)]
 )
 
 

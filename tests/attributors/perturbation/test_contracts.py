@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
 from pnpxai.attributors import (
     FeatureAblation,
@@ -18,6 +17,9 @@ from pnpxai.testing.results import check_non_finite_inputs
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 from tests.attributors.test_base import CHECKS
+from tests.on_demand import OnDemand
+
+linear_model = OnDemand("sklearn.linear_model")
 
 QUARTERS = torch.arange(8)[:, None] // 4 * 2 + torch.arange(8) // 4
 PLACES = torch.arange(7)
@@ -29,14 +31,14 @@ SUBJECTS = {
     "LayerFeatureAblation": Subject.of_attributor(
         LayerFeatureAblation, more=lambda model: ("conv2",), layer_mask=torch.arange(6)[:, None, None]
     ),
-    "Lime": Subject.of_attributor(Lime, more=lambda model: (Ridge(),), feature_mask=EDGES),
+    "Lime": Subject.of_attributor(Lime, more=lambda model: (linear_model.Ridge(),), feature_mask=EDGES),
     "KernelShap": Subject.of_attributor(KernelShap, feature_mask=EDGES, n_samples=40),
     "ShapleyValueSampling": Subject.of_attributor(ShapleyValueSampling, feature_mask=EDGES, n_samples=4),
     "ShapleyValues": Subject.of_attributor(ShapleyValues, feature_mask=EDGES, n_samples=100),
 }
 OF_IDS = {
     "FeatureAblation": Subject.of_attributor(FeatureAblation, baselines=3),
-    "Lime": Subject.of_attributor(Lime, more=lambda model: (Ridge(),), baselines=3),
+    "Lime": Subject.of_attributor(Lime, more=lambda model: (linear_model.Ridge(),), baselines=3),
     "KernelShap": Subject.of_attributor(KernelShap, baselines=3, n_samples=20),
     "ShapleyValueSampling": Subject.of_attributor(ShapleyValueSampling, baselines=3, n_samples=4),
 }

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from pnpxai.attributors import ExponentialKernel, Lime, get_exp_kernel_similarity_function
 from pnpxai.engine.running.probes import is_probe
@@ -16,13 +15,16 @@ from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import check_ignored_features, check_linear
 from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import OnDemand
+
+linear_model = OnDemand("sklearn.linear_model")
 
 CASE = CASES["mlp"]()
 
 
 def plain():
     """Return a subject that fits without shrinking."""
-    return Subject.of_attributor(Lime, more=lambda _: (LinearRegression(),), n_samples=40)
+    return Subject.of_attributor(Lime, more=lambda _: (linear_model.LinearRegression(),), n_samples=40)
 
 
 def test_of_a_linear_model():
@@ -47,7 +49,7 @@ def test_it_is_the_weighted_fit_to_what_the_model_saw():
     weights = torch.exp(-(distances**2) / 2)
     with torch.no_grad():
         scores = CASE.model(points)[:, 1]
-    expected = Lasso(alpha=0.01).fit(samples.numpy(), scores.numpy(), sample_weight=weights.numpy()).coef_
+    expected = linear_model.Lasso(alpha=0.01).fit(samples.numpy(), scores.numpy(), sample_weight=weights.numpy()).coef_
     assert np.allclose(found.numpy(), expected, atol=1e-9)
     assert samples.mean().item() == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / 180))
 
@@ -76,7 +78,9 @@ def test_a_similarity_of_ones_own_sees_one_example_at_a_time():
         return 1.0 if len(calls) % 2 else torch.tensor([0.5])
 
     mask = torch.tensor([0, 0, 0, 1, 1, 1])
-    Lime(CASE.model, Ridge(), similarity).attribute(CASE.inputs, 0.5, target=1, feature_mask=mask, n_samples=4)
+    Lime(CASE.model, linear_model.Ridge(), similarity).attribute(
+        CASE.inputs, 0.5, target=1, feature_mask=mask, n_samples=4
+    )
     assert len(calls) == 12
     for k, (original, perturbed, sample, facts) in enumerate(calls):
         assert torch.equal(original, CASE.inputs[k // 4 : k // 4 + 1])
@@ -99,9 +103,11 @@ def test_similarities_weigh_the_fit():
     def weigh(original, perturbed, sample, **facts):
         return 0.0 if sample.tolist() == [[0, 0]] else 1.0
 
-    found = Lime(product, LinearRegression(), weigh, samples).attribute(torch.ones(1, 2), n_samples=4)
+    found = Lime(product, linear_model.LinearRegression(), weigh, samples).attribute(torch.ones(1, 2), n_samples=4)
     assert torch.allclose(found, torch.ones(1, 2), atol=1e-6)  # through (1, 1), (1, 0), (0, 1): x + y - 1
-    even = Lime(product, LinearRegression(), lambda *_, **__: 1.0, samples).attribute(torch.ones(1, 2), n_samples=4)
+    even = Lime(product, linear_model.LinearRegression(), lambda *_, **__: 1.0, samples).attribute(
+        torch.ones(1, 2), n_samples=4
+    )
     assert torch.allclose(even, torch.full((1, 2), 0.5), atol=1e-6)
 
 
@@ -112,7 +118,7 @@ def test_samples_of_ones_own():
         asked.append((original, facts["num_interp_features"]))
         return torch.bernoulli(torch.full((1, facts["num_interp_features"]), 0.5))
 
-    lime = Lime(CASE.model, LinearRegression(), perturb_func=perturb)
+    lime = Lime(CASE.model, linear_model.LinearRegression(), perturb_func=perturb)
     torch.manual_seed(0)
     one = lime.attribute(CASE.inputs, target=1, n_samples=12)
     other = lime.attribute(CASE.inputs, target=1, n_samples=12)
@@ -129,12 +135,14 @@ def test_a_generator_may_end_early():
         yield torch.tensor([[1, 0]])
         yield torch.tensor([[0, 1]])
 
-    found = Lime(lambda x: 2 * x[:, 0] - x[:, 1], LinearRegression(), perturb_func=samples).attribute(torch.ones(2, 2))
+    found = Lime(lambda x: 2 * x[:, 0] - x[:, 1], linear_model.LinearRegression(), perturb_func=samples).attribute(
+        torch.ones(2, 2)
+    )
     assert torch.allclose(found, torch.tensor([[2.0, -1.0]]).expand(2, 2), atol=1e-6)
 
 
 def test_the_given_model_is_not_changed():
-    ridge = Ridge(alpha=0.5)
+    ridge = linear_model.Ridge(alpha=0.5)
     Lime(CASE.model, ridge).attribute(CASE.inputs, target=1)
     assert not hasattr(ridge, "coef_")
 
@@ -157,7 +165,7 @@ def test_models_in_captums_form():
 
 def test_values_by_id():
     mask = torch.tensor([[4, 4, 0, 0, 9, 9], [0, 0, 0, 0, 0, 0], [4, 4, 4, 0, 0, 0]])
-    lime = Lime(CASE.model, Ridge())
+    lime = Lime(CASE.model, linear_model.Ridge())
     by_id = lime.attribute(CASE.inputs, target=1, feature_mask=mask, return_input_shape=False)
     in_shape = lime.attribute(CASE.inputs, target=1, feature_mask=mask)
     assert by_id.shape == (3, 3)  # of the ids 0, 4, 9
@@ -170,14 +178,14 @@ def test_several_inputs_share_groups():
     mask = (torch.tensor([0, 1]), torch.tensor([1, 2]))
     x = torch.ones(1, 2), torch.ones(1, 2)
     model = lambda x, y: x @ torch.tensor([1.0, 2]) + y @ torch.tensor([10.0, 20])  # noqa: E731
-    found = Lime(model, LinearRegression()).attribute(x, feature_mask=mask, n_samples=20)
+    found = Lime(model, linear_model.LinearRegression()).attribute(x, feature_mask=mask, n_samples=20)
     assert torch.allclose(torch.cat(found), torch.tensor([[1.0, 12], [12, 20]]), atol=1e-5)
 
 
 def test_one_value_for_the_whole_batch_gives_one_row():
     weights = torch.tensor([1.0, -2, 3])
     x = torch.ones(4, 3)
-    found = Lime(lambda x: (x @ weights).sum(), LinearRegression()).attribute(x, n_samples=20)
+    found = Lime(lambda x: (x @ weights).sum(), linear_model.LinearRegression()).attribute(x, n_samples=20)
     assert torch.allclose(found, 4 * weights[None], atol=1e-5)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import captum.attr
 import pytest
 import torch
 from torch import nn
 
 from pnpxai.attributors import FeaturePermutation, LayerFeaturePermutation
 from pnpxai.errors import ArgumentError
+from tests.on_demand import CAPTUM
 
 X = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 MASK = torch.tensor([[0, 0, 1, 2]])
@@ -27,7 +27,7 @@ def rolled(x, mask):
 @pytest.mark.parametrize("mask", [None, MASK], ids=["elements", "groups"])
 def test_it_is_captums_for_the_same_exchange(net, mask):
     here = FeaturePermutation(net, rolled).attribute(X, target=1, feature_mask=mask)
-    there = captum.attr.FeaturePermutation(net, rolled).attribute(X, target=1, feature_mask=mask)
+    there = CAPTUM.FeaturePermutation(net, rolled).attribute(X, target=1, feature_mask=mask)
     assert torch.allclose(here, there, atol=1e-12)
 
 
@@ -37,7 +37,7 @@ def test_several_inputs_are_exchanged_in_groups_across_them(net):
 
     masks = (MASK, MASK)
     here = FeaturePermutation(both, rolled).attribute((X, 2 * X), target=0, feature_mask=masks)
-    there = captum.attr.FeaturePermutation(both, rolled).attribute((X, 2 * X), target=0, feature_mask=masks)
+    there = CAPTUM.FeaturePermutation(both, rolled).attribute((X, 2 * X), target=0, feature_mask=masks)
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(here, there, strict=True))
 
 

@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus
-from zennit.rules import Epsilon
 
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.composites import Composite, rule_named
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError
+from tests.on_demand import OnDemand
 
 pytestmark = pytest.mark.usefixtures("double")
 
+composites, rules = OnDemand("zennit.composites"), OnDemand("zennit.rules")
 LOW, HIGH = -3.0, 3.0
 
 
@@ -163,11 +163,14 @@ def net():
 
 
 COMPOSITES = {
-    "plus": (lambda: Composite(made("z_plus"), made("epsilon")), EpsilonPlus),
-    "alpha beta": (lambda: Composite(made("alpha_beta"), made("epsilon")), EpsilonAlpha2Beta1),
+    "plus": (lambda: Composite(made("z_plus"), made("epsilon")), lambda **k: composites.EpsilonPlus(**k)),
+    "alpha beta": (
+        lambda: Composite(made("alpha_beta"), made("epsilon")),
+        lambda **k: composites.EpsilonAlpha2Beta1(**k),
+    ),
     "box": (
         lambda: Composite(made("gamma"), made("gamma"), first=made("box")),
-        lambda **k: EpsilonGammaBox(LOW, HIGH, layer_map=[(nn.Linear, made_gamma())], **k),
+        lambda **k: composites.EpsilonGammaBox(LOW, HIGH, layer_map=[(nn.Linear, made_gamma())], **k),
     ),
 }
 
@@ -256,7 +259,7 @@ def test_an_unknown_rule_is_named():
 
 def test_a_zennit_composite_still_goes_by_modules(net):
     x = torch.randn(2, 2, 4, 4)
-    plus = EpsilonPlus(layer_map=[(nn.BatchNorm2d, Epsilon(1e-9))])
+    plus = composites.EpsilonPlus(layer_map=[(nn.BatchNorm2d, rules.Epsilon(1e-9))])
     assert LRP(net, plus).relevance(x, 1).gap.abs().max() < 1e-9
 
 

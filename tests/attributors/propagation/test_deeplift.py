@@ -2,7 +2,6 @@
 
 import warnings
 
-import captum.attr
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,6 +11,7 @@ from pnpxai.attributors import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepL
 from pnpxai.errors import ArgumentError, RuleError, ShapeError
 from pnpxai.testing.architectures import ARCHITECTURES
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import CAPTUM
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -110,9 +110,7 @@ X, B, T = torch.randn(3, 1, 8, 8).double(), torch.randn(3, 1, 8, 8).double(), [0
 def test_agreement_with_captum(captums: nn.Module, baselines: object, multiply: bool) -> None:
     ours = DeepLift(captums, multiply).attribute(X, baselines, T, return_convergence_delta=True)  # type: ignore[arg-type]
     theirs = _quietly(
-        lambda: captum.attr.DeepLift(captums, multiply).attribute(
-            X.clone(), baselines, T, return_convergence_delta=True
-        )
+        lambda: CAPTUM.DeepLift(captums, multiply).attribute(X.clone(), baselines, T, return_convergence_delta=True)
     )
     assert torch.allclose(ours[0], theirs[0], atol=1e-9)
     assert torch.allclose(ours[1], theirs[1], atol=1e-9)
@@ -129,7 +127,7 @@ def test_agreement_with_captum_over_a_distribution_and_at_layers(captums: nn.Mod
     for name, made, given in cases:
         ours = own[name](captums, *made).attribute(X, target=T, return_convergence_delta=True, **given)
         theirs = _quietly(
-            lambda name=name, made=made, given=given: getattr(captum.attr, name)(captums, *made).attribute(
+            lambda name=name, made=made, given=given: getattr(CAPTUM, name)(captums, *made).attribute(
                 X.clone(), target=T, return_convergence_delta=True, **given
             )
         )

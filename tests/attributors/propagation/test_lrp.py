@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import warnings
 
-import captum.attr
 import pytest
 import torch
-from captum.attr._utils.custom_modules import Addition_Module
 from torch import nn
-from zennit.attribution import Gradient as ZennitGradient
-from zennit.canonizers import SequentialMergeBatchNorm
-from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat
 
 from pnpxai.attributors import LRP, LayerLRP
 from pnpxai.errors import ArgumentError, ConfinedError, RuleError
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import CAPTUM, OnDemand
 
+attribution, canonizers = OnDemand("zennit.attribution"), OnDemand("zennit.canonizers")
+composites = OnDemand("zennit.composites")
 COMPOSITES = {
     "none": lambda **kwargs: None,
-    "EpsilonPlus": EpsilonPlus,
-    "EpsilonAlpha2Beta1": EpsilonAlpha2Beta1,
-    "EpsilonPlusFlat": EpsilonPlusFlat,
-    "EpsilonGammaBox": lambda **kwargs: EpsilonGammaBox(low=-4.0, high=4.0, **kwargs),
+    "EpsilonPlus": lambda **kwargs: composites.EpsilonPlus(**kwargs),
+    "EpsilonAlpha2Beta1": lambda **kwargs: composites.EpsilonAlpha2Beta1(**kwargs),
+    "EpsilonPlusFlat": lambda **kwargs: composites.EpsilonPlusFlat(**kwargs),
+    "EpsilonGammaBox": lambda **kwargs: composites.EpsilonGammaBox(low=-4.0, high=4.0, **kwargs),
 }
 every_composite = pytest.mark.parametrize("name", COMPOSITES)
 
@@ -70,7 +68,7 @@ def test_the_stabiliser_takes_its_part_worked_by_hand():
 @pytest.mark.parametrize("case_name", ["mlp", "cnn", "skip_cnn", "series", "two_inputs"])
 def test_relevance_is_conserved(case_name, name):
     case = CASES[case_name]()
-    composite = COMPOSITES[name](canonizers=[SequentialMergeBatchNorm()])
+    composite = COMPOSITES[name](canonizers=[canonizers.SequentialMergeBatchNorm()])
     found = LRP(case.model, composite, epsilon=1e-9).relevance(case.inputs, case.targets)
     score = case.model(*case.tensors)[range(len(case)), case.targets]
     assert torch.allclose(found.score, score.detach(), atol=1e-10)
@@ -89,7 +87,7 @@ def test_without_a_composite_the_stabiliser_takes_next_to_nothing(case_name):
 def test_on_a_sequential_model_it_equals_zennits_own(name):
     case = CASES["cnn"]()
     seed = nn.functional.one_hot(torch.tensor(case.targets), 4) * case.model(case.inputs).detach()
-    with ZennitGradient(case.model, COMPOSITES[name]()) as attributor:
+    with attribution.Gradient(case.model, COMPOSITES[name]()) as attributor:
         _, expected = attributor(case.inputs.clone(), seed)
     found = LRP(case.model, COMPOSITES[name]()).attribute(case.inputs, case.targets)
     assert torch.allclose(found, expected, atol=1e-10)
@@ -116,7 +114,7 @@ class WithAdditionModule(nn.Module):
         self.stem, self.conv1, self.bn1, self.conv2, self.bn2 = net.stem, net.conv1, net.bn1, net.conv2, net.bn2
         self.stem[2].inplace = False
         self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
-        self.add = Addition_Module()
+        self.add = OnDemand("captum.attr._utils.custom_modules").Addition_Module()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = net.head
 
@@ -134,7 +132,7 @@ def test_it_equals_captums_where_captum_has_the_rules(name, form):
     assert torch.allclose(rival(case.inputs), case.model(case.inputs))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs, their_delta = captum.attr.LRP(rival).attribute(
+        theirs, their_delta = CAPTUM.LRP(rival).attribute(
             case.inputs.clone(), torch.tensor(case.targets), return_convergence_delta=True
         )
     assert torch.allclose(ours, theirs, atol=1e-6)
@@ -153,7 +151,7 @@ def test_the_delta_is_the_score_less_the_relevance():
 @every_composite
 def test_the_second_call_equals_the_first_and_the_model_is_as_before(name):
     case = CASES["skip_cnn"]()
-    composite = COMPOSITES[name](canonizers=[SequentialMergeBatchNorm()])
+    composite = COMPOSITES[name](canonizers=[canonizers.SequentialMergeBatchNorm()])
     lrp = LRP(case.model, composite)
     with audit(case.model, case.inputs):
         first = lrp.attribute(case.inputs, case.targets)
@@ -164,7 +162,7 @@ def test_the_second_call_equals_the_first_and_the_model_is_as_before(name):
 def test_a_failure_takes_canonizers_and_rules_back():
     case = CASES["skip_cnn"]()
     hook = case.model.head.register_forward_pre_hook(lambda *args: 1 / 0)
-    composite = EpsilonPlus(canonizers=[SequentialMergeBatchNorm()])
+    composite = composites.EpsilonPlus(canonizers=[canonizers.SequentialMergeBatchNorm()])
     with audit(case.model, case.inputs), pytest.raises(ZeroDivisionError):
         LRP(case.model, composite).attribute(case.inputs, case.targets)
     hook.remove()
@@ -172,7 +170,7 @@ def test_a_failure_takes_canonizers_and_rules_back():
 
 def test_merging_batch_normalisation_does_not_change_the_score():
     case = CASES["skip_cnn"]()
-    merged = LRP(case.model, EpsilonPlus(canonizers=[SequentialMergeBatchNorm()]))
+    merged = LRP(case.model, composites.EpsilonPlus(canonizers=[canonizers.SequentialMergeBatchNorm()]))
     assert torch.allclose(merged.relevance(case.inputs, 1).score, case.model(case.inputs)[:, 1].detach())
 
 
@@ -201,7 +199,7 @@ def test_extra_arguments_carry_no_relevance():
 def test_rules_are_told_on_request(caplog):
     case = CASES["cnn"]()
     with caplog.at_level("INFO", logger="pnpxai"):
-        LRP(case.model, EpsilonPlus()).attribute(case.inputs, 1, verbose=True)
+        LRP(case.model, composites.EpsilonPlus()).attribute(case.inputs, 1, verbose=True)
     assert [r.message for r in caplog.records][:2] == ["Applied ZPlus on layer 0", "Applied Pass on layer 1"]
 
 
@@ -245,8 +243,6 @@ def test_a_compiled_model_is_explained_as_it_was_written():
 
 
 def test_a_rule_that_is_none_is_refused_by_name():
-    from zennit.composites import GuidedBackprop
-
     case = CASES["cnn"]()
     with pytest.raises(RuleError, match="LRP: the rule .* of layer '.*' is no relevance rule"):
-        LRP(case.model, GuidedBackprop()).attribute(case.inputs, 1)
+        LRP(case.model, composites.GuidedBackprop()).attribute(case.inputs, 1)

@@ -7,8 +7,9 @@ import torch
 
 from pnpxai import explainers
 from pnpxai.attributors import LRP, LayerDeepLift, LayerGradientXActivation
+from tests.on_demand import OnDemand
 
-transformers = pytest.importorskip("transformers")
+transformers = OnDemand("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SIZES = dict(

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 from torch import nn
 
 from pnpxai.attributors import FeatureAblation as FeatureAblationBackend
@@ -26,6 +25,9 @@ from pnpxai.strategies.known_features import Given
 from pnpxai.testing.answers import check_ignored_features, check_linear, linear_case
 from pnpxai.testing.subject import Subject, counted
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import OnDemand
+
+linear_model = OnDemand("sklearn.linear_model")
 
 MLP, CNN, SERIES = (CASES[name]() for name in ("mlp", "cnn", "series"))
 
@@ -153,7 +155,7 @@ BACKENDS = [
     (
         Lime,
         GRID,
-        lambda m, x, t: LimeBackend(m, Ridge()).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
+        lambda m, x, t: LimeBackend(m, linear_model.Ridge()).attribute(x, 0, t, feature_mask=MASK, n_samples=30),
     ),
     (
         ValuesExplainer,

@@ -7,8 +7,6 @@ import inspect
 import pytest
 import torch
 from torch import nn
-from zennit import canonizers, composites, rules
-from zennit.attribution import Gradient as ZennitGradient
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.propagation.lrp import (
@@ -19,7 +17,10 @@ from pnpxai.explainers.propagation.lrp import (
 )
 from pnpxai.explainers.propagation.lrp_rules import LRP, RAP, AttnLRP
 from pnpxai.testing.zoo import CASES
+from tests.on_demand import OnDemand
 
+attribution, canonizers = OnDemand("zennit.attribution"), OnDemand("zennit.canonizers")
+composites, rules = OnDemand("zennit.composites"), OnDemand("zennit.rules")
 OWN = {
     LRPUniformEpsilon: {"epsilon": 0.25, "stabilizer": 1e-6, "zennit_canonizers": None},
     LRPEpsilonPlus: {"epsilon": 1e-6, "stabilizer": 1e-6, "zennit_canonizers": None},
@@ -34,9 +35,9 @@ COMPOSITES = {
     LRPUniformEpsilon: lambda: composites.LayerMapComposite(
         [*composites.layer_map_base(1e-6), ((nn.Conv2d, nn.Linear), rules.Epsilon(0.25))]
     ),
-    LRPEpsilonPlus: composites.EpsilonPlus,
+    LRPEpsilonPlus: lambda: composites.EpsilonPlus(),
     LRPEpsilonGammaBox: lambda: composites.EpsilonGammaBox(-3.0, 3.0),
-    LRPEpsilonAlpha2Beta1: composites.EpsilonAlpha2Beta1,
+    LRPEpsilonAlpha2Beta1: lambda: composites.EpsilonAlpha2Beta1(),
 }
 
 
@@ -54,7 +55,7 @@ def test_settings_are_those_of_the_original_in_their_order(explainer):
 def test_on_a_sequential_model_they_equal_zennits_composites(explainer):
     case = CASES["cnn"]()
     seed = nn.functional.one_hot(torch.tensor(case.targets), 4) * case.model(case.inputs).detach()
-    with ZennitGradient(case.model, COMPOSITES[explainer]()) as attributor:
+    with attribution.Gradient(case.model, COMPOSITES[explainer]()) as attributor:
         _, expected = attributor(case.inputs.clone(), seed)
     found = explainer(case.model).attribute(case.inputs, case.targets)
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)
@@ -125,28 +126,28 @@ def test_zennits_own_canonizers_come_to_what_is_done_without_them(explainer):
     assert found.gap.abs().max() < 1e-9
 
 
-class Recording(canonizers.Canonizer):
-    """Doubles a weight and halves the next, which changes no score, and remembers that it was there."""
+def recording(model, calls, second=0.5):
+    """Make a canonizer that doubles a weight, halves the next, which changes no score, and notes its calls."""
 
-    def __init__(self, model, calls, second=0.5):
-        self.model, self.calls, self.second = model, calls, second
+    class Recording(canonizers.Canonizer):
+        def apply(self, root_module):
+            calls.append("apply")
+            for layer, factor in ((model[0], 2.0), (model[2], second)):
+                layer.weight.data.mul_(factor)
+            return [self]
 
-    def apply(self, root_module):
-        self.calls.append("apply")
-        for layer, factor in ((self.model[0], 2.0), (self.model[2], self.second)):
-            layer.weight.data.mul_(factor)
-        return [self]
+        def register(self):
+            pass
 
-    def register(self):
-        pass
+        def copy(self):
+            return self
 
-    def copy(self):
-        return self
+        def remove(self):
+            calls.append("remove")
+            for layer, factor in ((model[0], 0.5), (model[2], 1 / second)):
+                layer.weight.data.mul_(factor)
 
-    def remove(self):
-        self.calls.append("remove")
-        for layer, factor in ((self.model[0], 0.5), (self.model[2], 1 / self.second)):
-            layer.weight.data.mul_(factor)
+    return Recording()
 
 
 def test_canonizers_are_applied_and_taken_back_or_refused():
@@ -155,11 +156,11 @@ def test_canonizers_are_applied_and_taken_back_or_refused():
     before = [p.clone() for p in model.parameters()]
     # epsilon counts for less where sums are larger: it is the changed model that is explained
     plain = LRPUniformEpsilon(model).attribute(x, 1)
-    made = LRPUniformEpsilon(model, zennit_canonizers=[Recording(model, calls)])
+    made = LRPUniformEpsilon(model, zennit_canonizers=[recording(model, calls)])
     assert (made.attribute(x, 1) - plain).abs().max() > 1e-4
     assert calls == ["apply", "remove"]
     assert made.cost(x) == 2 * LRPUniformEpsilon(model).cost(x)
-    wrong = LRPUniformEpsilon(model, zennit_canonizers=[Recording(model, calls, second=0.25)])
+    wrong = LRPUniformEpsilon(model, zennit_canonizers=[recording(model, calls, second=0.25)])
     with pytest.raises(ArgumentError, match="zennit_canonizers: with them the model gives other scores"):
         wrong.attribute(x, 1)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))

@@ -1,6 +1,5 @@
 """Random subsets: infidelity, sensitivity-n and mu-fidelity against plain loops, captum, and what sharing saves."""
 
-import captum.metrics
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation, MuF
 from pnpxai.metrics.faithfulness.infidelity import Infidelity
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies.feature_masks import Grid
+from tests.on_demand import OnDemand
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_infidelity_is_that_of_captum_on_the_same_subsets(bent: nn.Module) -> No
             row = next(rest)[None]  # type: ignore[call-overload]
             return (row != inputs).double(), row
 
-        theirs = captum.metrics.infidelity(
+        theirs = OnDemand("captum.metrics").infidelity(
             bent, remove, x, maps, target=1, n_perturb_samples=100, max_examples_per_batch=1, normalize=metric.normalize
         )
         size = (bent(x) - bent(rows[1:]))[:, 1].square().mean() if metric.normalize else 1.0
