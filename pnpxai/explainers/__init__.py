@@ -1,15 +1,15 @@
-"""What a user names: ``attribute(inputs, targets)``, ``explain(...)``, ``get_tunables()``.
+"""Explainers, the classes that users name: ``attribute(inputs, targets)``, ``explain(...)``, ``get_tunables()``.
 
 ``base`` holds ``Explainer``; ``gradient``, ``cam``, ``perturbation``, ``propagation`` and ``attention`` hold the
-methods by family, ``controls`` what a method must beat, ``ensemble`` the mean of several methods, ``results`` what
-``explain`` returns.
+methods by family; ``controls`` holds maps that a method must beat, ``ensemble`` the mean of several methods; ``run``
+and ``explain`` take a batch through an explainer; ``results`` holds what ``explain`` returns.
 """
 
 from __future__ import annotations
 
 
 def __dir__() -> list[str]:
-    """Return the names of all explainers beside those of the modules."""
+    """Return the names of all explainers and of the modules."""
     from pnpxai.declare.registry import names
     from pnpxai.explainers.base import Explainer
 

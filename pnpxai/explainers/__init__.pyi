@@ -56,7 +56,7 @@ from typing import Any
 from typing import Literal
 
 class AttentionRollout(_AttentionRollout):
-    """Attention of all layers multiplied, each with half of the residual connection."""
+    """Computes the product over layers of (A + I) / 2, A a layer's attention. Abnar and Zuidema, 2020."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -71,7 +71,7 @@ class AttentionRollout(_AttentionRollout):
     ) -> None: ...
 
 class AttnLRP(_AttnLRP):
-    """Relevance propagation through attention: softmax by its Taylor term, factors by halves, norms as scales."""
+    """Passes relevance through attention: R_i = x_i (R_i - s_i sum_j R_j) at a softmax s. Achtibat et al., 2024."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -85,7 +85,7 @@ class AttnLRP(_AttnLRP):
     ) -> None: ...
 
 class Deconvolution(_Deconvolution):
-    """The gradient, with ReLUs applied to what comes back. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
+    """Computes the gradient with ReLUs that pass back max(g, 0). Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -96,7 +96,7 @@ class Deconvolution(_Deconvolution):
     ) -> None: ...
 
 class DeepLift(_DeepLift):
-    """DeepLIFT with the rescale rule. Shrikumar et al., 2017 (arXiv:1704.02685)."""
+    """Computes (x - x') * m with multipliers m by the rescale rule. Shrikumar et al., 2017 (arXiv:1704.02685)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -108,7 +108,7 @@ class DeepLift(_DeepLift):
     ) -> None: ...
 
 class DeepLiftShap(_DeepLiftShap):
-    """DeepLIFT averaged over a background, close to Shapley values. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    """Computes the mean of DeepLIFT over baselines, close to SHAP. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -120,7 +120,7 @@ class DeepLiftShap(_DeepLiftShap):
     ) -> None: ...
 
 class EigenCAM(_EigenCAM):
-    """The layer's values along their first principal direction. Muhammad and Yeasin, 2020 (arXiv:2008.00299)."""
+    """Computes A v_1, with v_1 the first right singular vector of A. Muhammad and Yeasin, 2020 (arXiv:2008.00299)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -133,7 +133,7 @@ class EigenCAM(_EigenCAM):
     ) -> None: ...
 
 class Ensemble(_Ensemble):
-    """Mean of the normalised maps of several explainers. Rieger and Hansen, 2019 (arXiv:1903.00519)."""
+    """Computes 1/n sum_k a_k / max |a_k| over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -162,7 +162,7 @@ class FeatureAblation(_FeatureAblation):
     ) -> None: ...
 
 class FullGrad(_FullGrad):
-    """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780)."""
+    """Computes psi(x * dF/dx) + sum over biases b of psi(b * dF/db). Srinivas and Fleuret, 2019 (arXiv:1905.00780)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -175,7 +175,7 @@ class FullGrad(_FullGrad):
     ) -> None: ...
 
 class GradCam(_GradCam):
-    """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    """Computes sum_c w_c A_c, w_c = mean over positions of dF/dA_c. Selvaraju et al., 2017 (arXiv:1610.02391)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -187,7 +187,7 @@ class GradCam(_GradCam):
     ) -> None: ...
 
 class GradCamPlusPlus(_GradCamPlusPlus):
-    """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063)."""
+    """Computes sum_c w_c A_c, w_c = sum over positions of a_c * max(g_c, 0). Chattopadhay et al., 2018."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -199,7 +199,7 @@ class GradCamPlusPlus(_GradCamPlusPlus):
     ) -> None: ...
 
 class Gradient(_Gradient):
-    """Gradient of the score, signed. Simonyan et al., 2014 (arXiv:1312.6034)."""
+    """Computes dF/dx, the gradient of the score, with signs. Simonyan et al., 2014 (arXiv:1312.6034)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -210,7 +210,7 @@ class Gradient(_Gradient):
     ) -> None: ...
 
 class GradientShap(_GradientShap):
-    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    """Computes E[(x - x') * dF/dx(x' + a (x - x'))] over random x' and a. Erion et al., 2021 (arXiv:1906.10670)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -226,7 +226,7 @@ class GradientShap(_GradientShap):
     ) -> None: ...
 
 class GradientXInput(_GradientXInput):
-    """Gradient times input. Shrikumar et al., 2016 (arXiv:1605.01713)."""
+    """Computes x * dF/dx, the input times the gradient of the score. Shrikumar et al., 2016 (arXiv:1605.01713)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -237,7 +237,7 @@ class GradientXInput(_GradientXInput):
     ) -> None: ...
 
 class GuidedBackprop(_GuidedBackprop):
-    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806)."""
+    """Computes the gradient with ReLUs that pass back [x > 0] * max(g, 0). Springenberg et al., 2015 (arXiv:1412.6806)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -248,7 +248,7 @@ class GuidedBackprop(_GuidedBackprop):
     ) -> None: ...
 
 class GuidedGradCam(_GuidedGradCam):
-    """Guided backpropagation times the positive part of Grad-CAM. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    """Computes guided backpropagation times max(Grad-CAM, 0). Selvaraju et al., 2017 (arXiv:1610.02391)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -260,7 +260,7 @@ class GuidedGradCam(_GuidedGradCam):
     ) -> None: ...
 
 class HiResCAM(_HiResCAM):
-    """Every value of the layer times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891)."""
+    """Computes sum_c dF/dA_c * A_c, position by position. Draelos and Carin, 2020 (arXiv:2011.08891)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -272,7 +272,7 @@ class HiResCAM(_HiResCAM):
     ) -> None: ...
 
 class InputOnly(_InputOnly):
-    """How far each value is from its example's mean: what a picture shows without any model."""
+    """Computes |x - mean(x)| for each example: what the input shows without any model."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -283,7 +283,7 @@ class InputOnly(_InputOnly):
     ) -> None: ...
 
 class IntegratedGradients(_IntegratedGradients):
-    """Gradients integrated from a baseline to the input, times their difference."""
+    """Computes (x - x') * integral over a of dF/dx(x' + a (x - x')). Sundararajan et al., 2017 (arXiv:1703.01365)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -315,7 +315,7 @@ class KernelShap(_KernelShap):
     ) -> None: ...
 
 class LRP(_LRP):
-    """Relevance propagation with a rule for each part of a model, to be searched."""
+    """Passes relevance back with a rule for each part of a model, which tuning can search."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -337,7 +337,7 @@ class LRP(_LRP):
     ) -> None: ...
 
 class LRPEpsilonAlpha2Beta1(_LRPEpsilonAlpha2Beta1):
-    """Positive contributions twice, less negative ones, at convolutions; epsilon rule elsewhere."""
+    """Applies the rule alpha = 2, beta = 1 at convolutions, and the epsilon rule elsewhere."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -351,7 +351,7 @@ class LRPEpsilonAlpha2Beta1(_LRPEpsilonAlpha2Beta1):
     ) -> None: ...
 
 class LRPEpsilonGammaBox(_LRPEpsilonGammaBox):
-    """Box rule at convolutions of the inputs, gamma rule at others, epsilon rule elsewhere."""
+    """Applies the box rule at convolutions of the inputs, the gamma rule at others, the epsilon rule elsewhere."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -368,7 +368,7 @@ class LRPEpsilonGammaBox(_LRPEpsilonGammaBox):
     ) -> None: ...
 
 class LRPEpsilonPlus(_LRPEpsilonPlus):
-    """z-plus rule at convolutions, epsilon rule elsewhere."""
+    """Applies the z-plus rule at convolutions, R_i = sum_j (x_i w_ij)^+ / z_j^+ R_j, and the epsilon rule elsewhere."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -382,7 +382,7 @@ class LRPEpsilonPlus(_LRPEpsilonPlus):
     ) -> None: ...
 
 class LRPUniformEpsilon(_LRPUniformEpsilon):
-    """The epsilon rule at every layer; attention weights are taken for constants."""
+    """Computes R_i = sum_j x_i w_ij / (z_j + epsilon sign(z_j)) R_j at every layer. Bach et al., 2015."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -396,7 +396,7 @@ class LRPUniformEpsilon(_LRPUniformEpsilon):
     ) -> None: ...
 
 class LayerCAM(_LayerCAM):
-    """Every value of the layer times the positive part of its own gradient. Jiang et al., 2021."""
+    """Computes sum_c max(dF/dA_c, 0) * A_c, position by position. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -457,7 +457,7 @@ class Occlusion(_Occlusion):
     ) -> None: ...
 
 class RAP(_RAP):
-    """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance."""
+    """Passes relevance back relative to its mean: inputs that helped the output less than others become negative."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -484,7 +484,7 @@ class RISE(_RISE):
     ) -> None: ...
 
 class RandomMap(_RandomMap):
-    """Independent normal numbers, drawn for each example from its content and the seed."""
+    """Draws independent normal numbers for each example, from its content and the seed."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -495,7 +495,7 @@ class RandomMap(_RandomMap):
     ) -> None: ...
 
 class ScoreCAM(_ScoreCAM):
-    """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279)."""
+    """Computes sum_c w_c A_c, w = softmax over channels of F(x * s(A_c)). Wang et al., 2020 (arXiv:1910.01279)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -543,7 +543,7 @@ class ShapleyValues(_ShapleyValues):
     ) -> None: ...
 
 class SmoothGrad(_SmoothGrad):
-    """Mean gradient over copies of the input with Gaussian noise added. Smilkov et al., 2017 (arXiv:1706.03825)."""
+    """Computes the mean of dF/dx(x + e) under noise e ~ N(0, s^2). Smilkov et al., 2017 (arXiv:1706.03825)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -558,7 +558,7 @@ class SmoothGrad(_SmoothGrad):
     ) -> None: ...
 
 class SmoothGradSquared(_SmoothGradSquared):
-    """Mean square of the gradient over noisy copies of the input. Hooker et al., 2019 (arXiv:1806.10758)."""
+    """Computes the mean of (dF/dx(x + e))^2 under noise e ~ N(0, s^2). Hooker et al., 2019 (arXiv:1806.10758)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -573,7 +573,7 @@ class SmoothGradSquared(_SmoothGradSquared):
     ) -> None: ...
 
 class TransformerAttribution(_TransformerAttribution):
-    """Relevance of attention times its gradient; the positive part is multiplied over the layers."""
+    """Computes the product over layers of I + max(R * dF/dA, 0). Chefer et al., 2021 (arXiv:2012.09838)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -591,7 +591,7 @@ class TransformerAttribution(_TransformerAttribution):
     ) -> None: ...
 
 class VarGrad(_VarGrad):
-    """Variance of the gradient over noisy copies of the input. Adebayo et al., 2018 (arXiv:1810.03307)."""
+    """Computes the variance of dF/dx(x + e) under noise e ~ N(0, s^2). Adebayo et al., 2018 (arXiv:1810.03307)."""
     def __init__(
         self,
         model: Callable[..., Any],

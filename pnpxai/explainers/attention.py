@@ -1,4 +1,4 @@
-"""Maps from attention: rollout, and rollout of relevance times gradient."""
+"""Explains by attention maps: rollout, and rollout of relevance times gradient."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Discard = Annotated[float, Ge(0), Lt(1), Range(0.0, 0.95, step=0.05)]
 
 
 class OfAttention(Explainer, abstract=True):
-    """What both share: the tokens' map, on the rows of those tokens that the score is read from.
+    """Multiplies maps of attention over the layers, and reads the rows of the tokens from which the score is computed.
 
-    That is the class token where there is one, the last token of a decoder, the mean of all where all are read.
+    These are the class token where there is one, the last token of a decoder, or all tokens, whose mean is taken.
     """
 
     channel_dim: int | None = None
-    """The axis of channels; by default the second of pictures and series, and the last of (examples, tokens, ...)."""
+    """Axis of channels; by default the second of pictures and series, and the last of (examples, tokens, ...)."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"attention"})
     needs_module: ClassVar[bool] = True
@@ -38,11 +38,11 @@ class OfAttention(Explainer, abstract=True):
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
-        """Refuse attention that says nothing of the input's positions, where that was seen."""
+        """Refuse models whose attention was seen not to run over the input's positions."""
         return super().reason_against(facts, traits) or facts.no_attention_map
 
     def attributor(self) -> attributors.Attributor:
-        """Return the backend; refuse a layer, which would mean nothing."""
+        """Return the backend. A ``layer`` is refused, since the method uses the attention of all layers."""
         if self.layer is not None:
             raise ArgumentError(f"layer: {type(self).__name__} looks at the attention of all layers; leave it out")
         return self.backend()
@@ -53,17 +53,18 @@ class OfAttention(Explainer, abstract=True):
 
 
 class AttentionRollout(OfAttention):
-    """Attention of all layers multiplied, each with half of the residual connection.
+    """Computes the product over layers of (A + I) / 2, A a layer's attention. Abnar and Zuidema, 2020.
 
-    Abnar and Zuidema, 2020 (arXiv:2005.00928). It says what was looked at, whichever output is asked for.
+    I stands for the residual connection (arXiv:2005.00928). The map shows which positions were looked at; the target
+    makes no difference.
     """
 
     interpolate_mode: Interpolation = "bilinear"
-    """How a grid of patches is resized to the input."""
+    """Mode of resizing the grid of patches to the input."""
     head_fusion_method: Fusion = "min"
-    """What is kept of the heads of a layer: the smallest, largest or mean attention."""
+    """Attention of a layer: the smallest, largest or mean attention of its heads."""
     discard_ratio: Discard = 0.9
-    """Fraction of the smallest weights of a layer to be left out, the residual connection aside."""
+    """Fraction of a layer's weights that are set to zero, the smallest first; the residual connection is kept."""
 
     explains_target: ClassVar[bool] = False
 
@@ -75,24 +76,25 @@ class AttentionRollout(OfAttention):
 
 
 class TransformerAttribution(OfAttention):
-    """Relevance of attention times its gradient; the positive part is multiplied over the layers.
+    """Computes the product over layers of I + max(R * dF/dA, 0). Chefer et al., 2021 (arXiv:2012.09838).
 
-    Chefer et al., 2021 (arXiv:2012.09838), with the paper's rules: alpha-beta at layers, their biases left out; halves
-    at products; branches by size at sums; norms and softmax pass relevance on.
+    R is the relevance of a layer's attention A, and F the score. The rules of relevance are those of the paper:
+    alpha-beta at layers, without biases; half for each factor of a product; shares by size at sums; norms and softmax
+    pass relevance on unchanged.
     """
 
     interpolate_mode: Interpolation = "bilinear"
-    """How a grid of patches is resized to the input."""
+    """Mode of resizing the grid of patches to the input."""
     head_fusion_method: Fusion = "mean"
-    """What is kept of the heads of a layer: the smallest, largest or mean value."""
+    """Value of a layer: the smallest, largest or mean value of its heads."""
     discard_ratio: Discard = 0.9
-    """Fraction of the smallest values of a layer to be left out, the residual connection aside."""
+    """Fraction of a layer's values that are set to zero, the smallest first; the residual connection is kept."""
     alpha: Annotated[float, Ge(1)] = 2.0
-    """How much positive contributions to a layer count."""
+    """Weight of positive contributions to a layer."""
     beta: Annotated[float, Ge(0)] = 1.0
-    """How much negative ones do: one less than alpha."""
+    """Weight of negative contributions, which must be alpha - 1."""
     stabilizer: Annotated[float, Gt(0)] = 1e-6
-    """Keeps the denominators of the rules away from zero."""
+    """Number added to the denominators of the rules, so that none is zero."""
 
     rectified = True
 

@@ -1,4 +1,4 @@
-"""What a user names. A method declares its settings and says which attributor they configure; the rest is here."""
+"""Defines explainers. A method declares its settings, and says which attributor they configure; the rest is here."""
 
 from __future__ import annotations
 
@@ -43,45 +43,45 @@ class Explainer(Declared, abstract=True):
     """
 
     model: Annotated[Callable[..., Any], Bound]
-    """The model (a ``torch.nn.Module``; a function of tensors where nothing of its inside is needed)."""
+    """Model: a ``torch.nn.Module``, or a function of tensors for methods that do not look inside the model."""
     forward_arg_extractor: Extractor = None
-    """Takes the explained arguments of the model out of the inputs."""
+    """Function that takes the explained arguments of the model out of the inputs."""
     additional_forward_arg_extractor: Extractor = None
-    """Takes the model's further arguments out of the inputs."""
+    """Function that takes the model's further arguments out of the inputs."""
     layer: LayerSpec = None
-    """A module, a module's name, the name of a forward argument, or several of these: explain their values instead. By
-    default, what differentiates explains token ids at the embedding that reads them."""
+    """Module, name of a module, name of a forward argument, or several of these, whose values are explained instead of
+    the inputs. By default, methods that differentiate explain token ids at the embedding that reads them."""
     n_classes: int | None = None
-    """Accepted for compatibility; nothing needs it."""
+    """Accepted for compatibility and not used."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Kinds of layers (see ``ModelFacts``) of which a model must have one, if any are named."""
+    """Kinds of layers (see ``ModelFacts``) of which a model must have at least one, if any are named."""
     needs_module: ClassVar[bool] = False
-    """Whether it must see the inside of the model."""
+    """True if the explainer must see the inside of the model."""
     needs_gradient: ClassVar[bool] = True
-    """Whether it differentiates with respect to the inputs."""
+    """True if the explainer differentiates with respect to the inputs."""
     stochastic: ClassVar[bool] = False
-    """Whether it draws random numbers, so that its backend takes a seed."""
+    """True if the explainer draws random numbers, so that its backend takes a seed."""
     control: ClassVar[bool] = False
-    """Whether it is there to be beaten, not to explain."""
+    """True if the explainer explains nothing and is there to be beaten."""
     explains_target: ClassVar[bool] = True
-    """Whether its maps depend on which output is explained."""
+    """True if the map depends on the output that is explained."""
     rectified: ClassVar[bool] = False
-    """Whether its maps are, by definition, zero everywhere for an output that nothing speaks for."""
+    """True if, by definition, the map is zero everywhere for an output without evidence in favour."""
     repeated: ClassVar[bool] = False
-    """Whether it runs the model many times, so that what comes before a layer is worth recording."""
+    """True if the explainer runs the model many times, so that recording the part before a layer pays."""
     first_choice: ClassVar[int | None] = None
-    """Place among the explainers to start with, None for the others; of each family the first that fits is taken."""
+    """Rank among the explainers to start with, None for the others; the first that fits of each family is taken."""
     smallest: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Settings with which it is cheap enough to try on any model, beside the lowest value of each ``Range``."""
+    """Settings that make the explainer cheap enough for a trial run, besides the lowest value of each ``Range``."""
     narrows_gap: ClassVar[str | None] = None
-    """The setting that, when it is raised, brings the sum of its attributions closer to what it promises."""
+    """Name of the setting that brings the sum of the attributions closer to the promised sum when it is raised."""
     explains_up_to: ClassVar[int | None] = None
-    """Up to which value of that setting ``explain`` goes by itself; None if it takes the value as it is."""
+    """Largest value to which ``explain`` raises that setting by itself; None if it never raises the setting."""
     SUPPORTED_MODULES: ClassVar[SupportedModules] = SupportedModules()
-    """The kinds of layers that ``needs`` names, as PnPXAI 0.1 has them."""
+    """Kinds of layers that ``needs`` names, in PnPXAI 0.1's form."""
     layer_is_site: ClassVar[bool] = True
-    """Whether ``layer`` means: explain the values there. Otherwise the backend knows what it does with it."""
+    """True if ``layer`` means that its values are explained. False if the backend uses the layer in its own way."""
 
     @abstractmethod
     def attributor(self) -> Attributor | Configured:
@@ -89,7 +89,7 @@ class Explainer(Declared, abstract=True):
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
-        """Return why it does not fit such a model and data, or None if it fits."""
+        """Return the reason why the explainer does not fit such a model and data, or None if it fits."""
         if cls.needs_gradient and not facts.differentiable:
             return f"needs gradients, which {facts.name} does not have"
         if cls.needs_module and not facts.is_module:
@@ -104,23 +104,26 @@ class Explainer(Declared, abstract=True):
 
     @classmethod
     def takes(cls, strategy: Any, traits: Traits) -> bool:
-        """Tell whether a strategy may be searched; where ids are explained at their embedding, for either's kind."""
+        """Return whether a strategy may be searched on such data.
+
+        If ids are explained at their embedding, strategies for ids and strategies for embeddings both fit.
+        """
         embedded = traits.discrete and cls.needs_gradient and cls.layer_is_site
         return strategy.suits(traits) or (embedded and strategy.suits(replace(traits, discrete=False)))
 
     def check(self) -> None:
-        """Refuse a layer that the model does not have, a layer in a function's place, a class in a model's."""
+        """Refuse a layer that the model does not have, a module instead of an extractor, a class instead of a model."""
         if isinstance(self.model, type):
             raise ArgumentError(f"model: expected a model, got the class {self.model.__name__}; make one of it first")
         for name in ("forward_arg_extractor", "additional_forward_arg_extractor"):
-            if isinstance(given := getattr(self, name), nn.Module):
-                raise ArgumentError(f"{name}: expected a function of the inputs, got {given}; is it for layer=?")
+            if isinstance(extractor := getattr(self, name), nn.Module):
+                raise ArgumentError(f"{name}: expected a function of the inputs, got {extractor}; is it for layer=?")
         if self.layer is not None:
             find_places(self.model, self.layer)
 
     @property
     def forward_func(self) -> Callable[..., Any]:
-        """What the backend differentiates or perturbs: the model, as a function of the layer's values where given."""
+        """The function that the backend differentiates or perturbs: the model, or its part from ``layer`` on."""
         if self.layer is None or not self.layer_is_site:
             return self.model
         if isinstance(self.layer, TurnedPlaces):
@@ -131,10 +134,10 @@ class Explainer(Declared, abstract=True):
         """Return attributions: one tensor for one explained argument or layer, a tuple for several.
 
         Args:
-            inputs: a batch: a tensor (examples, ...), a tuple of them, a mapping of keyword arguments, or what
-                ``forward_arg_extractor`` reads.
-            targets: which output to explain, see ``pnpxai.engine.running.score.Target``.
-            seed: fixes what is drawn at random.
+            inputs: a batch: a tensor (examples, ...), a tuple of them, a mapping of keyword arguments, or any object
+                that ``forward_arg_extractor`` reads.
+            targets: the output to explain, see ``pnpxai.engine.running.score.Target``.
+            seed: seed of the random draws.
 
         Raises:
             ArgumentError: an argument cannot be used; the message says how to mend it.
@@ -144,14 +147,14 @@ class Explainer(Declared, abstract=True):
     def explain(self, inputs: ModelInputs, targets: Target = None, *, seed: int | RandomStream = 0) -> Explanation:
         """Return the attributions with all that belongs to them: targets, scores, settings, gap, time, warnings.
 
-        A method whose law holds in the limit (integrated gradients) is run again with a larger setting where some
-        example misses the law by more than 1 % of its scale, up to ``explains_up_to``; ``settings`` has the number
-        used. An example whose gap exceeds its scale has no map: it gets NaN, and a warning names it.
+        A method whose law holds in the limit (integrated gradients) runs again with a larger setting, up to
+        ``explains_up_to``, for examples that miss the law by more than 1 % of their scale; ``used`` has the value for
+        each example. An example whose gap exceeds its scale has no map: it gets NaN, and a warning names it.
 
         Args:
             inputs: as for ``attribute``.
-            targets: which output; by default, where there are several, the largest for each example.
-            seed: fixes what is drawn at random.
+            targets: the output to explain; by default, where there are several, the largest for each example.
+            seed: seed of the random draws.
 
         Raises:
             ArgumentError: an argument cannot be used; the message says how to mend it.
@@ -160,11 +163,11 @@ class Explainer(Declared, abstract=True):
         return explain(self, inputs, targets, seed)
 
     def cost(self, inputs: ModelInputs) -> int:
-        """Return how many rows ``attribute(inputs)`` runs through the model.
+        """Return the number of rows that ``attribute(inputs)`` runs through the model.
 
-        At a layer these are one more for each example, to read the values there, and three more where what comes before
-        the layer is recorded, to make sure of it; one row more finds the embedding of ids, and one for each example
-        what a baseline of ids is there.
+        At a layer, each example needs one row more to read the values there, and three more to verify a recording of
+        the part before the layer. Ids need one row more to find their embedding, and one for each example to embed a
+        baseline of ids.
         """
         placed, arguments = at_numbers(self, self.arguments(inputs))
         if placed.layer is None or not placed.layer_is_site:
@@ -177,17 +180,17 @@ class Explainer(Declared, abstract=True):
         return run.explainer.attributor().cost(run.values) + batch_size(run.inputs) * reads + (placed is not self)
 
     def arguments(self, inputs: ModelInputs) -> Arguments:
-        """Return what ``inputs`` mean to the model."""
+        """Return ``inputs`` as arguments of the model."""
         return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor, self.model)
 
     def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
-        """Do what ``attribute`` does, for arguments that have been read already."""
+        """Return the attributions of arguments that have been read already, as ``attribute`` does."""
         with borrowed(self.model, gradients=self.needs_gradient):
             members = Run.of(self, arguments).attributions(targets, seed)
         return members[0] if len(members) == 1 else members
 
     def predictions(self, inputs: ModelInputs) -> Tensor | None:
-        """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
+        """Return (examples,) the index of the largest output; None unless the output is (examples, several)."""
         call = map_tensors(own, self.arguments(inputs).call())
         with borrowed(self.model, gradients=False):
             return predicted(self.model(*call.args, **call.kwargs))
@@ -196,7 +199,7 @@ class Explainer(Declared, abstract=True):
 def fitting(
     model: Model, traits: Traits | None, explainers: list[type[Explainer]], inputs: ModelInputs = None
 ) -> dict[type[Explainer], str | None]:
-    """Return, for each explainer, why it does not fit the model and data, or None; see ``detect`` for ``inputs``."""
+    """Return for each explainer the reason why it does not fit, or None; ``inputs`` are those of ``detect``."""
     if not callable(model):
         raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
     facts = detect(model, inputs)

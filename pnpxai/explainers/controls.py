@@ -1,4 +1,4 @@
-"""Maps that explain nothing: what an explainer must beat before it is believed."""
+"""Defines maps that explain nothing. An explainer must beat them before it is believed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["InputOnly", "RandomMap"]
 
 
 class RandomMap(Explainer):
-    """Independent normal numbers, drawn for each example from its content and the seed."""
+    """Draws independent normal numbers for each example, from its content and the seed."""
 
     needs_gradient: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class RandomMap(Explainer):
 
 
 class InputOnly(Explainer):
-    """How far each value is from its example's mean: what a picture shows without any model."""
+    """Computes |x - mean(x)| for each example: what the input shows without any model."""
 
     needs_gradient: ClassVar[bool] = False
     control: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The mean of several explainers' maps."""
+"""Explains by the mean of several explainers' maps."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["Ensemble"]
 
 
 class Ensemble(Explainer):
-    """Mean of the normalised maps of several explainers. Rieger and Hansen, 2019 (arXiv:1903.00519).
+    """Computes 1/n sum_k a_k / max |a_k| over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519).
 
-    Each map has its scale taken away, example by example, so that none outweighs the others; a map without channels
-    counts for every channel. Layer and extractors are the ensemble's; members have none of their own.
+    Each map is normalised by ``normalization_fn``, example by example, so that none outweighs the others. A map without
+    channels counts for every channel. Layer and extractors are set on the ensemble; members have none.
     """
 
     explainers: Annotated[tuple[Any, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
@@ -34,15 +34,15 @@ class Ensemble(Explainer):
         "IntegratedGradients",
         "GradientShap",
     )
-    """The members: names, for explainers with their defaults, or explainers, of which only the settings count."""
+    """Members: explainers, of which only the settings count, or names of explainers with their defaults."""
     normalization_fn: Annotated[Normalization | str, Choice()] = "maxabs"
-    """How scales are taken away."""
+    """Normalisation of each member's map."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
 
     def check(self) -> None:
-        """Refuse what is no explainer, and members with a layer or extractors of their own."""
+        """Refuse members that are not explainers, and members with their own layer or extractors."""
         super().check()
         if not self.explainers:
             raise ArgumentError("Ensemble: explainers: expected at least one, got none")
@@ -64,7 +64,7 @@ class Ensemble(Explainer):
         return _Mean(self.forward_func, backends, Normalization.from_name(self.normalization_fn))
 
     def _there(self, member: Explainer) -> Explainer:
-        """Return a member that explains what the ensemble explains."""
+        """Return the member at the ensemble's layer."""
         if member.layer_is_site:
             return member.replace(layer=self.layer)
         return member.replace(model=self.forward_func)

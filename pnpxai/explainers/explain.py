@@ -1,4 +1,4 @@
-"""Explains a batch with all that belongs to it: scores, how exact the attributions are, more steps where needed."""
+"""Explains a batch: attributions, scores, how exact the attributions are, and more steps where they are not."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["explain", "predicted"]
 
 _FACTOR = 4
-"""How much larger a setting becomes from one try to the next."""
+"""Factor by which a setting grows from one attempt to the next."""
 
 
 def explain(
     explainer: Explainer, inputs: ModelInputs, targets: Target, seed: int | RandomStream, *, narrowed: bool = True
 ) -> Explanation:
-    """Return what ``Explainer.explain`` promises; unless ``narrowed``, with no other number of steps than is set."""
+    """Return the explanation of a batch; with ``narrowed=False``, with the number of steps of the settings alone."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         arguments = explainer.arguments(inputs)
@@ -76,19 +76,19 @@ def explain(
 
 
 def predicted(output: ModelOutput) -> Tensor | None:
-    """Return (examples,) the index of the largest output, None unless there are several, in one row per example."""
+    """Return (examples,) the index of the largest output; None unless the output is (examples, several)."""
     outputs = select_output(output)
     return None if outputs.ndim != 2 or outputs.shape[-1] == 1 else outputs.argmax(-1)
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """What the model says of a batch.
+    """Holds the model's output for a batch.
 
     Attributes:
-        output: all that it gives.
-        targets: which output is explained.
-        scores: (examples,) the output there.
+        output: everything that the model returns.
+        targets: the output that is explained.
+        scores: (examples,) the values of that output.
     """
 
     output: ModelOutput
@@ -108,14 +108,14 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Judged:
-    """An outcome beside the scores it belongs to.
+    """Holds an outcome and how it compares with the scores.
 
     Attributes:
         outcome: the attributions and their gap.
         base_value: (examples,) the score that attributions start from, where it is known.
-        scale: (examples,) how large scores and outputs are.
-        misses: (examples,) whether the gap is more than 1 % of the scale.
-        hopeless: (examples,) whether the attributions are no map.
+        scale: (examples,) size of the scores and outputs.
+        misses: (examples,) True where the gap is more than 1 % of the scale.
+        hopeless: (examples,) True where the attributions are not a map.
     """
 
     outcome: Outcome
@@ -132,17 +132,17 @@ def _judged(outcome: Outcome, scored: _Scored, run: Run) -> _Judged:
         return _Judged(outcome, base, scale, torch.zeros(len(scale), dtype=torch.bool), without_map(outcome, scale))
     misses = missed(outcome.gap, scale) > TOLERANCE
     if misses.any() and len(scale) > 1 and not _are_apart(run, scored):
-        # one example's attributions are shares of other examples' scores too: only all sums together must come out
+        # an example's attributions are also shares of other examples' scores: only the total of all sums is promised
         shared = outcome.gap.mean().expand_as(outcome.gap).clone()
         outcome, misses = replace(outcome, gap=shared), missed(shared, scale) > TOLERANCE
     return _Judged(outcome, base, scale, misses, without_map(outcome, scale))
 
 
 def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStream) -> tuple[_Judged, dict[str, Tensor]]:
-    """Return better attributions of the examples that miss what is promised, and with which setting each was explained.
+    """Return better attributions of the examples that miss the promised sum, and the setting used for each example.
 
-    Only these are run again, with ever larger settings, so that an example has the map that it has alone; all are,
-    where examples of a batch depend on each other.
+    Only these examples run again, with ever larger settings, so that an example has the map that it has alone. If the
+    examples of a batch depend on each other, all run again.
     """
     name, limit = run.explainer.narrows_gap, run.explainer.explains_up_to
     if name is None or limit is None or judged.outcome.gap is None:
@@ -164,7 +164,7 @@ def _refined(run: Run, judged: _Judged, scored: _Scored, seed: int | RandomStrea
 
 
 def _part(run: Run, scored: _Scored, rows: Tensor) -> tuple[Run, Target] | None:
-    """Return the run and the targets of some examples; None where examples of a batch depend on each other."""
+    """Return the run and the targets of some examples; None if the examples of a batch depend on each other."""
     score = Score.of(run.explainer.forward_func, run.values, scored.targets, run.extra)
     return (run.take(rows), score.given_target(rows)) if _are_apart(run, scored) else None
 
@@ -182,7 +182,7 @@ def _replaced(outcome: Outcome, rows: Tensor, better: Outcome) -> Outcome:
 
     members = zip(as_tuple(outcome.attributions), as_tuple(better.attributions), strict=True)
     attributions = tuple(put(old, new) for old, new in members)
-    assert outcome.gap is not None  # noqa: S101  (it is what is to be narrowed)
+    assert outcome.gap is not None  # noqa: S101  (only outcomes with a gap are refined)
     assert better.gap is not None  # noqa: S101
     return replace(outcome, attributions=attributions, gap=put(outcome.gap, better.gap))
 
@@ -212,10 +212,10 @@ def _masked(judged: _Judged, explainer: Explainer) -> Outcome:
 
 
 def _gap_warnings(judged: _Judged, explainer: Explainer, used: dict[str, Tensor]) -> tuple[str, ...]:
-    """Return what to warn of: attributions that cannot be read as shares of a score, and how to mend it."""
-    told: list[str] = []
+    """Return warnings of attributions that cannot be read as shares of a score, with the remedy."""
+    texts: list[str] = []
     if judged.hopeless.any():
-        told.append(
+        texts.append(
             f"gap: the attributions of {numbered_examples(judged.hopeless)} are NaN: they miss what they should add up "
             "to by more than the scores and outputs themselves"
         )
@@ -223,8 +223,8 @@ def _gap_warnings(judged: _Judged, explainer: Explainer, used: dict[str, Tensor]
         name = explainer.narrows_gap
         largest = int(used[name].max()) if name in used else getattr(explainer, name) if name else 0
         remedy = f"; a larger {name} (here {largest}) narrows it" if name else ""
-        told.append(
+        texts.append(
             "gap: some examples' attributions miss what they should add up to by more than "
             f"{TOLERANCE:.0%} of the score{remedy}"
         )
-    return tuple(told)
+    return tuple(texts)

@@ -1,4 +1,4 @@
-"""One batch on its way through an explainer: what is explained where, and the way back to the form of the inputs."""
+"""Takes a batch through an explainer: places it at the layer, and brings attributions to the form of the inputs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["Run", "at_numbers", "records"]
 
 @dataclass(frozen=True)
 class Run:
-    """A batch, ready to be explained.
+    """Holds a batch that is ready to be explained.
 
     Attributes:
         explainer: the explainer, whose ``forward_func`` takes the values and the further arguments.
         inputs: the explained arguments of the model.
-        values: what is explained, the examples first: these arguments, or the values at a layer.
+        values: the explained tensors, examples first: these arguments, or the values at a layer.
         extra: the further arguments of ``forward_func``.
         back: moves the examples' axis of attributions to where the layer has it.
     """
@@ -46,12 +46,12 @@ class Run:
 
     @classmethod
     def of(cls, explainer: Explainer, arguments: Arguments, *, stop: bool = False) -> Run:
-        """Place an explainer where its values are; the model must be lent.
+        """Return the run of an explainer on a model's arguments; the model must be borrowed.
 
         Args:
             explainer: the explainer.
             arguments: the model's arguments.
-            stop: end the pass that reads a layer at the layer: nothing will be explained.
+            stop: end the pass that reads a layer at the layer, since nothing will be explained.
         """
         explainer, arguments = at_numbers(explainer, arguments)
         if explainer.layer is None or not explainer.layer_is_site:
@@ -101,11 +101,11 @@ class Run:
         return self.given_back(result)
 
     def detailed(self, targets: Target, seed: int | RandomStream) -> Outcome:
-        """Return the attributions with all that is known of their exactness; the examples are still first."""
+        """Return the attributions, with the examples first, and all that is known of their exactness."""
         return self.explainer.attributor().attribute_detailed(self.values, **self._arguments(targets, seed))
 
     def given_back(self, attributions: Any, *, whole: bool = True) -> Tensors:
-        """Return attributions in the form of the inputs or the layer; unless ``whole``, some are known to be NaN."""
+        """Return attributions in the form of the inputs or the layer; with ``whole=False`` some may be NaN."""
         members = self.back(as_tuple(attributions, "attributions"))
         if whole:
             check_finite("attributions", members)
@@ -130,7 +130,7 @@ def at_numbers(explainer: Explainer, arguments: Arguments) -> tuple[Explainer, A
 
 
 def records(explainer: Explainer, arguments: Arguments) -> bool:
-    """Tell whether what runs before the layer is recorded, which takes three runs to make sure of."""
+    """Return whether the part of the model before the layer is recorded, which takes three runs to verify."""
     places = find_places(explainer.model, explainer.layer)
     sites = all(isinstance(place, Site) for place in places)
     return explainer.repeated and sites and not run_first(places, arguments)

@@ -1,4 +1,4 @@
-"""Kinds of layers by the names that PnPXAI 0.1 has for them."""
+"""Defines kinds of layers under the names that PnPXAI 0.1 has for them."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ __all__ = ["Attention", "Convolution", "LSTM", "Linear", "ModuleKind", "RNN", "S
 
 
 class ModuleKind:
-    """A kind of layers."""
+    """Names a kind of layers."""
 
     modules: ClassVar[tuple[type[nn.Module], ...]] = ()
-    """The layers of torch that are of this kind."""
+    """Classes of torch's layers of this kind."""
 
 
 class Linear(ModuleKind):
-    """Linear layers."""
+    """Names linear layers."""
 
     modules = (nn.Linear,)
 
 
 class Convolution(ModuleKind):
-    """Convolutions."""
+    """Names convolutions."""
 
     modules = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class LSTM(ModuleKind):
-    """Long short-term memories."""
+    """Names long short-term memories."""
 
     modules = (nn.LSTM,)
 
 
 class RNN(ModuleKind):
-    """Recurrent networks without gates."""
+    """Names recurrent networks without gates."""
 
     modules = (nn.RNN,)
 
 
 class Attention(ModuleKind):
-    """Attention."""
+    """Names attention."""
 
     modules = (nn.MultiheadAttention,)
 
@@ -55,7 +55,7 @@ _BY_PART: dict[str, tuple[type[ModuleKind], ...]] = {
 
 
 class SupportedModules:
-    """The attribute ``SUPPORTED_MODULES`` of a class: the kinds in its ``needs``, all where nothing is needed."""
+    """Computes the attribute ``SUPPORTED_MODULES`` of a class: the kinds in its ``needs``, or all if it needs none."""
 
     def __get__(self, instance: object, owner: type) -> list[type[ModuleKind]]:
         """Return the kinds of layers of which a model must have one."""

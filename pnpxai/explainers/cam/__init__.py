@@ -1,4 +1,4 @@
-"""Explainers that show a layer's feature map.
+"""Explainers that draw a layer's feature map over the input.
 
-``class_activation`` holds what all share and most of the methods; ``grad_cam`` builds on it.
+``class_activation`` holds the common base and most methods; ``grad_cam`` builds on it.
 """

@@ -1,4 +1,4 @@
-"""Class activation maps: where the last feature map speaks for the output."""
+"""Explains by class activation maps: the positions at which the last feature map speaks for the output."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["ClassActivation", "EigenCAM", "GradCamPlusPlus", "HiResCAM", "LayerC
 
 
 class ClassActivation(Explainer, abstract=True):
-    """A layer's channels are weighted, summed and resized to the input, (examples, 1, ...).
+    """Computes sum_c w_c A_c of a layer's channels A_c, resized to the input (examples, 1, ...).
 
-    The layer is the last feature map on the way to the score, found by running one example: the last convolution that
-    keeps positions apart, with the normalisation, activation and skip connection that follow it; of a transformer the
-    normalised tokens that go into the last attention, folded to the grid of patches without class, distillation and
-    register tokens. ``layer`` names another, or several, whose resized maps are averaged.
+    The layer is the last feature map on the way to the score; one example runs to find it. In a convolutional network
+    it is the last convolution that keeps positions apart, with the normalisation, activation and skip connection after
+    it. In a transformer it is the normalised tokens before the last attention, folded to the grid of patches without
+    class, distillation and register tokens. ``layer`` names another layer, or several whose resized maps are averaged.
 
-    Maps are signed. Most papers put a ReLU around the sum, which hides evidence against the output; that is left to
-    post-processing (``possum`` and its like). Attention carries evidence from token to token, so in transformers a map
-    may point elsewhere than to the patch that the evidence came from; of gradients, those at each token (``HiResCAM``,
-    ``LayerCAM``) miss it less often than their mean (``GradCam``).
+    Maps are signed. Most papers put a ReLU around the sum, which hides evidence against the output; post-processing can
+    do the same (pooling ``possum``). Attention carries evidence from token to token, so in a transformer a map may
+    point to other patches than those that the evidence came from. Methods with a gradient for each token (``HiResCAM``,
+    ``LayerCAM``) do so less often than those with a mean gradient (``GradCam``).
     """
 
     interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic")] = "bilinear"
-    """How the layer's map is resized to the input."""
+    """Mode of resizing the layer's map to the input."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
     needs_module: ClassVar[bool] = True
@@ -39,7 +39,7 @@ class ClassActivation(Explainer, abstract=True):
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
-        """Refuse data without positions behind channels too."""
+        """Refuse data that are not (examples, channels, positions) too."""
         if reason := super().reason_against(facts):
             return reason
         if traits is not None and (traits.modality in ("table", "text") or traits.channel_dim != 1):
@@ -48,9 +48,10 @@ class ClassActivation(Explainer, abstract=True):
 
 
 class GradCamPlusPlus(ClassActivation):
-    """Channels weighted by a weighted mean of their positive gradients. Chattopadhay et al., 2018 (arXiv:1710.11063).
+    """Computes sum_c w_c A_c, w_c = sum over positions of a_c * max(g_c, 0). Chattopadhay et al., 2018.
 
-    The ReLU on gradients is part of the weights.
+    g_c = dF/dA_c are the gradients of the score F, and a_c = g_c^2 / (2 g_c^2 + g_c^3 sum A_c) the weights of positions
+    (arXiv:1710.11063). The ReLU on gradients is part of the method.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("GradCAM++", "GradCam++", "GradCAMPlusPlus", "GradCamPP")
@@ -61,10 +62,10 @@ class GradCamPlusPlus(ClassActivation):
 
 
 class HiResCAM(ClassActivation):
-    """Every value of the layer times its own gradient. Draelos and Carin, 2020 (arXiv:2011.08891).
+    """Computes sum_c dF/dA_c * A_c, position by position. Draelos and Carin, 2020 (arXiv:2011.08891).
 
-    Shows where the model looked, as Grad-CAM with its mean gradients need not: where all that follows the layer is
-    linear (a mean or a flattening and a linear layer), the layer's map sums to the score without the bias.
+    If the part of the model after the layer is linear (a mean or a flattening, and a linear layer), the layer's map
+    sums to the score F without its bias. Grad-CAM, with mean gradients, does not have this property.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("HiResCam",)
@@ -75,10 +76,9 @@ class HiResCAM(ClassActivation):
 
 
 class LayerCAM(ClassActivation):
-    """Every value of the layer times the positive part of its own gradient. Jiang et al., 2021.
+    """Computes sum_c max(dF/dA_c, 0) * A_c, position by position. Jiang et al., 2021 (doi:10.1109/TIP.2021.3089943).
 
-    doi:10.1109/TIP.2021.3089943. Made for early layers too: name them with ``layer``. The ReLU on gradients is part of
-    the weights.
+    The method works at early layers too: name them with ``layer``. The ReLU on gradients is part of the method.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("LayerCam",)
@@ -89,15 +89,15 @@ class LayerCAM(ClassActivation):
 
 
 class EigenCAM(ClassActivation):
-    """The layer's values along their first principal direction. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
+    """Computes A v_1, with v_1 the first right singular vector of A. Muhammad and Yeasin, 2020 (arXiv:2008.00299).
 
-    It shows what stands out in the layer, whichever output is explained: the target makes no difference. What stands
-    out most is positive.
+    A (positions, channels) holds the values of the layer. The map shows what stands out in the layer; the target makes
+    no difference. Its largest absolute value is positive.
     """
 
     centred: Annotated[bool, Choice(True, False)] = True
-    """Subtract the mean over positions first. Without, as in the paper, whose values come out of a ReLU, the direction
-    is that of the mean, which in transformers is what does not stand out."""
+    """Subtract the mean over positions first. The paper does not, since its values come out of a ReLU; in a transformer
+    v_1 would then follow the mean, which is the same at all positions."""
 
     aliases: ClassVar[tuple[str, ...]] = ("EigenCam",)
     explains_target: ClassVar[bool] = False
@@ -108,14 +108,14 @@ class EigenCAM(ClassActivation):
 
 
 class ScoreCAM(ClassActivation):
-    """Channels weighted by what the model scores on the input times the channel. Wang et al., 2020 (arXiv:1910.01279).
+    """Computes sum_c w_c A_c, w = softmax over channels of F(x * s(A_c)). Wang et al., 2020 (arXiv:1910.01279).
 
-    The weights are positive, a softmax over the channels; no gradient of the score is taken. It runs the model once for
-    each channel.
+    F is the score and x the input; s(A_c) is the channel resized to x and scaled to [0, 1]. No gradient is taken; the
+    model runs once for each channel.
     """
 
     n_channels: Annotated[int, Ge(1)] | None = None
-    """How many channels to take, those that spread most over the positions; all by default."""
+    """Number of channels, those with the largest spread over the positions; by default all."""
 
     aliases: ClassVar[tuple[str, ...]] = ("ScoreCam",)
     smallest: ClassVar[Mapping[str, Any]] = {"n_channels": 16}

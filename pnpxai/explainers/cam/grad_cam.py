@@ -1,4 +1,4 @@
-"""Class activation maps weighted by mean gradients, alone and with guided backpropagation."""
+"""Explains by class activation maps with mean gradients as weights, alone and times guided backpropagation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["GradCAM", "GradCam", "GuidedGradCam"]
 
 
 class GradCam(ClassActivation):
-    """The last feature map's channels weighted by mean gradient, resized. Selvaraju et al., 2017 (arXiv:1610.02391)."""
+    """Computes sum_c w_c A_c, w_c = mean over positions of dF/dA_c. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
     first_choice: ClassVar[int | None] = 1
     aliases: ClassVar[tuple[str, ...]] = ("GradCAM",)
@@ -28,15 +28,15 @@ GradCAM = GradCam
 
 
 class GuidedGradCam(ClassActivation):
-    """Guided backpropagation times the positive part of Grad-CAM. Selvaraju et al., 2017 (arXiv:1610.02391).
+    """Computes guided backpropagation times max(Grad-CAM, 0). Selvaraju et al., 2017 (arXiv:1610.02391).
 
-    In the shape of the input. The ReLUs, at gradients and around the map, are part of the definition.
+    The map has the shape of the input. The ReLUs, on gradients and around the map, are part of the method.
     """
 
     interpolate_mode: Annotated[  # type: ignore[assignment]
         Literal["nearest", "area", "bilinear", "bicubic"], Choice("nearest", "area")
     ] = "nearest"
-    """How the layer's map is resized to the input."""
+    """Mode of resizing the layer's map to the input."""
 
     aliases: ClassVar[tuple[str, ...]] = ("GuidedGradCAM",)
     rectified = True

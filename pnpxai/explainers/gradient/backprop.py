@@ -1,4 +1,4 @@
-"""Gradients through ReLUs that let only positive evidence back."""
+"""Explains by gradients through ReLUs that pass back only positive values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Deconvolution", "GuidedBackprop"]
 
 
 class ThroughReLU(Explainer, abstract=True):
-    """What both share: without a ReLU they are the plain gradient."""
+    """Refuses models without a ReLU, for which both methods would be the plain gradient."""
 
     needs_module: ClassVar[bool] = True
 
@@ -27,9 +27,10 @@ class ThroughReLU(Explainer, abstract=True):
 
 
 class GuidedBackprop(ThroughReLU):
-    """The gradient, with ReLUs that pass back only what is positive. Springenberg et al., 2015 (arXiv:1412.6806).
+    """Computes the gradient with ReLUs that pass back [x > 0] * max(g, 0). Springenberg et al., 2015 (arXiv:1412.6806).
 
-    Made for convolutions: of the few units of a linear layer, none may pass anything back.
+    x is the input of a ReLU, and g the gradient that arrives at its output. The method is made for convolutions: in a
+    network of small linear layers, the map is easily zero everywhere.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
@@ -40,7 +41,10 @@ class GuidedBackprop(ThroughReLU):
 
 
 class Deconvolution(ThroughReLU):
-    """The gradient, with ReLUs applied to what comes back. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
+    """Computes the gradient with ReLUs that pass back max(g, 0). Zeiler and Fergus, 2014 (arXiv:1311.2901).
+
+    g is the gradient that arrives at the output of a ReLU; its input plays no part.
+    """
 
     def attributor(self) -> DeconvolutionBackend:
         """Return ``Deconvolution``."""

@@ -1,4 +1,4 @@
-"""Gradients at random points between baselines and noisy inputs."""
+"""Explains by gradients at random points between baselines and noisy inputs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ __all__ = ["GradientShap"]
 
 
 class GradientShap(Explainer):
-    """Expected gradients. Erion et al., 2021 (arXiv:1906.10670); Lundberg and Lee, 2017 (arXiv:1705.07874).
+    """Computes E[(x - x') * dF/dx(x' + a (x - x'))] over random x' and a. Erion et al., 2021 (arXiv:1906.10670).
 
-    The gradient at random points between a baseline and noisy copies of the input, times their difference, averaged.
-    Of a ``Background`` each point draws a row anew; of any other baseline each example has its own.
+    These expected gradients approximate SHAP values (Lundberg and Lee, 2017, arXiv:1705.07874). F is the score, x the
+    input with noise, and a is uniform in [0, 1]. The baseline x' is a row of a ``Background``, drawn anew for each
+    point; with any other ``baseline_fn`` it is the example's own baseline.
     """
 
     n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
@@ -33,10 +34,10 @@ class GradientShap(Explainer):
     noise_level: Annotated[float, Ge(0), Range(0.0, 0.5, step=0.05)] = 0.1
     """Standard deviation of the noise, as a fraction of each example's range (max - min), or of ``column_spread``."""
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
-    """Where the lines start."""
+    """Baseline x'."""
     column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
-    """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
-    their own. ``auto_explain`` sets it to the standard deviations without values far out."""
+    """Spread of each column of a table over the data (columns,), since every column has its own unit. ``auto_explain``
+    sets it to the standard deviations without outliers."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
@@ -52,8 +53,8 @@ class GradientShap(Explainer):
         )
 
     def _distribution(self, inputs: Tensors) -> Distribution:
-        given = self.baseline_fn
-        return rows_by(given, inputs) if is_background(given) else OwnBaselines(starts_by(given, inputs))
+        rule = self.baseline_fn
+        return rows_by(rule, inputs) if is_background(rule) else OwnBaselines(starts_by(rule, inputs))
 
 
 ExpectedGradients = GradientShap

@@ -1,4 +1,4 @@
-"""Gradients integrated along a path from a baseline."""
+"""Explains by gradients integrated along a path from a baseline."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["IntegratedGradients"]
 
 
 class IntegratedGradients(Explainer):
-    """Gradients integrated from a baseline to the input, times their difference.
+    """Computes (x - x') * integral over a of dF/dx(x' + a (x - x')). Sundararajan et al., 2017 (arXiv:1703.01365).
 
-    Sundararajan et al., 2017 (arXiv:1703.01365).
+    x is the input, x' the baseline and F the score; a goes from 0 to 1. The attributions sum to F(x) - F(x') up to the
+    error of the quadrature.
     """
 
     n_steps: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of points on the path."""
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
-    """Where the path starts."""
+    """Baseline x', the start of the path."""
 
     first_choice: ClassVar[int | None] = 5
     repeated: ClassVar[bool] = True

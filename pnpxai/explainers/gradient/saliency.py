@@ -1,4 +1,4 @@
-"""The gradient, and the gradient times the input."""
+"""Explains by the gradient, and by the gradient times the input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Gradient", "GradientXInput"]
 
 
 class Gradient(Explainer):
-    """Gradient of the score, signed. Simonyan et al., 2014 (arXiv:1312.6034)."""
+    """Computes dF/dx, the gradient of the score, with signs. Simonyan et al., 2014 (arXiv:1312.6034)."""
 
     def attributor(self) -> Configured:
         """Return ``Saliency`` without absolute values."""
@@ -18,7 +18,7 @@ class Gradient(Explainer):
 
 
 class GradientXInput(Explainer):
-    """Gradient times input. Shrikumar et al., 2016 (arXiv:1605.01713)."""
+    """Computes x * dF/dx, the input times the gradient of the score. Shrikumar et al., 2016 (arXiv:1605.01713)."""
 
     def attributor(self) -> InputXGradient:
         """Return ``InputXGradient``."""

@@ -1,4 +1,4 @@
-"""Gradients of noisy copies of the input: their mean, mean square and variance."""
+"""Explains by gradients of noisy copies of the input: their mean, mean square or variance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
 
 
 class NoisyGradient(Explainer, abstract=True):
-    """What all share: Gaussian noise on the inputs (or the layer's values); the last copy carries none."""
+    """Adds Gaussian noise to copies of the inputs (or of the layer's values), except to the last copy."""
 
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
@@ -28,8 +28,8 @@ class NoisyGradient(Explainer, abstract=True):
     n_iter: Annotated[int, Ge(1), Range(10, 100, step=10)] = 20
     """Number of copies."""
     column_spread: Tensor | None = dataclasses.field(default=None, kw_only=True)
-    """Of tables, how far each column spreads over the data (columns,): columns with units of their own need noise of
-    their own. ``auto_explain`` sets it to the standard deviations without values far out."""
+    """Spread of each column of a table over the data (columns,), since every column has its own unit. ``auto_explain``
+    sets it to the standard deviations without outliers."""
 
     def _tunnel(self, kind: Any) -> Configured:
         gradient = Saliency(self.forward_func).configured(abs=False)
@@ -39,7 +39,7 @@ class NoisyGradient(Explainer, abstract=True):
 
 
 class NoisyBackend(Configured):
-    """A ``NoiseTunnel`` that gives mean and mean square at once, as PnPXAI 0.1 has it."""
+    """Is a ``NoiseTunnel`` whose ``forward`` can return the mean and the mean square together, as in PnPXAI 0.1."""
 
     def forward(
         self,
@@ -49,14 +49,16 @@ class NoisyBackend(Configured):
         return_squared: bool = False,
     ) -> Any:
         """Return ``attribute`` of arguments in PnPXAI 0.1's order; with ``return_squared`` mean and mean square."""
-        given = {"target": targets, "additional_forward_args": additional_forward_args}
+        arguments = {"target": targets, "additional_forward_args": additional_forward_args}
         if not return_squared:
-            return self.attribute(forward_args, **given)
-        return tuple(self.attribute(forward_args, **given, nt_type=kind) for kind in ("smoothgrad", "smoothgrad_sq"))
+            return self.attribute(forward_args, **arguments)
+        return tuple(
+            self.attribute(forward_args, **arguments, nt_type=kind) for kind in ("smoothgrad", "smoothgrad_sq")
+        )
 
 
 class SmoothGrad(NoisyGradient):
-    """Mean gradient over copies of the input with Gaussian noise added. Smilkov et al., 2017 (arXiv:1706.03825)."""
+    """Computes the mean of dF/dx(x + e) under noise e ~ N(0, s^2). Smilkov et al., 2017 (arXiv:1706.03825)."""
 
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the mean."""
@@ -64,7 +66,7 @@ class SmoothGrad(NoisyGradient):
 
 
 class VarGrad(NoisyGradient):
-    """Variance of the gradient over noisy copies of the input. Adebayo et al., 2018 (arXiv:1810.03307)."""
+    """Computes the variance of dF/dx(x + e) under noise e ~ N(0, s^2). Adebayo et al., 2018 (arXiv:1810.03307)."""
 
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the variance."""
@@ -72,7 +74,7 @@ class VarGrad(NoisyGradient):
 
 
 class SmoothGradSquared(NoisyGradient):
-    """Mean square of the gradient over noisy copies of the input. Hooker et al., 2019 (arXiv:1806.10758)."""
+    """Computes the mean of (dF/dx(x + e))^2 under noise e ~ N(0, s^2). Hooker et al., 2019 (arXiv:1806.10758)."""
 
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the mean of squares."""

@@ -1,4 +1,4 @@
-"""The gradients of the input and of all biases, in one map."""
+"""Explains by the gradients of the input and of all biases, in one map."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["FullGrad"]
 
 
 class FullGrad(Explainer):
-    """Gradient times input and the maps of all biases, added up. Srinivas and Fleuret, 2019 (arXiv:1905.00780).
+    """Computes psi(x * dF/dx) + sum over biases b of psi(b * dF/db). Srinivas and Fleuret, 2019 (arXiv:1905.00780).
 
-    Not signed: each part is taken in absolute value and rescaled to 0 ... 1 before they are added.
+    psi takes absolute values, rescales them to 0 ... 1 and resizes them to the input. The map is not signed.
     """
 
     pooling_method: Annotated[Literal["abssum", "possum"], Choice("abssum", "possum")] = "abssum"
-    """Sum absolute values over channels, or only positive ones."""
+    """Pooling over channels: the sum of absolute values, or of positive values only."""
     interpolate_mode: Annotated[Literal["bilinear", "bicubic", "nearest"], Choice("bilinear", "bicubic", "nearest")] = (
         "bilinear"
     )
-    """How a layer's map is resized to the input."""
+    """Mode of resizing a layer's map to the input."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
     needs_module: ClassVar[bool] = True
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
-        """Refuse attention, whose tokens are no map of the input."""
+        """Refuse attention, whose tokens are not a map of the input."""
         reason = super().reason_against(facts, traits)
         if reason is None and traits is not None and any(one.discrete for one in traits.each):
             return "adds up maps of convolutions, which ids do not have"

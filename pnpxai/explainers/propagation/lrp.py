@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation with the usual composites of rules."""
+"""Explains by layer-wise relevance propagation with the usual composites of rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _canonizers(value: Any) -> Any:
 
 
 def at_inputs(forward: Model) -> bool:
-    """Tell whether it is the model's own inputs that are explained, not values inside of it."""
+    """Return whether the model's own inputs are explained, instead of values inside the model."""
     forward = getattr(forward, "at", forward)
     return not isinstance(forward, AtSites) or all(isinstance(place, Argument) for place in forward.places)
 
@@ -46,17 +46,18 @@ def check_range(low: float, high: float) -> None:
 
 
 class CompositeLRP(Explainer, abstract=True):
-    """What all share: the stabiliser, and how the model is brought into a form that the rules fit.
+    """Passes relevance back by a composite of rules; subclasses say which rule each kind of layer has.
 
-    Rules are found by the operations that run, so layers written as functions have theirs too. Sums, products, pooling
-    and what of batch normalisation was not merged share in proportion to contributions.
+    The operations that run decide the rule, so layers that are written as functions have rules too. Sums, products,
+    pooling, and batch normalisation that could not be merged into a layer share relevance in proportion to
+    contributions.
     """
 
     stabilizer: Annotated[float, Gt(0)] = 1e-6
-    """Keeps the denominators of the rules without an epsilon of their own away from zero."""
+    """Number added to the denominators of rules that have no epsilon, so that none is zero."""
     zennit_canonizers: Annotated[tuple[Any, ...] | None, BeforeValidator(_canonizers)] = None
-    """Canonizers of zennit to apply meanwhile; refused if they change the scores. Batch normalisation is merged into
-    the layer before it without them, as the model runs."""
+    """Canonizers of zennit that are applied meanwhile; they are refused if they change the scores. Batch normalisation
+    is merged into the layer before it without them."""
 
     needs_module: ClassVar[bool] = True
 
@@ -76,13 +77,14 @@ class CompositeLRP(Explainer, abstract=True):
 
 
 class LRPUniformEpsilon(CompositeLRP):
-    """The epsilon rule at every layer; attention weights are taken for constants.
+    """Computes R_i = sum_j x_i w_ij / (z_j + epsilon sign(z_j)) R_j at every layer. Bach et al., 2015.
 
-    Bach et al., 2015 (doi:10.1371/journal.pone.0130140); attention: Ali et al., 2022 (arXiv:2202.07304).
+    z_j = sum_i x_i w_ij + b_j is an output of the layer (doi:10.1371/journal.pone.0130140). Attention weights count as
+    constants (Ali et al., 2022, arXiv:2202.07304).
     """
 
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 0.25
-    """Added to the size of every denominator: larger values drop weak, contradicting contributions."""
+    """Stabiliser: larger values drop weak, contradicting contributions."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution", "recurrent", "attention"})
 
@@ -93,9 +95,9 @@ class LRPUniformEpsilon(CompositeLRP):
 
 
 class LRPEpsilonPlus(CompositeLRP):
-    """z-plus rule at convolutions, epsilon rule elsewhere.
+    """Applies the z-plus rule at convolutions, R_i = sum_j (x_i w_ij)^+ / z_j^+ R_j, and the epsilon rule elsewhere.
 
-    Bach et al., 2015; Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10).
+    Bach et al., 2015; Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10). ^+ takes positive contributions only.
     """
 
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
@@ -109,7 +111,7 @@ class LRPEpsilonPlus(CompositeLRP):
 
 
 class LRPEpsilonGammaBox(CompositeLRP):
-    """Box rule at convolutions of the inputs, gamma rule at others, epsilon rule elsewhere.
+    """Applies the box rule at convolutions of the inputs, the gamma rule at others, the epsilon rule elsewhere.
 
     Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10).
     """
@@ -121,7 +123,7 @@ class LRPEpsilonGammaBox(CompositeLRP):
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
     """Stabiliser of the epsilon rule: larger values drop weak, contradicting contributions."""
     gamma: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 0.25
-    """How much more positive weights count at convolutions."""
+    """Additional weight of positive weights at convolutions: w becomes w + gamma * max(w, 0)."""
 
     needs: ClassVar[frozenset[str]] = _CONVOLUTION
 
@@ -140,9 +142,10 @@ class LRPEpsilonGammaBox(CompositeLRP):
 
 
 class LRPEpsilonAlpha2Beta1(CompositeLRP):
-    """Positive contributions twice, less negative ones, at convolutions; epsilon rule elsewhere.
+    """Applies the rule alpha = 2, beta = 1 at convolutions, and the epsilon rule elsewhere.
 
-    Bach et al., 2015 (doi:10.1371/journal.pone.0130140).
+    R_i = sum_j (2 (x_i w_ij)^+ / z_j^+ - (x_i w_ij)^- / z_j^-) R_j: positive contributions count twice, and negative
+    ones are subtracted. Bach et al., 2015 (doi:10.1371/journal.pone.0130140).
     """
 
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6

@@ -1,4 +1,4 @@
-"""Relevance propagation with rules by part, for attention, and relative to other contributions."""
+"""Explains by relevance propagation with rules to choose, rules for attention, and relative relevance."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def _composite(value: Any) -> Any:
 
 
 class LRP(CompositeLRP):
-    """Relevance propagation with a rule for each part of a model, to be searched.
+    """Passes relevance back with a rule for each part of a model, which tuning can search.
 
-    Bach et al., 2015 (doi:10.1371/journal.pone.0130140); rules and where they serve: Montavon et al., 2019
-    (doi:10.1007/978-3-030-28954-6_10).
+    Bach et al., 2015 (doi:10.1371/journal.pone.0130140). Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10),
+    describe the rules and where each is useful.
     """
 
     composite: Annotated[Any, BeforeValidator(_composite)] = "auto"
-    """"auto": the rules of the following settings; or a composite of zennit, with its rules at the modules it names."""
+    """Rules: "auto" uses the settings below; a composite of zennit has rules for the modules that it names."""
     convolution: PartRule = "gamma"
-    """Rule of convolutions; of "alpha_beta", alpha is 2 and beta 1."""
+    """Rule of convolutions; "alpha_beta" has alpha 2 and beta 1."""
     linear: PartRule = "epsilon"
-    """Rule of linear layers, those inside of attention and recurrent cells included."""
+    """Rule of linear layers, including those inside attention and recurrent cells."""
     first: Annotated[Literal["same", "flat", "box", "w_square"], Choice("same", "flat", "box")] = "same"
-    """Rule of convolutions of the inputs; "same": as of others."""
+    """Rule of convolutions of the inputs; "same" is the rule of other convolutions."""
     attention: Literal["taylor", "constant"] = "taylor"
-    """Whether queries and keys get relevance too, or attention weights are taken for constants."""
+    """Rule of attention: "taylor" gives relevance to queries and keys; "constant" takes its weights for constants."""
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
     """Stabiliser of the epsilon rule: larger values drop weak, contradicting contributions."""
     gamma: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 0.25
-    """How much more positive weights count under the gamma rule."""
+    """Additional weight of positive weights under the gamma rule: w becomes w + gamma * max(w, 0)."""
     low: float = -3.0
     """Smallest value that an input can have, for the box rule."""
     high: float = 3.0
@@ -80,9 +80,10 @@ class LRP(CompositeLRP):
 
 
 class AttnLRP(CompositeLRP):
-    """Relevance propagation through attention: softmax by its Taylor term, factors by halves, norms as scales.
+    """Passes relevance through attention: R_i = x_i (R_i - s_i sum_j R_j) at a softmax s. Achtibat et al., 2024.
 
-    Achtibat et al., 2024 (arXiv:2402.05602). The Taylor term leaves a remainder, which an explanation reports.
+    Each factor of a product gets half, and norms count as scales (arXiv:2402.05602). The first-order Taylor term at the
+    softmax leaves a remainder, which an explanation reports.
     """
 
     epsilon: Annotated[float, Ge(0), Range(1e-6, 1.0, log=True)] = 1e-6
@@ -98,13 +99,13 @@ class AttnLRP(CompositeLRP):
 
 
 class RAP(Explainer):
-    """Relative attributing propagation: what helped the output less than other inputs did gets negative relevance.
+    """Passes relevance back relative to its mean: inputs that helped the output less than others become negative.
 
-    Nam et al., 2020 (arXiv:1904.00605). Biases get nothing, so that relevance sums to the score, to about 1e-4 of it
-    (what a stabiliser takes); parameters that take part as values of their own, such as a transformer's class token and
-    positions, keep their share, which ``explain(...).sinks`` has as ``bias``. Branches that meet share by size, place
-    by place: the proportions that the paper's authors use have no bound. Beyond the paper, gates and attention weights
-    are taken for constants.
+    Nam et al., 2020 (arXiv:1904.00605). Biases get nothing, so that relevance sums to the score, up to about 1e-4 of it
+    (the part of the stabiliser). Parameters that act as values, such as a transformer's class token and positions, keep
+    their share, which ``explain(...).sinks`` reports as ``bias``. Branches that meet share by size, position by
+    position: the proportions in the authors' program have no bound. Beyond the paper, gates and attention weights count
+    as constants.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"linear", "convolution"})
