@@ -75,6 +75,7 @@ class BatchReader:
         self._names, self.skipped = example_names(data), getattr(data, "skipped", {})
         self._source = batches(data, self._as_tensors)
         self._unread: Iterator[Any] = iter(self._source)
+        self._failed: list[Any] = []
         self._batches: list[ReadBatch] = []
         self._left_out: dict[str, None] = {}
         self._default_words = ""
@@ -129,10 +130,12 @@ class BatchReader:
         """Return the first examples, or all."""
         count = None if count is None else whole_number("count", count)
         while count is None or sum(len(flat(batch.inputs)[0]) for batch in self._batches) < count:
-            try:
-                self._batches.append(self._read(next(self._unread)))
-            except StopIteration:
+            batch = self._failed.pop() if self._failed else next(self._unread, None)
+            if batch is None:
                 break
+            self._failed.append(batch)  # a batch that fails is read again, so that it fails with the same words
+            self._batches.append(self._read(batch))
+            self._failed.pop()
         examples = Examples.of(self._batches)
         return examples if count is None else examples.first(count)
 

@@ -37,8 +37,9 @@ class TableSchema:
         """Return what the columns of a frame hold.
 
         Raises:
-            ArgumentError: a column holds neither numbers nor categories.
+            ArgumentError: a column holds neither numbers nor categories, or two columns have one name.
         """
+        _check_names(frame)
         levels = tuple(_levels(frame[name]) for name in frame.columns)
         return cls(tuple(frame.columns), tuple(frame.dtypes), levels)
 
@@ -82,8 +83,9 @@ def frame_numbers(frame: Any) -> Tensor:
     """Return (rows, columns) numbers of a frame of numbers and truth values; a missing value is NaN.
 
     Raises:
-        ArgumentError: columns hold something else; the message names them.
+        ArgumentError: columns hold something else, or two have one name; the message names them.
     """
+    _check_names(frame)
     wrong = [f"{name} ({_example(frame[name])})" for name in frame.columns if not is_numeric_column(frame[name])]
     if wrong:
         raise ArgumentError(
@@ -93,6 +95,17 @@ def frame_numbers(frame: Any) -> Tensor:
     if not len(frame.columns):
         raise ArgumentError("data: expected columns of numbers, got a frame without columns")
     return torch.tensor(np.stack([column_numbers(frame[name]) for name in frame.columns], 1))
+
+
+def _check_names(frame: Any) -> None:
+    """Refuse two columns of one name: their values could not be told apart.
+
+    Raises:
+        ArgumentError: names the columns.
+    """
+    names = list(frame.columns)
+    if repeated := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise ArgumentError(f"data: expected columns of different names, got several named {', '.join(repeated)}")
 
 
 def column_numbers(column: Any) -> np.ndarray:

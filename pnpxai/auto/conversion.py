@@ -91,9 +91,11 @@ class AsTensors:
 
     def _numbers(self, data: Any) -> Tensor:
         try:
-            tensor = torch.as_tensor(np.asarray(data))
+            tensor = torch.as_tensor(_array(data))
         except (TypeError, ValueError) as problem:
             raise ArgumentError(f"data: expected numbers, got {type(data).__name__} ({problem})") from problem
+        if tensor.is_complex():
+            raise ArgumentError("data: expected real numbers, got complex ones; give real and imaginary parts apart")
         if tensor.dtype == torch.uint8 and tensor.ndim == 4:
             return _scaled(tensor, self.display, self.dtype)
         rows = tensor.ndim == 2 and not self.ids
@@ -113,6 +115,14 @@ def index_for_each(target: Any, size: int) -> Tensor:
             f"target: expected the index of an output, or a function of the output, got {target!r}"
         ) from problem
     return index.expand(size, *index.shape) if index.ndim < 2 else index
+
+
+def _array(data: Any) -> np.ndarray:
+    """Return an array that may be written to; NaN takes the place of masked entries."""
+    if isinstance(data, np.ma.MaskedArray):
+        data = np.where(data.mask, np.nan, data.data) if data.mask.any() else data.data
+    array = np.asarray(data.toarray() if hasattr(data, "toarray") else data)
+    return array if array.flags.writeable else array.copy()
 
 
 def _of_pictures(pictures: Sequence[Any], display: Display | None, dtype: torch.dtype) -> Tensor:

@@ -87,7 +87,14 @@ def _is_whole(data: Any) -> bool:
     """Return whether all examples are there at once, not batch by batch."""
     if hasattr(data, "__array__") or isinstance(data, (str, Mapping)) or is_frame(data) or is_picture(data):
         return True
-    return is_list(data) and len(data) > 0 and all(isinstance(one, str) or is_picture(one) for one in data)
+    if hasattr(data, "toarray"):  # a sparse matrix
+        return True
+    return is_list(data) and all(isinstance(one, str) or is_picture(one) or _is_row(one) for one in data)
+
+
+def _is_row(data: Any) -> bool:
+    """Return whether a list holds the numbers of one row."""
+    return is_list(data) and all(isinstance(one, (int, float)) for one in data)
 
 
 def _are_samples(data: Any) -> bool:

@@ -24,7 +24,9 @@ class Estimator(Protocol):
 
 
 class EstimatorModel:
-    """An estimator as a function of tensors (rows, columns): class probabilities, or one number for each row.
+    """An estimator as a function of tensors (rows, columns): a number for each class, or one for each row.
+
+    These are probabilities where it knows them, else its decision function, else what it predicts.
 
     It has no gradients: an explainer that needs them is refused.
 
@@ -41,7 +43,7 @@ class EstimatorModel:
         self.__name__ = _name(estimator)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Return (rows, classes) probabilities, or (rows, 1) predictions.
+        """Return (rows, classes) numbers, (rows, outputs, classes) of several outputs, or (rows, 1) predictions.
 
         Raises:
             ArgumentError: gradients are wanted.
@@ -56,13 +58,17 @@ class EstimatorModel:
         return torch.as_tensor(self._predicted(rows), dtype=values.dtype, device=values.device)
 
     def _predicted(self, rows: Any) -> np.ndarray:
-        probabilities = getattr(self.estimator, "predict_proba", None)
-        if probabilities is not None:
-            return np.asarray(probabilities(rows), dtype=np.float64)
+        """Return probabilities, else what the estimator decides by, else predictions, as (rows, ...) numbers."""
+        for ask in ("predict_proba", "decision_function"):
+            method = getattr(self.estimator, ask, None)
+            if method is not None:
+                return _by_class(method(rows), ask, len(self.class_names))
         predictions = np.asarray(self.estimator.predict(rows))
-        classes = getattr(self.estimator, "classes_", None)
-        if classes is not None:  # a class for each row
-            return (predictions[:, None] == np.asarray(classes)).astype(np.float64)
+        labels = getattr(self.estimator, "classes_", None)
+        if labels is None and getattr(self.estimator, "labels_", None) is not None:  # the clusters of a clustering
+            labels = np.unique(self.estimator.labels_)  # type: ignore[attr-defined]
+        if labels is not None:  # a class for each row
+            return (predictions[:, None] == np.asarray(labels)).astype(np.float64)
         return predictions.astype(np.float64).reshape(len(predictions), -1)
 
     @property
@@ -82,7 +88,31 @@ def is_estimator(model: object) -> bool:
 def model_of_estimator(model: Estimator, data: Data) -> EstimatorModel:
     """Return an estimator as a function of the tensors that will be made of the data."""
     frame: Any = data[0] if isinstance(data, tuple) and data else data
-    return EstimatorModel(model, TableSchema.of(frame) if is_frame(frame) else None)
+    fitted_on = getattr(model, "feature_names_in_", None)
+    if is_frame(frame):
+        schema = TableSchema.of(frame)
+        on_arrays = fitted_on is None and hasattr(model, "n_features_in_") and not schema.categories
+        return EstimatorModel(model, None if on_arrays else schema)
+    if fitted_on is None:
+        return EstimatorModel(model)
+    number = np.dtype(np.float64)
+    return EstimatorModel(model, TableSchema(tuple(fitted_on), (number,) * len(fitted_on), ((),) * len(fitted_on)))
+
+
+def _by_class(values: Any, ask: str, classes: int) -> np.ndarray:
+    """Return (rows, classes) or (rows, outputs, classes) numbers of what an estimator says of each class.
+
+    Raises:
+        ArgumentError: it has several outputs with different numbers of classes.
+    """
+    if isinstance(values, list):  # one array for each of several outputs
+        if len({np.shape(one) for one in values}) > 1:
+            raise ArgumentError("model: its outputs have different numbers of classes; explain one output's estimator")
+        return np.stack([np.asarray(one, dtype=np.float64) for one in values], 1)
+    numbers = np.asarray(values, dtype=np.float64)
+    if ask == "decision_function" and numbers.ndim == 1:  # of two classes the second, or how usual a row is
+        return np.stack([-numbers, numbers], 1) if classes == 2 else numbers[:, None]
+    return numbers
 
 
 def _name(estimator: Estimator) -> str:
