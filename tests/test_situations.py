@@ -157,8 +157,10 @@ def test_a_function_written_into_a_slice_is_explained() -> None:
 
     net = Slices()
     gap = (net(X)[:, 0] - net(0 * X)[:, 0]).detach()
-    for method in (attributors.DeepLift, attributors.IntegratedGradients):
-        assert torch.allclose(method(net).attribute(X, target=0).sum(1), gap, atol=1e-3 * float(gap.abs().max()))
+    maps = attributors.DeepLift(net).attribute(X, target=0)
+    assert torch.allclose(maps.sum(1), gap)
+    path = attributors.IntegratedGradients(net).attribute(X, target=0, n_steps=500)
+    assert torch.allclose(path.sum(1), gap, atol=0.01 * float(gap.abs().max()))
     relevance, left = attributors.LRP(net).attribute(X, target=0, return_convergence_delta=True)
     assert relevance.isfinite().all()
     assert left.isfinite().all()
