@@ -20,6 +20,7 @@ from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, su
 __all__ = [
     "Around",
     "AtLayer",
+    "AtLayerWithFactor",
     "Attributor",
     "Configured",
     "FromInputs",
@@ -164,6 +165,23 @@ class AtLayer(Attributor):
         super().__init__(forward_func)
         self.layer = layer
         self.device_ids = device_ids
+
+
+class AtLayerWithFactor(AtLayer):
+    """Is an attributor at a layer that multiplies gradients by a difference of values.
+
+    ``multiply_by_inputs=False`` leaves out that factor.
+    """
+
+    def __init__(
+        self,
+        forward_func: Model,
+        layer: Any,
+        device_ids: Sequence[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
 
 
 class Around(Attributor):

@@ -296,7 +296,7 @@ class IntegratedGradients(_IntegratedGradients):
     ) -> None: ...
 
 class KernelShap(_KernelShap):
-    """Shapley values of the features by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
+    """Computes Shapley values by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874)."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -408,7 +408,7 @@ class LayerCAM(_LayerCAM):
     ) -> None: ...
 
 class Lime(_Lime):
-    """Weights of a linear model fitted to the scores of random sets of features."""
+    """Computes w that minimises sum_k p_k (F(z_k) - w z_k - c)^2 + |w|^2 over random sets z_k. Ribeiro et al., 2016."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -426,7 +426,7 @@ class Lime(_Lime):
     ) -> None: ...
 
 class MultiScaleOcclusion(_MultiScaleOcclusion):
-    """Mean over windows of several sizes of what the score loses, each map scaled to mean 0 and standard deviation 1."""
+    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to mean 0 and deviation 1."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -441,7 +441,7 @@ class MultiScaleOcclusion(_MultiScaleOcclusion):
     ) -> None: ...
 
 class Occlusion(_Occlusion):
-    """Mean loss of score over the windows that cover a position. Zeiler and Fergus, 2014 (arXiv:1311.2901)."""
+    """Computes the mean of F(x) - F(x without w) over the windows w at a position. Zeiler and Fergus, 2014."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -468,7 +468,7 @@ class RAP(_RAP):
     ) -> None: ...
 
 class RISE(_RISE):
-    """Mean score over smooth random masks, weighted by what they let through. Petsiuk et al., 2018 (arXiv:1806.07421)."""
+    """Computes 1/(n p) sum_k m_k (F(x * m_k) - mean F) over n smooth random masks m_k. Petsiuk et al., 2018."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -508,7 +508,7 @@ class ScoreCAM(_ScoreCAM):
     ) -> None: ...
 
 class ShapleyValueSampling(_ShapleyValueSampling):
-    """Mean gain of score when a feature joins those before it in a random order."""
+    """Computes the mean of F(S + i) - F(S) over random orders; S holds the features before i. Castro et al., 2009."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -525,7 +525,7 @@ class ShapleyValueSampling(_ShapleyValueSampling):
     ) -> None: ...
 
 class ShapleyValues(_ShapleyValues):
-    """Shapley values of the features: each one's mean gain of score over all orders in which features join."""
+    """Computes phi_i, the mean of F(S + i) - F(S) over all orders of the features. Shapley, 1953."""
     def __init__(
         self,
         model: Callable[..., Any],

@@ -1,4 +1,4 @@
-"""Attributes a figure of a whole data set, such as an accuracy, to the features of its examples."""
+"""Attributes a metric of a whole data set, such as an accuracy, to the features of its examples."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _EXPLAINED, _PASSED_ON, _LEFT_OUT = 0, 1, 2
 
 
 class DataLoaderAttribution(Around):
-    """Explains what a model does on all batches of a loader by a perturbation method such as ``FeatureAblation``.
+    """Explains a metric on all batches of a loader by a perturbation method such as ``FeatureAblation``.
 
-    A feature is absent in every example at once. The method sees a game of features: which are present in, the figure
-    of the whole data set out.
+    The method explains the function from sets of present features to the metric of the whole data set; an absent
+    feature is replaced in every example at once.
     """
 
     def __init__(self, attr_method: Any) -> None:
@@ -44,24 +44,24 @@ class DataLoaderAttribution(Around):
         show_progress: bool = False,
         return_input_shape: bool = True,
     ) -> Any:
-        """Return attributions in the shape of one example, (1, ...), or with several figures (figures, ...).
+        """Return attributions in the shape of one example, (1, ...), or with several metrics (metrics, ...).
 
-        They come in a tuple where batches are tuples.
+        The result is a tuple where batches are tuples.
 
         Args:
-            dataloader: gives tuples (or single tensors), as many members in each batch.
-            input_roles: 0 for a member that is explained, 1 for one that the model is given as it is, 2 for one that it
-                is not given, such as labels. By default all are explained.
-            baselines: what stands in for absent features, for each explained member: a number or a tensor (1, ...).
+            dataloader: batches that are tuples (or single tensors), all with the same number of members.
+            input_roles: 0 for a member that is explained, 1 for one that is passed to the model unchanged, 2 for one
+                that is not passed to the model, such as labels. By default all are explained.
+            baselines: values of absent features, for each explained member: a number or a tensor (1, ...).
             feature_mask: an id for each element, (1, ...), for each explained member.
             reduce: adds up outputs: ``reduce(accumulated, output, batch)``; by default outputs are joined.
-            to_metric: makes the figure of what was added up.
+            to_metric: computes the metric from the accumulated outputs.
             perturbations_per_pass: accepted for compatibility.
             show_progress: accepted for compatibility.
-            return_input_shape: False for one number for each feature, (figures, features).
+            return_input_shape: False for one number for each feature, (metrics, features).
 
         Raises:
-            ArgumentError: the roles do not fit the batches, or the loader gives none.
+            ArgumentError: the roles do not fit the batches, or the loader is empty.
         """
         batch = next(iter(dataloader), None)
         if batch is None:
@@ -76,8 +76,8 @@ class DataLoaderAttribution(Around):
         groups = Groups.of(feature_mask, one)
         count = max(groups.sizes)
 
-        def figures(present: Tensor) -> Tensor:
-            """Return (sets, figures) of sets of features that are present."""
+        def metrics(present: Tensor) -> Tensor:
+            """Return (sets, metrics) for sets of features that are present."""
             accumulated: list[Any] = [None] * len(present)
             for batch in dataloader:
                 members = _members(batch)
@@ -91,10 +91,10 @@ class DataLoaderAttribution(Around):
             return torch.stack([torch.as_tensor(v).reshape(-1) for v in values])
 
         method = copy.copy(self.attr_method)
-        method.forward_func = figures
+        method.forward_func = metrics
         all_present = torch.ones(1, count)
         with borrowed(self.forward_func, gradients=False):
-            number = figures(all_present).shape[1]
+            number = metrics(all_present).shape[1]
             shares = torch.cat([method.attribute(all_present, target=k) for k in range(number)])
         if not return_input_shape:
             return shares
@@ -107,10 +107,9 @@ def _members(batch: Any) -> tuple[Any, ...]:
 
 
 def _called(members: tuple[Any, ...], roles: list[int], baselines: Any, groups: Groups, present: Tensor) -> list[Any]:
-    """Return what the model is called with, the absent features replaced."""
+    """Return the arguments of the model, with absent features replaced."""
     explained: Tensors = as_tuple(tuple(m for m, role in zip(members, roles, strict=True) if role == _EXPLAINED))
-    one_row = baselines if baselines is None or isinstance(baselines, (int, float)) else baselines
-    starts = broadcast_baselines(one_row, explained, "baselines")
+    starts = broadcast_baselines(baselines, explained, "baselines")
     replaced = iter(
         torch.where(present.to(ids.device)[ids], x, start)
         for x, start, ids in zip(explained, starts, groups.ids, strict=True)

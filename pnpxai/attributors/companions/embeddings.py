@@ -1,4 +1,4 @@
-"""Stands in for an embedding layer, so that embeddings can be passed where a model expects ids."""
+"""Replaces an embedding layer, so that embeddings can be passed where a model expects ids."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = [
 
 
 class InterpretableEmbeddingBase(nn.Module):
-    """Hands on what it gets: embeddings that ``indices_to_embeddings`` made before.
+    """Returns its argument: embeddings that ``indices_to_embeddings`` computed before.
 
-    Explainers and ``LayerIntegratedGradients`` need none of this: they explain ids at the embedding that reads them.
+    Explainers and ``LayerIntegratedGradients`` do not need it: they explain ids at the embedding that reads them.
     """
 
     def __init__(self, embedding: nn.Module, full_name: str) -> None:
@@ -34,23 +34,23 @@ class InterpretableEmbeddingBase(nn.Module):
         Raises:
             ArgumentError: there are several arguments, or none.
         """
-        given = [*inputs, *kwargs.values()]
-        if len(given) != 1:
-            raise ArgumentError(f"{self.full_name}: expected one argument, the embeddings, got {len(given)}")
-        return given[0]
+        arguments = [*inputs, *kwargs.values()]
+        if len(arguments) != 1:
+            raise ArgumentError(f"{self.full_name}: expected one argument, the embeddings, got {len(arguments)}")
+        return arguments[0]
 
     def indices_to_embeddings(self, *inputs: Any, **kwargs: Any) -> Tensor:
-        """Return what the embedding layer makes of ids."""
+        """Return the embeddings of ids."""
         return self.embedding(*inputs, **kwargs)
 
 
 def configure_interpretable_embedding_layer(
     model: nn.Module, embedding_layer_name: str = "embedding"
 ) -> InterpretableEmbeddingBase:
-    """Put a stand-in in the place of a model's embedding layer, and return it.
+    """Replace a model's embedding layer by an ``InterpretableEmbeddingBase``, and return the latter.
 
     Raises:
-        ArgumentError: there is no such layer, or its place has been taken before.
+        ArgumentError: the model has no such layer, or the layer has been replaced before.
     """
     names = dict(model.named_modules())
     if embedding_layer_name not in names or not embedding_layer_name:

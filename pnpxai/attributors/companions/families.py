@@ -1,4 +1,4 @@
-"""Families of attributors: for ``isinstance``, and as bases of a user's own methods."""
+"""Names the families of attributors, for ``isinstance`` and as bases of a user's own methods."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from pnpxai.attributors.propagation.lrp import LRP
 __all__ = ["Attribution", "GradientAttribution", "NeuronAttribution", "PerturbationAttribution"]
 
 Attribution = Attributor
-"""The base of all methods."""
+"""Base of all methods."""
 
 
 class GradientAttribution(Attributor):
-    """Methods that differentiate with respect to the inputs."""
+    """Is the family of methods that differentiate with respect to the inputs."""
 
 
 class PerturbationAttribution(Attributor):
-    """Methods that change the inputs and look at the score."""
+    """Is the family of methods that change the inputs and compare the scores."""
 
     _multiply_by_inputs = True
 
 
 class NeuronAttribution(Attributor):
-    """Methods that explain one value of a layer."""
+    """Is the family of methods that explain one value of a layer."""
 
 
 for method in (

@@ -1,4 +1,4 @@
-"""Baselines that are drawn from values of each feature, or made of one token."""
+"""Draws baselines from lists of values of each feature, or makes them of one token."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ProductBaselines:
         """Take the values of each feature.
 
         Args:
-            baseline_values: a list of values for each feature; or by the feature's name, where a tuple of names has
-                tuples of values that belong together.
-            seed: fixes the draws.
+            baseline_values: a list of values for each feature, or a mapping from the feature's name to its values. A
+                tuple of names maps to tuples of values that belong together.
+            seed: seed of the draws.
 
         Raises:
             ArgumentError: a feature has no values.
@@ -55,7 +55,7 @@ class ProductBaselines:
 
 
 class TokenReferenceBase:
-    """Makes rows of one token, such as padding, to compare texts with."""
+    """Makes baselines of one token, such as padding."""
 
     def __init__(self, reference_token_idx: int = 0) -> None:
         """Take the token's id."""

@@ -1,7 +1,8 @@
-"""Statistics of maps that come batch by batch: no map is kept."""
+"""Computes statistics of maps that arrive one by one, without storing the maps."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
@@ -28,31 +29,31 @@ __all__ = [
 Summary: TypeAlias = dict[str, Tensor | int | None]
 
 
-class Stat:
-    """One statistic of each element of tensors (examples, ...) over all examples."""
+class Stat(ABC):
+    """Is one statistic of each element of tensors over all samples x_1, ..., x_n."""
 
     default_name = ""
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.default_name
 
+    @abstractmethod
     def of(self, moments: _Moments) -> Tensor | int | None:
-        """Return the statistic, None before the first example."""
-        raise NotImplementedError
+        """Return the statistic, None before the first sample."""
 
 
 class Count(Stat):
-    """The number of examples."""
+    """Counts the samples: n."""
 
     default_name = "count"
 
     def of(self, moments: _Moments) -> Tensor | int | None:
-        """Return the number."""
+        """Return n."""
         return moments.count
 
 
 class Mean(Stat):
-    """The mean."""
+    """Computes the mean."""
 
     default_name = "mean"
 
@@ -62,7 +63,7 @@ class Mean(Stat):
 
 
 class MSE(Stat):
-    """The sum of squared differences from the mean."""
+    """Computes the sum of squared differences from the mean."""
 
     default_name = "mse"
 
@@ -72,12 +73,12 @@ class MSE(Stat):
 
 
 class Var(Stat):
-    """The variance."""
+    """Computes the variance."""
 
     default_name = "variance"
 
     def __init__(self, name: str | None = None, order: int = 0) -> None:
-        """Take what is subtracted from the number of examples: 0 for theirs, 1 for that of what they are drawn from."""
+        """Take ``order``, which is subtracted from n: 0 for the samples' own variance, 1 for an unbiased estimate."""
         if order not in (0, 1):
             raise ArgumentError(f"order: expected 0 or 1, got {order!r}")
         super().__init__(name or ("sample_variance" if order else self.default_name))
@@ -91,7 +92,7 @@ class Var(Stat):
 
 
 class StdDev(Var):
-    """The standard deviation."""
+    """Computes the standard deviation."""
 
     default_name = "std_dev"
 
@@ -105,7 +106,7 @@ class StdDev(Var):
 
 
 class Min(Stat):
-    """The smallest value."""
+    """Computes the smallest value."""
 
     default_name = "min"
 
@@ -115,7 +116,7 @@ class Min(Stat):
 
 
 class Max(Stat):
-    """The largest value."""
+    """Computes the largest value."""
 
     default_name = "max"
 
@@ -125,7 +126,7 @@ class Max(Stat):
 
 
 class Sum(Stat):
-    """The sum."""
+    """Computes the sum."""
 
     default_name = "sum"
 
@@ -140,9 +141,9 @@ def CommonStats() -> list[Stat]:  # noqa: N802  (captum's name)
 
 
 class Summarizer:
-    """Adds up statistics of tensors, or of tuples of tensors, that come one after the other.
+    """Computes statistics of tensors, or of tuples of tensors, that arrive one after the other.
 
-    Each call of ``update`` is one sample, as in captum: its statistics are those of each element over the calls.
+    Each call of ``update`` is one sample, as in captum; the statistics are those of each element over the calls.
     """
 
     def __init__(self, stats: Sequence[Stat]) -> None:
@@ -154,7 +155,7 @@ class Summarizer:
         """Take one sample.
 
         Raises:
-            ArgumentError: it has another number of tensors than the samples before.
+            ArgumentError: the sample has another number of tensors than the samples before.
         """
         members = x if isinstance(x, tuple) else (x,)
         tensors = as_tuple(tuple(m if isinstance(m, Tensor) else torch.tensor(m, dtype=torch.float) for m in members))
@@ -175,7 +176,7 @@ class Summarizer:
 
 
 class ClassSummarizer(Summarizer):
-    """A summariser that keeps the statistics of each class too."""
+    """Computes the statistics of each class beside those of all samples."""
 
     def __init__(self, stats: Sequence[Stat]) -> None:
         super().__init__(stats)
@@ -209,7 +210,7 @@ class ClassSummarizer(Summarizer):
 
 
 class _Moments:
-    """Number, mean, sum of squared differences (Welford) and range of samples, streamed."""
+    """Streams number, mean, sum of squared differences (Welford) and range of samples."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Attributor
+from pnpxai.attributors.base import AtLayerWithFactor, Attributor
 from pnpxai.attributors.gradient.noise import Deviation
 from pnpxai.attributors.gradient.random_points import Distribution, Samples
 from pnpxai.attributors.layers import places_of
@@ -70,7 +69,7 @@ class GradientShap(Attributor):
         return (attributions, deltas) if return_convergence_delta else attributions
 
 
-class LayerGradientShap(AtLayer):
+class LayerGradientShap(AtLayerWithFactor):
     """Computes E[(y(x) - y(x')) * dF/dy at x' + a (x - x')] for the values y of a layer, as ``GradientShap`` does.
 
     The random points lie between the inputs x and the baselines x', not between values of the layer.
@@ -79,16 +78,6 @@ class LayerGradientShap(AtLayer):
     _has_convergence_delta = True
 
     shares_baselines: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        forward_func: Model,
-        layer: Any,
-        device_ids: Sequence[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def cost(self, inputs: ModelInputs, n_samples: int = 5, **settings: object) -> int:
         """Return three rows for each sample, which is an upper bound."""

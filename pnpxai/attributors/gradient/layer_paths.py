@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pnpxai.attributors.base import AtLayer, prepared
+from pnpxai.attributors.base import AtLayerWithFactor, prepared
 from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import packed, places_of
@@ -19,13 +19,13 @@ from pnpxai.engine.running.guard import borrowed, eager
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site
-from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
+from pnpxai.model_types import ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors, sum_rows
 
 __all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
 
 
-class LayerIntegratedGradients(AtLayer):
+class LayerIntegratedGradients(AtLayerWithFactor):
     """Computes (y - y') * sum_k w_k dF/dy(y' + a_k (y - y')) for a layer's values y at the input, y' at the baseline.
 
     These are integrated gradients (Sundararajan et al., 2017, arXiv:1703.01365) of the part of the model after the
@@ -34,16 +34,6 @@ class LayerIntegratedGradients(AtLayer):
     """
 
     _has_convergence_delta = True
-
-    def __init__(
-        self,
-        forward_func: Model,
-        layer: Any,
-        device_ids: Sequence[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def cost(
         self,

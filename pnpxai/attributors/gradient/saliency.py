@@ -12,7 +12,7 @@ from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.model_types import ForwardArgs, Keywords, Model
+from pnpxai.model_types import ForwardArgs, Keywords
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["InputXGradient", "Saliency", "gradient_in_passes"]
@@ -43,9 +43,6 @@ class InputXGradient(Attributor):
     """Computes x * dF/dx, the input times the gradient of the score. Shrikumar et al., 2016 (arXiv:1605.01713)."""
 
     _multiply_by_inputs = True
-
-    def __init__(self, forward_func: Model) -> None:
-        super().__init__(forward_func)
 
     def attribute(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Inputs, prepared
+from pnpxai.attributors.base import AtLayerWithFactor, Inputs, prepared
 from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.gradient.layer_paths import between
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
@@ -28,22 +28,12 @@ from pnpxai.tensors import Tensors, like
 __all__ = ["NeuronConductance"]
 
 
-class NeuronConductance(AtLayer):
+class NeuronConductance(AtLayerWithFactor):
     """Computes (x - x') * sum_k w_k dF/dy(x_k) dy/dx(x_k) for one value y of a layer. Dhamdhere et al., 2018.
 
     The points x_k go straight from the baseline x' to the input x; w_k are the weights of a quadrature rule
     (arXiv:1805.12233). Summed over all values of a layer that nothing bypasses, this is integrated gradients.
     """
-
-    def __init__(
-        self,
-        forward_func: Model,
-        layer: Any,
-        device_ids: Sequence[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def attribute(
         self,

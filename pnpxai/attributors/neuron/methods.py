@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayer, Attributor, Inputs
+from pnpxai.attributors.base import AtLayer, AtLayerWithFactor, Attributor, Inputs
 from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
 from pnpxai.attributors.gradient.expectations import GradientShap
@@ -59,16 +59,8 @@ class _OfModel(_OfNeuron):
         self._multiply_by_inputs = multiply_by_inputs
 
 
-class _Multiplying(_OfNeuron):
-    def __init__(
-        self,
-        forward_func: Model,
-        layer: Any,
-        device_ids: Sequence[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
+class _Multiplying(AtLayerWithFactor, _OfNeuron):
+    """Does the same for methods with ``multiply_by_inputs``."""
 
 
 class NeuronGradient(_OfNeuron):

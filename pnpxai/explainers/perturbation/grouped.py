@@ -1,4 +1,4 @@
-"""What explainers share that see a model through what it makes of perturbed inputs alone."""
+"""Defines the bases of explainers that only run the model on perturbed inputs."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["GroupedPerturbation", "Perturbation"]
 
 
 class Perturbation(Explainer, abstract=True):
-    """Parts of the input are replaced by a baseline. Nothing is differentiated: any model and ids will do."""
+    """Replaces parts of the input by a baseline. Nothing is differentiated: any model and any data will do, ids too."""
 
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"
-    """What stands in for what is absent; of token ids, zero is a token too: give ``Token(mask_token_id)``."""
+    """Baseline, the values of absent features. For token ids give ``Token(mask_token_id)``: zero is a token too."""
     channel_dim: int | None = None
-    """The axis whose entries are present or absent together; by default the second of pictures and series, and the last
-    of a layer's tokens (examples, tokens, features)."""
+    """Axis of channels, which are present or absent together; by default the second of pictures and series, and the
+    last of a layer's tokens (examples, tokens, features)."""
 
     needs_gradient: ClassVar[bool] = False
     repeated: ClassVar[bool] = True
 
     @property
     def layer_holds_tokens(self) -> bool:
-        """Whether a layer is explained whose values of three dimensions are tokens, not a convolved series.
+        """True if a layer is explained whose values of three dimensions are tokens, and not a convolved series.
 
-        The layer is the explainer's, or that of a model which is a function of the values there.
+        The layer is the explainer's own, or that at which its model begins.
         """
         if self.layer is not None:
             return _hold_tokens(find_places(self.model, self.layer))
@@ -56,18 +56,18 @@ class Perturbation(Explainer, abstract=True):
 
 
 class GroupedPerturbation(Perturbation, abstract=True):
-    """The inputs' positions are grouped into features, which are present or absent as a whole."""
+    """Groups the inputs' positions into features, each of which is present or absent as a whole."""
 
-    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
+    baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # repeated to stand before the fields below
     feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
-    """What is present or absent together. All elements of a feature get its value."""
+    """Feature mask: the positions that are present or absent together. All elements of a feature get its value."""
     each_channel: bool = False
-    """Every channel of such a group of positions is a feature of its own, as is asked where channels are sensors."""
+    """True makes every channel of a group of positions a feature of its own, as is right where channels are sensors."""
     held_ids: tuple[int, ...] = ()
-    """Token ids that are always present and are no features, such as special tokens and placeholders of pictures."""
+    """Token ids that are always present and are not features, such as special tokens and placeholders of pictures."""
 
     def game(self) -> dict[str, FromInputs]:
-        """Return what stands in and what counts as one feature, as settings of a backend."""
+        """Return baselines, feature masks and held elements as settings of a backend."""
         return {
             "baselines": stand_ins_by(self.baseline_fn),
             "feature_mask": FromInputs(self.feature_masks),
@@ -97,6 +97,6 @@ class GroupedPerturbation(Perturbation, abstract=True):
 
 
 def _hold_tokens(places: Sequence[Place]) -> bool:
-    """Tell whether the layers' values of three dimensions are tokens, not a convolved series."""
+    """Return whether the layers' values of three dimensions are tokens, and not a convolved series."""
     sites = [place for place in places if isinstance(place, Site)]
     return bool(sites) and not any(isinstance(site.module, CONVOLUTIONS) for site in sites)

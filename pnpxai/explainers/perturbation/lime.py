@@ -1,4 +1,4 @@
-"""A linear model fitted around each example."""
+"""Explains by a linear model that is fitted around each example."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["Lime"]
 
 
 class Lime(GroupedPerturbation):
-    """Weights of a linear model fitted to the scores of random sets of features.
+    """Computes w that minimises sum_k p_k (F(z_k) - w z_k - c)^2 + |w|^2 over random sets z_k. Ribeiro et al., 2016.
 
-    Ribeiro et al., 2016 (arXiv:1602.04938). The fit is a ridge regression (penalty 1), as in the authors' own program:
-    its weights go with the scores and are never all cut to zero. Where scores are small, a lasso with a fixed penalty
-    of 0.01 gives maps of zeros (15 of 24 on a small residual network with 30 samples).
+    F is the score of the input with the features of z_k present, p_k the nearness of that input to the whole input
+    (arXiv:1602.04938). The fit is a ridge regression (penalty 1), as in the authors' own program: its weights scale
+    with the scores. A lasso with a fixed penalty of 0.01 gives maps of zeros where scores are small (15 of 24 on a
+    small residual network with 30 samples).
     """
 
     n_samples: Annotated[int, Ge(1), Range(10, 100, step=10)] = 30

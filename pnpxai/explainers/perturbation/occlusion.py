@@ -1,8 +1,9 @@
-"""What the score loses when a window slides over the input, of one size or of three."""
+"""Explains by windows that slide over the input and hide it, of one size or of three."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -24,13 +25,13 @@ Extent: TypeAlias = float | int | tuple[int, ...]
 """A fraction of each spatial axis (below one), a number of positions, or one number for each axis."""
 _MOST_WINDOWS = 400
 _SMALLEST = {1: 4, 2: 3}
-"""The smallest window on a series and on a picture."""
+"""Smallest side of a window, by the number of axes: of a series, of a picture."""
 _ALONG_TIME, _IN_SPACE = (1 / 2, 1, 2), (2 / 3, 1, 5 / 3)
 """Window sizes of several scales, as shares of the default one."""
 
 
 class _Windowed(Perturbation, abstract=True):
-    """What explainers share that slide windows over the inputs."""
+    """Slides windows over the inputs and hides what they cover."""
 
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""
@@ -44,9 +45,9 @@ class _Windowed(Perturbation, abstract=True):
                         f"{type(self).__name__}: {name}: expected a positive size or fraction, got {value!r}"
                     )
 
+    @abstractmethod
     def _extents(self) -> list[tuple[str, tuple[Any, ...]]]:
         """Return the settings that are extents, by name."""
-        raise NotImplementedError
 
     def _occlusion(self, window: Extent | str, stride: Extent | str, each_channel: bool, scale: int = 1) -> Configured:
         """Return ``Occlusion`` with windows sized to the inputs; ``scale`` is 0, 1 or 2 for smaller to larger ones."""
@@ -82,16 +83,16 @@ class _Windowed(Perturbation, abstract=True):
 
 
 class Occlusion(_Windowed):
-    """Mean loss of score over the windows that cover a position. Zeiler and Fergus, 2014 (arXiv:1311.2901).
+    """Computes the mean of F(x) - F(x without w) over the windows w at a position. Zeiler and Fergus, 2014.
 
-    A window covers all channels of its positions, or one of them.
+    F is the score and x the input (arXiv:1311.2901). A window covers all channels of its positions, or one of them.
     """
 
     window: Annotated[Extent | Literal["auto"], Choice("auto", 1 / 16, 1 / 8, 1 / 4)] = "auto"
     """Size of the window. "auto": one column, one token, and on pictures and series the smallest from 3 x 3 pixels or 4
     steps on of which at most 400 cover an example. Fractions of a table's columns are one column, too."""
     stride: Annotated[Extent | Literal["auto"], Choice("auto", 1 / 16, 1 / 8, 1 / 4)] = "auto"
-    """How far it moves; not further than its size. "auto": a third of the window, at least one position."""
+    """Distance between windows, at most the size of a window. "auto": a third of the window, at least one position."""
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
 
@@ -113,10 +114,10 @@ class Occlusion(_Windowed):
 
 
 class MultiScaleOcclusion(_Windowed):
-    """Mean over windows of several sizes of what the score loses, each map scaled to mean 0 and standard deviation 1.
+    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to mean 0 and deviation 1.
 
-    Small windows find what is small, larger ones what is only lost as a whole; none of them has to be chosen. After
-    Zeiler and Fergus, 2014 (arXiv:1311.2901).
+    Small windows reveal small evidence, and large windows evidence that is lost only as a whole; nobody has to choose a
+    size. After Zeiler and Fergus, 2014 (arXiv:1311.2901).
     """
 
     windows: Annotated[
@@ -141,7 +142,7 @@ class MultiScaleOcclusion(_Windowed):
 
 
 def _smallest(sides: tuple[int, ...], scale: int) -> tuple[int, ...]:
-    """Return the smallest window of which few enough cover an example, or its smaller or larger relative."""
+    """Return the smallest window with which at most ``_MOST_WINDOWS`` cover an example, scaled for ``scale``."""
     size = _SMALLEST.get(len(sides), 3)
     while math.prod(math.ceil((side - min(size, side)) / max(1, size // 3)) + 1 for side in sides) > _MOST_WINDOWS:
         size += 1

@@ -1,4 +1,4 @@
-"""Which positions the score goes by under smooth random masks."""
+"""Explains by the scores of inputs under smooth random masks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["RISE"]
 
 
 class RISE(Perturbation):
-    """Mean score over smooth random masks, weighted by what they let through. Petsiuk et al., 2018 (arXiv:1806.07421).
+    """Computes 1/(n p) sum_k m_k (F(x * m_k) - mean F) over n smooth random masks m_k. Petsiuk et al., 2018.
 
-    The mean score is taken from all scores first, which moves a map by a constant and removes most of its noise. Token
-    ids and the columns of a table are drawn one by one.
+    p is the ``probability`` that a mask lets a cell through (arXiv:1806.07421). Subtracting the mean score shifts a map
+    by a constant and removes most of its noise. Token ids and columns of a table are masked one by one.
     """
 
     n_masks: Annotated[int, Ge(1), Range(100, 1000, step=100)] = 500
@@ -27,7 +27,7 @@ class RISE(Perturbation):
     grid_size: Annotated[int, Ge(1), Range(4, 12, step=1)] = 7
     """Cells of a mask along each axis, before it is enlarged."""
     probability: Annotated[float, Gt(0), Lt(1), Range(0.1, 0.9, step=0.1)] = 0.5
-    """That a cell lets the input through."""
+    """Probability that a cell of a mask lets the input through."""
 
     stochastic: ClassVar[bool] = True
 

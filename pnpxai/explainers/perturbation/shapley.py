@@ -1,4 +1,4 @@
-"""Shapley values: of any estimator, from a weighted fit, and from random orders."""
+"""Explains by Shapley values: by any estimator, by a weighted fit, and by random orders."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ __all__ = ["KernelShap", "ShapleyValueSampling", "ShapleyValues"]
 
 
 class ShapleyValues(GroupedPerturbation):
-    """Shapley values of the features: each one's mean gain of score over all orders in which features join.
+    """Computes phi_i, the mean of F(S + i) - F(S) over all orders of the features. Shapley, 1953.
 
-    Shapley, 1953. Exact where all coalitions fit the budget, else by the estimator that errs least at that budget:
-    orders walked forwards and backwards; from four coalitions for each feature on a regression on pairs drawn by
-    leverage scores (arXiv:2410.01917); from eight on one that fits interactions of odd order too (arXiv:2602.01399).
+    S holds the features before i in an order, and F(S) is the score with S present. Values are exact where all
+    coalitions fit the budget. Otherwise the estimator with the smallest error at that budget is used: orders forwards
+    and backwards; from four coalitions for each feature on, a regression on pairs drawn by leverage scores
+    (arXiv:2410.01917); from eight on, one that fits interactions of odd order too (arXiv:2602.01399).
     """
 
     n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
@@ -39,7 +40,7 @@ class ShapleyValues(GroupedPerturbation):
     background are at most 4,096, else 16 for each feature up to 512 in all, or eight for each feature (at most 4,096,
     at least two for each feature)."""
     estimator: EstimatorName = "auto"
-    """How values are estimated; "permutation" and "leverage" have a standard error."""
+    """Estimator of the values; "permutation" and "leverage" have a standard error."""
 
     stochastic: ClassVar[bool] = True
     smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
@@ -52,19 +53,20 @@ class ShapleyValues(GroupedPerturbation):
 
 
 class KernelShap(GroupedPerturbation):
-    """Shapley values of the features by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874).
+    """Computes Shapley values by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874).
 
-    The same values, budget and estimators as ``ShapleyValues``.
+    The fit minimises sum_S k(S) (F(S) - phi_0 - sum_{i in S} phi_i)^2 over coalitions S with the Shapley kernel k.
+    Values, budget and estimators are those of ``ShapleyValues``.
     """
 
     n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
-    """Number of coalitions, as of ``ShapleyValues``."""
+    """Number of coalitions, as in ``ShapleyValues``."""
     baseline_fn: Annotated[Baseline | str, Choice()] = "zeros"  # named again for its place
     feature_mask_fn: Annotated[FeatureMask | str, Choice()] = "auto"
     mask_token_id: Annotated[int, Ge(0)] | None = None
-    """The id that stands in for absent token ids, instead of ``baseline_fn``."""
+    """Token id in the place of absent token ids, instead of ``baseline_fn``."""
     estimator: EstimatorName = "auto"
-    """How values are estimated, as of ``ShapleyValues``."""
+    """Estimator of the values, as in ``ShapleyValues``."""
 
     first_choice: ClassVar[int | None] = 4
     stochastic: ClassVar[bool] = True
@@ -87,11 +89,11 @@ class KernelShap(GroupedPerturbation):
 
 
 class ShapleyValueSampling(GroupedPerturbation):
-    """Mean gain of score when a feature joins those before it in a random order.
+    """Computes the mean of F(S + i) - F(S) over random orders; S holds the features before i. Castro et al., 2009.
 
-    Castro et al., 2009 (doi:10.1016/j.cor.2008.04.004); Strumbelj and Kononenko, 2010. Unbiased for any number of
-    orders, with a standard error from four on; each runs the model once for every feature, every second one is the one
-    before it backwards. Exact where all coalitions are no more than that.
+    doi:10.1016/j.cor.2008.04.004; Strumbelj and Kononenko, 2010. The estimate is unbiased for any number of orders, and
+    has a standard error from four orders on. Each order runs the model once for every feature; every second order is
+    the order before it backwards. Values are exact where there are not more coalitions than that.
     """
 
     n_samples: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
