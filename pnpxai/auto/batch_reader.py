@@ -24,7 +24,9 @@ from pnpxai.auto.explained_arguments import (
     further_part,
     take_apart,
 )
-from pnpxai.auto.picture_files import PictureFiles, PictureScaling, picture_paths
+from pnpxai.auto.misfits import misfit
+from pnpxai.auto.picture_files import PictureFiles, opened, picture_paths
+from pnpxai.auto.picture_scaling import PictureScaling
 from pnpxai.auto.signatures import required
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
@@ -60,7 +62,7 @@ class BatchReader:
         self._facts = {name: value for name, value in (spec.facts or {}).items() if value not in (None, ())}
         if (names := column_names(spec.data)) and "feature_names" not in self._facts:
             self._facts["feature_names"] = names
-        display = Display.of(self._facts.get("display", getattr(spec.modality, "display", None)))
+        scaling = self._picture_scaling()
         tokenizer = self._facts.get("tokenizer", getattr(spec.modality, "tokenizer", None))
         module = module_of(model)
         parameter = next(module.parameters(), None) if module is not None else None
@@ -70,8 +72,14 @@ class BatchReader:
         if schema is not None and schema.categories:
             self._facts["levels"] = tuple((place, tuple(map(str, schema.levels[place]))) for place in schema.categories)
         ids = module is None or reads_ids(model)
-        self._as_tensors = AsTensors(tokenizer, display, dtype, ids, schema, spec.class_names)
-        data = self._picture_files(spec.data)
+        channels = picture_channels(model)
+        self._as_tensors = AsTensors(tokenizer, scaling, channels, dtype, ids, schema, spec.class_names)
+        paths = picture_paths(spec.data)
+        data = (
+            opened(spec.data, texts=tokenizer is not None)
+            if paths is None
+            else PictureFiles(*paths, scaling, channels=channels)
+        )
         self._names, self.skipped = example_names(data), getattr(data, "skipped", {})
         self._source = batches(data, self._as_tensors)
         self._unread: Iterator[Any] = iter(self._source)
@@ -80,15 +88,10 @@ class BatchReader:
         self._left_out: dict[str, None] = {}
         self._default_words = ""
 
-    def _picture_files(self, data: Data) -> Data:
-        """Return a dataset where data names picture files, else the data unchanged."""
-        if (paths := picture_paths(data)) is None:
-            return data
+    def _picture_scaling(self) -> PictureScaling:
         how = self._facts.get("display", getattr(self.spec.modality, "display", None))
-        display = Display.of(how)
         transform = how if callable(how) and not isinstance(how, Display) else None
-        channels = picture_channels(self.model)
-        return PictureFiles(*paths, PictureScaling(display=display, transform=transform), channels=channels)
+        return PictureScaling(display=Display.of(how), transform=transform)
 
     def names(self, numbers: Iterable[int]) -> tuple[str, ...]:
         """Return the file names of examples, none where the data has no names."""
@@ -208,7 +211,11 @@ class BatchReader:
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
-        modality, why = modality_of(self._modality_spec(), self.arguments().explained, self.model)
+        explained = self.arguments().explained
+        try:
+            modality, why = modality_of(self._modality_spec(), explained, self.model)
+        except ArgumentError as problem:
+            raise ArgumentError(misfit(self.model, explained) or str(problem)) from problem
         return self._with_facts(modality), why
 
     def _modality_spec(self) -> ModalitySpec:
@@ -267,8 +274,13 @@ class BatchReader:
         def predict(rows: Sequence[int]) -> Any:
             of_rows = arguments if len(rows) == size else self._arguments(take_rows(inputs, torch.tensor(rows), size))
             call = of_rows.call()
-            with borrowed(self.model, gradients=False):
-                output = self.model(*call.args, **call.kwargs)
+            try:
+                with borrowed(self.model, gradients=False):
+                    output = self.model(*call.args, **call.kwargs)
+            except (RuntimeError, IndexError, ValueError) as problem:
+                if words := misfit(self.model, of_rows.explained):
+                    raise ArgumentError(words) from problem
+                raise
             if self.spec.target_extractor is not None:
                 return self.spec.target_extractor(output)
             default = default_target(self.model, output, of_rows)

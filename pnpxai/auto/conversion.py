@@ -12,10 +12,13 @@ from torch import Tensor
 
 from pnpxai.auto.class_codes import class_codes
 from pnpxai.auto.columns import TableSchema, column_numbers, frame_numbers, is_numeric_column
+from pnpxai.auto.picture_scaling import GREY, PictureScaling, picture_tensor
 from pnpxai.errors import ArgumentError
-from pnpxai.pictures import Display
 
-__all__ = ["AsTensors", "index_for_each", "is_column", "is_frame", "is_list", "is_picture"]
+__all__ = ["AsTensors", "as_pictures", "index_for_each", "is_column", "is_frame", "is_list", "is_picture"]
+
+_WHITE = {torch.uint8: 255, torch.uint16: 65535}
+"""The brightest value of pictures of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class AsTensors:
 
     Attributes:
         tokenizer: turns texts into a mapping of ids and masks.
-        display: how pictures are scaled for the model.
+        scaling: how pictures are scaled for the model.
+        channels: how many channels of a picture the model takes; None if it has no convolution over pictures.
         dtype: of numbers that come from numpy, pandas or pictures.
         ids: whether the model reads ids, so that rows of whole numbers stay what they are.
         schema: the columns of frames, where categories may be words.
@@ -32,7 +36,8 @@ class AsTensors:
     """
 
     tokenizer: Callable[..., Any] | None = None
-    display: Display | None = None
+    scaling: PictureScaling = PictureScaling()
+    channels: int | None = None
     dtype: torch.dtype = torch.float32
     ids: bool = True
     schema: TableSchema | None = None
@@ -49,7 +54,7 @@ class AsTensors:
         if is_frame(data) or is_column(data):
             return self._of_frame(data)
         if is_picture(data) or (is_list(data) and all(map(is_picture, data))):
-            return _of_pictures([data] if is_picture(data) else data, self.display, self.dtype)
+            return self._of_pictures([data] if is_picture(data) else data)
         if _is_text(data):
             return _of_texts([data] if isinstance(data, str) else list(data), self.tokenizer)
         if isinstance(data, Mapping):
@@ -89,6 +94,16 @@ class AsTensors:
         codes = all(getattr(frame[name].dtype, "kind", "") in "iu" for name in frame.columns)
         return frame_numbers(frame).long() if codes and self.schema is None else self._of_frame(frame)
 
+    def _of_pictures(self, pictures: Sequence[Any]) -> Tensor:
+        channels = self.channels if self.channels in (1, 3) else 1 if all(p.mode in GREY for p in pictures) else 3
+        names = [getattr(p, "filename", "") or f"picture {k}" for k, p in enumerate(pictures)]
+        tensors = [picture_tensor(p, channels, self.scaling, n) for p, n in zip(pictures, names, strict=True)]
+        if len({tensor.shape for tensor in tensors}) > 1:
+            raise ArgumentError(
+                f"data: expected pictures of one size, got {sorted({p.size for p in pictures})}; resize them"
+            )
+        return torch.stack(tensors).to(self.dtype)
+
     def _numbers(self, data: Any) -> Tensor:
         try:
             tensor = torch.as_tensor(_array(data))
@@ -96,8 +111,9 @@ class AsTensors:
             raise ArgumentError(f"data: expected numbers, got {type(data).__name__} ({problem})") from problem
         if tensor.is_complex():
             raise ArgumentError("data: expected real numbers, got complex ones; give real and imaginary parts apart")
-        if tensor.dtype == torch.uint8 and tensor.ndim == 4:
-            return _scaled(tensor, self.display, self.dtype)
+        if tensor.dtype in _WHITE and not self.ids and (pictures := as_pictures(tensor, self.channels)) is not None:
+            values = pictures.to(self.dtype) / _WHITE[tensor.dtype]
+            return values if self.scaling.display is None else self.scaling.display.apply(values)
         rows = tensor.ndim == 2 and not self.ids
         return tensor.to(self.dtype) if tensor.is_floating_point() or rows else tensor
 
@@ -117,28 +133,38 @@ def index_for_each(target: Any, size: int) -> Tensor:
     return index.expand(size, *index.shape) if index.ndim < 2 else index
 
 
+def as_pictures(values: Tensor, channels: int | None) -> Tensor | None:
+    """Return whole numbers as pictures (examples, channels, height, width), or None if they are no pictures.
+
+    Colours may stand last; one picture, or grey ones, may lack an axis. Transparency is dropped where the model takes
+    three channels, and grey is repeated for them.
+
+    Args:
+        values: (examples, ...) numbers, or those of one picture.
+        channels: how many channels the model takes; None if it has no convolution over pictures.
+    """
+    if channels is None and values.ndim != 4:
+        return None
+    counts = {1, 3, 4, channels}
+    if values.ndim == 2 or (values.ndim == 3 and not {values.shape[0], values.shape[-1]} & counts):
+        values = values.unsqueeze(-3)  # grey ones
+    if values.ndim == 3:
+        values = values[None]
+    if values.ndim != 4:
+        return None
+    if values.shape[-1] in counts and values.shape[1] not in counts:
+        values = values.movedim(-1, 1)
+    if channels == 3 and values.shape[1] in (1, 4):
+        return values[:, :3].expand(-1, 3, -1, -1)
+    return values
+
+
 def _array(data: Any) -> np.ndarray:
     """Return an array that may be written to; NaN takes the place of masked entries."""
     if isinstance(data, np.ma.MaskedArray):
         data = np.where(data.mask, np.nan, data.data) if data.mask.any() else data.data
     array = np.asarray(data.toarray() if hasattr(data, "toarray") else data)
     return array if array.flags.writeable else array.copy()
-
-
-def _of_pictures(pictures: Sequence[Any], display: Display | None, dtype: torch.dtype) -> Tensor:
-    arrays = [np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")) for picture in pictures]
-    if len({array.shape for array in arrays}) > 1:
-        raise ArgumentError(
-            f"data: expected pictures of one size, got {sorted({p.size for p in pictures})}; resize them"
-        )
-    return _scaled(torch.as_tensor(np.stack([a if a.ndim == 3 else a[..., None] for a in arrays])), display, dtype)
-
-
-def _scaled(pictures: Tensor, display: Display | None, dtype: torch.dtype) -> Tensor:
-    """Return bytes as numbers from 0 to 1, or as ``display`` has them; colours that stand last come first."""
-    last = pictures.shape[-1] in (1, 3, 4) and pictures.shape[1] not in (1, 3, 4)
-    values = (pictures.movedim(-1, 1) if last else pictures).to(dtype) / 255
-    return values if display is None else display.apply(values)
 
 
 def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[str, Tensor]:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pnpxai.auto.class_codes import class_codes
+from pnpxai.auto.picture_scaling import GREY, PictureScaling, picture_tensor
 from pnpxai.errors import ArgumentError
-from pnpxai.pictures import Display
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["PictureFiles", "PictureScaling", "open_picture", "picture_paths"]
+__all__ = ["PictureFiles", "open_picture", "opened", "picture_paths"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-Transform: TypeAlias = Callable[[Any], Any]
-_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _DECODED = 256
 """Of so many files, the first ones, it is known from the start whether they can be decoded; of the others, opened."""
 
@@ -67,6 +64,24 @@ def picture_paths(data: Any) -> tuple[list[Path], Path] | None:
     return None
 
 
+def opened(data: Any, *, texts: bool = False) -> Any:
+    """Return the picture that bytes or an open file hold, else the data unchanged.
+
+    Args:
+        data: what the user has.
+        texts: whether a text may be meant as a text.
+
+    Raises:
+        ArgumentError: they hold no picture; or a text is the name of a picture file that is not there.
+    """
+    if isinstance(data, bytes) or (hasattr(data, "read") and hasattr(data, "seek")):
+        return open_picture(data)
+    if isinstance(data, str) and not texts and Path(data).suffix.lower() in SUFFIXES:
+        problem = "is an address, not a file; download it" if "://" in data else "names no file"
+        raise ArgumentError(f"data: {data} {problem}")
+    return data
+
+
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
@@ -76,23 +91,6 @@ def _in_folder(folder: Path) -> list[Path]:
     if not paths:
         raise ArgumentError(f"data: no pictures ({', '.join(SUFFIXES[:3])} ...) in the folder {folder}")
     return paths
-
-
-@dataclass(frozen=True)
-class PictureScaling:
-    """How pictures become tensors.
-
-    Attributes:
-        resize: the shorter side in pixels.
-        size: height and width; after ``resize`` they are cut out of the middle.
-        display: mean and standard deviation.
-        transform: makes a tensor of a PIL picture, in place of all these.
-    """
-
-    resize: int | None = None
-    size: tuple[int, int] | None = None
-    display: Display | None = None
-    transform: Transform | None = None
 
 
 class PictureFiles(Dataset[Any]):
@@ -134,7 +132,7 @@ class PictureFiles(Dataset[Any]):
         common = Path(os.path.commonpath([path.parent.absolute() for path in self.paths]))
         base = common if root == Path() else root.absolute()
         self.names = [_relative(path.absolute(), base) for path in self.paths]
-        grey = all(mode in _GREY for mode in modes.values())
+        grey = all(mode in GREY for mode in modes.values())
         self.channels = channels if channels in (1, 3) else 1 if grey else 3
         folders = [_relative(path.parent, root) for path in paths]
         nested = root != Path() and (len(set(folders)) > 1 or folders[0] != ".")
@@ -149,7 +147,7 @@ class PictureFiles(Dataset[Any]):
     def __getitem__(self, number: int) -> Tensor | tuple[Tensor, int]:
         """Return a picture (channels, height, width), with its class if there are classes."""
         path = self.paths[number]
-        values = self._tensor(path)
+        values = picture_tensor(open_picture(path), self.channels, self.scaling, str(path))
         self._shape = self._shape or tuple(values.shape)
         if tuple(values.shape) != self._shape:
             raise ArgumentError(
@@ -158,75 +156,25 @@ class PictureFiles(Dataset[Any]):
             )
         return values if self.labels is None else (values, self.labels[number])
 
-    def _tensor(self, path: Path) -> Tensor:
-        from torchvision.transforms import functional
 
-        scaling = self.scaling
-        picture: Any = open_picture(path, self.channels)  # torchvision declares tensors alone
-        if scaling.transform is not None:
-            return _transformed(scaling.transform, _eight_bits(picture, self.channels), path)
-        if scaling.resize is not None:
-            picture = functional.resize(picture, [scaling.resize])
-        if scaling.size is not None:
-            size = list(scaling.size)
-            picture = functional.center_crop(picture, size) if scaling.resize else functional.resize(picture, size)
-        values = functional.to_tensor(picture)
-        values = values.expand(self.channels, -1, -1).contiguous() if len(values) < self.channels else values
-        return values if scaling.display is None else _normalised(values, scaling.display)
+def open_picture(source: Any) -> Image:
+    """Return the picture in a file, or in bytes.
 
-
-def open_picture(path: Path, channels: int) -> Image:
-    """Return a picture, upright: 8 bits for a channel, or of a deeper one a grey picture of numbers from 0 to 1.
+    Args:
+        source: a path, an open file, or the bytes of a file.
 
     Raises:
-        ArgumentError: the file is no picture, or holds numbers whose black and white are unknown.
+        ArgumentError: it is no picture.
     """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I") or picture.mode == "F":
-                return Image.fromarray(_unit_range(np.asarray(picture, dtype=np.float64), picture.mode, path))
-            return picture.convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise ArgumentError(f"data: {path} is no picture that can be read ({problem})") from problem
-
-
-def _unit_range(values: np.ndarray, mode: str, path: Path) -> np.ndarray:
-    """Return numbers from 0 to 1: whole numbers of 16 bits, or floats from 0 to 1, to 255 or to 65535."""
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 65535 or not np.isfinite(values).all():
-        raise ArgumentError(
-            f"data: {path} holds numbers from {low:g} to {high:g}; expected 0 to 1, to 255 or to 65535: "
-            "scale them with --transform"
-        )
-    white = 65535 if mode.startswith("I") or high > 255 else 255 if high > 1 else 1
-    return (values / white).astype(np.float32)
-
-
-def _eight_bits(picture: Image, channels: int) -> Image:
-    """Return a picture as transforms of torchvision take it."""
     from PIL import Image
 
-    if picture.mode == "F":
-        picture = Image.fromarray(np.round(255 * np.asarray(picture)).astype(np.uint8))
-    return picture.convert("L" if channels == 1 else "RGB")
-
-
-def _transformed(transform: Transform, picture: Image, path: Path) -> Tensor:
-    values = transform(picture)
-    if not isinstance(values, Tensor) or values.ndim != 3:
-        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise ArgumentError(f"transform: expected (channels, height, width) of {path}, got {shape}")
-    return values
-
-
-def _normalised(values: Tensor, display: Display) -> Tensor:
-    counts = {np.size(level) for level in (display.mean, display.std)} - {1, len(values)}
-    if counts:
-        raise ArgumentError(f"mean: {counts.pop()} numbers for pictures of {len(values)} channels")
-    return display.apply(values[None])[0]
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            opened.load()
+            return opened
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        name = source if isinstance(source, (str, Path)) else type(source).__name__
+        raise ArgumentError(f"data: {name} is no picture that can be read ({problem})") from problem
 
 
 def _mode(path: Path, *, decode: bool) -> str:
@@ -235,14 +183,14 @@ def _mode(path: Path, *, decode: bool) -> str:
     Raises:
         ArgumentError: it cannot be read.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
+    if decode:
+        return open_picture(path).mode
     try:
         with Image.open(path) as opened:
-            if decode:
-                opened.load()
             return opened.mode
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
         raise ArgumentError(f"data: {path} is no picture that can be read ({problem})") from problem
 
 

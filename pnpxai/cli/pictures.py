@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pnpxai.auto.picture_files import PictureFiles, PictureScaling, Transform
+from pnpxai.auto.picture_files import PictureFiles
+from pnpxai.auto.picture_scaling import PictureScaling, Transform
 from pnpxai.cli.models import built, named_object
 from pnpxai.cli.options import Scaling
 from pnpxai.errors import ArgumentError
