@@ -1,4 +1,4 @@
-"""The few errors a user can act on: each says which argument, what came, what was expected, how to mend it."""
+"""Defines the errors that a user can act on: each says which argument, what came, what was expected, how to mend it."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ __all__ = [
 
 
 class ArgumentError(ValueError, AssertionError):
-    """An argument has a value that cannot be used. (An AssertionError too, as callers of captum catch that.)"""
+    """Says that an argument cannot be used. It is an AssertionError too, which callers of captum catch."""
 
 
 class SignatureError(ArgumentError, TypeError):
-    """A call names an argument that does not exist, gives one twice, or leaves a required one out."""
+    """Says that a call has an unknown argument, has one twice, or lacks a required one."""
 
 
 class ShapeError(ArgumentError):
-    """A tensor's shape does not fit what it belongs to."""
+    """Says that the shape of a tensor does not fit the others."""
 
 
 class NonFiniteError(ArgumentError):
-    """NaN or infinity where a number is needed."""
+    """Says that a tensor holds NaN or infinity where a finite number is needed."""
 
 
 class RuleError(ArgumentError):
-    """A relevance rule is missing for an operation or a layer of the model."""
+    """Says that an operation or a layer of the model has no relevance rule."""
 
 
 class UnsuitableError(ArgumentError):
-    """An explainer or a metric cannot be right on this model or this data."""
+    """Says that an explainer or a metric cannot be right on this model or this data."""
 
 
 class ConfinedError(RuntimeError):
-    """A model hides what is needed (scripted, compiled without its source, made under inference mode)."""
+    """Says that a model hides its inside (scripted, compiled without its source, made under inference mode)."""
 
 
 class OutOfMemoryError(RuntimeError):
-    """A single row does not fit in the device's memory."""
+    """Says that a single row does not fit in the device's memory."""
 
 
 class MissingExtraError(ImportError):
-    """A feature needs an optional dependency; the message names the extra that installs it."""
+    """Says that an optional dependency is missing; the message names the extra that installs it."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error message that names the nearest known word, or lists a few of them."""
+    """Return the end of an error message that names the nearest known word, or lists a few known words."""
     known = [k for k in known if k]
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if near:
@@ -70,7 +70,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def grouped_reasons(reasons: Iterable[str]) -> str:
-    """Return reasons in one line, each cause once: those that differ in numbers alone are told by their first."""
+    """Return reasons in one line, each cause once: of reasons that differ only in numbers, the first is written."""
     groups: dict[str, list[str]] = {}
     for reason in reasons:
         groups.setdefault(re.sub(r"-?\d[\d.e+-]*", "0", reason), []).append(reason)

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and JSON that is strict and knows when it was damaged."""
+"""Writes files that are complete or absent, and strict JSON with a checksum that reveals damage."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CHECKSUM = "checksum"
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` make a file beside ``path``, and put it there when it is done; return ``path``.
+    """Let ``write`` make a file beside ``path``, move it to ``path`` when it is complete, and return ``path``.
 
-    Two processes may write the same path at the same time: the file is that of the one that ends last.
+    Two processes may write the same path at the same time: the one that ends last decides what the file holds.
 
     Raises:
-        OSError: the file cannot be written; a file that was there before stays as it is.
+        OSError: the file cannot be written. An older file at ``path`` stays as it is.
     """
     partial = _partial(path)
     try:
@@ -41,10 +41,10 @@ complete = write_file
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` fill a folder beside ``folder``, and put its files there when all are done; return ``folder``.
+    """Let ``write`` fill a folder beside ``folder``, move its files when all are complete, and return ``folder``.
 
     Raises:
-        OSError: the files cannot be written; files that were there before stay as they are.
+        OSError: the files cannot be written. Older files in ``folder`` stay as they are.
     """
     partial = _partial(folder)
     try:
@@ -75,7 +75,7 @@ def read_json(path: Path, name: str) -> Any:
         name: the argument that names the file, for errors.
 
     Raises:
-        ArgumentError: the file cannot be read, is no JSON, or was changed after it was written.
+        ArgumentError: the file cannot be read, is not JSON, or was changed after it was written.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def _with_checksum(value: Any) -> Any:
 
 
 def _strict(value: Any) -> Any:
-    """Return a value as JSON has it: text for names, lists for tuples, null for numbers that are not finite."""
+    """Return a value in JSON's types: text for names, lists for tuples, null for numbers that are not finite."""
     if isinstance(value, Mapping):
         return {str(name): _strict(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,13 +117,13 @@ def _strict(value: Any) -> Any:
 
 
 def _partial(path: Path) -> Path:
-    """Return a path beside ``path`` that no other process uses."""
+    """Return a path in the same folder that no other process uses."""
     return path.with_name(f".{uuid.uuid4().hex[:16]}.part")
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let errors of writing name the path that was asked for, not the one that was written first."""
+    """Let errors of writing name ``path`` instead of the temporary path beside it."""
     try:
         yield
     except OSError as problem:

@@ -72,25 +72,25 @@ ORIGINAL = {
     "Gfgp": "RISE or Occlusion: methods that load a diffusion model are not offered",
     "LEAR": "RISE or Occlusion: methods that load a counterfactual model are not offered",
 }
-"""What PnPXAI 0.1 has, and here goes by another name or another way."""
+"""Names of PnPXAI 0.1, and what replaces each of them here."""
 
 _TAKEN_OVER = {"dim": "over"}
-"""Settings that have another name here."""
+"""Names of settings in PnPXAI 0.1, and their names here."""
 
 CAPTUM = {
     "LimeBase": "Lime with similarity_func= and perturb_func=",
     "visualization": "explain(...).plot() of an explainer, or pnpxai.pictures.panel(maps, titles, pictures)",
     "LLM": "nothing, attribution of generated text is not offered",
 }
-"""What captum has and ``pnpxai.attributors`` has not; of "LLM" all names that start so."""
+"""Names of captum that ``pnpxai.attributors`` lacks, and what replaces them; "LLM" stands for all names with it."""
 
 
 def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
-    """Return the end of an error message that says what to use, nothing for names that nobody is known to look for.
+    """Return the end of an error message that names the replacement of a name, or nothing if none is known.
 
     Args:
-        name: what was looked for.
-        settings: of a class, where it was given as one of them: what takes its place must be among these.
+        name: the name that does not exist.
+        settings: names of a class's settings, if ``name`` was used as a setting; the replacement must be one of them.
     """
     if settings is not None and name in _TAKEN_OVER and _TAKEN_OVER[name] not in settings:
         return ""
@@ -99,15 +99,15 @@ def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
 
 
 class MissingModules:
-    """Says what to use in place of a module or a name: the last of ``sys.meta_path``, asked for what no other finds.
+    """Names the replacement of a missing module or name. It is the last entry of ``sys.meta_path``.
 
-    ``from pnpxai.attributors import X`` asks here for ``pnpxai.attributors.X`` where the package has no attribute X, so
-    the import fails with an ImportError that helps, while ``hasattr(pnpxai.attributors, "X")`` is plainly False.
+    ``from pnpxai.attributors import X`` arrives here if the package has no attribute X, so that the import fails with a
+    helpful ImportError, while ``hasattr(pnpxai.attributors, "X")`` is simply False.
     """
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Refuse a module of this package that does not exist, in the words of ``replacement_hint``."""
+        """Refuse a module of this package that does not exist, with the text of ``replacement_hint``."""
         package, _, inside = name.partition(".")
         owner, _, last = name.rpartition(".")
         if package == "pnpxai" and (hint := replacement_hint(inside)):
@@ -117,7 +117,7 @@ class MissingModules:
 
 
 class _MissingAttributeError(AttributeError):
-    """An attribute that an object does not have; the nearest name is looked for when the message is read."""
+    """Says that an object lacks an attribute. The nearest name is computed when the message is read."""
 
     def __str__(self) -> str:
         owner, name = self.obj, str(self.name)
@@ -127,7 +127,7 @@ class _MissingAttributeError(AttributeError):
 
 
 def missing_attribute(owner: object, name: str) -> NoReturn:
-    """Refuse an attribute that an object does not have, with a hint: for use as ``__getattr__``."""
-    if hasattr(type(owner), name):  # a property that failed: its own error is the one to see
+    """Refuse an attribute that an object does not have, with a hint. It serves as ``__getattr__``."""
+    if hasattr(type(owner), name):  # a property that failed raises its own error again
         object.__getattribute__(owner, name)
     raise _MissingAttributeError(name=name, obj=owner)

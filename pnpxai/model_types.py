@@ -1,4 +1,4 @@
-"""Names the types of what a user's model is, takes and returns. Nothing more can be said of them."""
+"""Names the types of a user's model, its arguments and its outputs, of which nothing more can be known."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Model: TypeAlias = Callable[..., Any]
 """A user's model: a ``torch.nn.Module``, or a function of tensors."""
 
 ModelInputs: TypeAlias = Any
-"""A batch as a user's model takes it: a tensor, a tuple of them, a mapping of keyword arguments."""
+"""Batch in the form that a user's model takes: a tensor, a tuple of tensors, a mapping of keyword arguments."""
 
 ForwardArgs: TypeAlias = Any
 """Further arguments of a user's model, which are passed on and not explained."""
 
 ModelOutput: TypeAlias = Any
-"""What a user's model returns: a tensor, or a tuple, mapping or object that holds tensors."""
+"""Output of a user's model: a tensor, or a tuple, mapping or object that holds tensors."""
 
 Keywords: TypeAlias = dict[str, Any]
 """Keyword arguments that are passed on to a user's model or to torch."""

@@ -14,11 +14,11 @@ __all__ = ["own_progress_lock", "ignoring_interrupts", "worker_pool"]
 
 @contextlib.contextmanager
 def ignoring_interrupts() -> Iterator[None]:
-    """Start processes here: they do not hear Ctrl-C, of which whoever started them makes an end."""
+    """Let processes that start within the ``with`` block ignore Ctrl-C; the process that started them ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # they inherit it
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # child processes inherit it
     try:
         yield
     finally:
@@ -26,7 +26,7 @@ def ignoring_interrupts() -> Iterator[None]:
 
 
 def own_progress_lock() -> None:
-    """Let progress bars of a worker share no lock with other processes, which would outlive a worker that is ended."""
+    """Give a worker's progress bars their own lock. A shared lock would stay closed if the worker is terminated."""
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())
@@ -34,15 +34,15 @@ def own_progress_lock() -> None:
 
 @contextlib.contextmanager
 def worker_pool(workers: int) -> Iterator[Executor]:
-    """Lend spawned processes; where the work is given up, they end at once.
+    """Lend spawned processes. If the block ends with an error, the processes end at once.
 
     Args:
-        workers: how many.
+        workers: number of processes.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, own_progress_lock) as executor:
         with ignoring_interrupts():
-            for _ in range(workers):  # each starts one
+            for _ in range(workers):  # each call starts one process
                 executor.submit(int)
         try:
             yield executor

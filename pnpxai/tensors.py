@@ -34,7 +34,7 @@ def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
     """Return the tensors of ``value`` as a tuple.
 
     Raises:
-        ArgumentError: it is neither a tensor nor a non-empty tuple (or list) of tensors.
+        ArgumentError: the value is neither a tensor nor a non-empty tuple (or list) of tensors.
     """
     members: tuple[Any, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for member in members:
@@ -49,7 +49,7 @@ def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
 
 
 def like(original: Any, tensors: Sequence[Tensor]) -> Any:
-    """Pack ``tensors`` as ``original`` came: a tuple for a tuple, one bare tensor otherwise."""
+    """Pack ``tensors`` in the form of ``original``: a tuple for a tuple, a bare tensor otherwise."""
     return tuple(tensors) if isinstance(original, (tuple, list)) else tensors[0]
 
 
@@ -82,12 +82,12 @@ def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
     """Refuse NaN and infinity.
 
     Raises:
-        NonFiniteError: says in which tensor, in which example and how often.
+        NonFiniteError: a number is NaN or infinite; the message says in which tensor, where and how often.
     """
     for k, tensor in enumerate(tensors):
         if not (tensor.is_floating_point() or tensor.is_complex()):
             continue
-        # a sum is much faster, and finite only if all numbers are; if it is not, they are looked at
+        # a sum is much faster to check than all numbers, and finite only if they all are
         total = tensor.detach().sum(dtype=torch.float32 if tensor.dtype in _HALF else None)
         if not torch.isfinite(total) and not torch.isfinite(tensor).all():
             bad = ~torch.isfinite(tensor)
@@ -150,21 +150,24 @@ def take_rows(structure: Any, rows: Tensor, size: int) -> Any:
 
 
 def rows_of(tensor: Tensor) -> Tensor:
-    """Return (examples, numbers) of a tensor (examples, ...), of one number for each example too."""
+    """Return a tensor (examples, ...) as (examples, numbers), also where each example has one number."""
     return tensor.reshape(len(tensor), -1)
 
 
 def sum_rows(tensor: Tensor, size: int) -> Tensor:
-    """Return (size,) sums of ``tensor`` over all but the examples, of which its first dimension holds a multiple."""
+    """Return (size,) sums of ``tensor`` for each example; its first dimension is a multiple of the examples.
+
+    A tensor with another first dimension is summed as a whole, which is returned for each example.
+    """
     return tensor.reshape(size, -1).sum(1) if tensor.ndim and tensor.shape[0] % size == 0 else tensor.sum().expand(size)
 
 
 _ACCURACY = {torch.float64: 1e-9, torch.float16: 2e-2, torch.bfloat16: 5e-2}
-"""The largest difference, as a share of the largest number, that rounding explains; ``alike`` says it of float32."""
+"""Largest difference that rounding explains, as a share of the largest number; ``alike`` has that of float32."""
 
 
 def alike(one: Tensor, other: Tensor) -> bool:
-    """Return True if tensors are equal up to what the number of rows and the layout change by rounding."""
+    """Return True if tensors are equal up to rounding, which depends on the number of rows and the memory layout."""
     if one.shape != other.shape or not (one.is_floating_point() or one.is_complex()):
         return torch.equal(one, other)
     accuracy = _ACCURACY.get(one.dtype, 1e-3 if one.device.type == "cpu" else 1e-2)

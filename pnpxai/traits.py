@@ -1,4 +1,4 @@
-"""Holds facts about data: which axis holds channels, how many hold positions, whether values are discrete."""
+"""Holds facts about data: the axis of channels, the number of axes of positions, whether values are discrete."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Traits"]
 
 @dataclass(frozen=True)
 class Traits:
-    """What strategies and explainers need to know of one input of a model.
+    """Holds the facts about one input of a model that strategies and explainers use.
 
     Attributes:
-        modality: the name of the kind of data: image, text, series, table, or that of another ``Modality``.
-        channel_dim: the axis of a batched input (or map) whose entries belong to one position; None without channels.
+        modality: name of the kind of data: image, text, series, table, or that of another ``Modality``.
+        channel_dim: axis of channels in a batched input (or map); None without channels.
         positions: number of axes of positions: two for pictures, one for texts, series and tables.
-        discrete: whether the values are ids, which cannot be blended.
-        others: facts about the model's further explained inputs, where there are several.
-        ready: strategies made for this data (with its tokenizer's ids, its pictures' range), which are taken instead
-            of the default one of their name.
+        discrete: True if the values are ids, which cannot be blended.
+        others: facts about the model's further explained inputs, if there are several.
+        ready: strategies made for this data (with its tokenizer's ids, its pictures' range), which replace the default
+            strategy of the same name.
     """
 
     modality: str
@@ -36,12 +36,12 @@ class Traits:
         return (replace(self, others=()), *self.others)
 
     def shared(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return settings that explainers and metrics share on such data, where they have them.
+        """Return the settings that explainers and metrics share on such data, if they have them.
 
-        These are the axis of channels, and of series that each channel, which is a sensor, is a feature of its own.
+        These are the axis of channels, and for series ``each_channel``, since each channel is a sensor.
 
         Args:
-            settings: more of them, which go first.
+            settings: further settings, which take precedence.
         """
         with_channels = [one for one in self.each if one.channel_dim is not None]
         sensors = bool(with_channels) and all(one.modality == "series" for one in with_channels)
@@ -49,20 +49,20 @@ class Traits:
 
     @classmethod
     def image(cls, channel_dim: int = 1) -> Traits:
-        """Pictures (examples, channels, height, width)."""
+        """Return the facts about pictures (examples, channels, height, width)."""
         return cls("image", channel_dim, 2)
 
     @classmethod
     def text(cls, channel_dim: int = -1) -> Traits:
-        """Token ids (examples, tokens); their maps have an embedding axis at ``channel_dim``."""
+        """Return the facts about token ids (examples, tokens); maps of embeddings have an axis ``channel_dim``."""
         return cls("text", channel_dim, 1, discrete=True)
 
     @classmethod
     def series(cls, channel_dim: int | None = 1) -> Traits:
-        """Series (examples, channels, time)."""
+        """Return the facts about series (examples, channels, time)."""
         return cls("series", channel_dim, 1)
 
     @classmethod
     def table(cls, discrete: bool = False) -> Traits:
-        """Rows of columns (examples, columns), of numbers or of the ids of categories."""
+        """Return the facts about tables (examples, columns) of numbers, or of ids of categories."""
         return cls("table", None, 1, discrete)

@@ -1,8 +1,8 @@
-"""One declaration of a setting gives its signature, checks, search range, text and JSON.
+"""Settings that are declared once: the declaration gives signature, checks, search range, text and JSON.
 
-``declared`` makes a class of it, with the ``marks`` of its fields; ``encoding`` writes and reads values, ``messages``
-words what is refused, ``registry`` finds classes by what they are, ``counts`` checks numbers, ``text_columns`` prints.
-What a class outside of this package needs is exported here, and imported when it is first used.
+``declared`` turns annotated fields into a class, with the ``marks`` of fields; ``encoding`` writes and reads values;
+``messages`` words errors; ``registry`` finds classes by their base; ``counts`` checks whole numbers; ``text_columns``
+lays out tables. Names that classes outside this package need are exported here, and imported when first used.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ __all__ = ["whole_number"]
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return a count: of Python's or of NumPy's kind, but neither True nor False, as a Python number.
+    """Return a whole number of Python or NumPy as a Python number; True and False are refused.
 
     Raises:
-        ArgumentError: it is not a whole number, or less than ``least``.
+        ArgumentError: the value is not a whole number, or less than ``least``.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ArgumentError(f"{name}: expected a whole number >= {least}, got {value!r}")

@@ -35,7 +35,7 @@ class _Field:
 
     @property
     def type(self) -> Any:
-        """The type that a value has; of a strategy that may be named (``Baseline | str``), the strategy's."""
+        """The type of a value; for a strategy that may be named (``Baseline | str``), the strategy's type."""
         bare = typing.get_args(self.annotation)[0] if self.marks else self.annotation
         members = typing.get_args(bare) if isinstance(bare, types.UnionType) else ()
         return next((member for member in members if str in members and hasattr(member, "from_name")), bare)
@@ -68,11 +68,11 @@ def _field(annotation: Any, default: Any, keyword_only: bool) -> _Field:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 class Declared:
-    """A frozen value whose annotated fields are its settings.
+    """Is a frozen value whose annotated fields are its settings.
 
-    A subclass is abstract (``class Explainer(Declared, abstract=True)``) or final. A final one takes the required
-    fields of its bases first, then its own, then the optional ones of its bases, nearest base first; with
-    ``keyword_only=True`` on a base, what its subclasses add can only be given by name.
+    A subclass is abstract (``class Explainer(Declared, abstract=True)``) or final. The arguments of a final class are
+    the required fields of its bases, then its own fields, then the optional fields of its bases, nearest base first.
+    ``keyword_only=True`` on a base makes the fields that subclasses add keyword arguments.
     """
 
     abstract: ClassVar[bool] = True
@@ -100,7 +100,7 @@ class Declared:
     def check(self) -> None:
         """Refuse settings that are legal one by one but not together (raises ArgumentError)."""
 
-    if not typing.TYPE_CHECKING:  # a type checker would take every name for one that there is
+    if not typing.TYPE_CHECKING:  # otherwise a type checker would accept every name
         __getattr__ = missing_attribute
 
     def replace(self, **changes: Any) -> Self:
@@ -114,7 +114,7 @@ class Declared:
 
     @classmethod
     def get_tunables(cls, traits: Any = None) -> dict[str, Tunable]:
-        """Return what is worth searching: ``{name: (type, kwargs)}``.
+        """Return the settings worth searching: ``{name: (type, kwargs)}``.
 
         Args:
             traits: facts about the data; strategies that do not suit them are left out.
@@ -127,7 +127,7 @@ class Declared:
                 if choice.options:
                     tunables[name] = (list, {"choices": list(choice.options)})
                 else:
-                    # what cannot be made without data (a background, a vocabulary) is not searched, unless it was made
+                    # a strategy that needs data (a background, a vocabulary) is searched only if the traits have one
                     strategies_made = {type(strategy) for strategy in getattr(traits, "ready", ())}
                     kinds = every(field.type)
                     ready = [
@@ -139,7 +139,7 @@ class Declared:
 
     @classmethod
     def takes(cls, strategy: Any, traits: Any) -> bool:
-        """Tell whether a strategy may be searched on such data."""
+        """Return whether a strategy may be searched on such data."""
         return strategy.suits(traits)
 
     @classmethod
@@ -148,10 +148,10 @@ class Declared:
         return {name: field.default for name, field in cls._fields.items() if not field.required}
 
     def settings(self, *, changed_only: bool = False) -> dict[str, Any]:
-        """Return the settings by name, without what is bound to this process.
+        """Return the settings by name, without those that are bound to this process.
 
         Args:
-            changed_only: leave out those that have their default value.
+            changed_only: leave out settings that have their default value.
         """
         values = {name: getattr(self, name) for name, field in self._fields.items() if not field.mark(Bound)}
         if not changed_only:
@@ -175,7 +175,7 @@ class Declared:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: Model | None = None) -> Self:
-        """Return what ``to_dict`` wrote. Nothing is executed or imported that is not already loaded.
+        """Return the value of a dictionary that ``to_dict`` wrote. Nothing is executed, and nothing is imported.
 
         Args:
             data: the dictionary.
@@ -189,11 +189,11 @@ class Declared:
 
     @classmethod
     def searched(cls) -> tuple[str, ...]:
-        """Return the names of the settings that can be searched; the others come from the data, or with the call."""
+        """Return the names of the settings that can be searched; other settings follow from the data or the call."""
         return tuple(n for n, field in cls._fields.items() if field.mark(Range) or field.mark(Choice))
 
     def chosen(self) -> str:
-        """Return it as ``repr`` does, with the settings that can be searched alone."""
+        """Return the text of ``repr`` with only the settings that can be searched."""
         return self._written(self.searched())
 
     def __repr__(self) -> str:
@@ -209,7 +209,7 @@ class Declared:
         return comparable(self.settings(), self) == comparable(other.settings(), other)
 
     def __hash__(self) -> int:
-        # numbers alone: they are equal where the settings are, and need no text of every setting
+        # numbers are enough: equal settings have equal numbers, and no other setting must be compared or written
         values = (getattr(self, name) for name in self._hashed)
         return hash((type(self), *(value for value in values if isinstance(value, (int, float)))))
 
@@ -282,7 +282,7 @@ def _find_type(base: type[D], data: Mapping[str, Any]) -> type[D]:
         raise ArgumentError(
             f"from_dict: no class {name!r} is loaded{did_you_mean(str(name), [_type_name(cls) for cls in classes])}"
         )
-    # a baseline and a target may have one name: what was written has the settings of one of them
+    # a baseline and a target may have the same name: the dictionary has the settings of one of them
     return next((cls for cls in named if set(data) <= {"type", *cls._fields}), named[0])
 
 

@@ -20,7 +20,7 @@ _LONG = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
 
 
 def comparable(value: Any, owner: Any) -> Any:
-    """Return a stand-in for ``value`` that ``==`` compares by content: layers by name, tensors by value."""
+    """Return a value that ``==`` compares by content in the place of ``value``: names of layers, numbers of tensors."""
     if isinstance(value, torch.Tensor):
         return (str(value.dtype), value.tolist())
     if isinstance(value, torch.nn.Module):
@@ -39,7 +39,7 @@ def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
 
 
 def setting_text(value: Any, owner: Any) -> str:
-    """Return a setting as ``repr`` shows it."""
+    """Return a setting as ``repr`` writes it."""
     if isinstance(value, torch.nn.Module):
         return repr(_layer_name(value, owner) or type(value).__name__)
     if isinstance(value, tuple):
@@ -51,12 +51,12 @@ def setting_text(value: Any, owner: Any) -> str:
 
 
 def rounded_text(value: Any, owner: Any) -> str:
-    """Return a setting as a sentence tells it: as ``shown``, but long numbers with six digits."""
+    """Return a setting as it is written in a sentence: as ``setting_text``, but long numbers with six digits."""
     return _LONG.sub(lambda number: f"{float(number[0]):g}", setting_text(value, owner))
 
 
 def labels(members: Sequence[Any]) -> list[str]:
-    """Return a name for each: that of its class; where this comes again, with the settings in which they differ."""
+    """Return a label for each member: the name of its class, with differing settings where a class comes twice."""
     names = [type(member).__name__ for member in members]
     texts = []
     for member, name in zip(members, names, strict=True):
@@ -69,7 +69,7 @@ def labels(members: Sequence[Any]) -> list[str]:
 
 
 def unlabelled(label: str) -> str:
-    """Return the name of the class that a label is of."""
+    """Return the name of the class in a label."""
     return label.partition(" (")[0]
 
 
@@ -97,7 +97,7 @@ def encoded(value: Any, name: str, owner: Any) -> Any:
 
 
 def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any], Any], Any]) -> Any:
-    """Return what ``encoded`` wrote; ``build(data, model)`` makes a declared value of its dictionary."""
+    """Return the value that ``encoded`` wrote; ``build(data, model)`` makes a declared value of its dictionary."""
     if isinstance(value, list):
         return tuple(decoded(member, name, model, build) for member in value)
     if not isinstance(value, Mapping):
@@ -123,9 +123,9 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
 
 
 def _loaded_function(where: str) -> Callable[..., Any] | None:
-    """Return the function that bears this name where it was defined, if that is loaded: nothing is imported.
+    """Return the function that a JSON name stands for, if its module is loaded; nothing is imported.
 
-    None of Python's own library is named so: what JSON names is called later, and nobody's setting is ``os.system``.
+    Functions of Python's own library are refused: the function is called later, and ``os.system`` is no setting.
     """
     module, _, path = where.partition(":")
     if module.partition(".")[0] in sys.stdlib_module_names:
@@ -138,13 +138,13 @@ def _loaded_function(where: str) -> Callable[..., Any] | None:
 
 
 def _static_member(holder: Any, name: str) -> Any:
-    """Return what a module or class holds under a name; one that imports what it is asked for (lazily) is not asked."""
+    """Return the member of a module or class under a name, without its ``__getattr__``, which may import modules."""
     member = inspect.getattr_static(holder, name)
     return member.__func__ if isinstance(member, staticmethod) else member
 
 
 _TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torch.fft")
-"""Where functions that are built into torch have public names."""
+"""Modules that have public names for functions built into torch."""
 
 
 def _public_name(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Defines the marks of a field beside its type: what is worth searching, what belongs to this process only."""
+"""Defines the marks of a field beside its type: values worth searching, and fields that belong to this process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 __all__ = ["Bound", "Choice", "Range", "Tunable"]
 
 Tunable = tuple[type, dict[str, Any]]
-"""What may be searched: ``(float | int, {"low", "high", ...})`` or ``(list | a strategy class, {"choices"})``."""
+"""Search range of a setting: ``(float | int, {"low", "high", ...})`` or ``(list | a strategy class, {"choices"})``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The numbers worth searching: ``low`` to ``high`` in steps of ``step``, or on a logarithmic scale."""
+    """Marks the numbers worth searching: ``low`` to ``high`` in steps of ``step``, or on a logarithmic scale."""
 
     low: float
     high: float
@@ -28,7 +28,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Choice:
-    """The values worth searching; without options, for a field that holds a strategy: every strategy of its kind."""
+    """Marks the values worth searching. Without options, a field of a strategy has every strategy of its kind."""
 
     options: tuple[Any, ...]
 
@@ -37,4 +37,4 @@ class Choice:
 
 
 class Bound:
-    """Marks a field that is bound to this process (a model): no setting, so not in ``==``, ``repr`` or JSON."""
+    """Marks a field that is bound to this process (a model). It is left out of ``==``, ``repr`` and JSON."""

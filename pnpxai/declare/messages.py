@@ -1,4 +1,4 @@
-"""Words the errors about the settings of a class, so that they say how to mend the call."""
+"""Words the errors about the settings of a class, so that they say how to correct the call."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["translated"]
 
 
 def translated(cls: type, fields: Mapping[str, Any], invalid: pydantic.ValidationError) -> ArgumentError:
-    """Return the error that says what was found wrong first with the fields (name -> annotation) of a class."""
+    """Return an error with the first problem that pydantic reports about the fields (name -> annotation) of a class."""
     problem = min(invalid.errors(), key=lambda e: e["type"] not in _CALL_PROBLEMS)
     where = problem["loc"][0] if problem["loc"] else ""
-    in_order = list(inspect.signature(cls).parameters)  # not that of the fields: some can be given by name alone
+    in_order = list(inspect.signature(cls).parameters)  # fields have another order, since some are keyword-only
     name = in_order[where] if isinstance(where, int) and where < len(in_order) else str(where)
     if say := _CALL_PROBLEMS.get(problem["type"]):
         return SignatureError(f"{cls.__name__}: {say.format(name)}{_hint(cls, fields, problem['type'], name)}")

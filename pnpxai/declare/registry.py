@@ -21,9 +21,9 @@ C = TypeVar("C")
 def every(base: type[C], *, within: str = "") -> list[type[C]]:
     """Return the final (instantiable) subclasses of ``base``, sorted by name.
 
-    The modules beside ``base`` are imported first, so that nothing has to be imported in advance
-    and a new file is enough for a new class to be found. Of a class that was defined again, as by a cell of a notebook
-    that ran twice, only the last definition is found.
+    The modules beside ``base`` are imported first, so that nothing has to be imported in advance and a new file is
+    enough for a new class. Of a class that was defined twice, as by a cell of a notebook that ran twice, only the last
+    definition is returned.
 
     Args:
         base: an abstract class such as ``Explainer`` or ``Metric``.
@@ -37,8 +37,8 @@ def every(base: type[C], *, within: str = "") -> list[type[C]]:
 
 @functools.cache
 def _import_all(package: str) -> None:
-    """Import all modules of a package, once: what is imported stays so."""
-    if "." in package:  # beside a class at the top of a library stands the whole library
+    """Import all modules of a package, once."""
+    if "." in package:  # a class at the top of a library has the whole library beside it, which is not imported
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
             importlib.import_module(module.name)
 
@@ -47,7 +47,7 @@ def by_name(base: type[C], name: str, what: str) -> type[C]:
     """Return the subclass of ``base`` that is called ``name`` (its class name, alias or qualified name).
 
     Raises:
-        ArgumentError: nothing is called so; the message, which starts with ``what``, suggests what was meant.
+        ArgumentError: no class has that name; the message starts with ``what`` and suggests the nearest name.
     """
     classes = every(base)
     for cls in reversed(classes):
@@ -61,7 +61,7 @@ def member(base: type[C], name: str, package: str) -> type[C]:
     """Return the class that ``from package import name`` asks for.
 
     Raises:
-        AttributeError: there is none; the message says what takes its place here, where that is known.
+        AttributeError: no class has that name; the message names its replacement, where one is known.
     """
     every(base)  # imports the modules
     for cls in (base, *_descendants(base)):
@@ -71,7 +71,7 @@ def member(base: type[C], name: str, package: str) -> type[C]:
 
 
 def names(base: type[object], package: str) -> list[str]:
-    """Return the names under which ``from package import ...`` finds final classes: their own and their aliases."""
+    """Return the names of final classes, and their aliases, for ``from package import ...``."""
     classes = every(base, within=f"{package}.")
     own = {name for cls in classes for name in (cls.__name__, *getattr(cls, "aliases", ()))}
     return sorted(name for name in own if name.isidentifier())

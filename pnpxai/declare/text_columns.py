@@ -13,7 +13,7 @@ _WIDTH, _CELL, _GAP = 80, 38, 2
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")  # where a long name of a class may be broken
 
 Column: TypeAlias = list[list[str]]
-"""The lines of each cell, of which the first is the head."""
+"""Lines of each cell; the first cell is the head."""
 
 
 def filled(text: str) -> str:
@@ -24,7 +24,7 @@ def filled(text: str) -> str:
 def in_columns(table: Mapping[Any, Sequence[Any]]) -> str:
     """Return a table in lines that fit.
 
-    Long cells go on in further lines. Columns that find no room come below the others, beside the first one again.
+    Long cells continue on further lines. Columns without room come below the others, beside the first column again.
 
     Args:
         table: head -> the cells below it.
@@ -54,7 +54,7 @@ def _width(column: Column) -> int:
 
 
 def _lines(columns: Sequence[Column]) -> list[str]:
-    """Return the lines of columns beside each other."""
+    """Return the lines of columns that stand side by side."""
     widths = [_width(column) for column in columns]
     lines = []
     for row in zip(*columns, strict=True):

@@ -1,7 +1,7 @@
-"""Maps and inputs as arrays of colours, figures and HTML: red speaks for the target, blue against it.
+"""Drawings of maps and inputs as arrays of colours, figures and HTML: red speaks for the target, blue against it.
 
-``view`` says how an input is drawn, ``drawings`` holds one class for each kind of input; both build on ``colours``,
-``charts`` and ``words``. ``figures`` puts parts together with a ``legend``, ``html`` does so for notebooks.
+``view`` says how an input is drawn; ``drawings`` holds one class for each kind of input. Both build on ``colours``,
+``charts`` and ``words``. ``figures`` joins drawings with a ``legend``; ``html`` does so for notebooks.
 """
 
 from pnpxai.pictures.charts import ROWS, columns, level_or_number, series, waterfall

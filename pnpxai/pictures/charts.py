@@ -1,4 +1,4 @@
-"""Charts of attributions: bars and a waterfall for columns of a table, a line on its colours for a series."""
+"""Draws charts of attributions: bars and a waterfall for columns of a table, coloured lines for a series."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["ROWS", "columns", "level_or_number", "series", "waterfall"]
 Levels: TypeAlias = Sequence[tuple[int, Sequence[str]]]
 
 _STEPS = 1000
-"""Steps that a figure tells apart: longer series are drawn by means, and by the ends of their stretches."""
+"""Number of steps that a figure can show; longer series are drawn by means and extremes of stretches."""
 _SCALES = 12
-"""Channels up to which the values at the ends of scales are written."""
+"""Largest number of channels for which the values at the ends of scales are written."""
 ROWS = 16
-"""Most columns of a table that are shown, those with the largest attributions."""
+"""Largest number of columns of a table that are drawn: those with the largest attributions."""
 
 
 def series(
@@ -28,9 +28,9 @@ def series(
 
     Args:
         axes: matplotlib's.
-        values: (channels, time) or (time,) attributions; of one channel, they are drawn behind all.
+        values: (channels, time) or (time,) attributions; those of one channel are drawn behind all.
         x: (channels, time) or (time,) the series.
-        names: of the channels.
+        names: names of the channels.
         limit: the value of the deepest colour; by default the largest absolute value.
     """
     values, x = np.atleast_2d(values), np.atleast_2d(x)
@@ -56,7 +56,7 @@ def series(
 
 
 def _envelope(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps and values of a line, of a long one the least and the largest value of each stretch."""
+    """Return the steps and values of a line; of a long line, the smallest and largest value of each stretch."""
     steps = np.arange(len(line))
     if len(line) <= _STEPS:
         return steps, line
@@ -79,9 +79,9 @@ def columns(
         axes: matplotlib's.
         values: (columns, ...) attributions, whose further axes are added up.
         x: (columns,) the row's values.
-        names: of the columns.
-        limit: how far the axis reaches to both sides; by default as far as is needed.
-        levels: of columns of categories their places, and the words that codes stand for.
+        names: names of the columns.
+        limit: extent of the axis to both sides; by default the smallest that fits.
+        levels: numbers of columns of categories, and the words that their codes stand for.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
@@ -100,16 +100,16 @@ def waterfall(
     score: float | None = None,
     levels: Levels = (),
 ) -> None:
-    """Draw how the columns' shares add up to the score, the largest last; the many small ones as one.
+    """Draw how the columns' attributions add up to the score, the largest last; the smallest are drawn as one.
 
     Args:
         axes: matplotlib's.
         values: (columns, ...) attributions, whose further axes are added up.
         x: (columns,) the row's values.
-        names: of the columns.
-        score: the model's output, at which the bars end; what no column explains is the bar's start. By default they
-            start at zero.
-        levels: of columns of categories their places, and the words that codes stand for.
+        names: names of the columns.
+        score: the model's output, at which the bars end; they start at the part that no column explains. By default
+            they start at zero.
+        levels: numbers of columns of categories, and the words that their codes stand for.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
@@ -124,7 +124,7 @@ def waterfall(
     begins = np.append(ends[1:], start)
     places = np.arange(len(steps))
     axes.barh(places, ends - begins, left=begins, color=[_bar_colour(step) for step in steps])
-    for place, end in zip(places[1:], ends[1:], strict=True):  # from each step to the next above it
+    for place, end in zip(places[1:], ends[1:], strict=True):  # a line from each step to the next above it
         axes.plot([end, end], [place - 1.4, place + 0.4], color="grey", linewidth=0.6)
     _row_labels(axes, labels)
     reach = float(np.ptp([*ends, start])) or 1.0
@@ -138,7 +138,7 @@ def _order(values: np.ndarray) -> np.ndarray:
 
 
 def level_or_number(k: int, x: np.ndarray, levels: Levels) -> str:
-    """Return the value of a column in words: the level that a code stands for, else the number."""
+    """Return the value of a column as text: the word that a code stands for, else the number."""
     value = float(x[k])
     words = dict(levels).get(k, ())
     if value.is_integer() and 0 <= value < len(words):

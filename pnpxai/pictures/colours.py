@@ -1,4 +1,4 @@
-"""Maps and inputs as arrays of colours, for figures and PNG: red speaks for the target, blue against it."""
+"""Turns maps and inputs into arrays of colours, for figures and PNG: red speaks for the target, blue against it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LEVELS = 255
-"""Number of colours from the deepest blue to the deepest red; the one in the middle is zero's alone."""
+"""Number of colours from the deepest blue to the deepest red; the one in the middle stands for zero alone."""
 _BAR = 24
 """Height, in pixels, of the longest bar of a map with one axis."""
 _GREY = (110, 110, 110, 255)
@@ -35,20 +35,20 @@ _GREY = (110, 110, 110, 255)
 
 @functools.cache
 def palette() -> np.ndarray:
-    """Return the colours (LEVELS, 4) as bytes, from against the target, over neutral, to for it."""
+    """Return the colours (LEVELS, 4) as bytes, from blue (against the target) over neutral to red (for it)."""
     from matplotlib import colormaps
 
     return colormaps["RdBu_r"].resampled(LEVELS)(np.arange(LEVELS), bytes=True)
 
 
 def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndarray:
-    """Return a map as colours (height, width, 4): one pixel for each position, or bars where positions have one axis.
+    """Return a map as colours (height, width, 4): one pixel for each position, or bars if positions have one axis.
 
     Values that are not finite are transparent.
 
     Args:
         values: (height, width), (positions,), or either with leading axes, which are added up.
-        limit: the value of the deepest colour, or the longest bar; by default the map's largest absolute value.
+        limit: the value of the deepest colour, or of the longest bar; by default the map's largest absolute value.
     """
     array = as_array(values)
     if array.ndim > 2:
@@ -69,7 +69,7 @@ def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = N
 
     Args:
         values: (channels, height, width), (height, width, 3), (height, width) or (positions,).
-        limits: the values that are drawn black and white; by default the picture's least and largest value.
+        limits: the values that are drawn black and white; by default the picture's smallest and largest value.
     """
     array = as_array(values)
     if array.ndim < 2:
@@ -88,7 +88,7 @@ def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = N
 
 
 def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | None = None) -> np.ndarray:
-    """Return a map as colours over a grey, faded picture: the larger an absolute value, the less of the picture shows.
+    """Return a map as colours over a faded grey picture; a large absolute value hides the picture.
 
     Args:
         values: (height, width), or with leading axes, which are added up.
@@ -104,7 +104,7 @@ def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | No
 
 
 def largest(maps: Iterable[Tensor | np.ndarray], axes: int = 2) -> float:
-    """Return the largest absolute value of maps, leading axes added up: a limit on which all can be compared."""
+    """Return the largest absolute value of maps, leading axes added up: a common limit of their colours."""
     limit = 0.0
     for values in maps:
         array = as_array(values)
@@ -116,8 +116,8 @@ def largest(maps: Iterable[Tensor | np.ndarray], axes: int = 2) -> float:
 def clipped_limit(maps: Sequence[Tensor | np.ndarray], clip: float) -> float:
     """Return the value below which a share of the absolute values of maps lies, leading axes added up.
 
-    It serves as the value of the deepest colour, so that one entry does not own the scale. Where so few entries are
-    other than zero that this value is zero, it is the largest of all.
+    It serves as the value of the deepest colour, so that one extreme entry does not set the scale. If that value is
+    zero, since few entries differ from zero, the largest absolute value is returned.
 
     Args:
         maps: (height, width) or (positions,) each, or with leading axes.
@@ -132,12 +132,12 @@ def clipped_limit(maps: Sequence[Tensor | np.ndarray], clip: float) -> float:
 
 
 def colour_of(share: float) -> np.ndarray:
-    """Return the colour (4,) as bytes of a share of the largest value, -1 to 1."""
+    """Return the colour (4,) as bytes of a value as a share of the largest, from -1 to 1."""
     return palette()[LEVELS // 2 + round(LEVELS // 2 * min(max(share, -1.0), 1.0))]
 
 
 def shrunk(values: Tensor | np.ndarray, side: int, positions: int = 2) -> np.ndarray:
-    """Return values of which the last ``positions`` axes are at most ``side`` long, by means of neighbours."""
+    """Return values whose last ``positions`` axes are at most ``side`` long, by taking means of neighbours."""
     array = as_array(values)
     longest = max(array.shape[-positions:])
     if longest <= side:
@@ -176,14 +176,14 @@ def inline_png(colours: np.ndarray) -> str:
 
 
 def _shares(array: np.ndarray, limit: float | None) -> np.ndarray:
-    """Return values as shares of the limit, -1 ... 1; NaN where they are not finite."""
+    """Return values as shares of the limit, from -1 to 1; NaN where they are not finite."""
     finite = np.where(np.isfinite(array), array, np.nan)
     largest = limit or float(np.max(np.abs(finite), initial=0.0, where=~np.isnan(finite))) or 1.0
     return np.clip(finite / largest, -1, 1)
 
 
 def _bars(share: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return bars from a line of zeros, upwards and downwards, on the neutral colour."""
+    """Return bars upwards and downwards from a zero line, on the neutral colour."""
     width = max(1, 128 // max(1, len(share)))
     share = np.repeat(share, width)
     level = np.arange(_BAR, -_BAR - 1, -1)[:, None]

@@ -1,4 +1,4 @@
-"""How inputs of one kind, and maps of them, are drawn: one class for each kind, found by its name."""
+"""Defines how inputs of each kind and their maps are drawn: one class for each kind, which is found by its name."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ WordSource: TypeAlias = Sequence[Any] | Callable[[list[int]], Sequence[str]] | N
 
 
 class Drawing(ABC):
-    """How inputs of one kind are drawn. A subclass with a ``name`` of its own is found by it in ``View.kind``."""
+    """Says how inputs of one kind are drawn. ``View.kind`` refers to a subclass by its ``name``."""
 
     name: ClassVar[str]
-    """What ``View.kind`` calls it."""
+    """Name that ``View.kind`` refers to."""
     form: ClassVar[str]
-    """In which form a report lays it out: image, series, table or tokens."""
+    """Form of the input in a report: image, series, table or tokens."""
 
     @classmethod
     def guessed(cls, axes: int, ids: bool) -> bool:
-        """Return whether a batch whose kind nobody stated looks like this one.
+        """Return whether a batch of unknown kind looks like one of this kind.
 
         Args:
-            axes: how many axes it has.
-            ids: whether its values are whole numbers.
+            axes: number of axes of the batch.
+            ids: True if its values are whole numbers.
         """
         return False
 
     @classmethod
     def laid_out(cls, values: np.ndarray, x: np.ndarray, view: View) -> np.ndarray:
-        """Return an example's input or map with its axes where the form expects them.
+        """Return an example's input or map with its axes in the order that the form expects.
 
         Args:
             values: the input, or a map of it.
             x: the input.
-            view: how it is drawn.
+            view: the view of the input.
         """
         return values
 
 
 class PictureDrawing(Drawing):
-    """Pictures: tiles with the input beside its map, or the map over the input."""
+    """Draws pictures: tiles with the input beside its map, or the map over the input."""
 
     name = "image"
     form = "image"
@@ -71,13 +71,13 @@ class PictureDrawing(Drawing):
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of an example that a row of a figure shows.
+    """Holds the parts of an example that a row of a figure shows.
 
     Attributes:
-        values: their attributions.
-        x: their values in the input.
-        names: what they are called; None if they have no names.
-        levels: of columns of categories their places, and the words that codes stand for.
+        values: attributions of the parts.
+        x: values of the parts in the input.
+        names: names of the parts; None if they have none.
+        levels: numbers of columns of categories, and the words that their codes stand for.
     """
 
     values: np.ndarray
@@ -87,14 +87,14 @@ class Parts:
 
 
 class RowDrawing(Drawing):
-    """What is drawn as one row of a figure for each example."""
+    """Draws each example as one row of a figure."""
 
     unit: ClassVar[str] = ""
-    """What the horizontal axis counts."""
+    """Label of the horizontal axis."""
     positions: ClassVar[int] = 1
-    """How many axes of a map are positions; those before them are added up."""
+    """Number of axes of positions of a map; axes before them are added up."""
     styles: ClassVar[tuple[str, ...]] = ()
-    """The styles that it has, the default first."""
+    """Names of the styles, the default first."""
 
     @classmethod
     def fits(cls, values: np.ndarray, x: np.ndarray) -> bool:
@@ -177,7 +177,7 @@ class SeriesDrawing(RowDrawing):
 
 
 class TableDrawing(RowDrawing):
-    """Rows of tables: bars, the largest first, or a waterfall."""
+    """Draws rows of tables: bars, the largest first, or a waterfall."""
 
     name = "table"
     form = "table"
@@ -209,7 +209,7 @@ class TableDrawing(RowDrawing):
 
 
 class TokenDrawing(RowDrawing):
-    """Texts: words on the colours of their attributions."""
+    """Draws texts: words on the colours of their attributions."""
 
     name = "tokens"
     form = "tokens"
@@ -237,15 +237,15 @@ class TokenDrawing(RowDrawing):
 
 
 def drawing_of(view: View, axes: int = 4, ids: bool = False) -> type[Drawing]:
-    """Return how a view is drawn: by its kind, or by what a batch looks like if it states none.
+    """Return the drawing of a view: by its ``kind``, or by the look of the batch if the view has none.
 
     Args:
         view: the view.
-        axes: how many axes the batch has.
-        ids: whether its values are whole numbers.
+        axes: number of axes of the batch.
+        ids: True if its values are whole numbers.
 
     Raises:
-        ArgumentError: no drawing has the name that the view states.
+        ArgumentError: no drawing has the name in ``kind``.
     """
     if view.kind is not None:
         return by_name(Drawing, view.kind, "kind")
@@ -253,13 +253,13 @@ def drawing_of(view: View, axes: int = 4, ids: bool = False) -> type[Drawing]:
 
 
 def words_of_example(k: int, x: np.ndarray, view: View, source: WordSource = None) -> tuple[list[str], list[int]]:
-    """Return the words of an example of ids, and how many tokens each has.
+    """Return the words of an example of ids, and the number of tokens of each word.
 
     Args:
-        k: which example of the view.
-        x: (tokens,) its ids.
-        view: which may know the words.
-        source: the words of each example, or a function that returns the words of ids, in place of the view's.
+        k: number of the example in the view.
+        x: (tokens,) ids of the example.
+        view: the view, which may hold words.
+        source: words of each example, or a function from ids to words, instead of the view's words.
 
     Raises:
         ArgumentError: there are not as many words as ids.
@@ -269,7 +269,7 @@ def words_of_example(k: int, x: np.ndarray, view: View, source: WordSource = Non
         counts = [1] * len(texts)
     elif k < len(view.words):
         texts, counts = [word for word, _ in view.words[k]], [count for _, count in view.words[k]]
-        if sum(counts) < len(x):  # the batch that it came from was shorter
+        if sum(counts) < len(x):  # the example comes from a shorter batch, and was padded
             texts, counts = [*texts, ""], [*counts, len(x) - sum(counts)]
     else:
         texts, counts = [str(int(token)) for token in x], [1] * len(x)

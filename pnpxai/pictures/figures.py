@@ -1,4 +1,4 @@
-"""Matplotlib figures of explained examples, each kind of input in its own form."""
+"""Draws explained examples as matplotlib figures, each kind of input in its own form."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["CLIP", "figure", "panel"]
 
 Style: TypeAlias = Literal["beside", "over", "bars", "waterfall"]
 _NAME = 26
-"""Most characters of a file's name above a tile."""
+"""Largest number of characters of a file's name above a tile."""
 CLIP = 0.995
-"""Share of a picture's absolute values that the colours tell apart; larger ones have the deepest colour."""
+"""Share of a picture's absolute values within the colour scale; larger values have the deepest colour."""
 
 
 def figure(
@@ -45,18 +45,18 @@ def figure(
 
     Args:
         maps: (examples, ...) attributions.
-        inputs: (examples, ...) what is explained.
-        titles: of the first examples.
-        view: how the input is drawn.
-        word_source: the words of each example, or a function that returns the words of ids, in place of the view's.
-        style: pictures "beside" their maps (the default) or maps "over" them; of tables "bars" or a "waterfall".
-        shared: one scale for all examples, by the largest value of all, instead of one for each.
-        scores: (examples,) where waterfalls end.
-        clip: of pictures, the share of absolute values that the colours tell apart; 1 for all.
+        inputs: (examples, ...) explained inputs.
+        titles: titles of the first examples.
+        view: the view of the input.
+        word_source: words of each example, or a function from ids to words, instead of the view's words.
+        style: for pictures "beside" (the default) or "over"; for tables "bars" (the default) or "waterfall".
+        shared: use one scale for all examples, by the largest value of all, instead of one for each.
+        scores: (examples,) scores at which waterfalls end.
+        clip: share of a picture's absolute values within the colour scale; 1 for all.
         heading: a line above the figure.
 
     Raises:
-        ArgumentError: there are not as many names or words as are needed, or no such style or share.
+        ArgumentError: the number of names or words is wrong, or the style or share is unknown.
     """
     if style not in (None, "beside", "over", "bars", "waterfall"):
         raise ArgumentError(f"style: expected 'beside', 'over', 'bars' or 'waterfall', got {style!r}")
@@ -71,7 +71,7 @@ def figure(
             [a for a, _ in pairs], titles, [x for _, x in pairs], view=view, over=style == "over", limit=limit,
             clip=clip, heading=heading, input_titles=view.sources,
         )  # fmt: skip
-    if not all(drawing.fits(a, x) for a, x in pairs):  # values of a layer that keeps no positions
+    if not all(drawing.fits(a, x) for a, x in pairs):  # values of a layer without the input's positions
         return panel([a for a, _ in pairs], titles, clip=clip, heading=heading)
     return _rows(drawing, pairs, titles, view, word_source, style, shared, scores, heading)
 
@@ -121,16 +121,16 @@ def panel(
     """Return a matplotlib figure of maps, and to the left of each its input.
 
     Args:
-        maps: what ``coloured`` takes.
-        titles: one for each map.
-        pictures: one input for each map, if they are to be shown.
+        maps: maps as ``coloured`` takes them.
+        titles: one title for each map.
+        pictures: one input for each map; by default no inputs are drawn.
         columns: number of tiles, inputs and maps, in a row.
-        view: how inputs are drawn.
+        view: the view of the inputs.
         over: draw the maps over their faded inputs.
         limit: the value of the deepest colour in all maps; by default each map has its own.
-        clip: without a limit, the share of a map's absolute values that its colours tell apart.
+        clip: without a limit, the share of a map's absolute values within the colour scale.
         heading: a line above the figure.
-        input_titles: what stands above inputs, such as names of files; by default "input".
+        input_titles: titles of the inputs, such as names of files; by default "input".
 
     Raises:
         ArgumentError: there are not as many titles, or pictures, as maps.
@@ -165,7 +165,7 @@ def panel(
 
 
 def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = False, clip: float = 1.0) -> Plot:
-    """Return a figure with its heading and its legend, for which it grows."""
+    """Return a figure with its heading and its legend; the figure grows to hold them."""
     if heading:
         width, height = made.get_size_inches()
         lines = 1 + heading.count("\n")
@@ -176,17 +176,17 @@ def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = Fa
 
 
 def _short(name: str) -> str:
-    """Return a name that fits above a tile: of a long one its end, which tells files apart."""
+    """Return a name that fits above a tile; a long name keeps its end, by which files differ."""
     return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :]
 
 
 def _plain(text: str) -> str:
-    """Return text whose dollar signs do not begin a formula."""
+    """Return text in which matplotlib does not read dollar signs as the start of a formula."""
     return text.replace("$", r"\$")
 
 
 def _natural(values: Tensor | np.ndarray, view: View | None) -> np.ndarray:
-    """Return a picture (channels, height, width) in its natural colours, where these are known."""
+    """Return a picture (channels, height, width) in its natural colours, if the view knows them."""
     if view is None or view.display is None:
         return pictured(values)
     return pictured(view.display.undo(as_array(values)), (0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Explained examples as HTML for notebooks: words as text, other inputs as inline pictures."""
+"""Writes explained examples as HTML for notebooks: words as text, other inputs as inline pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["html"]
 
 
 def html(maps: Tensor, inputs: Tensor, titles: Sequence[str], view: View) -> str:
-    """Return one part for each title, which may be empty; arguments as for ``figure``."""
+    """Return the HTML of one part for each title, which may be empty; the arguments are those of ``figure``."""
     if drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form != "tokens" or maps.shape[:2] != inputs.shape:
         return figure(maps, inputs, titles, view).as_html("maps of " + ", ".join(titles))
     parts = []

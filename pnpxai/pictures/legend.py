@@ -1,4 +1,4 @@
-"""The legend beneath a figure: what its colours mean."""
+"""Draws the legend beneath a figure, which says what the colours mean."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 __all__ = ["add_legend"]
 
 _WIDE = 3.7
-"""Inches in which a legend fits on one line."""
+"""Width in inches from which on a legend fits on one line."""
 _LINE = 0.22
-"""Inches that a line takes."""
+"""Height of a line in inches."""
 
 
 def add_legend(figure: Figure, limit: float | None = None, *, steps: bool = False, clip: float = 1.0) -> None:
-    """Write beneath a figure, which grows by this, which colour speaks for the target, and on what scale.
+    """Write beneath a figure, which grows for it, which colour speaks for the target, and on what scale.
 
     Args:
         figure: matplotlib's, with constrained layout.
         limit: the value of the deepest colour in all maps; None if each has its own.
-        steps: bars are the steps from what no column explains to the score.
-        clip: the share of absolute values that the colours tell apart.
+        steps: True if bars are steps from the part that no column explains to the score.
+        clip: share of absolute values within the colour scale.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch

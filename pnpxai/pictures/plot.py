@@ -1,4 +1,4 @@
-"""A matplotlib figure that a notebook shows as a picture. Importing this module imports matplotlib."""
+"""Defines a matplotlib figure that a notebook shows as a picture. Importing this module imports matplotlib."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Plot"]
 
 
 class Plot(Figure):
-    """A figure without a window, which Jupyter, VS Code and Colab show because it has a PNG to give."""
+    """Is a figure without a window. Jupyter, VS Code and Colab show it, since it can write itself as PNG."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -23,7 +23,7 @@ class Plot(Figure):
         """Return the figure as an inline picture.
 
         Args:
-            alt: what it shows, in words.
+            alt: text that describes the figure.
         """
         address = "data:image/png;base64," + base64.b64encode(self._repr_png_()).decode()
         return f'<img alt="{escape(alt, quote=True)}" src="{address}">'

@@ -1,4 +1,4 @@
-"""How data looks, beyond the numbers that the model gets: scaling of pictures, names, words."""
+"""Holds what is known of the look of data beyond the model's numbers: scaling of pictures, names, words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pnpxai.errors import ArgumentError
 __all__ = ["Display", "Kind", "View", "as_array"]
 
 Kind: TypeAlias = str
-"""The name of a ``Drawing``: image, series, tokens, table, or one that another module defines."""
+"""Name of a ``Drawing``: image, series, tokens, table, or one that another module defines."""
 
 
 def as_array(values: Tensor | np.ndarray) -> np.ndarray:
@@ -40,19 +40,19 @@ Level: TypeAlias = Annotated[float | tuple[float, ...], BeforeValidator(_level)]
 
 
 class Display(Declared):
-    """How pictures were scaled for the model: (value - mean) / std of values from ``low`` to ``high``."""
+    """Says how pictures were scaled for the model: (value - mean) / std for values from ``low`` to ``high``."""
 
     mean: Level = 0.0
-    """What was subtracted, one number or one for each channel."""
+    """Number that was subtracted, or one for each channel."""
     std: Level = 1.0
-    """What was divided by, one number or one for each channel."""
+    """Number by which was divided, or one for each channel."""
     low: float = 0.0
-    """The darkest value before that."""
+    """Darkest value before scaling."""
     high: float = 1.0
-    """The brightest."""
+    """Brightest value before scaling."""
 
     def check(self) -> None:
-        """Refuse a zero to divide by, and a range without extent."""
+        """Refuse a division by zero, and an empty range."""
         if not np.all(self.std):
             raise ArgumentError(f"std: expected numbers other than 0, got {self.std}")
         if self.low >= self.high:
@@ -63,7 +63,7 @@ class Display(Declared):
         """Read a ``Display``, a pair (mean, std), a mapping, or a transform or image processor that has both.
 
         Raises:
-            ArgumentError: neither a mean nor a standard deviation is found, or they are no numbers.
+            ArgumentError: the mean or the standard deviation is missing, or is not a number.
         """
         if spec is None or isinstance(spec, cls):
             return spec
@@ -83,13 +83,13 @@ class Display(Declared):
 
     @property
     def limits(self) -> tuple[Level, Level]:
-        """The darkest and the brightest value as the model gets them, one number or one for each channel."""
+        """The darkest and the brightest value after scaling, one number or one for each channel."""
         ends = [(end - np.asarray(self.mean)) / np.asarray(self.std) for end in (self.low, self.high)]
         low, high = (_level(end) for end in ends)
         return low, high
 
     def apply(self, values: Tensor) -> Tensor:
-        """Scale pictures (examples, channels, ...) with values from 0 to 1 as the model wants them."""
+        """Scale pictures (examples, channels, ...) with values from 0 to 1 for the model."""
         mean, std = (values.new_tensor(v).reshape(-1, *[1] * (values.ndim - 2)) for v in (self.mean, self.std))
         return (self.low + (self.high - self.low) * values - mean) / std
 
@@ -107,17 +107,17 @@ class Display(Declared):
 
 @dataclass(frozen=True)
 class View:
-    """How one input is drawn.
+    """Says how one input is drawn.
 
     Attributes:
-        kind: the name of a ``Drawing``; by default the input's shape tells.
-        channel_dim: the axis of channels in a batch.
-        display: how pictures were scaled.
-        names: of columns, or of a series' channels.
-        words: for each example its words, and how many tokens each word has.
+        kind: name of a ``Drawing``; by default the input's shape decides.
+        channel_dim: axis of channels in a batch.
+        display: scaling of pictures.
+        names: names of columns, or of a series' channels.
+        words: words of each example, each with its number of tokens.
         classes: names of the model's outputs.
-        levels: of columns of categories their places, and the words that the codes 0, 1, ... stand for.
-        sources: for each example the name of its file, where it has one.
+        levels: numbers of columns of categories, and the words that their codes 0, 1, ... stand for.
+        sources: name of each example's file, if it has one.
     """
 
     kind: Kind | None = None
@@ -137,7 +137,7 @@ class View:
         return replace(self, words=words, sources=sources)
 
     def without(self, masks: np.ndarray) -> View:
-        """Return the view with empty words where no token of a word is attended to.
+        """Return the view with empty words where attention is masked for all tokens of a word.
 
         Args:
             masks: (examples, tokens) truth values.
@@ -165,7 +165,7 @@ class View:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> View:
-        """Return what ``to_dict`` wrote, also after JSON has made lists of its tuples."""
+        """Return the view that ``to_dict`` wrote, also after JSON has turned its tuples into lists."""
         display = Display.of(data["display"])
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
         names, classes, sources = (tuple(data.get(name, ())) for name in ("names", "classes", "sources"))

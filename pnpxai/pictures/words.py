@@ -1,4 +1,4 @@
-"""Texts on the colours of their attributions, the tokens of a word together."""
+"""Draws texts on the colours of their attributions, with the tokens of each word together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pnpxai.pictures.colours import colour_of
 __all__ = ["LINE", "NEW_LINE", "dark", "line_count", "merged", "words", "words_html"]
 
 NEW_LINE = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
-"""The sign of a new line in a word; what follows stands on the next line."""
+"""Sign of a new line at the end of a word; the next word begins a line."""
 LINE = 88
-"""Characters in a line of words."""
+"""Number of characters in a line of words."""
 
 
 def merged(values: np.ndarray, counts: Sequence[int]) -> np.ndarray:
@@ -23,14 +23,14 @@ def merged(values: np.ndarray, counts: Sequence[int]) -> np.ndarray:
 
     Args:
         values: (tokens, ...) attributions, whose further axes are added up.
-        counts: how many tokens each word has.
+        counts: number of tokens of each word.
     """
     totals = values.reshape(len(values), -1).sum(1)
     return np.array([part.sum() for part in np.split(totals, np.cumsum(counts)[:-1])])
 
 
 def line_count(texts: Sequence[str]) -> int:
-    """Return how many lines words take."""
+    """Return the number of lines that words take."""
     shown = [word for word in texts if word]
     return 1 + _placed(shown)[-1][0] if shown else 1
 
@@ -39,8 +39,8 @@ def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | No
     """Draw words on the colours of their attributions, in lines, on matplotlib's axes.
 
     Args:
-        axes: where to.
-        totals: (words,) their attributions.
+        axes: axes of matplotlib.
+        totals: (words,) attributions of the words.
         texts: the words; empty ones, such as padding, are left out.
         limit: the value of the deepest colour; by default the largest absolute value.
     """
@@ -58,7 +58,7 @@ def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | No
 
 
 def words_html(totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> str:
-    """Return words on the colours of their attributions as HTML; arguments as for ``words``."""
+    """Return words on the colours of their attributions as HTML; the arguments are those of ``words``."""
     spans = []
     for word, total, colour in zip(texts, totals, _colours(totals, limit), strict=True):
         if not word:
@@ -90,7 +90,7 @@ def _colours(totals: np.ndarray, limit: float | None) -> list[np.ndarray]:
 
 
 def dark(colour: np.ndarray) -> bool:
-    """Tell whether white is easier to read than black on a colour (bytes), by the contrast that WCAG defines."""
+    """Return whether white is easier to read than black on a colour (bytes), by the contrast that WCAG defines."""
     parts = np.asarray(colour[:3], float) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722]) < 0.179

@@ -1,7 +1,7 @@
-"""What of a model's output is explained, as values: frozen, compared by content, printed, written to JSON.
+"""Targets, which say what of a model's output is explained: values that are frozen, printed, and written to JSON.
 
-``base`` says what a target is; ``classes`` holds those of classifiers, ``places`` those of outputs with positions
-(segmentation, detection, forecasts), ``embeddings`` that of encoders. ``written`` reads a target from text.
+``base`` says what a target is; ``classes`` holds the targets of classifiers, ``places`` those of outputs with positions
+(segmentation, detection, forecasts), ``embeddings`` that of encoders; ``written`` reads a target from text.
 """
 
 from pnpxai.targets.base import TargetValue

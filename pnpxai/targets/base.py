@@ -1,4 +1,4 @@
-"""What all targets share: a number for each example, of an output, and their own rows for each example."""
+"""Defines what all targets share: one number for each example of an output, and values of their own by example."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ Indices: TypeAlias = Annotated[int | tuple[int, ...], BeforeValidator(_whole_num
 
 
 class TargetValue(Declared, abstract=True):
-    """A function of a model's output with one number for each example.
+    """Is a function from a model's output to one number for each example.
 
-    Pass it wherever a target is asked for. A field may hold one value for all examples or one for each; what belongs to
-    the examples follows them when they are split, repeated or drawn. It runs as a part of the model: relevance and
-    differences are passed back through it by the same rules.
+    Every argument ``target`` or ``targets`` takes it. A field may hold one value for all examples or one for each;
+    values of examples follow their example when a batch is split, repeated or drawn from. The target runs as a part of
+    the model: relevance and differences are passed back through it by the same rules.
     """
 
     per_example: ClassVar[dict[str, int]] = {}
-    """Fields that may hold a value for each example, with the number of axes of one value (0: a number)."""
+    """Fields that may hold one value for each example, with the number of axes of one value (0 for a number)."""
 
     @abstractmethod
     def __call__(self, output: ModelOutput) -> Tensor:
-        """Return (examples,) numbers of an output for all examples."""
+        """Return (examples,) numbers for the output of a batch."""
 
     def check_size(self, size: int) -> None:
-        """Refuse fields with a value for each of another number of examples.
+        """Refuse fields whose number of values differs from the number of examples.
 
         Raises:
-            ArgumentError: names the field.
+            ArgumentError: a field has another number of values; the message names it.
         """
         for name, value in self._of_examples().items():
             if len(value) != size:
@@ -82,10 +82,10 @@ def _axes(value: Any) -> int:
 
 
 def index_rows(values: Tensor, index: int | tuple[int, ...], name: str = "target") -> Tensor:
-    """Return ``values[k, index_k]`` of values (examples, members, ...), the index being the same for all or one each.
+    """Return ``values[k, index_k]`` of values (examples, members, ...); one index serves all examples, or each has one.
 
     Raises:
-        ArgumentError: there is no such member; the message says how many there are.
+        ArgumentError: an index is out of range; the message says how many members there are.
     """
     members = values.shape[1]
     chosen = (index,) if isinstance(index, int) else index
@@ -99,7 +99,7 @@ def index_rows(values: Tensor, index: int | tuple[int, ...], name: str = "target
 
 
 def output_of(output: ModelOutput, name: str | None) -> Tensor:
-    """Return the member of an output that is called so; by default what scores come from."""
+    """Return the member of an output with a name; without a name, the tensor that scores come from."""
     if name is None:
         return select_output(output)
     member = output.get(name) if hasattr(output, "get") else getattr(output, name, None)

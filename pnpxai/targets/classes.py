@@ -1,4 +1,4 @@
-"""Targets of classifiers: a class, the difference of two, a probability or its logarithm."""
+"""Defines targets of classifiers: a class, the difference of two classes, a probability or its logarithm."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Class", "Contrast", "LogProbability", "Probability"]
 
 
 class _OfClasses(TargetValue, abstract=True):
-    """What needs scores of classes: (examples, classes), or more axes of which one holds the classes."""
+    """Reads scores s of classes from an output (examples, classes), or from one of more axes."""
 
     index: Indices
-    """Which class; one for all examples, or one for each. Of a single score, 1 is the class it speaks for, 0 the other
-    one of a probability."""
+    """Class c, one for all examples or one for each. A model with a single score has class 1, for which the score
+    speaks, and class 0."""
     at: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
-    """Where on the other axes, in their order, if there are any: (-1,) for the last token."""
+    """Indices on the other axes, in their order, if the output has any: (-1,) for the last token."""
     axis: int = dataclasses.field(default=1, kw_only=True)
-    """The axis that holds the classes: 1, or -1 where they come last, as in language models."""
+    """Axis of the classes: 1, or -1 where they come last, as in language models."""
     output: str | None = dataclasses.field(default=None, kw_only=True)
-    """Name of the output to read, where a model has several and it is not the logits."""
+    """Name of the output to read, if the model has several and it is not the logits."""
 
     per_example: ClassVar[dict[str, int]] = {"index": 0}
 
@@ -47,7 +47,7 @@ class _OfClasses(TargetValue, abstract=True):
 
 
 class Class(_OfClasses):
-    """The model's score of a class."""
+    """Explains s_c, the model's score of a class."""
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the scores of the class."""
@@ -55,10 +55,10 @@ class Class(_OfClasses):
 
 
 class Contrast(_OfClasses):
-    """The score of a class less that of another: why this one, not that one."""
+    """Explains s_c - s_d, the score of a class minus the score of another: why c, and not d?"""
 
     against: Indices
-    """The other one."""
+    """The other class d."""
 
     per_example: ClassVar[dict[str, int]] = {"index": 0, "against": 0}
 
@@ -69,7 +69,7 @@ class Contrast(_OfClasses):
 
 
 class Probability(_OfClasses):
-    """The probability of a class: the softmax of the scores, the sigmoid of a single one."""
+    """Explains p_c, the probability of a class: p = softmax(s), or the sigmoid of a single score."""
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the probabilities."""
@@ -80,7 +80,7 @@ class Probability(_OfClasses):
 
 
 class LogProbability(_OfClasses):
-    """The logarithm of the probability of a class."""
+    """Explains log p_c, the logarithm of the probability of a class."""
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the logarithms."""
@@ -91,7 +91,7 @@ class LogProbability(_OfClasses):
 
 
 def _signed(scores: Tensor, index: int | tuple[int, ...]) -> Tensor:
-    """Return a single score, turned around where it is the other class that is asked for."""
+    """Return a single score, with the opposite sign for class 0."""
     members = (index,) if isinstance(index, int) else index
     if not set(members) <= {0, 1, -1}:
         raise ArgumentError(f"target: expected class 0 or 1 of a model with a single score, got {index}")

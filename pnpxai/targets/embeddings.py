@@ -1,4 +1,4 @@
-"""The target of encoders: how similar an example's embedding is to a given one."""
+"""Defines the target of encoders: the similarity of an example's embedding e with another embedding v."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _detached(value: Any) -> Any:
 
 
 class Similarity(TargetValue):
-    """The cosine (or inner product) of an example's embedding with a given one: of a text for a picture, of a query."""
+    """Explains e v / (|e| |v|) or e v: the similarity with the embedding v of a text, a picture or a query."""
 
     embedding: Annotated[Tensor, BeforeValidator(_detached)]
-    """(width,) for all examples, or (examples, width)."""
+    """The embedding v: (width,) for all examples, or (examples, width)."""
     measure: Literal["cosine", "product"] = "cosine"
-    """Whether lengths are divided out."""
+    """Measure of similarity: "cosine" divides the product by the lengths."""
     pool: Literal["none", "mean", "first"] = "none"
-    """Of token embeddings (examples, tokens, width): their mean, or the first one (a class token)."""
+    """Embedding e of an output (examples, tokens, width): the mean of the tokens, or the first (a class token)."""
     output: str | None = None
     """Name of the output that holds the embedding, such as "image_embeds" or "last_hidden_state"."""
 

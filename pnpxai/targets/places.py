@@ -1,4 +1,4 @@
-"""Targets of outputs with positions: means over a map, pixels under a mask, a detected box, steps of a forecast."""
+"""Defines targets of outputs with positions: means of a map, pixels under a mask, boxes, steps of a forecast."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _tensor(value: Any) -> Any:
 
 
 class Mean(TargetValue):
-    """The mean of an output over all its places, of one class (channel) or of all."""
+    """Explains the mean of an output over all its positions, for one class (channel) or for all."""
 
     index: Indices | None = None
-    """Which class; None for all."""
+    """Class; None for all classes."""
     output: str | None = None
-    """Name of the output to read, where a model has several and it is not the logits."""
+    """Name of the output to read, if the model has several and it is not the logits."""
 
     per_example: ClassVar[dict[str, int]] = {"index": 0}
 
@@ -38,14 +38,17 @@ class Mean(TargetValue):
 
 
 class Pixels(TargetValue):
-    """The mean score of a class over the pixels of a mask, of a segmentation (examples, classes, height, width)."""
+    """Explains sum_i m_i s_i / sum_i m_i, the mean score of a class over pixels i with mask m.
+
+    The output is a segmentation (examples, classes, height, width).
+    """
 
     index: Indices
-    """Which class."""
+    """Class, whose scores are s."""
     mask: Annotated[Tensor, BeforeValidator(_tensor)]
-    """Weights of the pixels, such as 0 and 1: (height, width) for all examples, or one such mask for each."""
+    """Weights m of the pixels, such as 0 and 1: (height, width) for all examples, or one such mask for each."""
     output: str | None = None
-    """Name of the output to read, where a model has several and it is not the logits."""
+    """Name of the output to read, if the model has several and it is not the logits."""
 
     per_example: ClassVar[dict[str, int]] = {"index": 0, "mask": 2}
 
@@ -65,16 +68,16 @@ class Pixels(TargetValue):
 
 
 class Horizon(TargetValue):
-    """The mean of a forecast over some of its steps; (examples, steps) or (examples, steps, channels)."""
+    """Explains the mean of a forecast over some of its steps; (examples, steps) or (examples, steps, channels)."""
 
     start: int = 0
-    """The first step."""
+    """First step."""
     stop: int | None = None
-    """The step after the last one; None for the end of the forecast."""
+    """Step after the last one; None for the end of the forecast."""
     channel: int | None = None
-    """Which channel, where there are several; None for all."""
+    """Channel, if there are several; None for all channels."""
     output: str | None = None
-    """Name of the output to read, where a model has several and it is not the logits."""
+    """Name of the output to read, if the model has several and it is not the logits."""
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the means."""
@@ -91,17 +94,17 @@ class Horizon(TargetValue):
 
 
 class Box(TargetValue):
-    """How sure a detector is of an object where a box is: the score of the detection that overlaps it most.
+    """Explains how sure a detector is of an object in a box: the score of the detection that overlaps the box most.
 
-    The score is weighted by the overlap (intersection over union). Understood are torchvision's list with a dictionary
-    of "boxes" (corners), "scores" and "labels" for each picture, and tensors "pred_boxes" (centre and sides, as shares
-    of the picture) with "logits" (examples, boxes, classes), as of DETR and its kin.
+    The score is multiplied by the overlap (intersection over union). Two forms of output are read: torchvision's list
+    with a dictionary of "boxes" (corners), "scores" and "labels" for each picture; and tensors "pred_boxes" (centre and
+    sides, as shares of the picture) and "logits" (examples, boxes, classes), as from DETR.
     """
 
     corners: tuple[float, float, float, float] | tuple[tuple[float, float, float, float], ...]
-    """(x0, y0, x1, y1) in the coordinates of the detector, for all examples or one each."""
+    """Corners (x0, y0, x1, y1) in the coordinates of the detector, for all examples or for each."""
     label: int | None = None
-    """Which class; None for whatever is detected there."""
+    """Class; None for any class."""
 
     per_example: ClassVar[dict[str, int]] = {"corners": 1}
 
@@ -109,14 +112,14 @@ class Box(TargetValue):
         """Return the scores."""
         pictures = _detections(output, self.label)
         corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
-        return torch.stack([_best(*found, box) for found, box in zip(pictures, corners, strict=True)])
+        return torch.stack([_best(*picture, box) for picture, box in zip(pictures, corners, strict=True)])
 
 
 def _detections(output: ModelOutput, label: int | None) -> list[tuple[Tensor, Tensor]]:
     """Return (boxes, 4) corners and (boxes,) scores of each picture."""
     if isinstance(output, (list, tuple)) and output and isinstance(output[0], Mapping):
-        kept = [found["labels"] == label if label is not None else slice(None) for found in output]
-        return [(found["boxes"][k], found["scores"][k]) for found, k in zip(output, kept, strict=True)]
+        rows = [picture["labels"] == label if label is not None else slice(None) for picture in output]
+        return [(picture["boxes"][k], picture["scores"][k]) for picture, k in zip(output, rows, strict=True)]
     boxes, logits = output_of(output, "pred_boxes"), output_of(output, "logits")
     scores = logits.softmax(-1)[..., :-1]
     scores = scores.amax(-1) if label is None else scores[..., label]

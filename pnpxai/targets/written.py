@@ -1,4 +1,4 @@
-"""Targets from text, as a command line or a file has them: ``"Contrast(282, 281)"``."""
+"""Reads targets from text, as in a command line or a file: ``"Contrast(282, 281)"``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["target_from"]
 
 
 def target_from(text: str) -> TargetValue:
-    """Return the target that a text writes as Python would; nothing in it is executed.
+    """Return the target that a text describes in Python's syntax. Nothing in the text is executed.
 
     Raises:
-        ArgumentError: it is no call of a target's name with plain values.
+        ArgumentError: the text is not a call of a target's name with plain values.
     """
     try:
         call = ast.parse(text.strip(), mode="eval").body
