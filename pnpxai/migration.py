@@ -78,8 +78,6 @@ _TAKEN_OVER = {"dim": "over"}
 """Names of settings in PnPXAI 0.1, and their names here."""
 
 CAPTUM = {
-    "LimeBase": "Lime with similarity_func= and perturb_func=",
-    "visualization": "explain(...).plot() of an explainer, or pnpxai.pictures.panel(maps, titles, pictures)",
     "LLM": "nothing, attribution of generated text is not offered",
 }
 """Names of captum that ``pnpxai.attributors`` lacks, and what replaces them; "LLM" stands for all names with it."""

@@ -44,7 +44,6 @@ def test_classes_come_from_their_package(package, names):
         ("pnpxai.metrics", "PixelFlipping", "curves"),
         ("pnpxai.strategies", "BaselineFunction", "Baseline"),
         ("pnpxai.attributors", "LLMAttribution", "generated text"),
-        ("pnpxai.attributors", "visualization", "plot"),
     ],
 )
 def test_what_has_another_name_says_which(package, name, use):

@@ -61,7 +61,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _names(which: str) -> tuple[str, set[str]]:
     """Return the others' names, and all of that kind that exist here."""
     if which == "captum":
-        return CAPTUM, set(attributors.__all__)
+        return CAPTUM, {name for name in CAPTUM.split() if hasattr(attributors, name)}
     if which == "explainers":
         return EXPLAINERS, {cls.__name__ for cls in every(Explainer)}
     if which == "metrics":

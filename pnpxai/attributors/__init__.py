@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from pnpxai.attributors.attention.rollout import AttentionRollout, TransformerAttribution
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
@@ -29,9 +31,11 @@ from pnpxai.attributors.companions.summaries import (
     Max,
     Mean,
     Min,
+    StatValue,
     StdDev,
     Sum,
     Summarizer,
+    SummarizerSingleTensor,
     Var,
 )
 from pnpxai.attributors.gradient.adaptive import AdaptiveSamples, AdaptiveSteps
@@ -57,6 +61,7 @@ from pnpxai.attributors.neuron.methods import (
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.perturbation.layer_ablation import LayerFeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime
+from pnpxai.attributors.perturbation.lime_base import LimeBase
 from pnpxai.attributors.perturbation.occlusion import MultiScale, Occlusion
 from pnpxai.attributors.perturbation.permutation import FeaturePermutation, LayerFeaturePermutation
 from pnpxai.attributors.perturbation.rise import RISE
@@ -126,6 +131,7 @@ __all__ = [
     "LayerIntegratedGradients",
     "LayerLRP",
     "Lime",
+    "LimeBase",
     "Max",
     "Mean",
     "Min",
@@ -151,9 +157,11 @@ __all__ = [
     "ScoreCAM",
     "ShapleyValueSampling",
     "ShapleyValues",
+    "StatValue",
     "StdDev",
     "Sum",
     "Summarizer",
+    "SummarizerSingleTensor",
     "TokenReferenceBase",
     "TransformerAttribution",
     "UpsampledGradCam",
@@ -167,7 +175,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Say what takes the place of what is not here."""
+    """Return the drawing of maps under captum's names; say what takes the place of what is not here."""
+    if name == "visualization":  # drawing stands on a floor above, and imports matplotlib
+        return importlib.import_module("pnpxai.pictures.visualization")
     from pnpxai.migration import replacement_hint
 
     raise AttributeError(f"module 'pnpxai.attributors' has no attribute {name!r}{replacement_hint(name)}")

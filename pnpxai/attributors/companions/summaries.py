@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -20,13 +20,17 @@ __all__ = [
     "Max",
     "Mean",
     "Min",
+    "StatValue",
     "StdDev",
     "Sum",
     "Summarizer",
+    "SummarizerSingleTensor",
     "Var",
 ]
 
-Summary: TypeAlias = dict[str, Tensor | int | None]
+StatValue: TypeAlias = Tensor | int | float
+"""The value of a statistic."""
+Summary: TypeAlias = Mapping[str, StatValue | None]
 
 
 class Stat(ABC):
@@ -169,10 +173,37 @@ class Summarizer:
     @property
     def summary(self) -> Summary | list[Summary] | None:
         """The statistics by name; a list of them for tuples, None before the first sample."""
-        summaries = [{stat.name: stat.of(moments) for stat in self.stats} for moments in self._moments]
+        summaries: list[Summary] = [{s.name: s.of(moments) for s in self.stats} for moments in self._moments]
         if not summaries:
             return None
         return summaries[0] if self._bare else summaries
+
+
+class SummarizerSingleTensor:
+    """Adds up statistics of one tensor; ``Summarizer`` takes tuples too.
+
+    Args:
+        stats: the statistics.
+        summary_stats_indices: which of them ``summary`` shows, by their places.
+    """
+
+    def __init__(self, stats: Sequence[Stat], summary_stats_indices: Sequence[int]) -> None:
+        self._stats = list(stats)
+        self._shown = [self._stats[place] for place in summary_stats_indices]
+        self._moments = _Moments()
+
+    def update(self, x: Tensor) -> None:
+        """Take one sample."""
+        self._moments.add(x.detach())
+
+    def get(self, stat: Stat) -> Stat | None:
+        """Return the statistic of the same kind and name that it has, None if it has none."""
+        return next((own for own in self._stats if type(own) is type(stat) and own.name == stat.name), None)
+
+    @property
+    def summary(self) -> Summary:
+        """The statistics that are shown, by name."""
+        return {stat.name: stat.of(self._moments) for stat in self._shown}
 
 
 class ClassSummarizer(Summarizer):

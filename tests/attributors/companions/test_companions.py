@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,13 @@ DRAWS = [torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manu
 def net():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+
+
+def test_every_name_of_captum_is_here_but_those_of_services_for_language_models():
+    names = pytest.importorskip("captum.attr").__all__
+    missing = {name for name in names if not hasattr(own, name)}
+    of_language = re.compile("LLM|^(InterpretableInput|ImageMaskInput|TextTemplateInput|TextTokenInput)$")
+    assert not {name for name in missing if not of_language.search(name)}
 
 
 # statistics
@@ -33,6 +42,19 @@ def test_statistics_are_captums(name):
     assert here.summary.keys() == there.summary.keys()
     for key, value in there.summary.items():
         assert torch.allclose(torch.as_tensor(here.summary[key]), torch.as_tensor(value), atol=1e-12)
+
+
+def test_statistics_of_one_tensor_are_captums():
+    here = own.SummarizerSingleTensor([own.Min(), own.Max()], [1])
+    there = CAPTUM.SummarizerSingleTensor([CAPTUM.Min(), CAPTUM.Max()], [1])
+    for draw in DRAWS:
+        here.update(draw)
+        there.update(draw)
+    assert here.summary.keys() == there.summary.keys() == {"max"}
+    assert torch.equal(here.summary["max"], there.summary["max"])
+    assert isinstance(here.get(own.Min()), own.Min)
+    assert here.get(own.Sum()) is None
+    assert isinstance(1.0, own.StatValue)
 
 
 def test_common_statistics_of_tuples_are_captums():
