@@ -5,7 +5,8 @@ import torch
 
 from pnpxai.engine.running.keys import model_key, numbered, settings_key
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples, inputs_and_label, largest
+from pnpxai.example_targets import inputs_and_label, largest
+from pnpxai.examples import Examples
 from tests.small import Bright
 
 

@@ -33,7 +33,8 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples, inputs_and_label, labels_as_targets, predicted_targets
+from pnpxai.example_targets import inputs_and_label, labels_as_targets, predicted_targets
+from pnpxai.examples import Examples
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.model_types import Model, ModelInputs

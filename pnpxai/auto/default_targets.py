@@ -14,7 +14,7 @@ from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import largest
+from pnpxai.example_targets import largest
 from pnpxai.model_types import Keywords, Model, ModelOutput
 from pnpxai.targets import TargetValue
 from pnpxai.targets.base import output_of

@@ -13,7 +13,8 @@ from torch import Tensor
 from pnpxai.declare.encoding import labels
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.examples import Batch, Examples, largest
+from pnpxai.example_targets import largest
+from pnpxai.examples import Batch, Examples
 from pnpxai.experiment.results import Results
 from pnpxai.experiment.running.batches import Data, Stream
 from pnpxai.experiment.running.comparison import DEFAULT_METRICS, compare

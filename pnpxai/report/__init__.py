@@ -15,7 +15,7 @@ from pnpxai.experiment import Results
 from pnpxai.files import write_file
 from pnpxai.report.curves import families, searches
 from pnpxai.report.differences import agreement, by_class, front, pairs
-from pnpxai.report.forms import shades
+from pnpxai.report.forms.words import shades
 from pnpxai.report.maps import class_name, class_names, gallery
 from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
 from pnpxai.report.strips import distributions, interval

@@ -14,7 +14,8 @@ from markupsafe import Markup
 from pnpxai.experiment import Results
 from pnpxai.pictures import LEVELS, View, drawing_of, palette
 from pnpxai.pictures.view import as_array
-from pnpxai.report.forms import Form, form_of
+from pnpxai.report.forms.base import Form
+from pnpxai.report.forms.choice import form_of
 
 __all__ = ["Gallery", "Row", "ExampleRows", "Tile", "class_name", "class_names", "gallery"]
 

@@ -109,7 +109,7 @@ class Family:
     def problem(self, seed: int, n_examples: int = 16) -> Problem:
         """Train a net on the problem of a seed, and draw new examples."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of the CPU, which alone is forked
             seen = self.draw(2048, seed, 1)
             model = _trained(self.net(), seen, self.steps, seed)
         new = self.draw(256, seed, 2)

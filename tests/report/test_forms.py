@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pnpxai.pictures import Display, View, coloured, pictured
-from pnpxai.report.forms import DEPTHS, form_of, shades
+from pnpxai.report.forms.choice import form_of
+from pnpxai.report.forms.words import DEPTHS, shades
 from pnpxai.report.maps import gallery
 from tests.report.made import made, pixels
 

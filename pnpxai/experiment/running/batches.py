@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Batch, Examples, inputs_and_label, labels_as_targets, masks_of, no_more_masks
+from pnpxai.example_targets import inputs_and_label, labels_as_targets
+from pnpxai.examples import Batch, Examples, masks_of, no_more_masks
 from pnpxai.tensors import flat
 
 __all__ = ["Data", "Stream", "members"]

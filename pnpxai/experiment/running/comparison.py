@@ -17,7 +17,8 @@ import pnpxai
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples, largest
+from pnpxai.example_targets import largest
+from pnpxai.examples import Examples
 from pnpxai.experiment.results import Results, decided
 from pnpxai.experiment.running.batches import Data, Stream
 from pnpxai.experiment.running.chunks import ChunkReader

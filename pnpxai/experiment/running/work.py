@@ -14,7 +14,8 @@ from torch import Tensor
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.errors import UnsuitableError
-from pnpxai.examples import Batch, predicted_targets
+from pnpxai.example_targets import predicted_targets
+from pnpxai.examples import Batch
 from pnpxai.experiment.storage.maps import Mapped
 from pnpxai.experiment.storage.records import EXPLAINED, CellRecord, ChunkResult
 from pnpxai.metrics.base import Metric
