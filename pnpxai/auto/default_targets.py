@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import largest
@@ -69,7 +69,7 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
     if (name := _forecast(model, output)) is not None:
         _refuse_forecast(output, name)
     index = largest(output)
-    _refuse_other_size(select_output(output), arguments)
+    _refuse_other_size(model, select_output(output), arguments)
     return DefaultTarget(index, "the only output" if index is None else "the largest output of each example")
 
 
@@ -238,14 +238,29 @@ def _refuse_forecast(output: ModelOutput, name: str) -> None:
     )
 
 
-def _refuse_other_size(scores: Tensor, arguments: Arguments) -> None:
+def _refuse_other_size(model: Model, scores: Tensor, arguments: Arguments) -> None:
     """Refuse an output with another number of examples than the batch, and say if axes seem to be swapped."""
     x = arguments.explained[0]
-    if not scores.ndim or len(scores) == len(x):
+    if not scores.ndim or x.ndim < 3 or len(scores) != x.shape[1]:
         return
-    if x.ndim > 2 and len(scores) == x.shape[1]:
+    if len(scores) != len(x) or _outputs_without_last(model, arguments) == x.shape[1]:
         raise ArgumentError(
             f"data: the model gives {len(scores)} outputs for a batch of shape {tuple(x.shape)}: its layout seems to "
             "be (time, examples, channels), with the examples on axis 1; give data (examples, time, channels) and the "
             "model as lambda x: model(x.transpose(0, 1))"
         )
+
+
+def _outputs_without_last(model: Model, arguments: Arguments) -> int | None:
+    """Return how many outputs there are for a series without the last row of its first axis; None if it does not run.
+
+    Where the two axes are equally long, this tells which of them holds the examples.
+    """
+    if len(arguments.explained) != 1 or len(arguments.explained[0]) < 2:
+        return None
+    try:
+        with borrowed(model, gradients=False):
+            scores = select_output(model(arguments.explained[0][:-1]))
+    except Exception:  # what a model raises is up to it
+        return None
+    return len(scores) if scores.ndim else None

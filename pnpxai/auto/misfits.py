@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
@@ -26,7 +27,7 @@ def misfit(model: Model, inputs: Tensors) -> str:
     if module is None or len(inputs) != 1:
         return ""
     (x,) = inputs
-    first = next((m for m in module.modules() if isinstance(m, (*_POSITIONS, nn.Linear))), None)
+    first = next((m for m in module.modules() if any(True for _ in m.parameters(recurse=False))), None)
     kinds = next((names for kind, names in _POSITIONS.items() if isinstance(first, kind)), ())
     if isinstance(first, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
         form = f"(examples, {first.in_channels} channels, {', '.join(kinds)})"
@@ -40,9 +41,14 @@ def misfit(model: Model, inputs: Tensors) -> str:
             )
         if x.ndim == 2 and x.shape[1] != first.in_features:
             return f"data: expected rows of {first.in_features} numbers, got {tuple(x.shape)}"
+    elif isinstance(first, nn.RNNBase) and x.ndim == 2 and first.input_size in x.shape:
+        return (
+            f"data: expected (examples, time, {first.input_size} channels), got {tuple(x.shape)}; one series is a "
+            "batch of one: data[None]"
+        )
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype)
-    if x.dtype != dtype and (x.is_floating_point() or kinds):
-        scale = " / 255" if not x.is_floating_point() else ""
+    if x.dtype != dtype and (x.is_floating_point() or isinstance(first, (*_POSITIONS, nn.Linear, nn.RNNBase))):
+        scale = " / 255" if x.dtype == torch.uint8 else ""
         return f"data: expected numbers of {dtype}, as the model has them, got {x.dtype}; give data.to({dtype}){scale}"
     return ""
 

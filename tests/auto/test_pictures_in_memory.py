@@ -26,6 +26,15 @@ def net(channels=3):
     )
 
 
+class LastState(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru, self.head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.gru(x)[0][:, -1])
+
+
 def read(data, channels=3, **facts):
     return pnpxai.auto_explain(net(channels).eval(), data, **facts).explain("Gradient").inputs[0]
 
@@ -110,6 +119,7 @@ def test_whole_numbers_become_batches_of_pictures(shape, channels, expected):
         (net(), torch.zeros(2, 3, 12, 10, dtype=torch.uint8), r"data.to\(torch.float32\) / 255"),
         (nn.Linear(5, 2), torch.rand(5), r"expected \(examples, 5 numbers\), got \(5,\); .*data\[None\]"),
         (nn.Linear(5, 2), torch.rand(4, 6), r"expected rows of 5 numbers, got \(4, 6\)"),
+        (LastState(), torch.rand(7, 3), r"expected \(examples, time, 3 channels\), got \(7, 3\)"),
         (net(), "photo.png", "photo.png names no file"),
         (net(), "http://example.com/photo.png", "is an address, not a file"),
         (net(), b"no picture", "bytes is no picture that can be read"),

@@ -152,6 +152,22 @@ def test_columns_beside_another_input_are_a_table(conv):
     assert kinds == ["image" if isinstance(conv, nn.Conv2d) else "series", "table"]
 
 
+def test_time_first_is_named_where_there_are_as_many_steps_as_examples():
+    class Last(nn.Module):
+        def __init__(self, batch_first):
+            super().__init__()
+            self.gru = nn.GRU(3, 2, batch_first=batch_first)
+
+        def forward(self, x):
+            states = self.gru(x)[0]
+            return states[:, -1] if self.gru.batch_first else states[-1]
+
+    x = torch.randn(6, 6, 3)
+    with pytest.raises(ArgumentError, match="with the examples on axis 1"):
+        pnpxai.auto_explain(Last(False).eval(), x).explain("Gradient")
+    assert pnpxai.auto_explain(Last(True).eval(), x).explain("Gradient").attributions[0].shape == x.shape
+
+
 def test_time_first_is_named():
     class TimeFirst(nn.Module):
         def __init__(self):
