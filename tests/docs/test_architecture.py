@@ -25,7 +25,7 @@ QUESTIONS = {
     "settings JSON": ("declare/encoding.py", "def encoded"),
     "Shapley estimated": ("attributors/perturbation/shapley.py", "class ShapleyValues"),
     "words verdict": ("statistics/decision.py", "class .*DecisionRule"),
-    "16-bit picture tensor": ("auto/picture_files.py", "16"),
+    "16-bit picture tensor": ("auto/picture_scaling.py", "16"),
 }
 """The words of a question that a newcomer asks -> the one file that answers it, and what stands there."""
 
