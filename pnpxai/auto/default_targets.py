@@ -19,7 +19,7 @@ from pnpxai.model_types import Keywords, Model, ModelOutput
 from pnpxai.targets import TargetValue
 from pnpxai.targets.base import output_of
 
-__all__ = ["DefaultTarget", "Span", "default_target", "generation_keywords"]
+__all__ = ["DefaultTarget", "Span", "default_target", "generation_keywords", "needed_ids"]
 
 Head: TypeAlias = Callable[[Callable[..., Any], Any, Arguments], "DefaultTarget"]
 
@@ -71,6 +71,14 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
     index = largest(output)
     _refuse_other_size(model, select_output(output), arguments)
     return DefaultTarget(index, "the only output" if index is None else "the largest output of each example")
+
+
+def needed_ids(model: Model) -> tuple[int, ...]:
+    """Return the ids of tokens that a model needs: a classifier with a decoder reads its state at the text's end."""
+    config = _config(model)
+    end = getattr(config, "eos_token_id", None)
+    reads_end = getattr(config, "is_encoder_decoder", False) and _head_name(model) == "SequenceClassification"
+    return (end,) if reads_end and isinstance(end, int) else ()
 
 
 def generation_keywords(model: Model, ids: Tensor | None) -> dict[str, Any]:
@@ -209,10 +217,10 @@ def _config(model: Model) -> Any:
 
 def _forecast(model: Model, output: ModelOutput) -> str | None:
     """Return the name of the output, empty for the only one, if the model says that it forecasts; else None."""
-    if isinstance(output, Mapping) and "prediction_outputs" in output:
-        return "prediction_outputs"
     if _head_name(model).endswith(("Classification", "Regression", "Pretraining")):
         return None
+    if isinstance(output, Mapping) and "prediction_outputs" in output:
+        return "prediction_outputs"
     module = module_of(model)
     holders = [module, _config(model), getattr(module, "config", None)]
     says = any(isinstance(getattr(holder, name, None), int) for holder in holders for name in _HORIZONS)

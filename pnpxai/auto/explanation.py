@@ -15,6 +15,7 @@ from pnpxai.auto.batch_reader import BatchReader
 from pnpxai.auto.blind_columns import blind_columns
 from pnpxai.auto.data import Data
 from pnpxai.auto.data_spec import DataSpec
+from pnpxai.auto.default_targets import needed_ids
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
@@ -170,6 +171,8 @@ class AutoExplanation(Steps):
             few = torch.randperm(len(rows[0]), generator=generator(self.seed, "background"))[:_BACKGROUND].sort().values
             each = tuple(Background(part[few]) for part in rows)
             defaults |= dict.fromkeys(BASELINES, each[0] if len(each) == 1 else EachBaseline(each))
+        if held := needed_ids(self.model):
+            defaults["held_ids"] = held
         ready = {strategy.name: strategy for strategy in self.traits.ready}
         own = {n: ready.get(v, v) if isinstance(v, str) else v for n, v in self._own_settings.items()}
         return defaults | self._reader.extractors | own

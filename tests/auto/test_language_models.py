@@ -143,3 +143,27 @@ def test_words_by_name():
     values = explanation.attributions[0][0]
     assert values[1] == values[2]
     assert values[0] != values[1]
+
+
+def test_a_classifier_that_reads_the_end_of_a_text_keeps_it():
+    """Without that token it raises, so that no explainer could take it away."""
+    torch.manual_seed(0)
+    sizes = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in
+             (("layers", 1), ("attention_heads", 2), ("ffn_dim", 24))}  # fmt: skip
+    config = transformers.BartConfig(vocab_size=40, d_model=16, eos_token_id=2, pad_token_id=0, **sizes)
+    model = transformers.BartForSequenceClassification(config).eval()
+    ids = torch.tensor([[5, 6, 7, 8, 2], [9, 8, 7, 6, 2]])
+    auto = pnpxai.auto_explain(model, {"input_ids": ids})
+    for name in ("KernelShap", "FeatureAblation"):
+        assert auto.explain(name).attributions[0][:, -1].tolist() == [0, 0]
+
+
+def test_a_classifier_of_series_does_not_forecast():
+    torch.manual_seed(0)
+    size = {"context_length": 32, "patch_length": 8, "patch_stride": 8, "num_input_channels": 3, "num_targets": 3}
+    config = transformers.PatchTSMixerConfig(d_model=8, num_layers=1, **size)
+    model = transformers.PatchTSMixerForTimeSeriesClassification(config).eval()
+    with pytest.raises(ArgumentError, match="pass a function as the target"):
+        pnpxai.auto_explain(model, torch.randn(2, 32, 3)).explain("Gradient")
+    auto = pnpxai.auto_explain(model, torch.randn(2, 32, 3), target=lambda output: output.prediction_outputs[:, 1])
+    assert auto.explain("Gradient").attributions[0].any()
