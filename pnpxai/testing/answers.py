@@ -34,17 +34,17 @@ def linear_case(examples: int = 3, seed: int = 0) -> Case:
 def check_linear(subject: Subject, answer: Answer, *, tolerance: float = 1e-6) -> None:
     """On a linear model the result is the expected one: for a gradient, the weights."""
     case = linear_case()
-    (found,) = subject.run(case)
+    (maps,) = subject.run(case)
     weights = case.model.weight.detach()[case.targets]  # type: ignore[index,union-attr]
     expected = answer(weights, case.tensors[0])
-    require(close((found,), (expected,), tolerance), "linear model", f"expected {expected}, got {found}")
+    require(close((maps,), (expected,), tolerance), "linear model", f"expected {expected}, got {maps}")
 
 
 def check_ignored_features(subject: Subject) -> None:
     """What the model ignores gets nothing, and what it uses gets something."""
     case = linear_case()
-    (found,) = subject.run(case)
-    ignored, used = found[:, 4:].abs().max(), found[:, :4].abs().max()
+    (maps,) = subject.run(case)
+    ignored, used = maps[:, 4:].abs().max(), maps[:, :4].abs().max()
     require(ignored <= 1e-9 * used, "ignored features", f"{float(ignored):.2g} went to features that do nothing")
     require(used > 0, "ignored features", "nothing went to the others either")
 

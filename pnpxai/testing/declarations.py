@@ -64,8 +64,8 @@ def check_unknown_setting(declared: type[Declared], *args: Any, **kwargs: Any) -
         try:
             declared(*args, **kwargs, **{wrong: None})
         except SignatureError as error:
-            told = f"did you mean {name!r}?" in str(error)
-            require(told and isinstance(error, TypeError), "unknown setting", f"{wrong!r} is refused with {error}")
+            says_so = f"did you mean {name!r}?" in str(error)
+            require(says_so and isinstance(error, TypeError), "unknown setting", f"{wrong!r} is refused with {error}")
         except Exception as error:
             raise Broken(f"unknown setting: {wrong!r} is refused with {error!r}") from error
         else:
@@ -91,13 +91,13 @@ def check_unique_names(base: type[Declared], *, within: str = "pnpxai.") -> None
         for name in {cls.__name__, getattr(cls, "name", cls.__name__), *getattr(cls, "aliases", ())}:
             owners = [c for c in classes if name in (c.__name__, getattr(c, "name", ""), *getattr(c, "aliases", ()))]
             require(owners == [cls], "unique names", f"{name!r} is the name of {owners}")
-            found = by_name(base, name, "name") if base.abstract else cls
-            require(found is cls, "unique names", f"{name!r} finds {found}, not {cls}")
+            by_its_name = by_name(base, name, "name") if base.abstract else cls
+            require(by_its_name is cls, "unique names", f"{name!r} finds {by_its_name}, not {cls}")
 
 
 def _neighbours(made: Declared) -> list[Declared]:
     """Return copies with one searched setting changed each."""
-    found = []
+    others = []
     for name, (kind, space) in made.get_tunables().items():
         value = getattr(made, name)
         if "choices" not in space:
@@ -109,7 +109,7 @@ def _neighbours(made: Declared) -> list[Declared]:
         if other is None:
             continue
         try:
-            found.append(made.replace(**{name: other}))
+            others.append(made.replace(**{name: other}))
         except ValueError:  # legal alone, but not with the other settings
             continue
-    return found
+    return others

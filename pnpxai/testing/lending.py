@@ -33,10 +33,10 @@ def check_nothing_left(subject: Subject, case: Case) -> None:
         lent = case.copy() if training else case.copy().with_inputs(_with_history)
         lent.model.train(training)
         with _prepared_to_notice(lent), audit(lent.model, *lent.tensors):
-            found = subject.run(lent)
+            result = subject.run(lent)
         plain = subject.reference(case)
         where = "in train mode" if training else "in eval mode"
-        require(close(found, plain, 1e-10), "nothing left", f"{where} the result is another one")
+        require(close(result, plain, 1e-10), "nothing left", f"{where} the result is another one")
 
 
 def check_nothing_left_after_failure(subject: Subject, case: Case) -> None:
@@ -58,9 +58,9 @@ def check_model_that_edits_its_input(subject: Subject, case: Case) -> None:
         return
     edited = replace(case.copy(), model=_Scaled(case.model, in_place=True).eval())
     with audit(edited.model, *edited.tensors):
-        found = subject.run(edited)
+        result = subject.run(edited)
     plain = subject.run(replace(case, model=_Scaled(case.model, in_place=False).eval()))
-    require(close(found, plain, 1e-10), "in-place edit", "the result is not that of the same model without the edit")
+    require(close(result, plain, 1e-10), "in-place edit", "the result is not that of the same model without the edit")
 
 
 def check_threads(subject: Subject, case: Case) -> None:
@@ -69,15 +69,15 @@ def check_threads(subject: Subject, case: Case) -> None:
     others = replace(lent.with_inputs(_different), targets=lent.other_targets)
     jobs = (lent, others)
     alone = [subject.run(job) for job in jobs]
-    found: list[Any] = [None, None]
+    results: list[Any] = [None, None]
     started, meeting = threading.Barrier(2), threading.Barrier(2)
 
     def work(k: int) -> None:
         started.wait()
         try:
-            found[k] = subject.run(jobs[k])
+            results[k] = subject.run(jobs[k])
         except Exception as error:  # noqa: BLE001  (a thread's exception would be lost)
-            found[k] = error
+            results[k] = error
 
     with _meeting(lent.model, meeting), audit(lent.model):
         threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
@@ -85,7 +85,7 @@ def check_threads(subject: Subject, case: Case) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    for got, expected in zip(found, alone, strict=True):
+    for got, expected in zip(results, alone, strict=True):
         require(not isinstance(got, Exception), "threads", f"{got!r}")
         require(close(got, expected, 1e-10), "threads", "a thread got another result than alone")
 

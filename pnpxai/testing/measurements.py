@@ -33,11 +33,11 @@ def check_facts(metric: type[Metric]) -> None:
 def check_reasons(subject: Subject, case: Case) -> None:
     """A number is finite, or NaN with a reason; ``evaluate`` gives the same numbers."""
     made: Metric = subject.make(case.model)
-    found = _measured(made, case)
-    _require_reasons("reasons", found, case)
+    measurement = _measured(made, case)
+    _require_reasons("reasons", measurement, case)
     values = made.evaluate(case.inputs, case.targets, masks=bright_positions(made, case.inputs))
-    require(close((values,), (found.values,), 0.0), "reasons", "evaluate gives other numbers than measure")
-    for name, curve in found.curves.items():
+    require(close((values,), (measurement.values,), 0.0), "reasons", "evaluate gives other numbers than measure")
+    for name, curve in measurement.curves.items():
         require(curve.shape[0] == len(case), "reasons", f"curve {name!r} has shape {tuple(curve.shape)}")
 
 
@@ -59,10 +59,16 @@ def check_undefined_maps(subject: Subject, case: Case) -> None:
     maps = _maps(made, case)
     spoiled = tuple(m.clone() for m in maps)
     spoiled[0][1].view(-1)[0] = float("nan")
-    found, whole = _measured(made, case, spoiled), _measured(made, case, maps)
-    require(found.reasons[1] is not None and torch.isnan(found.values[1]), "undefined maps", "NaN got a number")
+    measurement, whole = _measured(made, case, spoiled), _measured(made, case, maps)
+    require(
+        measurement.reasons[1] is not None and torch.isnan(measurement.values[1]), "undefined maps", "NaN got a number"
+    )
     others = [k for k in range(len(case)) if k != 1]
-    require(close((found.values[others],), (whole.values[others],), 1e-10), "undefined maps", "others' numbers changed")
+    require(
+        close((measurement.values[others],), (whole.values[others],), 1e-10),
+        "undefined maps",
+        "others' numbers changed",
+    )
 
 
 def check_flat_maps(subject: Subject, case: Case) -> None:
@@ -86,20 +92,26 @@ def check_function_target(subject: Subject, case: Case) -> None:
     masks = bright_positions(made, case.inputs)
     wanted = made.measure(case.inputs, 1, maps, masks=masks).values
     try:
-        found = made.measure(case.inputs, second, maps, masks=masks).values
+        measurement = made.measure(case.inputs, second, maps, masks=masks).values
     except UnsuitableError:  # it says that it needs classes
         return
-    require(close((found,), (wanted,), 1e-10), "function target", "it gets another number than the index it stands for")
+    require(
+        close((measurement,), (wanted,), 1e-10),
+        "function target",
+        "it gets another number than the index it stands for",
+    )
 
 
 def check_precisions(subject: Subject, case: Case) -> None:
     """Single precision gives the same numbers, half precision finite ones."""
     exact = _measured(subject.make(case.model), case)
     single = case.to(torch.float32)
-    found = _measured(subject.make(single.model), single)
-    require(found.reasons == exact.reasons, "precision", f"in float32 the reasons are {found.reasons}")
+    measurement = _measured(subject.make(single.model), single)
+    require(measurement.reasons == exact.reasons, "precision", f"in float32 the reasons are {measurement.reasons}")
     require(
-        close((found.values,), (exact.values,), 1e-3), "precision", f"in float32 {found.values}, not {exact.values}"
+        close((measurement.values,), (exact.values,), 1e-3),
+        "precision",
+        f"in float32 {measurement.values}, not {exact.values}",
     )
     for dtype in (torch.bfloat16, torch.float16):
         half = case.to(dtype)
@@ -115,8 +127,8 @@ def _measured(made: Metric, case: Case, maps: Any = None) -> Measurement:
     return made.measure(case.inputs, case.targets, maps, masks=bright_positions(made, case.inputs))
 
 
-def _require_reasons(law: str, found: Measurement, case: Case) -> None:
-    require(len(found.reasons) == len(case), law, f"{len(found.reasons)} reasons for {len(case)} examples")
-    for value, reason in zip(found.values, found.reasons, strict=True):
+def _require_reasons(law: str, measurement: Measurement, case: Case) -> None:
+    require(len(measurement.reasons) == len(case), law, f"{len(measurement.reasons)} reasons for {len(case)} examples")
+    for value, reason in zip(measurement.values, measurement.reasons, strict=True):
         explained = bool(torch.isnan(value)) and bool(reason) if reason is not None else bool(torch.isfinite(value))
         require(explained, law, f"{float(value)} with reason {reason!r}")

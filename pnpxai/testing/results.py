@@ -105,8 +105,8 @@ def check_dtypes(subject: Subject, case: Case) -> None:
     exact = subject.run(case, draws)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, None), (torch.float16, None)):
         cast = case.to(dtype)
-        found = attempt("dtype", f"{dtype}", partial(subject.run, cast, draws))
-        for result, truth in zip(found, exact, strict=True):
+        again = attempt("dtype", f"{dtype}", partial(subject.run, cast, draws))
+        for result, truth in zip(again, exact, strict=True):
             of_ids = not case.tensors[0].is_floating_point()
             right = result.is_floating_point() if of_ids and subject.control else result.dtype == dtype
             require(right, "dtype", f"expected {dtype}, got {result.dtype}")
@@ -125,12 +125,12 @@ def check_layouts(subject: Subject, case: Case) -> None:
     turned = case.with_inputs(lambda t: t.transpose(0, -1).contiguous().transpose(0, -1))
     last = case.with_inputs(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
     for layout, other in (("non-contiguous", turned), ("channels-last", last)):
-        found = attempt("layouts", f"{layout} inputs", partial(subject.run, other))
-        require(close(found, plain, TOLERANCE), "layouts", f"{layout} inputs: {_off(found, plain)}")
+        again = attempt("layouts", f"{layout} inputs", partial(subject.run, other))
+        require(close(again, plain, TOLERANCE), "layouts", f"{layout} inputs: {_off(again, plain)}")
     expanded = case.with_inputs(lambda t: t[:1].expand(len(case), *t.shape[1:]))
-    found = attempt("layouts", "expanded inputs", partial(subject.run, expanded))
+    again = attempt("layouts", "expanded inputs", partial(subject.run, expanded))
     copied = subject.run(expanded.with_inputs(lambda t: t.clone()))
-    require(close(found, copied, TOLERANCE), "layouts", f"expanded inputs: {_off(found, copied)}")
+    require(close(again, copied, TOLERANCE), "layouts", f"expanded inputs: {_off(again, copied)}")
 
 
 def check_caller_modes(subject: Subject, case: Case) -> None:
@@ -139,9 +139,9 @@ def check_caller_modes(subject: Subject, case: Case) -> None:
     for mode in (torch.no_grad, torch.inference_mode, torch.enable_grad):
         with mode():
             there = case.with_inputs(torch.Tensor.clone)
-            found = attempt("caller's modes", f"under {mode.__name__}", partial(subject.run, there))
-        require(close(found, plain, TOLERANCE), "caller's modes", f"under {mode.__name__}: {_off(found, plain)}")
-        bound = any(t.is_inference() or t.requires_grad for t in found)
+            again = attempt("caller's modes", f"under {mode.__name__}", partial(subject.run, there))
+        require(close(again, plain, TOLERANCE), "caller's modes", f"under {mode.__name__}: {_off(again, plain)}")
+        bound = any(t.is_inference() or t.requires_grad for t in again)
         require(not bound, "caller's modes", f"a result made under {mode.__name__} cannot be used further")
 
 
@@ -157,14 +157,14 @@ def check_target_forms(subject: Subject, case: Case) -> None:
     """A target for each example as a list, tensor or array, and one for all as an int or a NumPy int, mean the same."""
     listed = subject.reference(case)
     for form in (torch.tensor(case.targets), np.array(case.targets), [(t,) for t in case.targets]):
-        found = attempt("target forms", type(form).__name__, partial(subject.run, case, targets=form))
-        require(close(found, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(found, listed)}")
+        again = attempt("target forms", type(form).__name__, partial(subject.run, case, targets=form))
+        require(close(again, listed, TOLERANCE), "target forms", f"{type(form).__name__}: {_off(again, listed)}")
     for_all = subject.run(case, targets=[1] * len(case))
     # a function sees the raw output, a metric that looks at probabilities does not
     functions = [lambda output: output[:, 1]] if subject.maps else []
     for one in (1, np.int64(1), torch.tensor(1), (1,), *functions):
-        found = attempt("target forms", type(one).__name__, partial(subject.run, case, targets=one))
-        require(close(found, for_all, TOLERANCE), "target forms", f"{type(one).__name__}: {_off(found, for_all)}")
+        again = attempt("target forms", type(one).__name__, partial(subject.run, case, targets=one))
+        require(close(again, for_all, TOLERANCE), "target forms", f"{type(one).__name__}: {_off(again, for_all)}")
 
 
 def check_non_finite_inputs(subject: Subject, case: Case) -> None:

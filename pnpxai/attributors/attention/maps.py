@@ -40,10 +40,10 @@ class AttentionPass:
 
     def gradients(self, maps: Tensors) -> Tensors:
         """Return gradients of the scores at some maps, by heads; under rules, how relevance of one is shared."""
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             self.scores.sum(), maps, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        return self.by_heads(found)
+        return self.by_heads(gradients)
 
     def by_heads(self, values: Tensors) -> Tensors:
         """Return values of the shapes of the maps as (examples, heads, tokens, tokens).
@@ -51,7 +51,7 @@ class AttentionPass:
         Raises:
             UnsuitableError: the tokens of one attention are not those of another.
         """
-        size, found = self.scores.shape[0], []
+        size, by_layer = self.scores.shape[0], []
         for value in values:
             shape, tokens = tuple(value.shape), value.shape[-1]
             if value.ndim == 3 and shape[0] % size == 0:
@@ -61,13 +61,13 @@ class AttentionPass:
                     f"attention: expected maps (examples, heads, tokens, tokens) of the same tokens, got {shape} for "
                     f"{size} examples; attention in windows, across sequences or to a cache cannot be rolled out"
                 )
-            if found and found[0].shape[-1] != tokens:
+            if by_layer and by_layer[0].shape[-1] != tokens:
                 raise UnsuitableError(
-                    f"attention: expected as many tokens in every layer, got {found[0].shape[-1]} and {tokens}; where "
-                    "tokens are merged, attention cannot be rolled out"
+                    f"attention: expected as many tokens in every layer, got {by_layer[0].shape[-1]} and {tokens}; "
+                    "where tokens are merged, attention cannot be rolled out"
                 )
-            found.append(value)
-        return tuple(found)
+            by_layer.append(value)
+        return tuple(by_layer)
 
 
 def attention_pass(score: Score, inputs: Tensors, rules: Rules | None = None) -> AttentionPass:

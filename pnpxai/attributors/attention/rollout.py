@@ -49,7 +49,7 @@ class _OfAttention(Attributor):
         self.interpolate_mode = interpolate_mode
 
     @abstractmethod
-    def _layers(self, found: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
+    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
         """Return a matrix (examples, tokens, tokens) for each attention, and gradients of the score at the last one."""
 
     def attribute(
@@ -81,12 +81,12 @@ class _OfAttention(Attributor):
         return torch.cat(parts)
 
     def _map(self, score: Score, inputs: Tensors) -> Tensor:
-        found = attention_pass(score, inputs)
-        if found.scores.shape[0] != score.size:
+        attention = attention_pass(score, inputs)
+        if attention.scores.shape[0] != score.size:
             raise UnsuitableError("attention: the model gives one value for its whole batch")
-        tokens = found.by_heads(found.maps)[0].shape[-1]
-        place = _placing(inputs[0], tokens, found.grids, self.interpolate_mode, self.channel_dim)
-        layers, slope = self._layers(found, score, inputs)
+        tokens = attention.by_heads(attention.maps)[0].shape[-1]
+        place = _placing(inputs[0], tokens, attention.grids, self.interpolate_mode, self.channel_dim)
+        layers, slope = self._layers(attention, score, inputs)
         total = rolled_out(layers)
         # tokens that the score does not depend on after the last attention say nothing of it
         read = slope.abs().sum((1, 3))
@@ -98,9 +98,9 @@ class _OfAttention(Attributor):
 class AttentionRollout(_OfAttention):
     """Attention of the layers multiplied, residual connections included. Abnar and Zuidema, 2020 (arXiv:2005.00928)."""
 
-    def _layers(self, found: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
-        maps = found.by_heads(found.maps)
-        (slope,) = found.gradients(found.maps[-1:])
+    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
+        maps = attention.by_heads(attention.maps)
+        (slope,) = attention.gradients(attention.maps[-1:])
         kept = [discarded(fused(m.detach(), self.head_fusion), self.discard_ratio) for m in maps]
         layers = [(k + torch.eye(k.shape[-1]).to(k)) / 2 for k in kept]
         return tuple(a / a.sum(-1, keepdim=True) for a in layers), slope
@@ -129,10 +129,10 @@ class TransformerAttribution(_OfAttention):
         """Return two rows for each example: gradients and relevance."""
         return 2 * super().cost(inputs, **settings)
 
-    def _layers(self, found: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
-        slopes = found.gradients(found.maps)
+    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
+        slopes = attention.gradients(attention.maps)
         # sums are shared example by example
-        parts = [torch.arange(score.size)] if found.apart else torch.arange(score.size).split(1)
+        parts = [torch.arange(score.size)] if attention.apart else torch.arange(score.size).split(1)
         relevance = [self._relevance(score.take(rows), tuple(x[rows.to(x.device)] for x in inputs)) for rows in parts]
         layers = []
         for slope, *shares in zip(slopes, *relevance, strict=True):
@@ -186,12 +186,12 @@ def _placing(
     """Return how values of tokens (examples, tokens) become a map of the input."""
     if x.ndim == 2 and x.shape[1] == tokens:
         return lambda values: values
-    told = channel_dim is not None and x.ndim > 2
-    axis = channel_dim % x.ndim if told else (2 if x.ndim == 3 and x.shape[1] == tokens else 1)  # type: ignore[operator]
+    has_axis = channel_dim is not None and x.ndim > 2
+    axis = channel_dim % x.ndim if has_axis else (2 if x.ndim == 3 and x.shape[1] == tokens else 1)  # type: ignore[operator]
     sides = tuple(side for k, side in enumerate(x.shape) if k not in (0, axis))
     if sides == (tokens,):
         return lambda values: values.unsqueeze(axis)
-    if len(sides) == 1 and told and x.shape[axis] == tokens:  # each token is a whole channel
+    if len(sides) == 1 and has_axis and x.shape[axis] == tokens:  # each token is a whole channel
         return lambda values: values.unsqueeze(3 - axis).expand(-1, *x.shape[1:]).contiguous()
     layout = layout_of_tokens(tokens, sides, grids) if sides else None
     if layout is None:

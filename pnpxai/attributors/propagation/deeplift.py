@@ -71,10 +71,10 @@ class DeepLift(Attributor):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
-            found = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
+            result = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
         if not return_convergence_delta:
-            return found[0]
-        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
+            return result[0]
+        return result[0], self.delta_of(result[0], result[1], baselines, inputs, target, additional_forward_args)
 
 
 class DeepLiftShap(DeepLift):
@@ -113,8 +113,8 @@ class DeepLiftShap(DeepLift):
                 (score, tensors, score, tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)))
                 for k in range(len(rows[0]))
             ]
-            found = _packed(inputs, _differences(self, passes, custom_attribution_func))
-            return found if return_convergence_delta else found[0]
+            result = _packed(inputs, _differences(self, passes, custom_attribution_func))
+            return result if return_convergence_delta else result[0]
 
 
 class LayerDeepLift(DeepLift):
@@ -147,10 +147,10 @@ class LayerDeepLift(DeepLift):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
             first, rebased = self._rebased(score, tensors, starts, attribute_to_layer_input)
-            found = _packed_at_layer(first, _differences(self, [rebased], custom_attribution_func))
+            result = _packed_at_layer(first, _differences(self, [rebased], custom_attribution_func))
         if not return_convergence_delta:
-            return found[0]
-        return found[0], self.delta_of(found[0], found[1], baselines, inputs, target, additional_forward_args)
+            return result[0]
+        return result[0], self.delta_of(result[0], result[1], baselines, inputs, target, additional_forward_args)
 
     def _rebased(self, score: Score, inputs: Tensors, starts: Tensors, at_input: bool) -> tuple[ExamplesFirst, _Pass]:
         """Return the pass between the layer's values at the inputs and at the baselines, and how they are turned."""
@@ -199,10 +199,10 @@ class LayerDeepLiftShap(LayerDeepLift):
                 )
                 for k in range(len(rows[0]))
             ]
-            found = _packed_at_layer(
+            result = _packed_at_layer(
                 passes[0][0], _differences(self, [one for _, one in passes], custom_attribution_func)
             )
-            return found if return_convergence_delta else found[0]
+            return result if return_convergence_delta else result[0]
 
 
 _Pass = tuple[Score, Tensors, Score, Tensors]  # score and inputs, score and baselines
@@ -230,22 +230,22 @@ def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tu
     return means, deltas
 
 
-def _attributions(found: Tensors, x: Tensors, b: Tensors, multiply: bool, custom: Custom) -> Tensors:
+def _attributions(factors: Tensors, x: Tensors, b: Tensors, multiply: bool, custom: Custom) -> Tensors:
     if custom is not None:
-        given = (found, x, b)[: len(inspect.signature(custom).parameters)]
-        made = custom(*given)
-        if not isinstance(made, tuple) or len(made) != len(x):
+        arguments = (factors, x, b)[: len(inspect.signature(custom).parameters)]
+        attributions = custom(*arguments)
+        if not isinstance(attributions, tuple) or len(attributions) != len(x):
             raise ArgumentError(
-                f"custom_attribution_func: expected a tuple of {len(x)} tensors, got {type(made).__name__}"
+                f"custom_attribution_func: expected a tuple of {len(x)} tensors, got {type(attributions).__name__}"
             )
-        return tuple(m.detach() for m in made)
-    return tuple(m * (xi - bi) for m, xi, bi in zip(found, x, b, strict=True)) if multiply else found
+        return tuple(m.detach() for m in attributions)
+    return tuple(m * (xi - bi) for m, xi, bi in zip(factors, x, b, strict=True)) if multiply else factors
 
 
-def _packed(original: Any, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
-    return like(original, found[0]), found[1].reshape(-1)
+def _packed(original: Any, result: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    return like(original, result[0]), result[1].reshape(-1)
 
 
-def _packed_at_layer(first: ExamplesFirst, found: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
-    values = first.back(found[0])
-    return _packed(values if len(values) != 1 else values[0], (values, found[1]))
+def _packed_at_layer(first: ExamplesFirst, result: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+    values = first.back(result[0])
+    return _packed(values if len(values) != 1 else values[0], (values, result[1]))

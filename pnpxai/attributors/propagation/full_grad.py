@@ -98,10 +98,10 @@ class FullGrad(Attributor):
 
             def visit(block: Block) -> None:
                 part = slice(block.examples.start, block.examples.stop)
-                found = _split(score.take(block.rows), tuple(x[part] for x in tensors))
-                of_biases = found.sizes[len(found.inputs) :]
-                for result, of_input, size in zip(maps, found.inputs, found.sizes, strict=False):
-                    folded = [_folded(bias, of_input, found.grids) for bias in found.biases]
+                parts = _split(score.take(block.rows), tuple(x[part] for x in tensors))
+                of_biases = parts.sizes[len(parts.inputs) :]
+                for result, of_input, size in zip(maps, parts.inputs, parts.sizes, strict=False):
+                    folded = [_folded(bias, of_input, parts.grids) for bias in parts.biases]
                     for share, least in zip((of_input, *folded), (size, *of_biases), strict=True):
                         if share is not None:
                             result[part] += _map(rectify(share), least, result.shape, interpolate_mode)

@@ -107,15 +107,15 @@ class LRP(Attributor):
         Raises:
             RuleError: an operation of the model has no rule; the message names it.
         """
-        found = self.relevance(inputs, target, additional_forward_args, verbose=verbose)
+        result = self.relevance(inputs, target, additional_forward_args, verbose=verbose)
         if not return_convergence_delta:
-            return found.attributions
-        return found.attributions, self.compute_convergence_delta(found.attributions, found.score)
+            return result.attributions
+        return result.attributions, self.compute_convergence_delta(result.attributions, result.score)
 
     def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
         """Return relevance, what remains unaccounted for, and what biases, stabilisers and other rules took."""
-        found = self.relevance(inputs, **arguments)
-        return Outcome(found.attributions, found.gap, {name: getattr(found, name) for name in _SINKS})
+        result = self.relevance(inputs, **arguments)
+        return Outcome(result.attributions, result.gap, {name: getattr(result, name) for name in _SINKS})
 
     def relevance(
         self,
@@ -128,8 +128,8 @@ class LRP(Attributor):
         """Return the attributions with the score and the relevance that went elsewhere."""
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            found = self._propagated(score, tensors, (), verbose)
-            return replace(found, attributions=like(inputs, found.attributions))
+            result = self._propagated(score, tensors, (), verbose)
+            return replace(result, attributions=like(inputs, result.attributions))
 
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
         """Return one row for each example, two where canonizers have to prove that they keep the scores."""
@@ -211,13 +211,13 @@ class LayerLRP(LRP):
             call = Call((*tensors, *score.extra))
             places = self._places(call, side)
             counts = AtSites(self.forward_func, places).read(call, alone=False).call.counts
-            found = self._propagated(score, tensors, places, verbose)
+            result = self._propagated(score, tensors, places, verbose)
         results, deltas, start = [], [], 0
         for count in counts:
-            members = found.attributions[start : start + count]
+            members = result.attributions[start : start + count]
             start += count
             results.append(members[0] if count == 1 else members)
-            deltas.append(self.compute_convergence_delta(members, found.score))
+            deltas.append(self.compute_convergence_delta(members, result.score))
         several = self.layer is None or isinstance(self.layer, (list, tuple))
         answer, delta = (results, deltas) if several else (results[0], deltas[0])
         return (answer, delta) if return_convergence_delta else answer

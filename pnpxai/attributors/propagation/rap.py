@@ -77,28 +77,28 @@ class Relative:
         helping, hindering = ((p, wp), (n, wn)), ((-p, wn), (-n, wp))  # each product is positive
         by_helping = _total(self.kernel, helping)
         by_all = by_helping + _total(self.kernel, hindering)
-        found = _shared(
+        shares = _shared(
             self.kernel,
             (helping, _scale(relevance, by_helping, self.stabilizer)),
             (hindering, _scale(relevance, by_all, self.stabilizer)),
         )
-        return (self._shifted(found, relevance),)
+        return (self._shifted(shares, relevance),)
 
-    def _shifted(self, found: Tensor, relevance: Tensor) -> Tensor:
+    def _shifted(self, shares: Tensor, relevance: Tensor) -> Tensor:
         """Take the surplus from all inputs with relevance alike: of an example, or of a row of a linear layer."""
-        active = (found != 0).to(found)
+        active = (shares != 0).to(shares)
         if self.kernel.is_convolution:
-            rows = self.ledger.size if found.shape[0] % self.ledger.size == 0 else 1
-            surplus = sum_rows(found, rows) - sum_rows(relevance, rows)
+            rows = self.ledger.size if shares.shape[0] % self.ledger.size == 0 else 1
+            surplus = sum_rows(shares, rows) - sum_rows(relevance, rows)
             each = surplus / sum_rows(active, rows).clamp(min=1)
-            each = each.repeat_interleave(found.shape[0] // rows).reshape(-1, *[1] * (found.ndim - 1))
+            each = each.repeat_interleave(shares.shape[0] // rows).reshape(-1, *[1] * (shares.ndim - 1))
         else:
-            surplus = found.sum(-1, keepdim=True) - relevance.sum(-1, keepdim=True)
+            surplus = shares.sum(-1, keepdim=True) - relevance.sum(-1, keepdim=True)
             each = surplus / active.sum(-1, keepdim=True).clamp(min=1)
-        shifted = found - active * each
+        shifted = shares - active * each
         if not self.kernel.is_convolution:
             self.ledger.note(rest=relevance.sum(-1) - shifted.sum(-1))
-        elif found.shape[0] % self.ledger.size == 0:
+        elif shares.shape[0] % self.ledger.size == 0:
             self.ledger.note(rest=sum_rows(relevance, self.ledger.size) - sum_rows(shifted, self.ledger.size))
         return shifted
 

@@ -57,8 +57,8 @@ class OfZennit:
         used = [k for k, (o, m) in enumerate(zip(outputs, mapped, strict=True)) if o.requires_grad and m.any()]
         if used:
             of, at, seeds = ([part[k] for k in used] for part in (outputs, inputs, mapped))
-            found = torch.autograd.grad(of, at, seeds)
-            for k, gradient in zip(used, found, strict=True):
+            of_used = torch.autograd.grad(of, at, seeds)
+            for k, gradient in zip(used, of_used, strict=True):
                 gradients[k] = gradient
         with torch.no_grad():
             # the reducer is linear in value times gradient, so what it makes of the outputs is all that was shared

@@ -45,27 +45,27 @@ def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module,
             applied += canonizer.apply(model)
         for parameter in model.parameters() if applied else ():
             parameter.requires_grad_(False)  # of what canonizers have put in; the model's own are frozen already
-        found = []
+        with_rules = []
         for name, module in model.named_modules():
             rule = getattr(module, "rule", None)  # a user's own comes first
             if rule is None and by_module is not None and not isinstance(module, nn.MultiheadAttention):
                 rule = by_module(context, name, module)
             if rule is not None:
-                found.append((name, module, rule))
-        yield found
+                with_rules.append((name, module, rule))
+        yield with_rules
     finally:
         for instance in reversed(applied):
             instance.remove()
 
 
 @contextlib.contextmanager
-def ruled_modules(found: list[tuple[str, nn.Module, Any]], rules: Rules, verbose: bool) -> Iterator[None]:
+def ruled_modules(with_rules: list[tuple[str, nn.Module, Any]], rules: Rules, verbose: bool) -> Iterator[None]:
     """Let the named modules pass relevance by their rules (their ``forward`` is exchanged for the time being)."""
     from zennit.core import BasicHook
     from zennit.rules import Pass as ZennitPass
 
     with contextlib.ExitStack() as stack:
-        for name, module, rule in found:
+        for name, module, rule in with_rules:
             if isinstance(rule, (ZennitPass, IdentityRule)):
                 make: _Make = _passing
             elif isinstance(rule, BasicHook):
