@@ -6,6 +6,7 @@ and of each file in which nothing is marked the first test, which should therefo
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import re
@@ -107,14 +108,17 @@ def pytest_collection_finish(session):
 @pytest.fixture(autouse=True)
 def _own_random_state():
     """Start every test at the same seed, so that none depends on which ran before."""
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    with torch.random.fork_rng() if torch.cuda.is_initialized() else contextlib.nullcontext():
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed notes its caller for every kind of device
         np.random.seed(0)
         random.seed(0)
         yield
     random.setstate(states[0])
     np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ FEWER = {
 """Settings that only cost time, or that so small a model needs: of five tokens, little is left to discard."""
 FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
 """The same for one explainer, whose samples cost more than others'."""
-FULL = ("skip_cnn", "two_inputs", "tokens")
+FULL = ("skip_cnn", "two_inputs")
 """Every contract is run on these."""
 WITH_THREADS = "skip_cnn"
 """On this one, two threads meet as well, which takes a moment of waiting."""

@@ -54,16 +54,19 @@ def planted(fault: Fault) -> Iterator[None]:
         owner = getattr(owner, one)
     original = vars(owner)[name]
     changed = _changed(fault, original, module)
-    holders = [(owner, name)]
-    if owner is module:
-        holders += [(m, k) for m in _ours() for k, v in list(vars(m).items()) if v is original and m is not module]
-    for holder, key in holders:
-        setattr(holder, key, changed)
+    _put(owner, name, original, changed)
     try:
         yield
     finally:
-        for holder, key in holders:
-            setattr(holder, key, original)
+        _put(owner, name, changed, original)
+
+
+def _put(owner: Any, name: str, before: Any, after: Any) -> None:
+    """Put one function in the place of another, in every module that holds it; some were imported meanwhile."""
+    setattr(owner, name, after)
+    for module in _ours() if inspect.ismodule(owner) else ():
+        for key in [key for key, value in list(vars(module).items()) if value is before]:
+            setattr(module, key, after)
 
 
 def _changed(fault: Fault, original: Any, module: Any) -> Any:

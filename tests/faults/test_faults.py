@@ -10,12 +10,18 @@ import pytest
 
 from tests.faults.planted import FAULTS
 from tests.faults.planting import planted
+from tests.faults.reliability import RELIABILITY
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
 def test_the_source_has_the_place_where_it_is_planted(fault):
     with planted(fault):
         pass
+
+
+def test_there_are_many_and_half_of_them_are_of_reliability():
+    assert len({(fault.where, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS) >= 60
+    assert len(RELIABILITY) >= 30
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def plain() -> Results:
 
 
 @pytest.fixture(scope="session")
-def awkward() -> Results:
+def hostile_label() -> Results:
     """Return results with a label that is HTML, a tie, undefined values, and maps that are missing or not finite."""
     results = made(
         (SCRIPT, "Gradient<b>", "SmoothGrad"),

@@ -151,7 +151,7 @@ def test_sliders_fade_the_maps_and_size_them(opened, plain):
         assert page.evaluate("getComputedStyle(document.querySelector('table.maps img')).imageRendering") == "pixelated"
 
 
-@pytest.mark.parametrize("name", ["plain", "awkward", "long", "table"])
+@pytest.mark.parametrize("name", ["plain", "hostile_label", "long", "table"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_does_not_scroll_sideways(opened, request, name, width):
     long = [f"IntegratedGradients(n_steps={k}, baseline_fn=GaussianBlur(kernel_size=5))" for k in range(9)]
@@ -170,7 +170,7 @@ def test_the_page_does_not_scroll_sideways(opened, request, name, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["plain", "awkward"])
+@pytest.mark.parametrize("name", ["plain", "hostile_label"])
 def test_every_text_stands_out_from_its_ground(opened, request, name, scheme):
     with opened(request.getfixturevalue(name), color_scheme=scheme) as page:
         while page.locator("details:not([open])").count():
@@ -182,8 +182,8 @@ def test_every_text_stands_out_from_its_ground(opened, request, name, scheme):
         assert poor == []
 
 
-def test_a_label_that_is_a_script_is_text(opened, awkward):
-    with opened(awkward) as page:
+def test_a_label_that_is_a_script_is_text(opened, hostile_label):
+    with opened(hostile_label) as page:
         assert SCRIPT in first_column(page)
         button(page, "Explainer").click()
         assert first_column(page)[0] == SCRIPT
@@ -230,8 +230,8 @@ def test_curves_and_pairs_can_be_read_and_opened_by_keyboard(opened, plain):
         assert page.locator("#differences table").first.locator("td.clear").count() > 0
 
 
-def test_undefined_values_and_missing_maps_are_said(opened, awkward):
-    with opened(awkward) as page:
+def test_undefined_values_and_missing_maps_are_said(opened, hostile_label):
+    with opened(hostile_label) as page:
         assert "no map" in visible(page, ".tile.empty")
         assert page.locator(".value.none").first.get_attribute("title") == "the <i>map</i> is zero & flat"
         assert page.locator("#gaps tbody tr").count() == 2

@@ -71,9 +71,9 @@ def test_where_a_map_is_largest():
     ]
 
 
-def test_missing_and_undefined_maps(awkward):
-    found = shown(awkward)
-    labels = awkward.explainers
+def test_missing_and_undefined_maps(hostile_label):
+    found = shown(hostile_label)
+    labels = hostile_label.explainers
     column = {label: [example.rows[0].tiles[k] for example in found.shown] for k, label in enumerate(labels)}
     assert [tile.drawn is None for tile in column["SmoothGrad"]] == [True] * 6
     first = column[labels[0]]

@@ -59,10 +59,10 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-@pytest.fixture(params=["plain", "awkward", "mixed", "cnn", "mlp", "series"])
+@pytest.fixture(params=["plain", "hostile_label", "mixed", "cnn", "mlp", "series"])
 def page(request, written, real) -> Page:
     name = request.param
-    results = request.getfixturevalue(name) if name in ("plain", "awkward", "mixed") else real(name)
+    results = request.getfixturevalue(name) if name in ("plain", "hostile_label", "mixed") else real(name)
     return Page(written(results).read_text(encoding="utf-8"))
 
 
@@ -104,9 +104,9 @@ def test_style_and_script_name_no_address(written, plain):
     assert not re.search(r"https?://|@import|//cdn", html)
 
 
-def test_nothing_of_the_results_becomes_html(written, awkward):
+def test_nothing_of_the_results_becomes_html(written, hostile_label):
     html = written(
-        awkward, title="<img src=x onerror=alert(1)>", command="pnpxai report '</code><script>alert(2)</script>'"
+        hostile_label, title="<img src=x onerror=alert(1)>", command="pnpxai report '</code><script>alert(2)</script>'"
     ).read_text()
     page = Page(html)
     assert len(page.all("script")) == 1
@@ -135,8 +135,8 @@ def test_it_says_what_was_compared(written, plain):
     assert "every metric has a value" in page.prose
 
 
-def test_undefined_values_are_counted_with_their_reasons(written, awkward):
-    prose = Page(written(awkward).read_text()).prose
+def test_undefined_values_are_counted_with_their_reasons(written, hostile_label):
+    prose = Page(written(hostile_label).read_text()).prose
     assert "AbPC 1 of 8 the <i>map</i> is zero & flat" in prose
     assert "In ranks, an undefined value comes last" in prose
 

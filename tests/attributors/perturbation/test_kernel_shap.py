@@ -142,9 +142,9 @@ def test_the_errors_of_different_examples_are_independent():
     """Two examples that are played alike, but hold different numbers, must not err together."""
     x = torch.tensor([1.0, 2.0])[:, None].expand(2, 20)
     model = lambda z: Interacting()((z != 0).float())  # noqa: E731
-    errors = torch.stack([KernelShap(model).attribute(x, n_samples=80, seed=seed) - INTERACTING for seed in range(200)])
+    errors = torch.stack([KernelShap(model).attribute(x, n_samples=80, seed=seed) - INTERACTING for seed in range(100)])
     correlation = (errors[:, 0] * errors[:, 1]).mean() / (errors**2).mean()
-    assert abs(float(correlation)) < 0.05
+    assert abs(float(correlation)) < 0.1
 
 
 def test_values_by_id():
