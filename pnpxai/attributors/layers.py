@@ -90,8 +90,8 @@ class LayerActivation(AtLayer):
             at = AtSites(self.forward_func, places)
             runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, values_only=True)
 
-            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
-                call = Call((*given, *part.extra))
+            def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+                call = Call((*rows, *part.extra))
                 read = at.read(call, stop=runs_once, alone=False, numbers=False)
                 if any(value.shape[:1] != (part.size,) for value in read.values):  # does the layer run twice?
                     read = at.read(call, alone=False, numbers=False)

@@ -46,7 +46,7 @@ class Strategy(Declared, abstract=True):
 def each_by_name(kind: type[Strategy]) -> BeforeValidator:
     """Return a validator for a field that holds several strategies of a kind; it turns names into strategies."""
     return BeforeValidator(
-        lambda given: tuple(map(kind.from_name, given)) if isinstance(given, (tuple, list)) else given
+        lambda value: tuple(map(kind.from_name, value)) if isinstance(value, (tuple, list)) else value
     )
 
 

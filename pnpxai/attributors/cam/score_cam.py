@@ -67,7 +67,7 @@ class ScoreCAM(ActivationMap):
             rows[k] = rows[k] * masks
             return tuple(rows)
 
-        scores = perturbed_scores(score, masked, n, inputs, asked=self.perturbations_per_eval)
+        scores = perturbed_scores(score, masked, n, inputs, at_most=self.perturbations_per_eval)
         weights = scores.to(channels.device, channels.dtype).softmax(1)
         return (channels * weights.reshape(*weights.shape, *[1] * (channels.ndim - 2))).sum(1, keepdim=True)
 

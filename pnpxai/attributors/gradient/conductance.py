@@ -68,9 +68,9 @@ class LayerConductance(AtLayer):
         """
         along = _Path(self, attribute_to_layer_input, with_ends(method, n_steps), internal_batch_size, grad_kwargs)
 
-        def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
             flow = _Flow()
-            scores, members = along.run(part, given, pace, flow.add, show_progress)
+            scores, members = along.run(part, ends_and_starts, pace, flow.add, show_progress)
             result = packed(self.layer, members, flow.result)
             return scores[-1], (result, gap(flow.result, scores[0], scores[-1]))
 
@@ -114,10 +114,14 @@ class InternalInfluence(AtLayer):
         nodes, weights = quadrature(method, n_steps)
         along = _Path(self, attribute_to_layer_input, nodes, internal_batch_size, grad_kwargs)
 
-        def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
             total = WeightedSum(weights)
             scores, members = along.run(
-                part, given, pace, lambda steps, at_points: total.add(steps, at_points.gradients), show_progress
+                part,
+                ends_and_starts,
+                pace,
+                lambda steps, at_points: total.add(steps, at_points.gradients),
+                show_progress,
             )
             return scores[-1], packed(self.layer, members, total.result)
 
@@ -131,7 +135,7 @@ class _Path:
     owner: Any
     at_input: bool
     nodes: list[float]
-    asked: int | None
+    at_most: int | None
     grad_kwargs: Keywords | None
 
     @property
@@ -146,15 +150,21 @@ class _Path:
             ends, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(ends)
             starts = broadcast_baselines(baselines, ends)
-            limit = row_limit(ends, score.extra, asked=self.asked)
+            limit = row_limit(ends, score.extra, at_most=self.at_most)
             limit = score.size if self.grad_kwargs else limit
             return in_parts(score, ends, self.places, limit, explain, n_steps=len(self.nodes), beside=starts)
 
     def run(
-        self, part: Score, given: Tensors, pace: Pace, add: Callable[[range, Slopes], None], show_progress: bool
+        self,
+        part: Score,
+        ends_and_starts: Tensors,
+        pace: Pace,
+        add: Callable[[range, Slopes], None],
+        show_progress: bool,
     ) -> tuple[list[Tensor], tuple[Members, ...]]:
         """Pass the slopes at every node to ``add``; return the scores at both ends, and the members of the places."""
-        ends, starts = given[: len(given) // 2], given[len(given) // 2 :]
+        half = len(ends_and_starts) // 2
+        ends, starts = ends_and_starts[:half], ends_and_starts[half:]
         scores: list[Tensor] = []
         members: list[tuple[Members, ...]] = []
 
@@ -170,7 +180,7 @@ class _Path:
                 scores.extend(stacked(at_points.scores, steps)[end] for end in ends_here)
             return at_points.scores
 
-        limit = row_limit(ends, part.extra, asked=self.asked)
+        limit = row_limit(ends, part.extra, at_most=self.at_most)
         in_steps(part.size, len(self.nodes), pace, limit, visit, show_progress=show_progress, label="steps")
         if not scores:  # the model returned one value for all steps
             with torch.no_grad():

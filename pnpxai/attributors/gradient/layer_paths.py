@@ -82,16 +82,17 @@ class LayerIntegratedGradients(AtLayerWithFactor):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
             at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
-            limit = score.size if grad_kwargs else row_limit(tensors, score.extra, asked=internal_batch_size)
+            limit = score.size if grad_kwargs else row_limit(tensors, score.extra, at_most=internal_batch_size)
 
-            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 graph = bool(kwargs.get("create_graph"))
-                here, there = (Call((*x, *part.extra)) for x in (given[: len(tensors)], given[len(tensors) :]))
+                half = len(tensors)
+                here, there = (Call((*x, *part.extra)) for x in (ends_and_starts[:half], ends_and_starts[half:]))
                 # verifying a replay runs twice the rows
                 replay = internal_batch_size is None or 2 * part.size <= internal_batch_size
                 end = at.read(here, replay=replay, graph=graph, size=part.size, alone=alone)
                 start = at.read(there, stop=not return_convergence_delta, graph=graph, alone=alone)
-                rows = end.values if end.call.recording is not None else given
+                rows = end.values if end.call.recording is not None else ends_and_starts
                 along = replace(part, forward=at, extra=(end.call,))
                 total = WeightedSum(weights)
 
@@ -101,8 +102,8 @@ class LayerIntegratedGradients(AtLayerWithFactor):
                     total.add(steps, gradients)
                     return scores
 
-                asked = row_limit(rows, part.extra, asked=internal_batch_size)
-                in_steps(part.size, n_steps, pace, asked, visit, show_progress=show_progress, label="steps")
+                at_most = row_limit(rows, part.extra, at_most=internal_batch_size)
+                in_steps(part.size, n_steps, pace, at_most, visit, show_progress=show_progress, label="steps")
                 shares = total.result
                 if self.multiplies_by_inputs:
                     shares = tuple(g * (y - b) for g, y, b in zip(shares, end.values, start.values, strict=True))

@@ -118,8 +118,8 @@ class NoiseTunnel(Around):
             moments = _Moments(nt_type, size)
             deltas: list[Tensor] = []
             with_delta = bool(kwargs.get("return_convergence_delta"))
-            asked = None if nt_samples_batch_size is None else nt_samples_batch_size * size
-            limit = row_limit(tensors, kwargs, asked=asked, name="nt_samples_batch_size")
+            at_most = None if nt_samples_batch_size is None else nt_samples_batch_size * size
+            limit = row_limit(tensors, kwargs, at_most=at_most, name="nt_samples_batch_size")
 
             def visit(block: Block) -> None:
                 noisy = noisy_copies(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)

@@ -97,7 +97,7 @@ class IntegratedGradients(Attributor):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             starts = broadcast_baselines(baselines, tensors)
             points = partial(_points, starts, tensors, nodes)
-            limit = row_limit(tensors, score.extra, asked=internal_batch_size)
+            limit = row_limit(tensors, score.extra, at_most=internal_batch_size)
             gradients = gradient_sum(score, tensors, points, weights, limit, show_progress=show_progress)
             results = tuple(
                 g * (x - b) if self.multiplies_by_inputs else g

@@ -82,8 +82,8 @@ class Samples:
             scales = deviations(self.stdevs, tensors)
             limit = row_limit(tensors, score.extra)
 
-            def explain(part: Score, given: Tensors, pace: Pace) -> tuple[Tensor, Any]:
-                *own, numbers = given
+            def explain(part: Score, inputs_and_numbers: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+                *own, numbers = inputs_and_numbers
                 block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
                 return _Part(self, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
 

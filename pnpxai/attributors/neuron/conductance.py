@@ -71,7 +71,7 @@ class NeuronConductance(AtLayerWithFactor):
                     tuple(b[part] for b in starts), tuple(x[part] for x in tensors), [nodes[k] for k in block.steps]
                 )
 
-            limit = row_limit(tensors, flow.extra, asked=internal_batch_size)
+            limit = row_limit(tensors, flow.extra, at_most=internal_batch_size)
             gradients = gradient_sum(flow, tensors, points, weights, limit)
             shares = [
                 g * (x - b) if self.multiplies_by_inputs else g
@@ -107,7 +107,7 @@ class _Through:
         with torch.enable_grad():
             run = partial(AtSites(self.model, self.places).run, visit=note)
             size = next(a.shape[0] for a in args if isinstance(a, Tensor))
-            scores = Score(lambda *given: run(Call(given)), size, target).of_output(run(Call(tuple(args))))
+            scores = Score(lambda *arguments: run(Call(arguments)), size, target).of_output(run(Call(tuple(args))))
             slopes = torch.autograd.grad(scores.sum(), values, retain_graph=True, materialize_grads=True)
         packed = [part[0] if len(part) == 1 else tuple(part) for part in (values, list(slopes))]
         return self.select(packed[0]) * self.select(packed[1]).detach()

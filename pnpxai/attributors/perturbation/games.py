@@ -192,7 +192,7 @@ def averaged_scores(
         points,
         len(steps),
         tensors,
-        asked=upper_bound(perturbations_per_eval),
+        at_most=upper_bound(perturbations_per_eval),
         show_progress=show_progress,
         label=label,
         joint=joint,

@@ -101,7 +101,7 @@ class LimeBase:
             members = [self._member(tensors, z) for z, _ in pairs]
             weights = [float(self.similarity_func(inputs, z, own, **kwargs)) for z, own in pairs]
             with borrowed(self.forward_func, gradients=False):
-                limit = 1 if score.size > 1 else row_limit(tensors, asked=None if asked == 1 else asked)
+                limit = 1 if score.size > 1 else row_limit(tensors, at_most=None if asked == 1 else asked)
                 scores = _scores(score, members, limit, show_progress)
             device = tensors[0].device
             interpretable = torch.cat([own.to(device).float() for _, own in pairs])

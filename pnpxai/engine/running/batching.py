@@ -51,13 +51,13 @@ class Block:
         return Block(self.examples[:half], self.steps), Block(self.examples[half:], self.steps)
 
 
-def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_batch_size") -> int:
-    """Return how many rows one pass should take: ``asked`` is an upper bound, the device and the row's size decide.
+def row_limit(*structures: Any, at_most: int | None = None, name: str = "internal_batch_size") -> int:
+    """Return how many rows one pass should take: ``at_most`` is an upper bound, the device and the row's size decide.
 
     A CPU is fastest with few rows at a time, a GPU with as many as fit.
 
     Raises:
-        ArgumentError: ``asked`` is not a positive whole number.
+        ArgumentError: ``at_most`` is not a positive whole number.
     """
     tensors = flat(structures)
     on_gpu = any(tensor.device.type != "cpu" for tensor in tensors)
@@ -66,7 +66,7 @@ def row_limit(*structures: Any, asked: int | None = None, name: str = "internal_
     if not on_gpu and row_bytes >= _CPU_SMALL:  # what layers make of more rows leaves the cache
         most = 64
     chosen = min(max(budget // max(row_bytes, 1), least), most)
-    return chosen if asked is None else min(whole_number(name, asked), chosen)
+    return chosen if at_most is None else min(whole_number(name, at_most), chosen)
 
 
 def in_blocks(

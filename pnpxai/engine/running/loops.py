@@ -58,7 +58,7 @@ def perturbed_scores(
     n_steps: int,
     like: Tensors,
     *,
-    asked: int | None = None,
+    at_most: int | None = None,
     name: str = "perturbations_per_eval",
     show_progress: bool = False,
     label: str = "",
@@ -73,8 +73,8 @@ def perturbed_scores(
         points: gives the perturbed inputs.
         n_steps: number of perturbed inputs for each example.
         like: tensors whose rows are as large as those of the points.
-        asked: at most so many perturbed inputs of each example in one pass.
-        name: what ``asked`` is called.
+        at_most: at most so many perturbed inputs of each example in one pass.
+        name: what ``at_most`` is called.
         show_progress: show a progress bar.
         label: what the bar says.
         joint: of a model that gives one value for its whole batch, return (1, steps): all examples, step by step.
@@ -83,7 +83,7 @@ def perturbed_scores(
         WholeBatchOutput: there is one value for a batch of several examples, and ``joint`` is False.
     """
     results: list[Tensor] = []
-    limit = row_limit(like, score.extra, asked=None if asked is None else asked * score.size, name=name)
+    limit = row_limit(like, score.extra, at_most=None if at_most is None else at_most * score.size, name=name)
     apart = cache(partial(rows_are_apart, score, like, limit))
 
     def visit(block: Block) -> None:

@@ -115,7 +115,9 @@ def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int,
     def points(block: Block) -> Tensors:
         return features.without(gone(block.steps, block.examples), block.examples)
 
-    scores = perturbed_scores(sample.score, points, n_steps, sample.tensors, asked=per_pass, label="removing features")
+    scores = perturbed_scores(
+        sample.score, points, n_steps, sample.tensors, at_most=per_pass, label="removing features"
+    )
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 

@@ -103,7 +103,7 @@ def test_other_errors_come_through_at_once():
 @given(st.integers(1, 10**7), st.integers(1, 300))
 def test_the_asked_number_of_rows_is_an_upper_bound(width, asked):
     rows = torch.empty(1, device="cpu").expand(2, width)
-    assert 1 <= row_limit(rows, asked=asked) <= asked
+    assert 1 <= row_limit(rows, at_most=asked) <= asked
     assert 4 <= row_limit(rows) <= 256
 
 
@@ -117,7 +117,7 @@ def test_wide_rows_come_a_few_at_a_time():
 @pytest.mark.parametrize("asked", [0, -1, 2.5, True, "8"])
 def test_wrong_sizes_are_refused_by_name(asked):
     with pytest.raises(ArgumentError, match="internal_batch_size: expected a whole number >= 1, got"):
-        row_limit(torch.zeros(2, 2), asked=asked)
+        row_limit(torch.zeros(2, 2), at_most=asked)
 
 
 def test_progress_is_shown_on_request(capsys):

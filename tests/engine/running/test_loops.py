@@ -38,7 +38,7 @@ def test_a_weighted_sum_of_gradients_is_the_plain_loop_for_every_size_of_pass(li
 
 @pytest.mark.parametrize("asked", [None, 1, 2, 3])
 def test_perturbed_scores_are_those_of_the_model(asked):
-    found = perturbed_scores(SCORE, _points, 4, CASE.tensors, asked=asked)
+    found = perturbed_scores(SCORE, _points, 4, CASE.tensors, at_most=asked)
     expected = torch.stack([CASE.model(s * CASE.inputs)[range(3), CASE.targets] for s in SCALES], 1)
     assert torch.allclose(found, expected, atol=1e-12)
     assert not found.requires_grad
@@ -71,15 +71,15 @@ def test_a_model_with_one_value_for_its_batch_is_run_whole():
 def test_perturbations_need_one_value_per_example():
     score = Score.of(lambda x: CASE.model(x)[:, 0].sum(), CASE.tensors)
     with pytest.raises(WholeBatchOutput, match="model: it returns one value for a whole batch"):
-        perturbed_scores(score, _points, 4, CASE.tensors, asked=2)
+        perturbed_scores(score, _points, 4, CASE.tensors, at_most=2)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_one_value_for_the_batch_is_refused_or_joint_whatever_the_size_of_a_pass(limit):
     total = Score.of(lambda x: CASE.model(x)[:, 0].sum(), CASE.tensors)
     with pytest.raises(WholeBatchOutput, match="model: it returns one value for a whole batch"):
-        perturbed_scores(total, _points, 4, CASE.tensors, asked=limit)
-    found = perturbed_scores(total, _points, 4, CASE.tensors, asked=limit, joint=True)
+        perturbed_scores(total, _points, 4, CASE.tensors, at_most=limit)
+    found = perturbed_scores(total, _points, 4, CASE.tensors, at_most=limit, joint=True)
     each = perturbed_scores(Score.of(CASE.model, CASE.tensors, 0), _points, 4, CASE.tensors)
     assert torch.allclose(found, each.sum(0, keepdim=True), atol=1e-12)
 

@@ -38,7 +38,7 @@ def test_scores_are_computed_as_convolutions_like_it_unless_the_model_minds(pict
         expected = model(x)
     model.seen.clear()
     score = Score.of(model, (x,))
-    found = perturbed_scores(score, lambda block: (x.repeat(len(block.steps), 1, 1, 1),), 3, (x,), asked=1)
+    found = perturbed_scores(score, lambda block: (x.repeat(len(block.steps), 1, 1, 1),), 3, (x,), at_most=1)
     assert torch.allclose(found, expected[:, None].expand(4, 3), rtol=1e-5)
     assert model.seen == layouts
 
