@@ -1,4 +1,4 @@
-"""Reads a user's inputs as the model's arguments: what is explained, and what is only passed on."""
+"""Reads a user's inputs as the model's arguments: those that are explained, and those that are only passed on."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pnpxai.tensors import Tensors, as_tuple
 __all__ = ["Arguments", "ByKeyword", "Extractor"]
 
 Extractor: TypeAlias = Callable[[Any], Any] | None
-"""Takes arguments of the model out of what the user passes as inputs."""
+"""Function that takes arguments of the model out of the user's inputs."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What one batch of inputs means to the model.
+    """Holds the arguments of the model for one batch of inputs.
 
     Attributes:
         explained: the tensors that are explained.
@@ -89,7 +89,7 @@ class Arguments:
         target: Target = None,
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Score:
-        """Return the model's output at the target as a function of the explained tensors."""
+        """Return the score: the model's output at the target as a function of the explained tensors."""
         forward, arguments = self.by_position(model)
         return Score.of(forward, arguments.explained, target, arguments.extra, transform)
 
@@ -102,7 +102,7 @@ class Arguments:
 
 @dataclass(frozen=True)
 class ByKeyword:
-    """A model called with the values of some keyword arguments, then a mapping of the others.
+    """Calls a model with the values of some keyword arguments, and then a mapping of the others.
 
     Attributes:
         model: the model.
@@ -118,5 +118,5 @@ class ByKeyword:
         return self.model(**(rest | dict(zip(self.names, values, strict=True))))
 
     def runs_model(self) -> tuple[Any, tuple[str, ...]]:
-        """Return the model, and how it is called."""
+        """Return the model, and a key that says how it is called."""
         return self.model, self.names

@@ -29,7 +29,7 @@ _GPU_BYTES, _GPU_ROWS = 48 * 2**20, (16, 4096)
 
 @dataclass(frozen=True)
 class Block:
-    """Some steps of some examples, computed in one pass: row ``s * len(examples) + e`` is example e at step s."""
+    """Names steps and examples that run in one pass: row ``s * len(examples) + e`` is example e at step s."""
 
     examples: range
     steps: range
@@ -52,7 +52,7 @@ class Block:
 
 
 def row_limit(*structures: Any, at_most: int | None = None, name: str = "internal_batch_size") -> int:
-    """Return how many rows one pass should take: ``at_most`` is an upper bound, the device and the row's size decide.
+    """Return the number of rows for one pass: the device and the size of a row decide, ``at_most`` is an upper bound.
 
     A CPU is fastest with few rows at a time, a GPU with as many as fit.
 

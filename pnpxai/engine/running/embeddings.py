@@ -1,4 +1,4 @@
-"""Finds the embeddings that read a model's token ids, where gradients can be taken."""
+"""Finds the embeddings that read a model's token ids. Gradients can be taken there, and not at ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Reads = list[tuple[Site, Tensors]]  # what embeddings were handed
 
 @dataclass(frozen=True)
 class ColumnSite(Site):
-    """The embedding of one column of an argument, whose other columns have embeddings of their own.
+    """Is the place of the embedding of one column of an argument; every other column has its own embedding.
 
     Attributes:
         argument: which of the explained arguments.
@@ -33,7 +33,7 @@ class ColumnSite(Site):
 
 
 def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...], Arguments]:
-    """Return the places to differentiate at instead of ids, and the arguments with only what these places stand for.
+    """Return the places to differentiate at instead of ids, and the arguments that these places stand for.
 
     For numbers that is the argument itself, for ids the output of the embedding that is handed them: their memory, or
     if no embedding is, a copy of them. Where each column of ids has an embedding of its own, these are as many places
@@ -80,12 +80,12 @@ def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...]
 
 
 def columns_among(places: Sequence[Place]) -> set[int]:
-    """Return which explained arguments are columns of codes, with an embedding for each."""
+    """Return the explained arguments that are columns of codes, each of which has an embedding."""
     return {place.argument for place in places if isinstance(place, ColumnSite)}
 
 
 def owners_of(places: Sequence[Place]) -> tuple[int, ...] | None:
-    """Return which explained argument each place stands for; None unless several places stand for one argument."""
+    """Return the explained argument for which each place stands; None unless several places stand for one argument."""
     if not columns_among(places):
         return None
     owners: list[int] = []
@@ -109,7 +109,7 @@ def by_argument(attributions: Tensors, owners: Sequence[int]) -> Tensors:
 
 
 def run_first(places: Sequence[Place], arguments: Arguments) -> bool:
-    """Tell whether next to nothing runs before the places: they are embeddings, and all that is given are integers."""
+    """Return whether hardly anything runs before the places: they are embeddings, and all arguments are integers."""
     embeddings = all(isinstance(p, Site) and isinstance(p.module, (nn.Embedding, nn.EmbeddingBag)) for p in places)
     return embeddings and not any(t.is_floating_point() for t in flat(tuple(arguments.call())))
 
@@ -135,7 +135,7 @@ def _readers(
 
 
 def _columns(reads: _Reads, sites: Sequence[Site], ids: Tensor) -> tuple[Site, ...]:
-    """Return the embedding of each column of one row of ids; none, unless each column has one, which runs once."""
+    """Return the embedding of each column of one row of ids; nothing unless every column has one that runs once."""
     if len(sites) < 2 or ids.ndim != 2 or len(sites) != ids.shape[1]:
         return ()
     by_column: dict[int, Site] = {}
@@ -172,7 +172,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _keeping(arguments: Arguments, explained_numbers: list[int], names: tuple[str, ...]) -> Arguments:
-    """Return the arguments by keyword, with only some of the explained ones explained."""
+    """Return the arguments by keyword, with some of the explained arguments passed on unexplained."""
     values = (*arguments.explained, *arguments.extra)
     by_name = arguments.keywords | {_name(names, k): value for k, value in enumerate(values)}
     chosen = tuple(names[k] for k in explained_numbers)

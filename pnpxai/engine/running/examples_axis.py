@@ -21,7 +21,7 @@ __all__ = ["ExamplesFirst", "Turn", "TurnedPlaces"]
 
 @dataclass(frozen=True)
 class Turn:
-    """How a tensor is turned so that its first axis is the examples.
+    """Moves axes of a tensor so that the examples come first, and moves them back.
 
     Attributes:
         axis: the axis that counts the examples: 0, or 1 (time first). None where the first axis holds several rows of
@@ -37,7 +37,7 @@ class Turn:
 
     @classmethod
     def between(cls, value: Tensor, twice: Tensor, size: int) -> Turn | None:
-        """Return the turn of a value, told by what stands there for the same examples twice over; None if none fits."""
+        """Return the turn of a value from its shape for the same examples twice over; None if no turn fits."""
         if value.ndim != twice.ndim:
             return None
         grown = [axis for axis, (n, m) in enumerate(zip(value.shape, twice.shape, strict=True)) if n != m]
@@ -82,7 +82,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class ExamplesFirst:
-    """A function of values at places, as a function of turned values.
+    """Turns a function of values at places into a function of values with the examples first.
 
     Attributes:
         at: the function.
@@ -94,7 +94,7 @@ class ExamplesFirst:
 
     @classmethod
     def of(cls, at: AtSites, call: Call, values: Tensors, size: int) -> ExamplesFirst:
-        """Find the examples in all values, by running them twice over; this is done once for values of such shapes.
+        """Find the axis of examples in all values by running the batch twice over, once for values of such shapes.
 
         Args:
             at: the function.
@@ -132,20 +132,20 @@ class ExamplesFirst:
 
     @property
     def model(self) -> Callable[..., Any]:
-        """What is run."""
+        """The function of values at places that runs."""
         return self.at.model
 
     def runs_model(self) -> tuple[Any, tuple[Turn, ...]]:
-        """Return the function of values at places, and how its values are turned."""
+        """Return the function of values at places, and the turns of its values."""
         return self.at, self.turns
 
     @property
     def still(self) -> bool:
-        """Whether all values have their examples first anyway."""
+        """True if all values have their examples first already."""
         return all(turn.axis == 0 for turn in self.turns)
 
     def __call__(self, *values_and_call: Any) -> Any:
-        """Return what the function gives for the values turned back."""
+        """Return the result of the function for the values turned back."""
         *values, call = values_and_call
         return self.at(*(turn.back(v) for turn, v in zip(self.turns, values, strict=True)), call)
 
@@ -163,12 +163,12 @@ class ExamplesFirst:
         return tuple(turned) if several else turned[0]
 
     def back(self, values: Tensors) -> Tensors:
-        """Return turned values as they were."""
+        """Return values with their axes in the layer's order."""
         return values if self.still else tuple(t.back(v).contiguous() for t, v in zip(self.turns, values, strict=True))
 
 
 class TurnedPlaces(tuple[Place, ...]):
-    """Places whose values are explained with their examples first.
+    """Holds places whose values are explained with their examples first.
 
     Attributes:
         forward: the model as a function of these values.

@@ -1,4 +1,4 @@
-"""Borrows a model and gives everything back: mode, flags, buffers, attributes, hooks, random state, lock."""
+"""Borrows a model and restores everything: mode, flags, buffers, attributes, hooks, random state, lock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def module_of(forward: Model) -> nn.Module | None:
 
 
 def eager(model: Any) -> Any:
-    """Return what ``torch.compile`` or ``DataParallel`` wrapped (it shares its parameters), else the model itself.
+    """Return the model inside ``torch.compile`` or ``DataParallel`` (with the same parameters), else the model itself.
 
     Hooks do not reach a compiled module, and in copies on several devices a layer runs several times. So what has been
     wrapped is explained as it was written, on its own device.
@@ -48,7 +48,7 @@ def eager(model: Any) -> Any:
 
 @contextlib.contextmanager
 def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> Iterator[None]:
-    """Lend a model for the time of a ``with`` block: alone in its thread, in eval mode, able to differentiate.
+    """Lend a model within a ``with`` block: to one thread, in eval mode, able to differentiate.
 
     On leaving, every module's attributes (training flag, hooks, anything the forward pass stored), every buffer and
     the random states of torch, numpy and Python are as they were.
@@ -102,7 +102,7 @@ _UNMADE = (nn.UninitializedParameter, nn.UninitializedBuffer)
 
 
 class _Loan:
-    """What a model and the random states were before a model was lent, to be put back."""
+    """Records the state of a model and of the random numbers before the model is lent, and restores it."""
 
     def __init__(self, model: nn.Module | None, freeze: bool) -> None:
         self.model = model
@@ -126,7 +126,7 @@ class _Loan:
         self.cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
 
     def begin(self, gradients: bool) -> None:
-        """Bring the model into eval mode, its parameters frozen."""
+        """Set the model to eval mode, and freeze its parameters."""
         for parameter in self.parameters if gradients else ():
             if parameter.is_inference():
                 raise ConfinedError(
@@ -147,7 +147,7 @@ class _Loan:
                 module.training, module.dropout = True, 0.0
 
     def end(self) -> None:
-        """Give back all that was noted."""
+        """Restore everything that was recorded."""
         for parameter in self.frozen:
             parameter.requires_grad_(True)
         for table, noted in self.tables:

@@ -35,7 +35,7 @@ def content_key(*tensors: Tensor) -> str:
 
 
 def numbered(keys: Iterable[str], seen: dict[str, int] | None = None) -> tuple[str, ...]:
-    """Return the keys with an occurrence number where one comes again; ``seen`` goes on counting from call to call."""
+    """Return the keys, with a running number where a key comes again; ``seen`` counts on from call to call."""
     seen = {} if seen is None else seen
     numbered_keys = []
     for key in keys:
@@ -45,7 +45,7 @@ def numbered(keys: Iterable[str], seen: dict[str, int] | None = None) -> tuple[s
 
 
 def example_keys(tensors: Tensors) -> tuple[str, ...]:
-    """Return a key for each example of a batch: its content."""
+    """Return a key of the content of each example of a batch."""
     return tuple(content_key(*(x[k] for x in tensors)) for k in range(batch_size(tensors)))
 
 
@@ -67,7 +67,7 @@ def model_key(model: Model, model_id: str | None = None) -> str:
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
-    """Return a key of settings as ``to_dict`` gives them."""
+    """Return a key of settings in the form of ``to_dict``."""
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 

@@ -21,7 +21,7 @@ __all__ = ["Explain", "Pace", "in_parts", "in_steps", "joined", "stacked"]
 
 @dataclass
 class Pace:
-    """How many steps go into one pass.
+    """Says how many steps go into one pass.
 
     Attributes:
         together: True if a pass must hold one step of all examples: rows depend on each other, or a layer's rows are
@@ -34,7 +34,7 @@ class Pace:
 
 
 Explain: TypeAlias = Callable[[Score, Tensors, Pace], tuple[Tensor, Any]]
-"""Gives, for some examples, their scores and what is wanted: a nested structure of tensors."""
+"""Function of some examples that returns their scores, and results as a nested structure of tensors."""
 
 
 def in_parts(
@@ -122,7 +122,7 @@ def stacked(tensor: Tensor, steps: range) -> Tensor:
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Return structures that are alike as one, their tensors joined along the first dimension."""
+    """Return equal structures as one, with their tensors joined along the first dimension."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -21,7 +21,7 @@ __all__ = ["Slopes", "single_runs", "slopes", "value_and_gradient"]
 
 
 class Slopes(NamedTuple):
-    """What one pass gave.
+    """Holds the values, gradients and scores of one pass.
 
     Attributes:
         values: the floating point tensors at the places, in their order.
@@ -103,7 +103,7 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
 
 
 def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
-    """Return the layers without sublayers that run exactly once and give numbers, in the order of execution."""
+    """Return the layers without sublayers that run exactly once and return numbers, in the order of execution."""
     seen: list[nn.Module] = []
 
     def note(module: nn.Module, args: object, output: object) -> None:

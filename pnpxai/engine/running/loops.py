@@ -19,7 +19,7 @@ from pnpxai.tensors import Tensors
 __all__ = ["gradient_sum", "perturbed_scores"]
 
 Points = Callable[[Block], Tensors]
-"""Gives the rows of a block: tensors (len(block), ...), step after step, each for all examples of the block."""
+"""Function that returns the rows of a block: tensors (len(block), ...), step after step, each for all examples."""
 
 
 def gradient_sum(
@@ -64,7 +64,7 @@ def perturbed_scores(
     label: str = "",
     joint: bool = False,
 ) -> Tensor:
-    """Return (examples, steps) scores of the perturbed inputs that ``points`` gives, computed without gradients.
+    """Return (examples, steps) scores of the perturbed inputs that ``points`` returns, computed without gradients.
 
     Where rows depend on each other, every pass holds one perturbed copy of all examples.
 

@@ -1,4 +1,4 @@
-"""Tells gradients that are missing, since an operation has none, from gradients that are zero."""
+"""Distinguishes gradients that are missing, since an operation has no derivative, from gradients that are zero."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pnpxai.tensors import Tensors, flat
 __all__ = ["refuse_missing_gradients", "where_gradients_end"]
 
 _DIFFERENTIABLE: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Models whose graph has been looked through."""
+"""Models whose graph was checked before."""
 
 
 def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> None:
-    """Refuse a score whose graph holds an operation that torch cannot differentiate, which it takes for zero.
+    """Refuse a score whose graph holds an operation that torch cannot differentiate: its gradient would count as zero.
 
     The graph of a model is looked through once.
 
@@ -43,7 +43,7 @@ def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> N
 
 
 def where_gradients_end(score: Score, leaves: Tensors) -> str:
-    """Return the end of an error message that names the first layer which gets a gradient's graph and ends it."""
+    """Return the end of an error message that names the first layer at which the graph of gradients ends."""
     model = module_of(getattr(score.forward, "forward", score.forward))
     names: list[str] = []
     if model is None:

@@ -31,12 +31,12 @@ __all__ = [
 
 Side: TypeAlias = Literal["input", "output"]
 Members: TypeAlias = tuple[Tensor | None, ...]
-"""All that a place holds, in order: None, tensors of integers, and an empty one for each that is among the values."""
+"""Members of a place, in order: None, tensors of integers, and an empty tensor in the place of each value."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """One side of one module."""
+    """Is a place: one side (input or output) of a module."""
 
     module: nn.Module
     side: Side = "output"
@@ -48,7 +48,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of the model's forward method."""
+    """Is a place: one argument of the model's forward method."""
 
     name: str
 
@@ -60,7 +60,7 @@ Place: TypeAlias = Site | Argument
 
 
 def argument_names(model: Model) -> tuple[str, ...]:
-    """Return the names of a model's forward arguments, empty where they cannot be told."""
+    """Return the names of a model's forward arguments, empty if they are unknown."""
     forward = model.forward if isinstance(model, nn.Module) else model
     try:
         parameters = inspect.signature(forward).parameters.values()
@@ -111,7 +111,7 @@ def _hookable(module: nn.Module) -> nn.Module:
 
 
 def members_of(structure: Any) -> Members:
-    """Return what a place holds, whose value is such a structure."""
+    """Return the members of a place whose value is this structure."""
     if structure is None:
         return (None,)
     if isinstance(structure, (tuple, list)):
@@ -120,7 +120,7 @@ def members_of(structure: Any) -> Members:
 
 
 def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
-    """Return the modules that hold one of the given ones, however deep inside."""
+    """Return the modules that contain one of these modules, at any depth."""
     names = [name for name, module in model.named_modules(remove_duplicate=False) if module in modules]
     above = {name[:end] for name in names for end, letter in enumerate(name) if letter == "."}
     return {model, *(model.get_submodule(name) for name in above)}
@@ -128,7 +128,7 @@ def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
 
 @contextlib.contextmanager
 def visited(places: Sequence[Place], at: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Inside a ``with`` block, hand on at each site what ``at(k, structure)`` makes of what is there.
+    """Within a ``with`` block, replace the value at site k by the result of ``at(k, structure)``.
 
     Args:
         places: the places; arguments are left to the caller.

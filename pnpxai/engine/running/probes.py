@@ -1,4 +1,4 @@
-"""Marks the passes in which the engine gets to know a model, so that counters can leave them out."""
+"""Marks the passes in which the engine examines a model, so that counters can leave them out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PROBING: ContextVar[bool] = ContextVar("probing", default=False)
 
 
 def is_probe() -> bool:
-    """Return True while a model runs to be known, not for a result; what counts or records rows may leave these out."""
+    """Return True while a model runs to be examined, not for a result. Counters of rows may leave such passes out."""
     return _PROBING.get()
 
 
 @contextlib.contextmanager
 def probing() -> Iterator[None]:
-    """Mark the passes inside a ``with`` block as such."""
+    """Mark the passes within a ``with`` block as examinations."""
     token = _PROBING.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Runs only what comes after a place: calls that end before it return their recorded values."""
+"""Runs only the part of a model after a place: calls that end before it return their recorded values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CallArguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(eq=False)
 class _SavedTensor:
-    """A tensor that a recorded call returned.
+    """Holds a tensor that a recorded call returned.
 
     Attributes:
         live: as the model has it, while the recorded pass lasts.
@@ -43,7 +43,7 @@ class _SavedTensor:
 
 @dataclass(eq=False)
 class _Result:
-    """What a call returned, and what it did.
+    """Holds what a call returned and changed.
 
     Attributes:
         skeleton: the returned structure, with empty tensors.
@@ -60,7 +60,7 @@ class _Result:
 
 @dataclass(eq=False)
 class _Notes:
-    """What is noted while the recorded pass lasts."""
+    """Holds notes during the recorded pass."""
 
     open: set[nn.Module]  # modules that hold a place: what they do themselves is done again in each replay
     saved: dict[int, _SavedTensor] = field(default_factory=dict)  # by id of the live tensor
@@ -69,7 +69,7 @@ class _Notes:
 
 
 class Recording:
-    """What the module calls of one forward pass returned, up to the moment a place was reached.
+    """Holds the results of the module calls of one forward pass, up to the moment a place is reached.
 
     It holds all examples of that pass (no dataclass, so that ``take_rows`` leaves it whole); rows are picked as they
     are handed out. Of a tensor whose numbers only recorded calls look at, no more than the shape is held.
@@ -84,12 +84,12 @@ class Recording:
         self._notes = _Notes(open_modules)
 
     def close(self) -> None:
-        """Record nothing more: a place was reached."""
+        """Stop recording, since a place was reached."""
         self.closed = True
 
     @contextlib.contextmanager
     def unseen(self) -> Iterator[None]:
-        """While open, looking at a tensor does not count."""
+        """Within a ``with`` block, reading a tensor does not count as a use."""
         self._notes.hidden += 1
         try:
             yield
@@ -97,7 +97,7 @@ class Recording:
             self._notes.hidden -= 1
 
     def versions(self) -> list[int]:
-        """Return the edit counts of what is held; they change when a replay does harm."""
+        """Return the edit counts of the recorded tensors. They change if a replay edits one of them."""
         after = [tensor for result in self.results.values() for _, _, tensor in result.changes]
         return [count_edits(tensor) for tensor in (*(saved.value for saved in self._everything), *after)]
 
@@ -147,7 +147,7 @@ class Recording:
         return result
 
     def _finish(self) -> None:
-        """Forget the numbers that no replay will look at."""
+        """Forget the numbers that no replay will read."""
         modules = {module for module, _ in self.results}
         for saved in self._everything:
             saved.edited |= saved.live is not None and count_edits(saved.live) != saved.version
@@ -169,7 +169,7 @@ class Recording:
 def recorded(
     model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: Keywords
 ) -> Iterator[_CallArguments]:
-    """While open, note what every module call returns, until the recording is closed.
+    """Within a ``with`` block, record what every module call returns, until the recording is closed.
 
     Gives the arguments to call the model with.
     """
@@ -187,7 +187,7 @@ def recorded(
 
 @contextlib.contextmanager
 def replayed(recording: Recording, rows: Tensor) -> Iterator[_CallArguments]:
-    """While open, recorded calls return what they did, for the given examples; all others run.
+    """Within a ``with`` block, recorded calls return their recorded results for these examples; all others run.
 
     Gives the arguments to call the model with.
     """
@@ -232,7 +232,7 @@ def replayed(recording: Recording, rows: Tensor) -> Iterator[_CallArguments]:
 
 
 def equal_up_to_rounding(values: Tensors, wanted: Tensors) -> bool:
-    """Tell whether tensors are equal up to rounding, which is measured by the largest number of each."""
+    """Return whether tensors are equal up to rounding, relative to the largest number of each."""
 
     def equal(a: Tensor, b: Tensor) -> bool:
         if a.shape != b.shape or not b.is_floating_point():
@@ -248,14 +248,14 @@ _SHAPE = {"size", "dim", "ndimension", "numel", "nelement", "__len__", "is_float
 
 
 def _asks_for_shape(function: Operation, result: Any) -> bool:
-    """Tell whether a call asks for nothing but a shape or a dtype."""
+    """Return whether a call only asks for a shape or a dtype."""
     name = getattr(function, "__name__", "")
     return name in _SHAPE or (name == "__get__" and not isinstance(result, Tensor))
 
 
 @contextlib.contextmanager
 def _forwards(modules: list[nn.Module], wrapper: Callable[..., Any]) -> Iterator[None]:
-    """Exchange the ``forward`` of modules."""
+    """Replace the ``forward`` of modules within a ``with`` block."""
     before = {module: module.__dict__.get("forward") for module in modules}
     try:
         for module in before:

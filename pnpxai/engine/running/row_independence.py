@@ -1,4 +1,4 @@
-"""Finds out whether a model computes the rows of a batch independently, by running two batches as one."""
+"""Checks whether a model computes the rows of a batch independently, by running two batches as one."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run,
 
 
 def facts_of(forward: Model, target: object = None) -> dict[Hashable, Any]:
-    """Return a dictionary that is kept as long as a model lives, one for each way to run it and target function."""
+    """Return a dictionary that lives as long as a model, one for each target function and each way to run the model."""
     try:
         kind = weakref.ref(target) if callable(target) else target is None
         model, way = model_behind(forward)
@@ -102,7 +102,7 @@ def facts_of(forward: Model, target: object = None) -> dict[Hashable, Any]:
 
 
 def model_behind(forward: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return the model that a function runs, and how it runs it: a wrapper says so by its method ``runs_model()``."""
+    """Return the model inside a function, and how it runs; wrappers state both by a method ``runs_model()``."""
     way: tuple[Any, ...] = ()
     while not isinstance(forward, torch.nn.Module) and hasattr(type(forward), "runs_model"):
         forward, own = forward.runs_model()
@@ -113,7 +113,7 @@ def model_behind(forward: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _weak(way: Any) -> Hashable:
-    """Return a key that keeps no layer alive, since a fact about a model must not outlive it."""
+    """Return a key that does not keep a layer alive, since a fact about a model must not outlive the model."""
     if isinstance(way, Site):
         return weakref.ref(way.module), way.side
     return tuple(map(_weak, way)) if type(way) is tuple else way
@@ -156,7 +156,7 @@ def _of_output(score: Score, output: ModelOutput) -> Tensors:
 
 
 def _unlike(x: Tensor) -> Tensor:
-    """Return other rows of the same kind: the examples in reverse, numbers halved, the elements of ids in reverse too.
+    """Return other rows of the same kind: examples in reverse order, numbers halved, and ids reversed in each row.
 
     Each column of a table keeps its own values: codes among them must stay within what an embedding knows.
     """

@@ -1,4 +1,4 @@
-"""Sees a model as one number per example: the output that the target selects."""
+"""Turns a model into a function with one number per example: the output that the target selects."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["Score", "Target", "WholeBatchOutput", "select_output"]
 Target: TypeAlias = (
     None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[Any], Tensor]
 )
-"""Which output explains: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
+"""Output to explain: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
 function of the model's output that gives one number per example. None where the model has a single output."""
 
 
 @runtime_checkable
 class OfExamples(Protocol):
-    """A function of the output that may hold values of its own for each example."""
+    """Is a function of the output that may hold a value for each example."""
 
     def take(self, rows: Tensor) -> Callable[[Any], Tensor]:
         """Return the function of some examples."""
         ...
 
     def check_size(self, size: int) -> None:
-        """Refuse another number of examples than the values are for."""
+        """Refuse a number of examples other than the number of values."""
         ...
 
 
 class WholeBatchOutput(ArgumentError):
-    """The model returned one value for several rows, so its batch must not be split."""
+    """Says that the model returned one value for several rows, so that its batch must not be split."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A model, a target and extra arguments as a function of inputs with one value per example.
+    """Is a function F of inputs with one number per example, made of a model, a target and extra arguments.
 
     Attributes:
         forward: the model, called as ``forward(*inputs, *extra)``.
@@ -80,7 +80,7 @@ class Score:
         return cls(eager(forward), size, _normal_target(target, size), extra, transform)
 
     def __call__(self, inputs: Tensors) -> Tensor:
-        """Return (rows,) values, or (1,) where the model gives one value for its whole batch.
+        """Return (rows,) scores, or (1,) if the model returns one value for its whole batch.
 
         Raises:
             ArgumentError: the target does not fit the model's output.
@@ -89,7 +89,7 @@ class Score:
         return self.of_output(self.checked_output(inputs), inputs)
 
     def checked_output(self, inputs: Tensors) -> Any:
-        """Return all that the model gives; say so if it takes the inputs for a single example.
+        """Return the model's output, and refuse inputs that the model reads as a single example.
 
         Raises:
             ShapeError: the model runs on the inputs with one more axis alone.
@@ -108,7 +108,7 @@ class Score:
             raise
 
     def of_output(self, output: ModelOutput, inputs: Tensors = ()) -> Tensor:
-        """Return the scores that an output for all examples means, checked as those of a call.
+        """Return the scores of an output for all examples, with the checks of a call.
 
         Args:
             output: the model's output.
@@ -124,7 +124,7 @@ class Score:
         return value
 
     def output(self, inputs: Tensors) -> Any:
-        """Return all that the model gives.
+        """Return the model's output.
 
         A model that differentiates inside its forward pass (such as forces, the gradient of an energy) is run with
         gradients where it fails without.
@@ -159,12 +159,12 @@ class Score:
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
 
     def given_target(self, rows: Tensor) -> Target:
-        """Return the target of some examples in a form that can be given to an attributor."""
+        """Return the target of some examples in a form that attributors take."""
         target = self.take(rows).target
         return [tuple(row) for row in target.tolist()] if isinstance(target, Tensor) else target
 
     def select(self, output: ModelOutput) -> Tensor:
-        """Return the scores that an output for all examples means."""
+        """Return the scores of an output for all examples."""
         rows = self.size
         if callable(self.target):
             return _one_each(self.target(output), rows, "target: the function")

@@ -23,7 +23,7 @@ def generator(*path: object) -> torch.Generator:
 
 @dataclass(frozen=True)
 class RandomStream:
-    """A family of draws.
+    """Draws random numbers for the examples of a batch.
 
     Draw ``k`` comes from a generator of its own, seeded by ``(seed, k)``, and is shared by all examples of a batch;
     with ``ids``, every example has draws of its own, seeded by its id too. So an example explained alone equals the
@@ -54,7 +54,7 @@ class RandomStream:
         return cls(int(seed))
 
     def take(self, rows: Sequence[int]) -> RandomStream:
-        """Return the stream of a part of the batch."""
+        """Return the stream of some of the examples."""
         if self.ids is None and self.originals is None:
             return self
         ids = None if self.ids is None else tuple(self.ids[row] for row in rows)
@@ -62,15 +62,15 @@ class RandomStream:
         return RandomStream(self.seed, ids, originals)
 
     def of_copies(self, originals: Tensors) -> RandomStream:
-        """Return the stream of disturbed copies of some examples, which draw what these examples draw."""
+        """Return the stream of disturbed copies of some examples, with the draws of those examples."""
         return replace(self, originals=originals)
 
     def fork(self, name: str) -> RandomStream:
-        """Return a family of draws that are independent of this one's."""
+        """Return a stream whose draws are independent of this one's."""
         return replace(self, seed=generator(self.seed, name).initial_seed())
 
     def normal(self, like: Tensor, *path: object) -> Tensor:
-        """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) where all share them."""
+        """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) if all share them."""
         return self._draw(like, path, torch.randn)
 
     def uniform(self, like: Tensor, *path: object) -> Tensor:

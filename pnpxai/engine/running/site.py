@@ -49,7 +49,7 @@ _log = logging.getLogger("pnpxai")
 
 
 class Call(NamedTuple):
-    """What a model is called with.
+    """Holds the arguments of a call of the model.
 
     Attributes:
         args: positional arguments.
@@ -67,7 +67,7 @@ class Call(NamedTuple):
 
 
 class ValuesAtPlaces(NamedTuple):
-    """What one forward pass gave.
+    """Holds the values at places of one forward pass.
 
     Attributes:
         values: the floating point tensors at the places, in their order.
@@ -87,7 +87,7 @@ class _AllReached(BaseException):
 
 
 class AtSites:
-    """A model as a function of the values at some places.
+    """Turns a model into a function of the values at some places.
 
     ``read`` gives those values for a call. Calling it with other values and the same call, ``f(*values, call)``, runs
     the model with each place handing on the given value. So whatever explains a model's inputs explains its layers.
@@ -98,7 +98,7 @@ class AtSites:
         self.places = tuple(places)
 
     def __call__(self, *values_and_call: Any) -> Any:
-        """Return the model's output with the given values at the places; the last argument is the call.
+        """Return the model's output with these values at the places; the last argument is the call.
 
         Raises:
             ShapeError: a value has another shape than what it stands in for.
@@ -119,7 +119,7 @@ class AtSites:
             return self.run(Call(args, kwargs), replace)
 
     def runs_model(self) -> tuple[Any, tuple[Place, ...]]:
-        """Return the model, and where it is given values."""
+        """Return the model, and a key of the places at which values are replaced."""
         return self.model, self.places
 
     def read(
@@ -187,7 +187,7 @@ class AtSites:
         return Recording(size or max(sizes), holders(self.model, modules))
 
     def _trusted(self, values: Tensors, call: Call, recording: Recording | None, output: ModelOutput) -> Call:
-        """Return the call with its recording, if replaying gives the recorded output at once and twice the rows."""
+        """Return the call with its recording, if a replay with once and twice the rows gives the recorded output."""
         if recording is None or not recording.results:
             return call
         whole = Call((), {}, call.counts, recording, torch.arange(recording.size))

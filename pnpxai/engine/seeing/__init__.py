@@ -1,4 +1,4 @@
-"""What a model computes, operation by operation.
+"""Following a model's computation, operation by operation.
 
 ``operations`` sees and replaces every call of torch; ``operation_kinds`` says what each does to a value, and
 ``unseen`` finds values that something hid from it. ``decompositions`` writes compound operations out in elementary

@@ -44,7 +44,7 @@ def _attention(
 
 
 def _weights(scores: Tensor, hidden: Tensor | None) -> Tensor:
-    """Return softmax weights; a query that may look at no key has none, as in torch's fused attention."""
+    """Return softmax weights; those of a query that may look at no key are zero, as in torch's fused attention."""
     blind = None if hidden is None else hidden.all(-1, keepdim=True)
     if blind is None or not blind.any():
         return torch.softmax(scores, -1)
@@ -92,7 +92,7 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
 
 
 def _mask(a: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-    """Return what is added to the scores: zero where a key may be looked at, minus infinity elsewhere."""
+    """Return the mask that is added to the scores: zero where a query may look at a key, minus infinity elsewhere."""
 
     def additive(mask: Tensor) -> Tensor:
         if mask.dtype != torch.bool:

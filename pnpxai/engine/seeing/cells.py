@@ -12,7 +12,7 @@ from torch import Tensor
 __all__ = ["CELLS", "Gate"]
 
 Gate: TypeAlias = Callable[[Callable[[], Tensor]], Tensor]
-"""Computes what scales a signal (a cell's gates, a norm's scale): a rule may choose to take it for a constant."""
+"""Function that computes the scale of a signal (a cell's gates, a norm's scale); a rule may hold it constant."""
 
 
 def _lstm_step(gate: Gate, x: Tensor, state: tuple[Tensor, ...], w: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
@@ -47,7 +47,7 @@ def _of(weight: Tensor | None) -> Tensor:
 
 
 def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """Return a network of layers and directions made of one cell; packed sequences included."""
+    """Return a network of several layers and directions that runs one kind of cell, also on packed sequences."""
 
     def run(gate: Gate, function: Any, *args: Any) -> tuple[Tensor, ...]:
         packed = isinstance(args[1], Tensor) and args[1].dtype == torch.int64 and not args[1].is_floating_point()

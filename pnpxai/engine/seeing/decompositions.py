@@ -32,7 +32,7 @@ def decomposed(name: str, function: Callable[..., Any], gate: Gate, *args: Any, 
 
 
 def is_compound(name: str, operands: Sequence[Tensor]) -> bool:
-    """Tell whether a call of an operation is written out in elementary ones, as of those operands that vary."""
+    """Return whether a call is replaced by elementary operations, which depends on the operands that vary."""
     if name in ("abs", "absolute"):
         return any(operand.is_complex() for operand in operands)
     return name in DECOMPOSED and needs_parts(name, len(operands))
@@ -50,7 +50,7 @@ def check_same(name: str, whole: Any, parts: Any) -> None:
 
 
 def _first_by_position(kwargs: Keywords) -> dict[str, Any]:
-    """Return keyword arguments under the names that the parts use."""
+    """Return keyword arguments under the names that the elementary forms use."""
     return {{"input": "x", "axis": "dim"}.get(name, name): value for name, value in kwargs.items()}
 
 

@@ -18,7 +18,7 @@ def by_batch_statistics(
     x: Tensor, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, training: bool = False, *_: Any,
     running_mean: Any = None, **__: Any,
 ) -> bool:  # fmt: skip
-    """Tell whether a call of ``batch_norm`` takes mean and variance from its own batch."""
+    """Return whether a call of ``batch_norm`` takes mean and variance from its own batch."""
     return bool(training) or (mean is None and running_mean is None)
 
 
@@ -187,4 +187,4 @@ NORM_PARTS = {
     "cdist": _distances,
     "pairwise_distance": _pairwise,
 }
-"""What measures or sets the size of a value, by operation."""
+"""Operations that measure or set the size of a value, by name."""

@@ -18,10 +18,10 @@ ELEMENTWISE = ACTIVATIONS | frozenset(
     "sinh cosh asin acos atan arctan asinh acosh atanh clamp clamp_min clamp_max clip logit sign sgn floor ceil "
     "round trunc fix frac nan_to_num float_power sinc special_expit expit i0 lgamma digamma special_erf".split()
 )
-"""As ``ACTIVATIONS``, with the other functions of one value."""
+"""Nonlinear functions of one value: ``ACTIVATIONS`` and others."""
 
 SUMS = frozenset("add sub subtract rsub index_add scatter_add".split())
-"""Affine in all operands together."""
+"""Operations that are affine in all operands together."""
 
 AFFINE = frozenset(
     "neg negative mean sum linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d "
@@ -33,21 +33,21 @@ AFFINE = frozenset(
     "fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2 fft_rfftn "
     "fft_irfftn stft istft grouped_mm".split()
 )
-"""Affine in one operand, while the others are constant."""
+"""Operations that are affine in one operand while the others are constant."""
 
 BILINEAR = frozenset("mul multiply matmul mm bmm mv einsum bilinear inner dot tensordot outer vdot kron".split())
-"""Products: linear in each of two operands."""
+"""Products, which are linear in each of two operands."""
 
 ATTENTION = frozenset("scaled_dot_product_attention multi_head_attention_forward".split())
 """Attention in one operation."""
 
 SCALES = frozenset("sqrt rsqrt std var norm frobenius_norm vector_norm linalg_vector_norm linalg_norm".split())
-"""What a value is multiplied with or divided by, to be of a certain size."""
+"""Operations that multiply or divide a value to give it a certain size."""
 
 MAX_POOLS = frozenset(
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d".split()
 )
-"""The largest value of each window."""
+"""Operations that take the largest value of each window."""
 
 ROUTES = frozenset(
     "get getitem reshape reshape_as view view_as flatten unflatten ravel permute transpose t swapaxes swapdims "
@@ -64,19 +64,19 @@ ROUTES = frozenset(
     "fill zero setitem requires_grad detach data positive copy set_grad_enabled _pack_padded_sequence "
     "pack_padded_sequence _pad_packed_sequence pad_packed_sequence".split()
 )
-"""Values change places, or are dropped, copied, or replaced by constants; each goes where it goes unchanged."""
+"""Operations that move, drop or copy values, or replace them by constants; every value that stays is unchanged."""
 
 JOINS = frozenset("cat concat concatenate stack hstack vstack where".split())
-"""Those of them that put values of several tensors side by side."""
+"""Moves that put values of several tensors side by side."""
 
 WRITES = frozenset(
     "masked_fill masked_scatter scatter index_copy index_fill index_put fill setitem select_scatter slice_scatter "
     "diagonal_scatter copy".split()
 )
-"""Those of them that put other values, constant ones too, in places of a value."""
+"""Moves that write other values, also constants, into a value."""
 
 SELECTIONS = frozenset("topk sort kthvalue median nanmedian mode cummax cummin".split())
-"""Values at places that the values themselves decide; the gradient hands all relevance to those places."""
+"""Operations that select values by their size; all relevance goes to the selected values, as the gradient does."""
 
 UNCARRIED = frozenset(
     "detach data grad zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros "
@@ -84,4 +84,4 @@ UNCARRIED = frozenset(
     "histc searchsorted bucketize set_grad_enabled frexp arange linspace item tolist numpy finfo empty_strided "
     "new_empty_strided".split()
 )
-"""What gives floating point numbers that, by intention, do not depend on the values it gets."""
+"""Operations whose floating point result does not depend on the values of its operand, on purpose."""

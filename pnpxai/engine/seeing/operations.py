@@ -19,7 +19,7 @@ Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class Operations(TorchFunctionMode):
-    """While open, every torch function and tensor method goes through ``replace(function, args, kwargs)``.
+    """Within a ``with`` block, passes every torch function and tensor method to ``replace(function, args, kwargs)``.
 
     Inside ``replace`` the mode is off. What runs inside a scripted model is not seen, and attention and recurrent
     cells arrive as one operation each.
@@ -32,7 +32,7 @@ class Operations(TorchFunctionMode):
     def __torch_function__(
         self, func: Operation, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Keywords | None = None
     ) -> Any:
-        """Hand the call to ``replace``."""
+        """Pass the call to ``replace``."""
         return self._replace(func, args, kwargs or {})
 
 
@@ -49,7 +49,7 @@ def operation_name(function: Operation) -> str:
 
 
 def _written(function: Operation) -> str:
-    """Return an operation's name as torch has it, without the overload that an exported program names."""
+    """Return an operation's name in torch, without the overload that an exported program adds."""
     return getattr(function, "__name__", str(function)).split(".")[0]
 
 
@@ -57,7 +57,7 @@ _OPERATORS = {"add", "sub", "mul", "div", "truediv", "matmul"}
 
 
 def in_place(function: Operation, kwargs: Keywords) -> bool:
-    """Tell whether a call changes its first operand."""
+    """Return whether a call changes its first operand."""
     name = _written(function)
     operator = name.startswith("__i") and name[3:-2] in _OPERATORS
     return operator or bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
@@ -66,7 +66,7 @@ def in_place(function: Operation, kwargs: Keywords) -> bool:
 def out_of_place(
     function: Operation, args: tuple[Any, ...], kwargs: Keywords
 ) -> tuple[Operation, tuple[Any, ...], dict[str, Any]]:
-    """Return the call that gives what an in-place call would make of its first operand, with a copy of that operand."""
+    """Return a call with the result of an in-place call, on a copy of the first operand."""
     changed, before = args[0], args[0].clone()
     plain = {"inplace": False} if kwargs.get("inplace") else {}
     rest = tuple(before if member is changed else member for member in args)
@@ -88,7 +88,7 @@ def _outside(function: Operation) -> Operation:
 
 
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
-    """Return the chosen tensors of a call's arguments, and a function that puts others in their places."""
+    """Return the chosen tensors of a call's arguments, and a function that replaces them by others."""
     operands: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[lis
 
 
 def divides(function: Operation, args: tuple[Any, ...]) -> bool:
-    """Tell whether an operation divides by something that requires a gradient."""
+    """Return whether an operation divides by a tensor that requires a gradient."""
     if operation_name(function) not in ("div", "truediv", "divide", "true_divide"):
         return False
     divisors = args[:1] if getattr(function, "__name__", "").startswith("__r") else args[1:2]

@@ -13,7 +13,7 @@ __all__ = ["REDUCTION_PARTS", "needs_parts"]
 
 
 def needs_parts(name: str, operands: int) -> bool:
-    """Tell whether a call with so many operands that vary is a compound one (some are elementary with few)."""
+    """Return whether a call is compound, given the number of operands that vary (with few, some are elementary)."""
     return operands > _ELEMENTARY_UP_TO.get(name, 0)
 
 
@@ -105,4 +105,4 @@ REDUCTION_PARTS = {
     "baddbmm": _addmm,
     "einsum": _einsum,
 }
-"""By operation; ``needs_parts`` tells which calls of them are compound."""
+"""Elementary forms by operation; ``needs_parts`` says which of their calls are compound."""

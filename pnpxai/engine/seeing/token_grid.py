@@ -1,4 +1,4 @@
-"""Finds positions and channels in the values of layers, also where the positions are a row of tokens."""
+"""Finds positions and channels in the values of layers, also if the positions are a row of tokens."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 __all__ = ["MapLayout", "Sides", "layout_of", "layout_of_tokens", "reductions"]
 
 Sides: TypeAlias = tuple[int, ...]
-"""How many positions a map has along each axis: (time,), (height, width) or (depth, height, width)."""
+"""Number of positions of a map along each axis: (time,), (height, width) or (depth, height, width)."""
 
 
 @dataclass(frozen=True)
 class MapLayout:
-    """Where a layer's value holds its examples, channels and positions.
+    """Says which axes of a layer's value hold examples, channels and positions.
 
     Attributes:
         sides: of the map.
@@ -40,7 +40,7 @@ class MapLayout:
 
 
 def layout_of(shape: Sequence[int], examples: int, sides: Sides, grids: Iterable[Sides] = ()) -> MapLayout | None:
-    """Return how a value holds a map of an input with such sides, None if it holds none.
+    """Return the layout of a value that is a map of an input with such sides, None if it is not one.
 
     Args:
         shape: of the value.
@@ -70,7 +70,7 @@ def layout_of(shape: Sequence[int], examples: int, sides: Sides, grids: Iterable
 
 
 def layout_of_tokens(tokens: int, sides: Sides, grids: Iterable[Sides] = ()) -> MapLayout | None:
-    """Return how rows of so many tokens hold a map of an input with such sides, None if they hold none.
+    """Return the layout of a row of tokens that is a map of an input with such sides, None if it is not one.
 
     Args:
         tokens: how many there are.
@@ -82,7 +82,7 @@ def layout_of_tokens(tokens: int, sides: Sides, grids: Iterable[Sides] = ()) -> 
 
 
 def reductions(grid: Sides) -> Iterator[Sides]:
-    """Yield a grid, and what is left of it when pairs of neighbours are merged once, twice, ... along each axis."""
+    """Yield a grid, and the smaller grids that remain when neighbours are merged once, twice, ... along each axis."""
     while math.prod(grid) > 1:
         yield grid
         grid = tuple(-(-side // 2) for side in grid)
@@ -104,6 +104,6 @@ def _grid_of(tokens: int, sides: Sides, known: Sequence[Sides]) -> Sides | None:
 
 
 def _distortion(grid: Sides, sides: Sides) -> float:
-    """Return how far a map is from the input's proportions."""
+    """Return the deviation of a map's proportions from those of the input."""
     scales = [math.log(side / whole) for side, whole in zip(grid, sides, strict=True)]
     return max(scales) - min(scales)

@@ -28,22 +28,22 @@ __all__ = [
 
 
 def count_edits(tensor: Tensor) -> int:
-    """Return how often a tensor was changed in place; a later, larger count says that its numbers are others now."""
+    """Return the number of edits in place of a tensor. A larger count later means that its numbers have changed."""
     return tensor._version
 
 
 def function_modes_active() -> bool:
-    """Return True while a ``TorchFunctionMode`` is active, which may change what operations give."""
+    """Return True while a ``TorchFunctionMode`` is active, which may change the results of operations."""
     return torch._C._len_torch_function_stack() > 0
 
 
 def tensor_hooks(tensor: Tensor) -> tuple[Callable[[Tensor], Tensor | None], ...]:
-    """Return the functions that run when the gradient at a tensor is known."""
+    """Return the functions that run when the gradient at a tensor has been computed."""
     return tuple((tensor._backward_hooks or {}).values())
 
 
 def give_own_parameters(copied: nn.Module) -> None:
-    """Let a shallow copy of a layer hold copies of the parameters, which may be changed, without gradients."""
+    """Give a shallow copy of a layer its own copies of the parameters, without gradients, which may be changed."""
     copied._parameters = {
         name: None if parameter is None else nn.Parameter(own(parameter), requires_grad=False)
         for name, parameter in copied._parameters.items()
@@ -96,7 +96,7 @@ def _nothing_around() -> Iterator[None]:
 
 
 def source_of(model: Model) -> Any:
-    """Return what ``torch.compile`` was given, the model itself if it is not compiled."""
+    """Return the model inside ``torch.compile``, or the model itself if it is not compiled."""
     return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
 
 

@@ -1,4 +1,4 @@
-"""Marks values that an autograd function, a script or a transform has computed out of sight."""
+"""Marks values that were computed out of sight: by an autograd function, a script or a transform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARK = "pnpxai: seen"
 
 
 def account_for(result: Any) -> None:
-    """Mark the graph of what a seen operation gave, back to what was marked before."""
+    """Mark the graph of the result of a seen operation, back to nodes that were marked before."""
     waiting = [tensor.grad_fn for tensor in flat(result) if tensor.grad_fn is not None]
     while waiting:
         node = waiting.pop()
@@ -30,7 +30,7 @@ def account_for(result: Any) -> None:
 
 
 def refuse_unseen(method: str, user: str, values: Sequence[Tensor]) -> None:
-    """Refuse values whose graph holds what no seen operation has made.
+    """Refuse values whose graph holds nodes that no seen operation has made.
 
     Args:
         method: whose rules it would escape.
@@ -61,7 +61,7 @@ def refuse_unseen(method: str, user: str, values: Sequence[Tensor]) -> None:
 
 @contextlib.contextmanager
 def refuse_transforms(method: str) -> Iterator[None]:
-    """Refuse by name what runs under a transform of torch.func, where rules cannot be tied to operations."""
+    """Refuse operations under a transform of torch.func, to which rules cannot be attached."""
     try:
         yield
     except RuntimeError as problem:
@@ -74,12 +74,12 @@ def refuse_transforms(method: str) -> Iterator[None]:
 
 
 def _notes(node: Node) -> dict[str, Any]:
-    """Return the dictionary that torch keeps at a node for whoever wants to note something there."""
+    """Return the dictionary of notes that torch keeps at a node of the graph."""
     return node.metadata  # type: ignore[return-value]  (a property, typed as a method)
 
 
 def drops_gradient(name: str, result: Any) -> bool:
-    """Tell whether an operation computed numbers from values without a way back, though it should have one.
+    """Return whether an operation computed numbers from values without a graph, though it should have one.
 
     A quantised layer or a kernel of one's own does; what makes constants by intention does not count.
     """
@@ -94,4 +94,4 @@ _OF_VIEWS = {
         "Unbind Split SplitWithSizes UnsafeView Diagonal Unfold Detach Copy Chunk Narrow"
     ).split()
 } | {"CopySlices", "torch::autograd::AccumulateGrad", "AccumulateGrad"}
-"""Torch makes them anew by itself where a view or what it is a view of is edited."""
+"""Nodes that torch itself adds when a view, or the tensor behind it, is edited."""

@@ -19,12 +19,12 @@ __all__ = ["in_fast_layout"]
 
 _Result = TypeVar("_Result")
 _VERDICTS: weakref.WeakKeyDictionary[nn.Module, dict[Hashable, bool]] = weakref.WeakKeyDictionary()
-"""For each model, by the shapes of its inputs: True if the layout makes it faster and changes nothing."""
+"""For each model, by the shapes of its inputs: True if the layout is faster and changes no number."""
 _LARGE_PICTURE, _LARGE_KERNEL = 160 * 160, 2**20  # positions and weights, where the one begins to outweigh the other
 
 
 def in_fast_layout(score: Score, run: Callable[[Tensors], _Result], rows: Tensors) -> _Result:
-    """Return ``run(rows)`` of a function that runs the score, the channels of pictures side by side if that is faster.
+    """Return ``run(rows)`` of a function that runs the score, with pictures channels-last in memory if that is faster.
 
     On a CPU convolutions are faster so, with and without gradients, pooling even more; but not where large kernels
     meet small pictures, of which little is left in the last layers. Sums come in another order, which changes the last
@@ -72,7 +72,7 @@ def _laid_out(rows: Tensors) -> Tensors:
 
 
 def _is_picture(x: Tensor) -> bool:
-    """Return True if the layout of a tensor is ours to choose."""
+    """Return True if the layout of a tensor may be changed."""
     return x.ndim == 4 and x.device.type == "cpu" and x.dtype == torch.float32
 
 

@@ -1,4 +1,4 @@
-"""Remembers rows that ran before by their content, so that several methods or settings run them once."""
+"""Stores the results of rows by their content, so that several methods or settings run each row once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["Compute", "RowMemory", "remembered", "remembering"]
 
 Key: TypeAlias = tuple[Any, ...]
 _Place: TypeAlias = tuple[Tensors, int]
-"""A block of results, and the row in it."""
+"""Block of results, and a row in it."""
 _ENTRY = 1024
-"""About how many bytes one row takes beside its numbers: its key, its place, the tensors that hold it."""
+"""Approximate number of bytes of a row besides its numbers: its key, its place, the tensors that hold it."""
 Compute: TypeAlias = Callable[[Score, Tensors], Tensors]
-"""Gives results of rows: tensors (rows, ...)."""
+"""Function that returns results of rows: tensors (rows, ...)."""
 
 
 class RowMemory:
-    """A store of what rows gave, the oldest left out when it is full.
+    """Stores results of rows; when it is full, the oldest are dropped.
 
     Of a model that is seen as it is (a module, under no rules), called by position or by keyword, at its inputs or at
     values inside it (of token ids, at their embedding), any row of any loop is kept: copies with noise that fewer or
@@ -51,7 +51,7 @@ class RowMemory:
         self._owners: dict[int, Any] = {}  # kept alive, so that nothing else gets their number
 
     def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
-        """Return what ``compute`` gives, computing only what is not known."""
+        """Return the result of ``compute``, which runs only for rows that are not stored."""
         keys = self._keys(kind, score, rows)
         # the same row may come several times
         places = {key: k for k, key in reversed(list(enumerate(keys))) if key not in self._results}
@@ -105,7 +105,7 @@ _ACTIVE: ContextVar[RowMemory | None] = ContextVar("rows", default=None)
 
 @contextlib.contextmanager
 def remembering(memory: RowMemory | None) -> Iterator[None]:
-    """Let the loops that run rows remember them (with None, run each), inside a ``with`` block."""
+    """Let the loops store the results of rows within a ``with`` block; with None, every row runs."""
     token = _ACTIVE.set(memory)
     try:
         yield
@@ -139,7 +139,7 @@ def _told_by_content(score: Score) -> bool:
 
 
 def _leaves(structure: Any) -> list[Any] | None:
-    """Return the tensors, numbers and words of further arguments, None where there is anything else among them."""
+    """Return the tensors, numbers and texts of further arguments; None if there is anything else among them."""
     if structure is None or isinstance(structure, (Tensor, bool, int, float, str)):
         return [structure]
     if type(structure) is dict:
@@ -171,7 +171,7 @@ def _belongs(part: Any, size: int) -> bool:
 
 
 def _contents(tensor: Tensor) -> list[tuple[Any, ...]]:
-    """Return for each row what its content is known by: two sums of its words, each times a random number."""
+    """Return for each row a fingerprint of its content: two sums of its words, each times a random number."""
     plain = tensor.detach().contiguous().flatten(1) if tensor.ndim > 1 else tensor.detach().contiguous()[:, None]
     if plain.is_complex():
         plain = torch.view_as_real(plain).flatten(1)
