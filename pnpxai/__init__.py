@@ -11,12 +11,16 @@ from pnpxai.migration import MissingModules, replacement_hint
 if TYPE_CHECKING:
     from pnpxai.auto import (
         AutoExplanation,
+        AutoExplanationForGeneration,
         AutoExplanationForImageClassification,
         AutoExplanationForTabularClassification,
         AutoExplanationForTabularRegression,
         AutoExplanationForTextClassification,
         AutoExplanationForTSClassification,
         AutoExplanationForVisualQuestionAnswering,
+        ResponseExplanation,
+        Sources,
+        Template,
         auto_explain,
     )
     from pnpxai.declare.registry import every
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "AutoExplanation",
+    "AutoExplanationForGeneration",
     "AutoExplanationForImageClassification",
     "AutoExplanationForTSClassification",
     "AutoExplanationForTabularClassification",
@@ -44,7 +49,10 @@ __all__ = [
     "Experiment",
     "Explanation",
     "Recommender",
+    "ResponseExplanation",
     "Results",
+    "Sources",
+    "Template",
     "Traits",
     "TuningResult",
     "XaiRecommender",
@@ -60,6 +68,7 @@ __all__ = [
 
 _HOMES = {
     "AutoExplanation": "auto",
+    "AutoExplanationForGeneration": "auto",
     "AutoExplanationForImageClassification": "auto",
     "AutoExplanationForTSClassification": "auto",
     "AutoExplanationForTabularClassification": "auto",
@@ -71,7 +80,10 @@ _HOMES = {
     "Experiment": "experiment",
     "Explanation": "explainers.results.explanation",
     "Recommender": "recommender",
+    "ResponseExplanation": "auto",
     "Results": "experiment",
+    "Sources": "auto",
+    "Template": "auto",
     "Traits": "traits",
     "TuningResult": "tuning",
     "XaiRecommender": "recommender",

@@ -78,9 +78,10 @@ _TAKEN_OVER = {"dim": "over"}
 """Names of settings in PnPXAI 0.1, and their names here."""
 
 CAPTUM = {
-    "LLM": "nothing, attribution of generated text is not offered",
+    "ImageMaskInput": "nothing, pictures beside a prompt are held fixed",
+    "RemoteLLMAttribution": "LLMAttribution, with a model on this machine",
 }
-"""Names of captum that ``pnpxai.attributors`` lacks, and what replaces them; "LLM" stands for all names with it."""
+"""Names of captum that ``pnpxai.attributors`` lacks, and what replaces them."""
 
 
 def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
@@ -92,7 +93,7 @@ def replacement_hint(name: str, settings: Collection[str] | None = None) -> str:
     """
     if settings is not None and name in _TAKEN_OVER and _TAKEN_OVER[name] not in settings:
         return ""
-    known = ORIGINAL.get(name) or next((CAPTUM[start] for start in (name, name[:3]) if start in CAPTUM), None)
+    known = ORIGINAL.get(name) or CAPTUM.get(name)
     return f"; instead: {known}" if known else ""
 
 

@@ -43,7 +43,7 @@ def test_classes_come_from_their_package(package, names):
         ("pnpxai.explainers", "AVAILABLE_EXPLAINERS", "pnpxai.every"),
         ("pnpxai.metrics", "PixelFlipping", "curves"),
         ("pnpxai.strategies", "BaselineFunction", "Baseline"),
-        ("pnpxai.attributors", "LLMAttribution", "generated text"),
+        ("pnpxai.attributors", "RemoteLLMAttribution", "LLMAttribution"),
     ],
 )
 def test_what_has_another_name_says_which(package, name, use):

@@ -51,7 +51,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
     def table(mark: re.Match[str]) -> str:
         rows = (CAPTUM_INSTEAD if mark[1] == "captum" else ORIGINAL_INSTEAD).items()
-        told = (f"| `{name}`{' ...' if name == 'LLM' else ''} | {use} |" for name, use in rows)
+        told = (f"| `{name}` | {use} |" for name, use in rows)
         return "\n".join(["| there | here |", "|---|---|", *told])
 
     markdown = re.sub(r"<!-- instead: (\w+) -->", table, markdown)

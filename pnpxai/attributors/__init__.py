@@ -46,6 +46,9 @@ from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients
 from pnpxai.attributors.gradient.noise import NoiseTunnel, RelativeNoise
 from pnpxai.attributors.gradient.paths import IntegratedGradients
 from pnpxai.attributors.gradient.saliency import InputXGradient, Saliency
+from pnpxai.attributors.language.interpretable_inputs import InterpretableInput, TextTemplateInput, TextTokenInput
+from pnpxai.attributors.language.llm_attribution import LLMAttribution, LLMGradientAttribution
+from pnpxai.attributors.language.llm_result import LLMAttributionResult
 from pnpxai.attributors.layers import LayerActivation, LayerGradientXActivation
 from pnpxai.attributors.neuron.conductance import NeuronConductance
 from pnpxai.attributors.neuron.methods import (
@@ -81,6 +84,9 @@ from pnpxai.attributors.propagation.lrp import LRP, LayerLRP, Relevance
 
 __all__ = [
     "LRP",
+    "LLMAttribution",
+    "LLMAttributionResult",
+    "LLMGradientAttribution",
     "MSE",
     "RISE",
     "AdaptiveSamples",
@@ -116,6 +122,7 @@ __all__ = [
     "IntegratedGradients",
     "InternalInfluence",
     "InterpretableEmbeddingBase",
+    "InterpretableInput",
     "KernelShap",
     "LayerActivation",
     "LayerAttribution",
@@ -162,6 +169,8 @@ __all__ = [
     "Sum",
     "Summarizer",
     "SummarizerSingleTensor",
+    "TextTemplateInput",
+    "TextTokenInput",
     "TokenReferenceBase",
     "TransformerAttribution",
     "UpsampledGradCam",

@@ -2,10 +2,12 @@
 
 ``conversion`` and ``data`` make batches of tensors of what users have, ``batch_reader`` reads them as the model's
 arguments with targets, ``explanation`` is the object that users hold; ``tasks`` gives it the names of PnPXAI 0.1.
+``generation`` is for what language models write.
 """
 
 from pnpxai.auto.auto_explain import auto_explain
 from pnpxai.auto.explanation import AutoExplanation
+from pnpxai.auto.generation import AutoExplanationForGeneration, ResponseExplanation, Sources, Template
 from pnpxai.auto.tasks import (
     AutoExplanationForImageClassification,
     AutoExplanationForTabularClassification,
@@ -17,11 +19,15 @@ from pnpxai.auto.tasks import (
 
 __all__ = [
     "AutoExplanation",
+    "AutoExplanationForGeneration",
     "AutoExplanationForImageClassification",
     "AutoExplanationForTSClassification",
     "AutoExplanationForTabularClassification",
     "AutoExplanationForTabularRegression",
     "AutoExplanationForTextClassification",
     "AutoExplanationForVisualQuestionAnswering",
+    "ResponseExplanation",
+    "Sources",
+    "Template",
     "auto_explain",
 ]

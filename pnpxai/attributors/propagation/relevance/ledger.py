@@ -17,12 +17,25 @@ __all__ = ["GraphRule", "Ledger", "Rule", "counted", "sink", "tied"]
 
 @dataclass
 class Ledger:
-    """Sinks of relevance, per example."""
+    """Sinks of relevance, per example.
+
+    Attributes:
+        size: number of examples.
+        bias: what constants kept.
+        epsilon: what stabilisers kept.
+        rest: what rules kept that do not conserve by design.
+        again: whether relevance will be passed back once more, so that rules keep their graphs.
+    """
 
     size: int
     bias: Any = 0.0
     epsilon: Any = 0.0
     rest: Any = 0.0
+    again: bool = False
+
+    def clear(self) -> None:
+        """Forget what was noted."""
+        self.bias = self.epsilon = self.rest = 0.0
 
     def note(self, bias: Tensor | None = None, epsilon: Tensor | None = None, rest: Tensor | None = None) -> None:
         """Add what constants, stabilisers, and rules that do not conserve by design kept (tensors with a row each)."""

@@ -60,7 +60,9 @@ class Affine:
                 self.ledger.note_product("epsilon", scale, stabiliser)
         with torch.enable_grad():
             seeds = scale if not output.is_complex() else torch.view_as_complex(scale)
-            gradients = torch.autograd.grad(output, leaves, seeds, allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(
+                output, leaves, seeds, retain_graph=self.ledger.again, allow_unused=True, materialize_grads=True
+            )
         if len(leaves) == 1 and gradients[0].is_contiguous() and not gradients[0].is_complex():
             return (gradients[0].mul_(leaves[0].detach()),)  # nobody else has this gradient
         return tuple(_times(x.detach(), g) for x, g in zip(leaves, gradients, strict=True))

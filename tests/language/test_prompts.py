@@ -1,0 +1,131 @@
+"""What of a prompt is a unit and what is held; removing a unit writes the prompt without it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pnpxai
+from pnpxai.auto.generation.prompts import read_prompt
+from pnpxai.auto.generation.responses import read_response
+from pnpxai.auto.generation.spans import sentences, words
+from pnpxai.errors import ArgumentError
+from tests.language.models import ids, tokenizer
+
+
+def names(prompt):
+    return [unit.name for unit in prompt.units]
+
+
+def left(prompt, *absent):
+    present = torch.tensor([k not in absent for k in range(len(prompt.units))])
+    return tokenizer().decode(prompt.without(present))
+
+
+@given(st.text(alphabet="ab. \n!?", max_size=40))
+def test_words_and_sentences_cover_the_text_without_overlap(text):
+    for spans in (words(text), sentences(text)):
+        assert all(a < b for a, b in spans)
+        assert all(b <= c for (_, b), (c, _) in zip(spans, spans[1:], strict=False))
+        covered = "".join(text[a:b] for a, b in spans)
+        assert covered.replace(" ", "").replace("\n", "") == text.replace(" ", "").replace("\n", "")
+
+
+def test_sentences_end_at_stops_and_lines_but_not_at_abbreviations():
+    text = 'Mr. Smith paid 2.5 dollars. "Why?" she asked!\nA new line\n\nThe end'
+    assert [text[a:b].strip() for a, b in sentences(text)] == [
+        "Mr. Smith paid 2.5 dollars.", '"Why?"', "she asked!", "A new line", "The end"
+    ]  # fmt: skip
+    assert [("".join("ねこは赤い"[a:b])) for a, b in words("ねこは赤い")] == list("ねこは赤い")
+
+
+def test_a_text_by_words_sentences_and_tokens():
+    text = "the cat is red. a dog ran."
+    assert names(read_prompt(text, tokenizer())) == ["the", "cat", "is", "red.", "a", "dog", "ran."]
+    by_sentence = read_prompt(text, tokenizer(), "sentence")
+    assert names(by_sentence) == ["the cat is red.", "a dog ran."]
+    assert left(by_sentence, 1) == "the cat is red. ".rstrip() or left(by_sentence, 1).startswith("the cat is red.")
+    by_token = read_prompt(text, tokenizer(), "token")
+    assert names(by_token) == ["the", " cat", " is", " red", ".", " a", " dog", " ran", "."]
+    assert left(by_token, 1, 3) == "the is. a dog ran."
+
+
+def test_a_template_has_slots_with_what_stands_in_their_place():
+    prompt = read_prompt(
+        pnpxai.Template("the {who} is {what} .", {"who": "old cat", "what": "red"}, {"what": "blue"}), tokenizer()
+    )
+    assert (prompt.kind, names(prompt)) == ("slot", ["who", "what"])
+    assert left(prompt, 1) == "the old cat is blue ."
+    with pytest.raises(ArgumentError, match="values: nothing for the place 'what'"):
+        read_prompt(pnpxai.Template("{what}", {"who": "cat"}), tokenizer())
+    with pytest.raises(ArgumentError, match="the text has no place 'who'"):
+        read_prompt(pnpxai.Template("a", {"who": "cat"}), tokenizer())
+
+
+def test_sources_are_units_and_the_question_is_held():
+    documents = {"x": "the cat is red .", "y": "the sea is blue ."}
+    prompt = read_prompt(pnpxai.Sources("what is red ?", documents), tokenizer())
+    assert (prompt.kind, names(prompt)) == ("source", ["x", "y"])
+    assert "cat" not in left(prompt, 0)
+    assert "sea" in left(prompt, 0)
+    assert "what is red ?" in left(prompt, 0, 1)
+    owner = prompt.owner.tolist()
+    assert set(owner) == {-1, 0, 1}
+
+
+def test_a_chat_holds_its_marks_and_its_contents_may_be_sources():
+    chat = [
+        {"role": "system", "content": " answer . "},
+        {"role": "user", "content": pnpxai.Sources("what is red ?", ["the cat is red .", "the sea is blue ."])},
+    ]
+    prompt = read_prompt(chat, tokenizer())
+    written = "Context:\nthe cat is red .\nthe sea is blue .\n\nQuestion: what is red ?\nAnswer:"
+    messages = [chat[0], {"role": "user", "content": written}]
+    assert prompt.text == tokenizer().apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert names(prompt) == ["source 1", "source 2"]
+    said = [(turn.role, prompt.text[slice(*turn.span)]) for turn in prompt.turns]
+    assert said == [("system", "answer ."), ("user", written)]
+    by_turn = read_prompt(chat, tokenizer(), "turn")
+    assert names(by_turn) == ["system 1", "user 2"]
+    assert "answer ." not in left(by_turn, 0)
+    assert "what is red ?" in left(by_turn, 0)
+    assert left(by_turn, 0).startswith("<s>system :")
+    by_word = read_prompt(chat[:1], tokenizer(), "word")
+    assert names(by_word) == ["answer", "."]
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "message"),
+    [
+        ("a cat", {"units": "wrods"}, "units: no kind of unit 'wrods'; did you mean 'word'"),
+        ("a cat", {"units": "source"}, "no unit of the kind 'source'"),
+        ("", {}, "no unit of the kind 'word'"),
+        ("a cat", {"special": "count"}, "special: only tokens"),
+        ([{"rol": 1}], {}, "chat template leaves out|messages|text"),
+        (3, {}, "prompts: expected a text"),
+    ],
+)
+def test_wrong_prompts_are_refused(spec, settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        read_prompt(spec, tokenizer(), **settings)
+
+
+def test_a_response_by_tokens_words_sentences_and_as_a_whole():
+    text = " it is red. a dog ran."
+    for kind, right in {
+        "token": [" it", " is", " red", ".", " a", " dog", " ran", "."],
+        "word": ["it", "is", "red.", "a", "dog", "ran."],
+        "sentence": ["it is red.", "a dog ran."], "response": ["it is red. a dog ran."],
+    }.items():  # fmt: skip
+        found = read_response(text, tokenizer(), kind)
+        assert list(found.names) == right
+        assert found.members.sum() == len(found.ids)
+    ended = read_response(torch.cat([ids(" it"), torch.tensor([3])]), tokenizer())
+    assert ended.names == (" it",)
+    assert ended.owner.tolist() == [0, -1]
+    with pytest.raises(ArgumentError, match="nothing but special tokens"):
+        read_response(torch.tensor([3]), tokenizer())
+    with pytest.raises(ArgumentError, match="response_units: no kind of unit"):
+        read_response(" it", tokenizer(), "words")
