@@ -240,6 +240,9 @@ def test_codes_beside_numbers_are_a_table(shifted, form):
     explanation = auto.explain("FeatureAblation")
     assert [view.kind for view in explanation.views] == ["table", "table"]
     assert [tuple(a.shape) for a in explanation.attributions] == [(8, 3), (8, 2)]
+    at_embeddings = auto.explain("IntegratedGradients").to_frame().to_numpy()[:, :5]
+    of_each = torch.cat(explanation.attributions, 1)  # of a linear model
+    np.testing.assert_allclose(at_embeddings.astype(float), of_each, atol=1e-5)
 
 
 def test_a_background_of_rows_of_a_frame_or_of_a_loader():

@@ -59,7 +59,8 @@ def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...]
     ids = [k for k, x in enumerate(explained) if not x.is_floating_point()]
     readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}
     taken = {site for sites in readers.values() for site in sites}
-    readers |= {k: _readers(reads, explained[k], _equal, taken) for k in ids if not readers[k]}
+    for alike in (_equal, _moved_to_ranges):
+        readers |= {k: _readers(reads, explained[k], alike, taken) for k in ids if not readers[k]}
     columns = {k: _columns(reads, sites, explained[k]) for k, sites in readers.items()}
     for k, sites in readers.items():
         if not columns[k]:
@@ -169,6 +170,14 @@ def _same_memory(one: Tensor, other: Tensor) -> bool:
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one.numel() == other.numel() and torch.equal(one.reshape(-1).long(), other.reshape(-1).long())
+
+
+def _moved_to_ranges(one: Tensor, other: Tensor) -> bool:
+    """Tell whether one holds the columns of another, each moved on to a range of its own that follows the last."""
+    if one.shape != other.shape or other.ndim != 2 or one.is_floating_point():
+        return False
+    steps = (one - other)[0]
+    return int(steps[0]) == 0 and bool((steps.diff() >= 0).all())
 
 
 def _keeping(arguments: Arguments, explained_numbers: list[int], names: tuple[str, ...]) -> Arguments:
