@@ -1,22 +1,27 @@
-"""How far Shapley values are from exact ones, by budget: ours beside captum's KernelShap.
+"""How far Shapley values are from exact ones, by the number of calls: ours beside captum's, shap's and shapiq's.
 
-    python benchmarks/games.py [--seeds 10] [--games digits wine breast_cancer transformer] [--out games.json]
+    benchmarks/rivals.sh games.py [--seeds 10] [--games digits wine ...] [--out games.json]
+    benchmarks/rivals.sh games.py --speed
 
-The games are those of small trained networks, of which all 2^n coalitions are run once; estimators then play from
-these tables, with equal numbers of coalitions. Printed is the median over examples and seeds of |error|^2 / |phi|^2.
+All play from the tables of ``game_tables.py``, with equal numbers of calls. Printed is the median over examples and
+seeds of |error|^2 / |phi|^2. Rivals that are not installed are left out (``rivals.sh`` has them all). With ``--speed``,
+the CPU seconds of 200 rows x 30 columns of a network at 1,000 calls are printed instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import math
 import statistics
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from game_tables import GAMES, Game
 from torch import Tensor, nn
 
 from pnpxai.attributors import KernelShap
@@ -24,161 +29,162 @@ from pnpxai.attributors.perturbation.designs import every_coalition
 from pnpxai.attributors.perturbation.estimates import weighted_gains
 
 BUDGETS = (2, 4, 8, 32)
+Scores = Callable[[Tensor], Tensor]
+"""Gives the scores of rows of zeros and ones."""
 
 
-@dataclass(frozen=True)
-class Game:
-    """The scores (examples, 2^n) of all coalitions of some examples of a trained network."""
-
-    name: str
-    scores: Tensor
-
-    @property
-    def players(self) -> int:
-        """Number of players."""
-        return int(math.log2(self.scores.shape[1]))
-
-    def model(self, example: int) -> Callable[[Tensor], Tensor]:
-        """Return a model of rows of zeros and ones, which looks its scores up."""
-        table, places = self.scores[example], 2 ** torch.arange(self.players)
-        return lambda rows: table[((rows > 0.5).long() * places).sum(1)]
+def looked_up(table: Tensor) -> Scores:
+    """Return a model of rows of zeros and ones, which looks its scores up."""
+    places = 2 ** torch.arange(table.shape[0].bit_length() - 1)
+    return lambda rows: table[((rows > 0.5).long() * places).sum(1)]
 
 
-def trained(model: nn.Module, x: Tensor, y: Tensor, steps: int = 400) -> nn.Module:
-    """Train a classifier for some steps."""
-    source, optimiser = torch.Generator().manual_seed(0), torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(steps):
-        rows = torch.randint(len(x), (64,), generator=source)
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
-        optimiser.step()
-    return model.eval()
-
-
-@torch.no_grad()
-def played(name: str, model: nn.Module, x: Tensor, ids: Tensor) -> Game:
-    """Run all coalitions of the groups ``ids`` of each example; zeros stand in for what is absent."""
-    coalitions = every_coalition(int(ids.max()) + 1)
-    tables = []
-    for row in x:
-        target = int(model(row[None]).argmax())
-        parts = [
-            model(torch.where(part[:, ids], row, torch.zeros_like(row)))[:, target] for part in coalitions.split(2048)
-        ]
-        tables.append(torch.cat(parts).double())
-    return Game(name, torch.stack(tables))
-
-
-def digits() -> Game:
-    """A convolutional network on 8 x 8 digits, in 16 squares."""
-    from sklearn.datasets import load_digits
-
-    torch.manual_seed(0)
-    data = load_digits()
-    x, y = torch.tensor(data.data).float().reshape(-1, 1, 8, 8) / 16, torch.tensor(data.target)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10),
-    )  # fmt: skip
-    side = torch.arange(8) // 2
-    return played("digits", trained(model, x, y), x[:3], (side[:, None] * 4 + side)[None])
-
-
-def table(name: str, columns: int) -> Game:
-    """A network on the first columns of a table of scikit-learn's, standardised."""
-    from sklearn import datasets
-
-    torch.manual_seed(0)
-    data = getattr(datasets, f"load_{name}")()
-    x, y = torch.tensor(data.data).float()[:, :columns], torch.tensor(data.target)
-    x = (x - x.mean(0)) / x.std(0)
-    model = nn.Sequential(
-        nn.Linear(columns, 48), nn.ReLU(), nn.Linear(48, 48), nn.Tanh(), nn.Linear(48, int(y.max()) + 1)
-    )
-    return played(name, trained(model, x, y), x[:60:10], torch.arange(columns))
-
-
-class Reader(nn.Module):
-    """A small transformer over 14 tokens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.places = nn.Embedding(30, 32), nn.Parameter(torch.randn(14, 32) * 0.3)
-        layer = nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True)
-        self.body, self.out = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(32, 2)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Return (examples, 2) scores."""
-        return self.out(self.body(self.embedding(ids) + self.places).mean(1))
-
-
-def transformer() -> Game:
-    """A transformer that counts two kinds of words, whose difference one word turns round."""
-    torch.manual_seed(0)
-    ids = torch.randint(2, 30, (4000, 14))
-    more = ((ids < 6).sum(1) - (ids > 25).sum(1)) > 0
-    model = trained(Reader(), ids, (more ^ (ids == 10).any(1)).long(), 500)
-    return played("transformer", model, ids[:6], torch.arange(14))
-
-
-GAMES: dict[str, Callable[[], Game]] = {
-    "digits": digits,
-    "wine": lambda: table("wine", 13),
-    "breast_cancer": lambda: table("breast_cancer", 14),
-    "transformer": transformer,
-}
-
-
-def error(values: Tensor, exact: Tensor) -> float:
-    """Return |error|^2 / |phi|^2."""
-    return float((values - exact).square().sum() / exact.square().sum())
-
-
-def ours(game: Game, example: int, calls: int, seed: int) -> Tensor:
+def ours(scores: Scores, n: int, calls: int, seed: int) -> Any:
     """Return this package's values."""
-    rows = torch.ones(1, game.players, dtype=torch.float64)
-    return KernelShap(game.model(example)).attribute(rows, n_samples=calls, seed=seed)[0]
+    return KernelShap(scores).attribute(torch.ones(1, n, dtype=torch.float64), n_samples=calls, seed=seed)[0]
 
 
-def captums(game: Game, example: int, calls: int, seed: int) -> Tensor:
+def captums(scores: Scores, n: int, calls: int, seed: int) -> Any:
     """Return captum's values."""
     from captum.attr import KernelShap as Rival
 
     torch.manual_seed(seed)
-    rows = torch.ones(1, game.players)
-    model = game.model(example)
-    return Rival(lambda x: model(x).float()).attribute(rows, n_samples=calls, perturbations_per_eval=calls)[0].double()
+    model = lambda rows: scores(rows).float()  # noqa: E731
+    return Rival(model).attribute(torch.ones(1, n), n_samples=calls, perturbations_per_eval=calls)[0]
 
 
-def main() -> None:
-    """Print a table and write it as JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--games", nargs="+", choices=GAMES, default=list(GAMES))
-    parser.add_argument("--out")
-    options = parser.parse_args()
+def shaps_kernel(scores: Scores, n: int, calls: int, seed: int) -> Any:
+    """Return the values of shap's KernelExplainer, which runs the empty and the full coalition beside its samples."""
+    import shap
+
+    np.random.seed(seed)
+    model = lambda rows: scores(torch.from_numpy(rows)).numpy()  # noqa: E731
+    return shap.KernelExplainer(model, np.zeros((1, n))).shap_values(
+        np.ones((1, n)), nsamples=calls - 2, l1_reg=False, silent=True
+    )[0]
+
+
+def shaps_permutation(scores: Scores, n: int, calls: int, seed: int) -> Any:
+    """Return the values of shap's PermutationExplainer, which needs at least 2 n + 1 calls."""
+    import shap
+
+    model = lambda rows: scores(torch.from_numpy(rows)).numpy()  # noqa: E731
+    explainer = shap.PermutationExplainer(model, np.zeros((1, n)), seed=seed)
+    return explainer(np.ones((1, n)), max_evals=max(calls, 2 * n + 1), silent=True).values[0]
+
+
+def shapiqs(name: str) -> Callable[..., Any]:
+    """Return the values of one of shapiq's approximators."""
+
+    def values(scores: Scores, n: int, calls: int, seed: int) -> Any:
+        from shapiq import approximator
+
+        kind = getattr(approximator, name)
+        settings = {"index": "SV", "max_order": 1} if name == "ProxySPEX" else {}
+        made = kind(n=n, random_state=seed, **settings)
+        start = float(scores(torch.zeros(1, n)))
+        game = lambda rows: scores(torch.from_numpy(np.atleast_2d(rows) + 0.0)).numpy() - start  # noqa: E731
+        return made.approximate(calls, game).get_n_order_values(1)
+
+    return values
+
+
+SHAPIQ = ("KernelSHAP", "UnbiasedKernelSHAP", "SVARM", "PermutationSamplingSV", "StratifiedSamplingSV", "ProxySPEX")
+PLAYERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "ours": ("pnpxai", ours),
+    "captum": ("captum", captums),
+    "shap kernel": ("shap", shaps_kernel),
+    "shap permutation": ("shap", shaps_permutation),
+} | {f"shapiq {name}": ("shapiq", shapiqs(name)) for name in SHAPIQ}
+
+
+def errors(name: str, game: Game, exact: Tensor, calls: int, seeds: int) -> list[float]:
+    """Return |error|^2 / |phi|^2 of every example and seed; none where a rival refuses or does not finish."""
+    found = []
+    for table, values in zip(game.scores, exact, strict=True):
+        for seed in range(seeds):
+            try:
+                given = PLAYERS[name][1](looked_up(table), game.players, calls, seed)
+            except Exception as problem:  # noqa: BLE001  (whatever a rival raises, it has no values)
+                print(f"{name}: {type(problem).__name__}: {problem}", flush=True)
+                return []
+            off = torch.as_tensor(np.asarray(given), dtype=torch.float64) - values
+            found.append(float(off.square().sum() / values.square().sum()))
+    return found
+
+
+def accuracy(options: argparse.Namespace, who: list[str]) -> None:
+    """Print a line for each game and budget, and write them as JSON where asked."""
     lines = []
     for name in options.games:
-        game = GAMES[name]()
+        game = Game.named(name)
         exact = weighted_gains(every_coalition(game.players), game.scores)
         for budget in BUDGETS:
-            line: dict[str, object] = {"game": name, "players": game.players, "calls": budget * game.players}
-            for who, values in (("ours", ours), ("captum", captums)):
+            line: dict[str, Any] = {"game": name, "players": game.players, "calls": budget * game.players}
+            for rival in who:
                 start = time.process_time()
-                errors = [
-                    error(values(game, e, budget * game.players, seed), exact[e])
-                    for e in range(len(game.scores))
-                    for seed in range(options.seeds)
-                ]
-                line[who] = statistics.median(errors)
-                line[f"{who} CPU-s"] = round((time.process_time() - start) / len(errors), 4)
+                off = errors(rival, game, exact, budget * game.players, options.seeds)
+                if off:
+                    spent = (time.process_time() - start) / len(off)
+                    line[rival] = {"error": statistics.median(off), "CPU-ms": round(1000 * spent, 1)}
             lines.append(line)
-            print(
-                "  ".join(f"{k} {v:.2e}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()), flush=True
-            )
+            best = min((v["error"] for k, v in line.items() if k in who and k != "ours"), default=float("nan"))
+            print(f"{name} {budget}n: {line['ours']['error'] / best:.2f} of the best rival's error", flush=True)
+            for rival in who:
+                if rival in line:
+                    print(f"    {rival:30} {line[rival]['error']:.2e}  {line[rival]['CPU-ms']:8.1f} CPU-ms", flush=True)
     if options.out:
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump(lines, file, indent=1)
+
+
+def speed(who: list[str]) -> None:
+    """Print the CPU seconds of 200 rows x 30 columns at 1,000 calls."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2), nn.Flatten()
+    ).eval()  # fmt: skip
+    rows = torch.randn(200, 30)
+
+    @torch.no_grad()
+    def scores(x: np.ndarray) -> np.ndarray:
+        return model(torch.from_numpy(x).float())[:, 1].numpy()
+
+    def run(name: str) -> None:
+        if name == "ours":
+            KernelShap(model).attribute(rows, target=1, n_samples=1000)
+        else:
+            import shap
+
+            explainer = shap.KernelExplainer(scores, np.zeros((1, 30)))
+            explainer.shap_values(rows.numpy(), nsamples=998, l1_reg=False, silent=True)
+
+    spent: dict[str, float] = {}
+    for _ in range(2):  # alternately, of which the faster counts
+        for name in ("ours", "shap kernel"):
+            if name in who:
+                start = time.process_time()
+                run(name)
+                spent[name] = min(spent.get(name, float("inf")), time.process_time() - start)
+    print("  ".join(f"{name} {seconds:.2f} CPU-s" for name, seconds in spent.items()))
+
+
+def main() -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--games", nargs="+", choices=GAMES, default=list(GAMES))
+    parser.add_argument("--who", nargs="+", choices=PLAYERS, default=list(PLAYERS))
+    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    who = [name for name in options.who if importlib.util.find_spec(PLAYERS[name][0])]
+    if options.speed:
+        speed(who)
+    else:
+        accuracy(options, who)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,17 @@ from torch import Tensor
 from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError
 
-__all__ = ["Budget", "Design", "Estimator", "design_of", "every_coalition", "from_orders", "orders", "pairs"]
+__all__ = [
+    "MOST_PAIRS",
+    "Budget",
+    "Design",
+    "Estimator",
+    "design_of",
+    "every_coalition",
+    "from_orders",
+    "orders",
+    "pairs",
+]
 
 Estimator: TypeAlias = Literal["auto", "exact", "permutation", "leverage", "odd"]
 """How Shapley values are estimated; "auto" goes by the budget."""
@@ -21,7 +31,8 @@ Estimator: TypeAlias = Literal["auto", "exact", "permutation", "leverage", "odd"
 _ALL_ROWS = 4096
 """All coalitions run by default while coalitions x rows are at most so many."""
 _FEW_PLAYERS, _PER_PLAYER, _ENOUGH, _MOST_CALLS = 16, 8, 512, 4096
-_LEVERAGE_FROM, _ODD_FROM = 4, 8
+MOST_PAIRS = 1200
+"""With more pairs of coalitions the regression on odd terms takes longer than most models."""
 _MOST_PLAYERS = 20
 _LISTED = 20_000
 """Strata of at most so many coalitions are listed, in larger ones draws hardly ever meet."""
@@ -95,9 +106,9 @@ class Budget:
             return "exact"
         if self.estimator != "auto":
             return self.estimator
-        if calls >= _ODD_FROM * size:
+        if 2 * size + 2 <= calls <= 2 * MOST_PAIRS + 2:
             return "odd"
-        return "leverage" if calls >= _LEVERAGE_FROM * size or calls < 2 * size else "permutation"
+        return "permutation" if 2 * size <= calls < 2 * size + 2 else "leverage"
 
     def calls(self, size: int) -> int:
         """Return how many coalitions may run in a game of so many players."""
@@ -119,7 +130,7 @@ def design_of(budget: Budget, size: int, seed: int) -> tuple[Design, Estimator]:
     if method == "permutation":
         count = budget.n_orders or 2 * max(1, (calls - 2) // (2 * (size - 1)))
         return from_orders(orders(size, count, seed)), method
-    return pairs(size, (calls - 2) // 2, seed), method
+    return pairs(size, (calls - 2) // 2, seed, alone_first=method == "odd"), method
 
 
 def every_coalition(size: int) -> Tensor:
@@ -148,17 +159,23 @@ def from_orders(order: Tensor) -> Design:
     return Design("permutation", torch.cat([ends, joined.reshape(count * (size - 1), size)]), orders=order)
 
 
-def pairs(size: int, count: int, seed: int) -> Design:
+def pairs(size: int, count: int, seed: int, *, alone_first: bool = False) -> Design:
     r"""Return coalitions drawn by leverage scores, without replacement, each with its complement.
 
     In the regression that defines Shapley values, the leverage score of a coalition of s of n players is 1 / C(n, s):
     every size counts the same, and within a size every coalition. So each size gets an equal share of the pairs (all
     that it has, where these are fewer), and its pairs weigh what the Shapley kernel gives the whole size. Musco and
     Witter, 2025 (arXiv:2410.01917).
+
+    Args:
+        size: number of players.
+        count: number of pairs.
+        seed: fixes what is drawn.
+        alone_first: every player alone (and all others without it) comes first, where there are enough pairs.
     """
     source = generator(seed, "pairs", size, count)
     rows, weights, strata, sampled = [torch.zeros(0, size, dtype=torch.bool)], [], [], []
-    for members, drawn in _shares(size, count, source).items():
+    for members, drawn in _shares(size, count, source, alone_first).items():
         if not drawn:
             continue
         population = _population(size, members)
@@ -186,11 +203,15 @@ def _population(size: int, members: int) -> int:
     return math.comb(size, members) // (2 if 2 * members == size else 1)
 
 
-def _shares(size: int, count: int, source: torch.Generator) -> dict[int, int]:
+def _shares(size: int, count: int, source: torch.Generator, alone_first: bool) -> dict[int, int]:
     """Return how many pairs of each smaller size are drawn: equal shares, and all of a size that has fewer."""
     wanted = {members: 0.5 if 2 * members == size else 1.0 for members in range(1, size // 2 + 1)}
     counts: dict[int, int] = {}
     left = count
+    if alone_first and size > 2 and count >= size:
+        counts[1] = size
+        left -= size
+        del wanted[1]
     while wanted:
         unit = left / sum(wanted.values())
         complete = [members for members, share in wanted.items() if _population(size, members) <= unit * share]

@@ -18,27 +18,27 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["MOST_PAIRS", "odd_values"]
+__all__ = ["odd_values"]
 
-MOST_PAIRS = 1200
-"""With more pairs of coalitions the fit takes longer than most models."""
 _EQUAL = (0.05, 0.15, 0.4)
 _BY_VALUE = ((1.0, 0.6), (1.0, 0.9), (1.0, 0.3), (0.5, 0.6), (0.5, 0.3), (0.5, 0.9), (1.0, 0.1), (0.5, 0.1))
 _NOISE = (1e-3, 1e-2, 1e-1, 1.0)
-_OPERATIONS = 2.5e8
+_OPERATIONS = 2e8
 """About so many multiplications of one Cholesky factor for each example: fewer priors are tried with more pairs."""
 _EXACT = 1e-9
 """The noise of g(N), which makes the values sum to v(N) - v(empty)."""
 
 
-def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> Tensor:
-    """Return (examples, players) Shapley values, in float64.
+def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (examples, players) Shapley values and their standard errors under the prior, in float64.
 
     Args:
         first: (pairs, players) one coalition of each pair.
@@ -51,23 +51,22 @@ def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> Tensor:
     for scale in _EQUAL:
         fits.improve(_Prior.of(x, torch.full((x.shape[1],), scale, dtype=torch.float64)), y, _NOISE)
     if len(x) <= x.shape[1] + 2:  # the linear terms take up all there is
-        return fits.values
-    base, noise = fits.values.clone(), fits.noise.clone()
+        return fits.values, fits.errors
+    base, noise = fits.values.abs(), fits.noise.tolist()
     tries = max(1, min(len(_BY_VALUE) * len(_NOISE), int(_OPERATIONS / len(x) ** 3)))
-    for example in range(y.shape[1]):
-        share = base[example].abs()
+    for example, share in enumerate(base):
         if not float(share.max()) > 0:
             continue
         share = share / share.mean() + 0.02
-        near = sorted(_NOISE, key=lambda nu: abs(math.log(nu / float(noise[example]))))
-        chosen = list(itertools.product(_BY_VALUE, near if tries >= 16 else near[:2] if tries >= 4 else near[:1]))[
-            :tries
-        ]
-        for (gamma, scale), pairs in itertools.groupby(chosen, key=lambda pair: pair[0]):
+        near = sorted(_NOISE, key=lambda nu: abs(math.log(nu / noise[example])))
+        near = near if tries >= 16 else near[:2] if tries >= 4 else near[:1]
+        for (gamma, scale), pairs in itertools.groupby(
+            itertools.islice(itertools.product(_BY_VALUE, near), tries), key=lambda pair: pair[0]
+        ):
             own = share**gamma
             prior = _Prior.of(x, scale * own / own.max())
             fits.improve(prior, y[:, example : example + 1], [nu for _, nu in pairs], example)
-    return fits.values
+    return fits.values, fits.errors
 
 
 @dataclass(frozen=True)
@@ -76,37 +75,60 @@ class _Prior:
 
     Attributes:
         x: (coalitions, players) 1 for present, -1 for absent.
+        l: (players,) as in the formula.
         kernel: (coalitions, coalitions) covariances, scaled to a mean variance of one.
-        shares: (players, coalitions) covariances of each player's value and each coalition's score.
+        scale: what the kernel was divided by.
     """
 
     x: Tensor
+    l: Tensor  # noqa: E741  (as in the formula)
     kernel: Tensor
-    shares: Tensor
+    scale: float
 
     @classmethod
     def of(cls, x: Tensor, l: Tensor) -> _Prior:  # noqa: E741  (as in the formula)
         plus, minus = torch.log1p(l), torch.log1p(-l)
         half = (plus - minus) / 2
-        kernel = torch.exp((plus + minus).sum() / 2) * torch.sinh((x * half) @ x.T) - (x * l) @ x.T
-        scale = kernel.diagonal().mean().clamp_min(1e-300)
-        return cls(x, kernel / scale, _shares(x, l) / scale)
+        # in place, as these are the largest tensors of a fit
+        kernel = ((x * half) @ x.T).sinh_().mul_(torch.exp((plus + minus).sum() / 2)).sub_((x * l) @ x.T)
+        scale = max(float(kernel.diagonal().mean()), 1e-300)
+        return cls(x, l, kernel.div_(scale), scale)
+
+    def shares(self) -> Tensor:
+        r"""Return (players, coalitions) covariances of each player's share of the interactions and each score.
+
+        They are \sum_{T \ni i, |T| odd, >= 3} \prod_{j in T} l_j x_j / |T|. 1 / |T| is the integral of t^(|T| - 1) over
+        [0, 1], under which the sum over T is a product again; Gauss-Legendre nodes integrate it exactly:
+
+            l_i x_i \int (P_-i + M_-i) / 2 - 1 dt,   P_-i, M_-i = \prod_{j != i} (1 +- t l_j x_j)
+        """
+        t, weights = _nodes(self.x.shape[1] // 2 + 1)
+        tl = t[:, None] * self.l
+        half, both = (torch.log1p(tl) - torch.log1p(-tl)) / 2, (torch.log1p(tl) + torch.log1p(-tl)).sum(1) / 2
+        logs = self.x @ half.T
+        p, m = torch.exp(both + logs), torch.exp(both - logs)
+        without = weights[:, None] / (2 * (1 - tl * tl))  # 1 / (1 + t l x) = (1 - t l x) / (1 - t^2 l^2)
+        lx = self.l * self.x
+        total = (p + m) @ without - lx * ((p - m) @ (without * t[:, None])) - 1
+        return (lx * total).T / self.scale
+
+    def variances(self) -> Tensor:
+        r"""Return (players,) the variance of each player's share: \sum_{T \ni i, |T| odd, >= 3} \prod_T l_j / |T|^2.
+
+        1 / |T|^2 is the integral of (s t)^(|T| - 1) over both s and t.
+        """
+        t, weights = _nodes(self.x.shape[1] // 2 + 1)
+        stl = torch.outer(t, t).reshape(-1, 1) * self.l
+        both, weights = torch.stack([torch.log1p(stl), torch.log1p(-stl)]), torch.outer(weights, weights).reshape(-1, 1)
+        odd = torch.exp(both.sum(2, keepdim=True) - both).mean(0) - 1
+        return self.l * (weights * odd).sum(0) / self.scale
 
 
-def _shares(x: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-    r"""Return (players, coalitions) \sum_{T \ni i, |T| odd, >= 3} \prod_{j in T} l_j x_j / |T|.
-
-    1 / |T| is the integral of t^(|T| - 1) over [0, 1], under which the sum over T is a product again; Gauss-Legendre
-    nodes integrate it exactly.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(x.shape[1] // 2 + 1)
-    total = torch.zeros_like(x)
-    for t, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        plus, minus = torch.log1p(t * l), torch.log1p(-t * l)
-        half, both = (plus - minus) / 2, (plus + minus) / 2
-        others = (x @ half)[:, None] - half * x
-        total += float(weight) * (torch.exp(both.sum() - both) * torch.cosh(others) - 1)
-    return (l * x * total).T
+@cache
+def _nodes(count: int) -> tuple[Tensor, Tensor]:
+    """Return nodes and weights that integrate polynomials over [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
 
 
 @dataclass(frozen=True)
@@ -115,47 +137,98 @@ class _Fits:
 
     Attributes:
         values: (examples, players) Shapley values.
+        errors: (examples, players) their standard errors.
         likelihood: (examples,) the restricted log-likelihood of the scores, but for a constant.
         noise: (examples,) the noise of the fit.
     """
 
     values: Tensor
+    errors: Tensor
     likelihood: Tensor
     noise: Tensor
 
     @classmethod
     def none(cls, examples: int, players: int) -> _Fits:
-        double = torch.float64
-        values = torch.zeros(examples, players, dtype=double)
-        return cls(values, torch.full((examples,), -math.inf, dtype=double), torch.ones(examples, dtype=double))
+        values = torch.zeros(examples, players, dtype=torch.float64)
+        return cls(values, values.clone(), values.new_full((examples,), -math.inf), values.new_ones(examples))
 
-    def improve(self, prior: _Prior, y: Tensor, noises: tuple[float, ...] | list[float], example: int = 0) -> None:
+    def improve(self, prior: _Prior, y: Tensor, noises: Sequence[float], example: int = 0) -> None:
         """Take over what is more likely under a prior; ``y`` is (coalitions, examples) from ``example`` on."""
         rows = slice(example, example + y.shape[1])
         for nu in noises:
-            values, likelihood = _fit(prior, y, nu)
-            better = likelihood > self.likelihood[rows]
+            fit = _Fit.of(prior, y, nu)
+            better = fit.likelihood > self.likelihood[rows]
+            if not bool(better.any()):
+                continue
+            values, errors = fit.values()
             self.values[rows] = torch.where(better[:, None], values, self.values[rows])
+            self.errors[rows] = torch.where(better[:, None], errors, self.errors[rows])
             self.noise[rows] = torch.where(better, nu, self.noise[rows])
-            self.likelihood[rows] = torch.where(better, likelihood, self.likelihood[rows])
+            self.likelihood[rows] = torch.where(better, fit.likelihood, self.likelihood[rows])
 
 
-def _fit(prior: _Prior, y: Tensor, nu: float) -> tuple[Tensor, Tensor]:
-    """Return the values (examples, players) of the generalised least squares fit, and its likelihood (examples,)."""
-    x, free = prior.x, len(y) - prior.x.shape[1]
-    noise = torch.full((len(y),), nu, dtype=torch.float64)
-    noise[0] = _EXACT
-    lower, failed = torch.linalg.cholesky_ex(prior.kernel + torch.diag(noise))
-    whitened = torch.linalg.solve_triangular(lower, torch.cat([x, y], 1), upper=False)
-    a, b = whitened[:, : x.shape[1]], whitened[:, x.shape[1] :]
-    gram, singular = torch.linalg.cholesky_ex(a.T @ a)
-    if int(failed) or int(singular):  # players that the coalitions do not tell apart share equally
-        solution = torch.linalg.lstsq(a, b, rcond=1e-10, driver="gelsd").solution
-        return 2 * solution.T, y.new_full((y.shape[1],), -1e300)
-    linear = torch.cholesky_solve(a.T @ b, gram)
-    residual = b - a @ linear
-    weights = torch.linalg.solve_triangular(lower.T, residual, upper=True)
-    values = 2 * (linear + prior.shares @ weights)
-    spread = residual.square().sum(0) / max(free, 1)
-    logs = lower.diagonal().log().sum() + gram.diagonal().log().sum()
-    return values.T, -0.5 * free * torch.log(spread.clamp_min(1e-300)) - logs
+@dataclass(frozen=True)
+class _Fit:
+    """The generalised least squares fit under a prior.
+
+    Attributes:
+        prior: the prior.
+        lower: the Cholesky factor of the covariances, noise included.
+        a: (coalitions, players) x, whitened by the factor.
+        gram: the Cholesky factor of a^T a; None where the coalitions do not tell all players apart.
+        linear: (players, examples) the linear terms.
+        residual: (coalitions, examples) what they leave of the whitened scores.
+    """
+
+    prior: _Prior
+    lower: Tensor
+    a: Tensor
+    gram: Tensor | None
+    linear: Tensor
+    residual: Tensor
+
+    @classmethod
+    def of(cls, prior: _Prior, y: Tensor, nu: float) -> _Fit:
+        covariance = prior.kernel.clone()
+        covariance.diagonal()[0] += _EXACT
+        covariance.diagonal()[1:] += nu
+        lower, failed = torch.linalg.cholesky_ex(covariance)
+        whitened = torch.linalg.solve_triangular(lower, torch.cat([prior.x, y], 1), upper=False)
+        a, b = whitened.split([prior.x.shape[1], y.shape[1]], 1)
+        gram, singular = torch.linalg.cholesky_ex(a.T @ a)
+        if int(failed) or int(singular):  # players that the coalitions do not tell apart share equally
+            linear = torch.linalg.lstsq(a, b, rcond=1e-10, driver="gelsd").solution
+            return cls(prior, lower, a, None, linear, b - a @ linear)
+        linear = torch.cholesky_solve(a.T @ b, gram)
+        return cls(prior, lower, a, gram, linear, b - a @ linear)
+
+    @property
+    def spread(self) -> Tensor:
+        """(examples,) the scale of the prior and the noise."""
+        free = len(self.a) - self.a.shape[1]
+        return self.residual.square().sum(0).clamp_min(1e-300) / max(free, 1)
+
+    @property
+    def likelihood(self) -> Tensor:
+        """(examples,) the restricted log-likelihood, but for a constant."""
+        if self.gram is None:
+            return self.residual.new_full(self.residual.shape[1:], -1e300)
+        free = len(self.a) - self.a.shape[1]
+        logs = self.lower.diagonal().log().sum() + self.gram.diagonal().log().sum()
+        return -0.5 * free * torch.log(self.spread) - logs
+
+    def values(self) -> tuple[Tensor, Tensor]:
+        r"""Return the values (examples, players) and their standard errors.
+
+        A value is 2 (c_i + s_i), s_i its share of the interactions. With k_i the covariances of s_i and the scores and
+        v_i the variance of s_i, the variance of the error of c_i + s_i is, as in universal kriging,
+        v_i - k_i K^-1 k_i + r_i (x^T K^-1 x)^-1 r_i,  r_i = e_i - x^T K^-1 k_i.
+        """
+        if self.gram is None:
+            return 2 * self.linear.T, torch.full_like(self.linear.T, math.nan)
+        shares = torch.linalg.solve_triangular(self.lower, self.prior.shares().T, upper=False)
+        values = 2 * (self.linear + shares.T @ self.residual)
+        left = torch.eye(len(self.linear), dtype=self.a.dtype) - self.a.T @ shares
+        certain = self.prior.variances() - shares.square().sum(0)
+        fitted = torch.linalg.solve_triangular(self.gram, left, upper=False).square().sum(0)
+        return values.T, 2 * ((certain + fitted).clamp_min(0) * self.spread[:, None]).sqrt()

@@ -64,7 +64,8 @@ class _Played:
         if method == "leverage" and calls < 2 * size:
             return (
                 f"n_samples: {calls} coalitions of {size} features do not tell all features apart; values of features "
-                f"that were not told apart are equal; {2 * size} coalitions are the least, {4 * size} have an error",
+                f"that were not told apart are equal; {2 * size} coalitions are the least, "
+                f"{2 * size + 4} have an error",
             )
         error = self.estimate.standard_error
         if error is None:
@@ -158,9 +159,10 @@ class _Shapley(Attributor):
 class KernelShap(_Shapley):
     """Shapley values by weighted least squares over coalitions of features. Lundberg and Lee, 2017 (arXiv:1705.07874).
 
-    The values of an example's groups sum to F(x) - F(baseline). Coalitions are drawn by leverage scores, in pairs with
-    their complements (arXiv:2410.01917); from eight for each feature on, interactions of odd order are fitted with the
-    values (arXiv:2602.01399), below four for each feature orders are walked forwards and backwards.
+    The values of an example's groups sum to F(x) - F(baseline). From two coalitions for each feature and two more on,
+    every feature alone and every feature's absence are run first, then coalitions of all sizes, in pairs with their
+    complements (arXiv:2410.01917), and interactions of odd order are fitted with the values (arXiv:2602.01399). With
+    fewer, orders are walked forwards and backwards.
     """
 
     _multiply_by_inputs = False

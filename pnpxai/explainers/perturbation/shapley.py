@@ -30,9 +30,9 @@ class ShapleyValues(GroupedPerturbation):
     """Computes phi_i, the mean of F(S + i) - F(S) over all orders of the features. Shapley, 1953.
 
     S holds the features before i in an order, and F(S) is the score with S present. Values are exact where all
-    coalitions fit the budget. Otherwise the estimator with the smallest error at that budget is used: orders forwards
-    and backwards; from four coalitions for each feature on, a regression on pairs drawn by leverage scores
-    (arXiv:2410.01917); from eight on, one that fits interactions of odd order too (arXiv:2602.01399).
+    coalitions fit the budget. Otherwise a regression on pairs of a coalition and its complement is used that fits
+    interactions of odd order too (arXiv:2602.01399); below two coalitions for each feature and two more, orders forwards
+    and backwards; above 2,402 coalitions, a weighted regression on pairs drawn by leverage scores (arXiv:2410.01917).
     """
 
     n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
@@ -40,7 +40,7 @@ class ShapleyValues(GroupedPerturbation):
     background are at most 4,096, else 16 for each feature up to 512 in all, or eight for each feature (at most 4,096,
     at least two for each feature)."""
     estimator: EstimatorName = "auto"
-    """Estimator of the values; "permutation" and "leverage" have a standard error."""
+    """Estimator of the values; all but "exact" have a standard error."""
 
     stochastic: ClassVar[bool] = True
     smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
@@ -92,7 +92,7 @@ class ShapleyValueSampling(GroupedPerturbation):
     """Computes the mean of F(S + i) - F(S) over random orders; S holds the features before i. Castro et al., 2009.
 
     doi:10.1016/j.cor.2008.04.004; Strumbelj and Kononenko, 2010. The estimate is unbiased for any number of orders, and
-    has a standard error from four orders on. Each order runs the model once for every feature; every second order is
+    has a standard error from six orders on. Each order runs the model once for every feature; every second order is
     the order before it backwards. Values are exact where there are not more coalitions than that.
     """
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
+from scipy import stats
 
 from pnpxai.attributors import KernelShap
-from pnpxai.attributors.perturbation.designs import Budget, design_of, pairs
-from pnpxai.attributors.perturbation.estimates import estimated
+from pnpxai.attributors.perturbation import odd_terms
+from pnpxai.attributors.perturbation.designs import Budget, design_of, every_coalition, pairs
+from pnpxai.attributors.perturbation.estimates import estimated, weighted_gains
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError
 from pnpxai.testing.zoo import CASES
@@ -70,12 +73,15 @@ def test_members_of_a_size_are_drawn_evenly():
 
 
 @pytest.mark.parametrize(
-    ("calls", "method"), [(39, "leverage"), (40, "permutation"), (79, "permutation"), (80, "leverage"), (160, "odd")]
+    ("calls", "method"),
+    [(39, "leverage"), (41, "permutation"), (42, "odd"), (2402, "odd"), (2403, "leverage")],
 )
 def test_the_estimator_goes_by_the_budget(calls, method):
     design, chosen = design_of(Budget(calls), 20, 0)
     assert chosen == method
     assert len(design.present) <= calls
+    if method == "odd":  # every player alone, and all others without it
+        assert (design.present[2:].sum(1) == 1).sum() == (design.present[2:].sum(1) == 19).sum() == 20
 
 
 def by_elimination(design, scores):
@@ -139,12 +145,52 @@ def test_interactions_of_odd_order_are_fitted():
 
 
 def test_the_errors_of_different_examples_are_independent():
-    """Two examples that are played alike, but hold different numbers, must not err together."""
+    """Two examples that are played alike, but hold different numbers, must not err together (but for a common bias)."""
     x = torch.tensor([1.0, 2.0])[:, None].expand(2, 20)
     model = lambda z: Interacting()((z != 0).float())  # noqa: E731
     errors = torch.stack([KernelShap(model).attribute(x, n_samples=80, seed=seed) - INTERACTING for seed in range(100)])
+    errors = errors - errors.mean(0)
     correlation = (errors[:, 0] * errors[:, 1]).mean() / (errors**2).mean()
     assert abs(float(correlation)) < 0.1
+
+
+def covered(scores, size, calls, seeds, method="odd"):
+    """Return how often the 95 % interval around a value of some games (examples, 2**size) holds the exact one."""
+    codes, exact, hits = 2 ** torch.arange(size), weighted_gains(every_coalition(size), scores), []
+    for seed in range(seeds):
+        design, _ = design_of(Budget(calls, method), size, seed)
+        played = estimated(design, scores[:, (design.present * codes).sum(1)], method)
+        width = stats.t.ppf(0.975, played.degrees_of_freedom)
+        hits.append(((played.values - exact).abs() <= width * played.standard_error).double().mean())
+    return float(torch.stack(hits).mean())
+
+
+@pytest.mark.parametrize(("calls", "method"), [(36, "odd"), (72, "odd"), (250, "odd"), (250, "permutation")])
+def test_intervals_cover_the_exact_values(calls, method):
+    """The games are smooth functions of ten columns, drawn at random; neither they nor their draws are the prior's."""
+    torch.manual_seed(3)
+    weights, scales = torch.randn(30, 10, 5), torch.rand(30, 1, 5)
+    scores = (torch.tanh(every_coalition(10).float() @ weights) * scales).sum(2)
+    assert covered(scores.double(), 10, calls, 12, method) == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_prior_of_interactions_by_brute_force():
+    """Sums over all sets of odd size are what their closed forms say."""
+    torch.manual_seed(0)
+    x, l = torch.randn(6, 7).sign().double(), torch.rand(7).double() * 0.8  # noqa: E741
+    kernel, shares, variances = torch.zeros(6, 6), torch.zeros(7, 6), torch.zeros(7)
+    for size in (3, 5, 7):
+        for members in itertools.combinations(range(7), size):
+            products = x[:, members].prod(1)
+            kernel = kernel + l[list(members)].prod() * torch.outer(products, products)
+            for player in members:
+                shares[player] += l[list(members)].prod() * products / size
+                variances[player] += l[list(members)].prod() / size**2
+    prior = odd_terms._Prior.of(x, l)
+    scale = kernel.diagonal().mean()
+    assert torch.allclose(prior.kernel, kernel / scale)
+    assert torch.allclose(prior.shares(), shares.double() / scale, atol=1e-7)
+    assert torch.allclose(prior.variances(), variances.double() / scale, atol=1e-7)
 
 
 def test_values_by_id():
