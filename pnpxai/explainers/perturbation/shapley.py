@@ -30,9 +30,10 @@ class ShapleyValues(GroupedPerturbation):
     """Computes phi_i, the mean of F(S + i) - F(S) over all orders of the features. Shapley, 1953.
 
     S holds the features before i in an order, and F(S) is the score with S present. Values are exact where all
-    coalitions fit the budget. Otherwise a regression on pairs of a coalition and its complement is used that fits
-    interactions of odd order too (arXiv:2602.01399); below two coalitions for each feature and two more, orders forwards
-    and backwards; above 2,402 coalitions, a weighted regression on pairs drawn by leverage scores (arXiv:2410.01917).
+    coalitions fit the budget. Otherwise a regression on pairs of a coalition and its complement is used, which fits
+    interactions of odd order too (arXiv:2602.01399). With less than two coalitions for each feature and two more,
+    orders run forwards and backwards; above 2,402 coalitions, a weighted regression is used on pairs drawn by leverage
+    scores (arXiv:2410.01917).
     """
 
     n_samples: Annotated[int, Ge(2)] | Literal["auto"] = "auto"
