@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["ForwardArgs", "Keywords", "Model", "ModelInputs", "ModelOutput"]
+__all__ = ["Attributions", "ForwardArgs", "Keywords", "Layer", "Model", "ModelInputs", "ModelOutput"]
 
 Model: TypeAlias = Callable[..., Any]
 """A user's model: a ``torch.nn.Module``, or a function of tensors."""
@@ -21,3 +21,9 @@ ModelOutput: TypeAlias = Any
 
 Keywords: TypeAlias = dict[str, Any]
 """Keyword arguments that are passed on to a user's model or to torch."""
+Layer: TypeAlias = Any
+"""Layer of a user's model: a ``torch.nn.Module``, the name of one, a place, or a list of these."""
+Attributions: TypeAlias = Any
+"""Attributions in the form of what they explain: a tensor for a tensor, a tuple for a tuple, a list for several layers.
+
+Which of these it is depends on the call, so that no narrower type serves every caller."""

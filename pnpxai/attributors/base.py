@@ -14,7 +14,7 @@ from pnpxai.attributors.baseline_arguments import broadcast_baselines
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError, NonFiniteError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, sum_rows
 
 __all__ = [
@@ -90,7 +90,7 @@ class Attributor(ABC):
         self.forward_func = forward_func
 
     @abstractmethod
-    def attribute(self, inputs: ModelInputs, *args: Any, **kwargs: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, *args: Any, **kwargs: Any) -> Attributions:
         """Return attributions of ``inputs``."""
 
     @property
@@ -118,7 +118,7 @@ class Attributor(ABC):
 
     def delta_of(
         self,
-        attributions: Any,
+        attributions: Attributions,
         computed: Tensor,
         baselines: Any,
         inputs: ModelInputs,
@@ -161,7 +161,7 @@ class AtLayer(Attributor):
     for compatibility and not used: a model runs on its own device.
     """
 
-    def __init__(self, forward_func: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
+    def __init__(self, forward_func: Model, layer: Layer, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(forward_func)
         self.layer = layer
         self.device_ids = device_ids
@@ -176,7 +176,7 @@ class AtLayerWithFactor(AtLayer):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any,
+        layer: Layer,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
     ) -> None:
@@ -221,7 +221,7 @@ class Configured:
         tensors = as_tuple(inputs)
         return {n: v.function(tensors) if isinstance(v, FromInputs) else v for n, v in self.settings.items()}
 
-    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Attributions:
         """Call the attributor with the fixed arguments and these."""
         return self.attributor.attribute(inputs, **(self.arguments(inputs) | arguments))
 

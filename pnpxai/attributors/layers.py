@@ -16,18 +16,18 @@ from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.row_independence import layer_rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, find_places
-from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs, ModelOutput
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Layer, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, check_finite, flat
 
 __all__ = ["LayerActivation", "LayerGradientXActivation", "first_rows", "packed", "places_of"]
 
 
-def places_of(forward: Model, layer: Any, attribute_to_layer_input: bool) -> tuple[Place, ...]:
+def places_of(forward: Model, layer: Layer, attribute_to_layer_input: bool) -> tuple[Place, ...]:
     """Return the places at which a layer method reads values."""
     return find_places(forward, layer, "input" if attribute_to_layer_input else "output")
 
 
-def packed(layer: Any, members: Sequence[Members], values: Sequence[Tensor], *, others: bool = False) -> Any:
+def packed(layer: Layer, members: Sequence[Members], values: Sequence[Tensor], *, others: bool = False) -> Attributions:
     """Return values as their layers hold them: a tensor, a tuple where a layer has several, a list for several layers.
 
     None stays None. A tensor of integers gets zeros, or with ``others`` stays what it is.
@@ -78,7 +78,7 @@ class LayerActivation(AtLayer):
         inputs: Tensor | Tensors,
         additional_forward_args: ForwardArgs = None,
         attribute_to_layer_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return the layer's values, tensors of integers too.
 
         The model runs as far as the layer. The first time, a few rows run on to the end, to check that the layer does
@@ -112,7 +112,7 @@ class LayerGradientXActivation(AtLayer):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any,
+        layer: Layer,
         device_ids: Sequence[int] | None = None,
         multiply_by_inputs: bool = True,
         memory_efficient: bool = False,
@@ -128,7 +128,7 @@ class LayerGradientXActivation(AtLayer):
         additional_forward_args: ForwardArgs = None,
         attribute_to_layer_input: bool = False,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value (on the CPU, with ``memory_efficient``).
 
         If one layer depends on another, each gets its whole gradient.

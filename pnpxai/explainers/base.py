@@ -26,7 +26,7 @@ from pnpxai.explainers.explain import explain, predicted
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.run import Run, at_numbers, records
 from pnpxai.explainers.supported import SupportedModules
-from pnpxai.model_types import Model, ModelInputs
+from pnpxai.model_types import Attributions, Model, ModelInputs
 from pnpxai.tensors import batch_size, map_tensors, own
 from pnpxai.traits import Traits
 
@@ -130,7 +130,7 @@ class Explainer(Declared, abstract=True):
             return self.layer.forward
         return AtSites(self.model, find_places(self.model, self.layer))
 
-    def attribute(self, inputs: ModelInputs, targets: Target = None, *, seed: int | RandomStream = 0) -> Any:
+    def attribute(self, inputs: ModelInputs, targets: Target = None, *, seed: int | RandomStream = 0) -> Attributions:
         """Return attributions: one tensor for one explained argument or layer, a tuple for several.
 
         Args:
@@ -183,7 +183,7 @@ class Explainer(Declared, abstract=True):
         """Return ``inputs`` as arguments of the model."""
         return Arguments.read(inputs, self.forward_arg_extractor, self.additional_forward_arg_extractor, self.model)
 
-    def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Any:
+    def attribute_arguments(self, arguments: Arguments, targets: Target, seed: int | RandomStream = 0) -> Attributions:
         """Return the attributions of arguments that have been read already, as ``attribute`` does."""
         with borrowed(self.model, gradients=self.needs_gradient):
             members = Run.of(self, arguments).attributions(targets, seed)

@@ -11,7 +11,7 @@ from pnpxai.engine.running.keys import example_keys
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import as_tuple, like
 
 __all__ = ["InputOnly", "RandomMap"]
@@ -51,7 +51,7 @@ class _Random(Attributor):
         additional_forward_args: ForwardArgs = None,
         *,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         tensors, _ = prepared(self.forward_func, inputs, target, additional_forward_args)
         stream = RandomStream(RandomStream.of(seed).seed, example_keys(tensors))
         return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
@@ -61,7 +61,7 @@ class _Distance(Attributor):
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return 0
 
-    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Attributions:
         maps = []
         for x in as_tuple(inputs):
             values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)

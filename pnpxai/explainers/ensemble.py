@@ -15,7 +15,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.model_types import Model, ModelInputs
+from pnpxai.model_types import Attributions, Model, ModelInputs
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.tensors import as_tuple, like
 
@@ -87,7 +87,7 @@ class _Mean(Attributor):
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return sum(backend.cost(inputs) for _, backend, _ in self.backends)
 
-    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Any:
+    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Attributions:
         count = len(as_tuple(inputs))
         totals: list[Any] = [0] * count
         with borrowed(self.forward_func):

@@ -18,6 +18,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.explainers.baseline_adapters import at_places, embedded, of_columns, of_ids, of_rows
+from pnpxai.model_types import Attributions
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, take_rows
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Run:
         """Return the attributions, with the examples first, and all that is known of their exactness."""
         return self.explainer.attributor().attribute_detailed(self.values, **self._arguments(targets, seed))
 
-    def given_back(self, attributions: Any, *, whole: bool = True) -> Tensors:
+    def given_back(self, attributions: Attributions, *, whole: bool = True) -> Tensors:
         """Return attributions in the form of the inputs or the layer; with ``whole=False`` some may be NaN."""
         members = self.back(as_tuple(attributions, "attributions"))
         if whole:

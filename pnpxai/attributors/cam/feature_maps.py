@@ -22,7 +22,7 @@ from pnpxai.engine.seeing.operations import Operation, Operations, operation_nam
 from pnpxai.engine.seeing.token_grid import MapLayout, Sides, layout_of, reductions
 from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.errors import UnsuitableError
-from pnpxai.model_types import Keywords, Model, ModelOutput
+from pnpxai.model_types import Keywords, Layer, Model, ModelOutput
 from pnpxai.tensors import Tensors, flat, own
 
 __all__ = ["FeatureMap", "feature_maps", "last_feature_map", "pictured"]
@@ -61,7 +61,7 @@ def pictured(inputs: Tensors) -> int:
     )
 
 
-def feature_maps(score: Score, inputs: Tensors, layer: Any, *, differentiate: bool = True) -> list[FeatureMap]:
+def feature_maps(score: Score, inputs: Tensors, layer: Layer, *, differentiate: bool = True) -> list[FeatureMap]:
     """Return the values (and gradients) of layers as maps of the input that has positions.
 
     Args:

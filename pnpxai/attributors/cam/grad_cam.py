@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layers import value_and_gradient
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Keywords
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords
 from pnpxai.tensors import Tensors
 
 __all__ = ["LayerAttribution", "LayerGradCam"]
@@ -55,7 +53,7 @@ class LayerGradCam(AtLayer):
         relu_attributions: bool = False,
         attr_dim_summation: bool = True,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return a map (examples, 1, ...) with the layer's spatial sizes; a tuple where the layer has several tensors.
 
         Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from pnpxai.attributors.gradient.backprop import GuidedBackprop
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
@@ -24,7 +23,7 @@ __all__ = ["GuidedGradCam", "UpsampledGuidedGradCam"]
 class GuidedGradCam(Attributor):
     """Computes guided backpropagation times max(Grad-CAM, 0) of a layer. Selvaraju et al., 2017 (arXiv:1610.02391)."""
 
-    def __init__(self, model: Model, layer: Any, device_ids: Sequence[int] | None = None) -> None:
+    def __init__(self, model: Model, layer: Layer, device_ids: Sequence[int] | None = None) -> None:
         super().__init__(model)
         self.model = model
         self.layer = layer
@@ -41,7 +40,7 @@ class GuidedGradCam(Attributor):
         additional_forward_args: ForwardArgs = None,
         interpolate_mode: str = "nearest",
         attribute_to_layer_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``.
 
         An input whose dimensions are not those of the layer's map (a table beside a picture) gets an empty tensor.
@@ -79,7 +78,7 @@ class UpsampledGuidedGradCam(Attributor):
     It is ``GuidedGradCam`` at the layer of ``UpsampledGradCam``, by default the last feature map.
     """
 
-    def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "nearest") -> None:
+    def __init__(self, forward_func: Model, layer: Layer = None, interpolate_mode: str = "nearest") -> None:
         super().__init__(forward_func)
         self.guided = GuidedBackprop(forward_func, needs_relu=True)
         self.cam = UpsampledGradCam(forward_func, layer, interpolate_mode, relu=True)

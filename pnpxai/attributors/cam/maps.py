@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictur
 from pnpxai.attributors.cam.grad_cam import LayerAttribution
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, check_finite
 
 __all__ = [
@@ -41,7 +41,7 @@ class ActivationMap(Attributor):
     differentiates: ClassVar[bool] = True
     """True if the weights are computed from gradients at the layer."""
 
-    def __init__(self, forward_func: Model, layer: Any = None, interpolate_mode: str = "bilinear") -> None:
+    def __init__(self, forward_func: Model, layer: Layer = None, interpolate_mode: str = "bilinear") -> None:
         super().__init__(forward_func)
         self.layer = layer
         self.interpolate_mode = interpolate_mode
@@ -108,7 +108,7 @@ class UpsampledGradCam(ActivationMap):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any = None,
+        layer: Layer = None,
         interpolate_mode: str = "bilinear",
         relu: bool = False,
     ) -> None:
@@ -170,7 +170,7 @@ class EigenCAM(ActivationMap):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any = None,
+        layer: Layer = None,
         interpolate_mode: str = "bilinear",
         centred: bool = True,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, select_output
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs, ModelOutput
+from pnpxai.model_types import ForwardArgs, Layer, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors
 
 __all__ = ["ScoreCAM"]
@@ -33,7 +33,7 @@ class ScoreCAM(ActivationMap):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any = None,
+        layer: Layer = None,
         interpolate_mode: str = "bilinear",
         n_channels: int | None = None,
         perturbations_per_eval: int | None = None,

@@ -14,6 +14,7 @@ from pnpxai.attributors.baseline_arguments import broadcast_baselines
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Attributions
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["DataLoaderAttribution"]
@@ -43,7 +44,7 @@ class DataLoaderAttribution(Around):
         perturbations_per_pass: int = 1,
         show_progress: bool = False,
         return_input_shape: bool = True,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of one example, (1, ...), or with several metrics (metrics, ...).
 
         The result is a tuple where batches are tuples.

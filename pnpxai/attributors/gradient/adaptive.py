@@ -16,7 +16,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ModelInputs
+from pnpxai.model_types import Attributions, ModelInputs
 from pnpxai.tensors import as_tuple, batch_size, flat, map_tensors, own, sum_rows, take_rows
 
 __all__ = ["AdaptiveSamples", "AdaptiveSteps", "Reached"]
@@ -184,14 +184,14 @@ class _Results:
         self.values: list[Tensor] = []
         self.squares: list[Tensor] = []
 
-    def keep(self, rows: Tensor, attributions: Any, used: int, error: Tensor, done: Tensor) -> None:
+    def keep(self, rows: Tensor, attributions: Attributions, used: int, error: Tensor, done: Tensor) -> None:
         """Replace the attributions of some examples by better ones."""
         self._begin(attributions)
         for value, member in zip(self.values, flat(attributions), strict=True):
             value[rows.to(value.device)] = member.detach()
         self.close(rows, used, error, done)
 
-    def average(self, rows: Tensor, attributions: Any, count: int) -> Tensor:
+    def average(self, rows: Tensor, attributions: Attributions, count: int) -> Tensor:
         """Add a result to the means (Welford), and return their relative standard error, by example."""
         self._begin(attributions)
         spread = size = torch.zeros(len(rows), dtype=torch.float64)
@@ -219,7 +219,7 @@ class _Results:
         assert self.error is not None  # noqa: S101  (a batch has examples)
         return Reached(map_tensors(lambda _: next(waiting), self.packing), self.used, self.error)
 
-    def _begin(self, attributions: Any) -> None:
+    def _begin(self, attributions: Attributions) -> None:
         if self.packing is None:
             self.packing = attributions
             self.values = [own(member).zero_() for member in flat(attributions)]

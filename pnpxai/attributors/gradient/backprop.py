@@ -16,7 +16,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.unseen import account_for, refuse_unseen
 from pnpxai.errors import ConfinedError, UnsuitableError
-from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, flat, like
 
 __all__ = ["Deconvolution", "GuidedBackprop"]
@@ -37,7 +37,7 @@ class GuidedBackprop(Attributor):
 
     def attribute(
         self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
-    ) -> Any:
+    ) -> Attributions:
         """Return the modified gradient in the shape of ``inputs``.
 
         Raises:
@@ -60,7 +60,7 @@ class Deconvolution(Attributor):
 
     def attribute(
         self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
-    ) -> Any:
+    ) -> Attributions:
         """Return the modified gradient in the shape of ``inputs``; see ``GuidedBackprop.attribute``."""
         return _modified_gradient(self, inputs, target, additional_forward_args, guided=False)
 

@@ -23,7 +23,7 @@ from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import Members, Place
 from pnpxai.errors import ShapeError
-from pnpxai.model_types import ForwardArgs, Keywords, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["InternalInfluence", "LayerConductance"]
@@ -57,7 +57,7 @@ class LayerConductance(AtLayer):
         attribute_to_layer_input: bool = False,
         grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:
@@ -103,7 +103,7 @@ class InternalInfluence(AtLayer):
         attribute_to_layer_input: bool = False,
         grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from pnpxai.attributors.layers import places_of
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["GradientShap", "LayerGradientShap"]
@@ -50,7 +50,7 @@ class GradientShap(Attributor):
         *,
         seed: int | RandomStream = 0,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
 
         Args:
@@ -96,7 +96,7 @@ class LayerGradientShap(AtLayerWithFactor):
         *,
         seed: int | RandomStream = 0,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value; see ``GradientShap.attribute``.
 
         Args:

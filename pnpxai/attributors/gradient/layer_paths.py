@@ -19,7 +19,7 @@ from pnpxai.engine.running.guard import borrowed, eager
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site
-from pnpxai.model_types import ForwardArgs, Keywords, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors, sum_rows
 
 __all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
@@ -61,7 +61,7 @@ class LayerIntegratedGradients(AtLayerWithFactor):
         attribute_to_layer_input: bool = False,
         grad_kwargs: Keywords | None = None,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value, and with ``return_convergence_delta`` a delta.
 
         Args:

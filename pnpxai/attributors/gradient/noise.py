@@ -19,7 +19,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import ModelInputs
+from pnpxai.model_types import Attributions, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
 
 __all__ = ["Deviation", "NoiseTunnel", "RelativeNoise", "deviations", "drawn_rows", "noisy_copies"]
@@ -84,7 +84,7 @@ class NoiseTunnel(Around):
         seed: int | RandomStream = 0,
         show_progress: bool = False,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape that the wrapped attributor gives.
 
         Args:

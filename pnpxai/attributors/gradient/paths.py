@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum, perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["IntegratedGradients", "Quadrature", "quadrature"]
@@ -83,7 +83,7 @@ class IntegratedGradients(Attributor):
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
 
         Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
@@ -12,7 +10,7 @@ from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.model_types import ForwardArgs, Keywords
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["InputXGradient", "Saliency", "gradient_in_passes"]
@@ -31,7 +29,7 @@ class Saliency(Attributor):
         abs: bool = True,  # noqa: A002  (captum's name)
         additional_forward_args: ForwardArgs = None,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return the gradient at ``inputs``, in their shape."""
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
@@ -50,7 +48,7 @@ class InputXGradient(Attributor):
         target: Target = None,
         additional_forward_args: ForwardArgs = None,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return the input times the gradient, in the shape of ``inputs``."""
         with borrowed(self.forward_func, freeze=not grad_kwargs):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)

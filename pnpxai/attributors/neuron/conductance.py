@@ -22,7 +22,7 @@ from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call
-from pnpxai.model_types import ForwardArgs, Keywords, Model
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["NeuronConductance"]
@@ -47,7 +47,7 @@ class NeuronConductance(AtLayerWithFactor):
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``.
 
         Args:

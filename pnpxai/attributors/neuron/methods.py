@@ -21,7 +21,7 @@ from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.propagation.deeplift import DeepLift, DeepLiftShap
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Model
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model
 from pnpxai.tensors import Tensors
 
 __all__ = [
@@ -54,7 +54,7 @@ class _OfNeuron(AtLayer):
 class _OfModel(_OfNeuron):
     """Does the same for methods that follow the model's operations, which take a model instead of a function."""
 
-    def __init__(self, model: Model, layer: Any, multiply_by_inputs: bool = True) -> None:
+    def __init__(self, model: Model, layer: Layer, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, layer)
         self._multiply_by_inputs = multiply_by_inputs
 
@@ -72,7 +72,7 @@ class NeuronGradient(_OfNeuron):
         neuron_selector: Selector,
         additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return the gradient of the value in the shape of ``inputs``."""
         backend = Saliency(self._ending(attribute_to_neuron_input))
         return self._run(backend, inputs, neuron_selector, additional_forward_args, abs=False)
@@ -91,7 +91,7 @@ class NeuronIntegratedGradients(_Multiplying):
         method: Quadrature = "gausslegendre",
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``; see ``IntegratedGradients.attribute``."""
         backend = IntegratedGradients(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
         return self._run(
@@ -114,7 +114,7 @@ class NeuronGradientShap(_Multiplying):
         attribute_to_neuron_input: bool = False,
         *,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``; see ``GradientShap.attribute``."""
         backend = GradientShap(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
         return self._run(
@@ -134,7 +134,7 @@ class NeuronDeepLift(_OfModel):
         additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``; see ``DeepLift.attribute``."""
         backend = DeepLift(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
         settings = {"baselines": baselines, "custom_attribution_func": custom_attribution_func}
@@ -152,7 +152,7 @@ class NeuronDeepLiftShap(_OfModel):
         additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``; see ``DeepLiftShap.attribute``."""
         backend = DeepLiftShap(self._ending(attribute_to_neuron_input), self.multiplies_by_inputs)
         settings = {"baselines": baselines, "custom_attribution_func": custom_attribution_func}
@@ -173,7 +173,7 @@ class NeuronFeatureAblation(_OfNeuron):
         feature_mask: Inputs | None = None,
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``; see ``FeatureAblation.attribute``."""
         backend = FeatureAblation(self._ending(attribute_to_neuron_input))
         return self._run(
@@ -191,7 +191,7 @@ class NeuronGuidedBackprop(_OfNeuron):
         neuron_selector: Selector,
         additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return the modified gradient in the shape of ``inputs``."""
         backend = GuidedBackprop(self._ending(attribute_to_neuron_input))
         return self._run(backend, inputs, neuron_selector, additional_forward_args)
@@ -206,7 +206,7 @@ class NeuronDeconvolution(_OfNeuron):
         neuron_selector: Selector,
         additional_forward_args: ForwardArgs = None,
         attribute_to_neuron_input: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return the modified gradient in the shape of ``inputs``."""
         backend = Deconvolution(self._ending(attribute_to_neuron_input))
         return self._run(backend, inputs, neuron_selector, additional_forward_args)

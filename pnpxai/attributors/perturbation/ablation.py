@@ -17,7 +17,7 @@ from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["FeatureAblation", "losses"]
@@ -46,7 +46,7 @@ class FeatureAblation(Attributor):
         show_progress: bool = False,
         *,
         held: Sequence[Tensor | None] | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
         Args:

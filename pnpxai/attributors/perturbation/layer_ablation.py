@@ -19,7 +19,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site, ValuesAtPlaces
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = ["LayerFeatureAblation"]
@@ -56,7 +56,7 @@ class LayerFeatureAblation(AtLayer):
         attribute_to_layer_input: bool = False,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value; a tuple where it has several tensors.
 
         In a tuple, None stays None, and what is no floating point number gets zero: it is not ablated.

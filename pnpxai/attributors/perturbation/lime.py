@@ -23,7 +23,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Lime"]
@@ -76,7 +76,7 @@ class Lime(Attributor):
         *,
         held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return the weights in the shape of ``inputs``; every element has its group's weight.
 
         They have one row where the model gives one value for its batch.

@@ -21,7 +21,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["MultiScale", "Occlusion"]
@@ -56,7 +56,7 @@ class Occlusion(Attributor):
         additional_forward_args: ForwardArgs = None,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, of one row where the model gives one value for its batch.
 
         What the model does not see, such as padding, gets zero.
@@ -128,7 +128,9 @@ class MultiScale(Attributor):
         """Return the rows that all members run."""
         return sum(member.cost(inputs, **settings) for member in self._distinct(inputs))
 
-    def attribute(self, inputs: ModelInputs, target: Target = None, additional_forward_args: ForwardArgs = None) -> Any:
+    def attribute(
+        self, inputs: ModelInputs, target: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Attributions:
         """Return the mean map, in the shape of ``inputs``."""
         given = {"target": target, "additional_forward_args": additional_forward_args}
         members = self._distinct(inputs)

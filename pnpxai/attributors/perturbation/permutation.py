@@ -20,7 +20,7 @@ from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["FeaturePermutation", "LayerFeaturePermutation"]
@@ -56,7 +56,7 @@ class FeaturePermutation(Attributor):
         show_progress: bool = False,
         *,
         seed: int = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``.
 
         Args:
@@ -77,7 +77,7 @@ class LayerFeaturePermutation(AtLayer):
     def __init__(
         self,
         forward_func: Model,
-        layer: Any,
+        layer: Layer,
         device_ids: Sequence[int] | None = None,
         perm_func: Permute | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class LayerFeaturePermutation(AtLayer):
         perturbations_per_eval: int = 1,
         *,
         seed: int = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value; see ``FeaturePermutation.attribute``.
 
         Args:

@@ -23,7 +23,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["RISE"]
@@ -60,7 +60,7 @@ class RISE(Attributor):
         show_progress: bool = False,
         *,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return maps in the shape of ``inputs``, equal over channels.
 
         They have one row where the model gives one value for its batch. Memory does not grow with ``n_masks``, but for

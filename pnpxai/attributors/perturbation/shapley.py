@@ -23,7 +23,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["KernelShap", "Samples", "ShapleyValueSampling", "ShapleyValues"]
@@ -182,7 +182,7 @@ class KernelShap(_Shapley):
         estimator: Estimator = "auto",
         held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return Shapley values in the shape of ``inputs``; every element has its group's value.
 
         They have one row where the model gives one value for its batch.
@@ -226,7 +226,7 @@ class ShapleyValues(_Shapley):
         estimator: Estimator = "auto",
         held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return Shapley values in the shape of ``inputs``; arguments as for ``KernelShap``.
 
         Raises:
@@ -261,7 +261,7 @@ class ShapleyValueSampling(_Shapley):
         *,
         held: Sequence[Tensor | None] | None = None,
         seed: int | RandomStream = 0,
-    ) -> Any:
+    ) -> Attributions:
         """Return Shapley values in the shape of ``inputs``; arguments as for ``KernelShap``.
 
         Args:

@@ -20,7 +20,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ForwardArgs, Keywords, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like, map_tensors
 
 __all__ = ["DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap"]
@@ -56,7 +56,7 @@ class DeepLift(Attributor):
         additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` a delta (examples,).
 
         Args:
@@ -97,7 +97,7 @@ class DeepLiftShap(DeepLift):
         additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of ``inputs``, and with ``return_convergence_delta`` deltas.
 
         Args:
@@ -120,7 +120,7 @@ class DeepLiftShap(DeepLift):
 class LayerDeepLift(DeepLift):
     """DeepLIFT at a layer: the differences of its values, times what they are multiplied by downstream."""
 
-    def __init__(self, model: Model, layer: Any, multiply_by_inputs: bool = True) -> None:
+    def __init__(self, model: Model, layer: Layer, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
         self.layer = layer
 
@@ -134,7 +134,7 @@ class LayerDeepLift(DeepLift):
         attribute_to_layer_input: bool = False,
         custom_attribution_func: Custom = None,
         grad_kwargs: Keywords | None = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value; see ``DeepLift.attribute``.
 
         Args:
@@ -179,7 +179,7 @@ class LayerDeepLiftShap(LayerDeepLift):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         custom_attribution_func: Custom = None,
-    ) -> Any:
+    ) -> Attributions:
         """Return attributions in the shape of the layer's value; see ``DeepLiftShap.attribute``.
 
         Args:

@@ -33,7 +33,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
 from pnpxai.errors import ConfinedError, RuleError
-from pnpxai.model_types import ForwardArgs, Keywords
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords
 from pnpxai.tensors import Tensors, like, own
 
 __all__ = ["FullGrad", "FullGradients"]
@@ -76,7 +76,7 @@ class FullGrad(Attributor):
         additional_forward_args: ForwardArgs = None,
         pooling_method: Literal["abssum", "possum"] = "abssum",
         interpolate_mode: str = "bilinear",
-    ) -> Any:
+    ) -> Attributions:
         """Return for each input a map (examples, 1, ...); of an input without positions, (examples, columns).
 
         The map of a bias, with its channels before or behind the positions, counts for every input that has as many

@@ -26,7 +26,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Place, Side, find_places
 from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, like, own, sum_rows
 
 __all__ = ["LRP", "LayerLRP", "Relevance"]
@@ -99,7 +99,7 @@ class LRP(Attributor):
         additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
         verbose: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return relevance in the shape of ``inputs``, and with ``return_convergence_delta`` F - sum (examples,).
 
         With ``verbose``, a line for each layer, operation and rule is printed.
@@ -181,7 +181,7 @@ class LRP(Attributor):
 class LayerLRP(LRP):
     """Relevance at layers: what ``LRP`` passes through them on its way to the inputs."""
 
-    def __init__(self, model: Model, layer: Any, composite: Any = None, *, epsilon: float = 1e-9) -> None:
+    def __init__(self, model: Model, layer: Layer, composite: Any = None, *, epsilon: float = 1e-9) -> None:
         """Take a model and a layer, a list of layers, or None for all that run once."""
         super().__init__(model, composite, epsilon=epsilon)
         self.layer = layer
@@ -194,7 +194,7 @@ class LayerLRP(LRP):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         verbose: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return relevance in the layer's shape, and with ``return_convergence_delta`` F - sum (examples,).
 
         For a list of layers (or None: all of them, in the order of their runs) both are lists; a layer with several
