@@ -36,6 +36,7 @@ def pytest_addoption(parser):
     parser.addoption("--cells", type=int, help="how many generated networks are explained, with -m fuzz")
     parser.addoption("--seed", type=int, help="which generated networks, with -m fuzz")
     parser.addoption("--only", metavar="CLASS", help="run the cells of one class, and its own test file")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files, and the tests of each, in random order")
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -53,6 +54,8 @@ def pytest_collection_modifyitems(config, items):
         _keep(config, items, lambda item: not item.get_closest_marker("trained"))
     if re.search(r"\bsmoke\b", config.getoption("-m")):
         _mark_first_tests(items)
+    if config.getoption("--shuffle") is not None:
+        _shuffle(items, random.Random(config.getoption("--shuffle")))
 
 
 def _belongs(path, name):
@@ -90,6 +93,12 @@ def _keep(config, items, wanted):
     items[:] = kept
 
 
+def _shuffle(items, draws):
+    """Put files, and the tests of each file, in random order: fixtures of a file are still made once."""
+    files = {item.path: draws.random() for item in items}
+    items.sort(key=lambda item: (files[item.path], draws.random()))
+
+
 def _mark_first_tests(items):
     marked = {item.path for item in items if item.get_closest_marker("smoke")}
     for item in items:
@@ -99,8 +108,9 @@ def _mark_first_tests(items):
             marked.add(item.path)
 
 
-def pytest_collection_finish(session):
-    """Spare the garbage collector what was imported: tests collect garbage often, to count what they leave."""
+@pytest.fixture(autouse=True, scope="module")
+def _garbage_of_one_file():
+    """Spare the garbage collector what was imported and kept before: tests collect often, to count what they leave."""
     gc.collect()
     gc.freeze()
 

@@ -94,10 +94,12 @@ def errors(tmp_path_factory) -> dict[str, list[str]]:
     return by_file
 
 
+@pytest.mark.slow
 def test_user_code_the_readme_and_the_tutorials_have_no_type_error(errors):
     assert {name: found for name, found in errors.items() if found and name != "wrong"} == {}
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_a_type_error(errors):
     assert any("noise_levl" in error for error in errors["wrong"])
     assert any("baseline_fn" in error for error in errors["wrong"])

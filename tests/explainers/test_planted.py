@@ -18,6 +18,9 @@ EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if n
 BEATEN: dict[tuple[str, str], str] = {}
 """(explainer, task) that do no better than a random map, at most three: what their docstrings say of it."""
 
+SAMPLING = {"KernelShap", "MultiScaleOcclusion", "RISE", "ShapleyValueSampling", "ShapleyValues"}
+"""They run thousands of rows by default, so that they are tried with ``-m slow``."""
+
 by_chance = functools.cache(lambda name: rank_accuracy(RandomMap, TASKS[name]()))
 
 
@@ -34,8 +37,13 @@ def test_the_model_goes_by_the_evidence_and_by_nothing_else(name):
     assert task.accuracy(task.examples.emptied) < 1.5 / task.model(task.examples.inputs[:1]).shape[1]
 
 
-@pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)
+def cells():
+    for explainer in EXPLAINERS:
+        marks = [pytest.mark.slow] if explainer.__name__ in SAMPLING else []
+        yield from (pytest.param(explainer, name, marks=marks, id=f"{explainer.__name__}-{name}") for name in TASKS)
+
+
+@pytest.mark.parametrize(("explainer", "name"), list(cells()))
 def test_it_finds_the_evidence_better_than_chance(explainer, name):
     if not _fits(explainer, name):
         pytest.skip("refused")

@@ -1,8 +1,8 @@
 """Every explainer on every architecture: its laws hold and it keeps every contract, or its refusal is shown to be true.
 
-A cell is one explainer on one architecture. All its checks are run, and those that fail are named together. On the
-cases of ``FULL`` these are all contracts; on the other small ones the quick contracts, the others with ``-m slow``; on
-large architectures (``-m slow``) the laws, and on ResNet-18 the quick contracts.
+A cell is one explainer on one architecture. All its checks are run, and those that fail are named together. On
+``FULL`` these are all contracts; on the other small ones the quick contracts, the others with ``-m slow``; on large
+architectures (``-m slow``) the laws, and on ResNet-18 the quick contracts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pnpxai.testing.declarations import (
     check_unique_names,
     check_unknown_setting,
 )
-from pnpxai.testing.lending import check_cost, check_nothing_left, check_threads
+from pnpxai.testing.lending import check_cost, check_nothing_left
 from pnpxai.testing.results import check_alone_as_in_a_batch, check_form, check_says_something
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
@@ -49,10 +49,8 @@ FEWER = {
 """Settings that only cost time, or that so small a model needs: of five tokens, little is left to discard."""
 FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
 """The same for one explainer, whose samples cost more than others'."""
-FULL = ("skip_cnn", "two_inputs")
-"""Every contract is run on these."""
-WITH_THREADS = "skip_cnn"
-"""On this one, two threads meet as well, which takes a moment of waiting."""
+FULL = "skip_cnn"
+"""Every contract is run on this case at once."""
 QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
 
 each = pytest.mark.parametrize("explainer", EXPLAINERS, ids=lambda explainer: explainer.__name__)
@@ -74,9 +72,7 @@ def keep_contracts(failures, explainer, case, checks):
 
 def checks_at_once(name):
     """Return the contracts that are run on a case without ``-m slow``."""
-    if name not in FULL:
-        return QUICK
-    return [check for check in EXPLAINER_CHECKS if check is not check_threads or name == WITH_THREADS]
+    return EXPLAINER_CHECKS if name == FULL else QUICK
 
 
 def telling(explainer):
@@ -118,7 +114,7 @@ def check_cell(explainer, case):
 
 @pytest.mark.slow
 @each
-@pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE and name != WITH_THREADS])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE and name != FULL])
 def test_remaining_contracts(explainer, name):
     case, failures = CASES[name](), Failures(f"{explainer.__name__} on {name}")
     if reason_against(explainer, case) is None:
@@ -149,6 +145,7 @@ def test_an_explanation_can_be_saved_shown_and_cut(explainer, tmp_path):
     explanations.an_explanation_can_be_saved_shown_and_cut(explainer, fitting(explainer), tmp_path)
 
 
+@pytest.mark.slow
 @each
 def test_many_calls_leave_what_few_leave(explainer):
     case = fitting(explainer)

@@ -9,7 +9,7 @@ from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Metric
 from pnpxai.testing import declarations, measurements
 from pnpxai.testing.contracts import METRIC_CHECKS
-from pnpxai.testing.lending import check_cost, check_nothing_left, check_threads
+from pnpxai.testing.lending import check_cost, check_nothing_left
 from pnpxai.testing.randomness import check_same_seed
 from pnpxai.testing.results import check_alone_as_in_a_batch, check_form
 from pnpxai.testing.subject import Subject
@@ -21,10 +21,8 @@ METRICS = every(Metric, within="pnpxai.")
 FEWER = {"n_iter": 4, "n_steps": 5, "n_runs": 6, "n_perturb": 12, "n_stages": 2}
 """Settings that only cost time."""
 NAMES = ("mlp", "skip_cnn", "series", "two_inputs", "tokens")
-FULL = ("skip_cnn", "tokens")
-"""Every check is run on these; on the others only the quick ones, the rest with ``-m slow``."""
-WITH_THREADS = "skip_cnn"
-"""On this one, two threads meet as well, which takes a moment of waiting."""
+FULL = "skip_cnn"
+"""Every check is run on this case; on the others only the quick ones, the rest with ``-m slow``."""
 QUICK = (
     check_form,
     check_alone_as_in_a_batch,
@@ -66,9 +64,7 @@ def check_cell(metric, name, checks):
 
 def checks_at_once(name):
     """Return the contracts that are run on a case without ``-m slow``."""
-    if name not in FULL:
-        return QUICK
-    return [check for check in METRIC_CHECKS if check is not check_threads or name == WITH_THREADS]
+    return METRIC_CHECKS if name == FULL else QUICK
 
 
 def cells():
@@ -85,7 +81,7 @@ def test_cell(metric, name):
 
 @pytest.mark.slow
 @every_metric
-@pytest.mark.parametrize("name", [name for name in NAMES if name != WITH_THREADS])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != FULL])
 def test_remaining_contracts(metric, name):
     check_cell(metric, name, [check for check in METRIC_CHECKS if check not in checks_at_once(name)])
 
