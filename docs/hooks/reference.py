@@ -206,6 +206,8 @@ def _attributors_page() -> str:
     lines += [_markdown(inspect.getdoc(attributors.Attributor)), ""]
     for name in sorted(set(attributors.__all__) - {"Attributor"}):
         cls = getattr(attributors, name)
+        if not (inspect.isclass(cls) or inspect.isroutine(cls)):  # a type, such as that of a statistic's value
+            continue
         lines += [f"## {name}", "", _markdown(inspect.getdoc(cls)), "", _code(name, cls), ""]
         if method := cls.__dict__.get("attribute"):
             lines += [_code("attribute", method), "", _markdown(inspect.getdoc(method)), ""]
