@@ -106,6 +106,8 @@ def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
     """
     if isinstance(structure, Tensor):
         return function(structure)
+    if type(structure) in _PLAIN:
+        return structure
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_tensors(function, member) for member in structure))
     if isinstance(structure, (tuple, list)):
@@ -125,6 +127,10 @@ def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
         changed_mapping.update(pairs)
         return changed_mapping
     return structure
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str, slice, torch.dtype, torch.device})
+"""Types that hold no tensors and are met in most calls."""
 
 
 def flat(structure: Any) -> Tensors:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.propagation.relevance.kernels import Kernel
-from pnpxai.attributors.propagation.relevance.layer_rules import AlphaBeta, OfZennit
+from pnpxai.attributors.propagation.relevance.layer_rules import AlphaBeta, OfZennit, epsilon_rule
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
-from pnpxai.attributors.propagation.relevance.linear import Affine
+from pnpxai.attributors.propagation.relevance.linear import Affine, Linear
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
@@ -53,11 +53,14 @@ class Composite:
 
     def rule(self, kernel: Kernel, ledger: Ledger, *, merged: bool = False) -> KernelRule:
         """Return the rule of one call of a layer; ``merged`` with what follows it, whose value is then computed."""
+        if not kernel.is_convolution and kernel.x.ndim != 2:  # a batch normalisation is not merged into it
+            kernel = kernel.free()
         make = self.convolution if kernel.is_convolution else self.linear
         if kernel.is_convolution and self.first is not None and not any(kernel_rules_before(kernel.x)):
             make = self.first
         rule = make(kernel, ledger)
-        return KernelRule(rule, kernel) if merged or not isinstance(rule, Affine) else AffineKernelRule(rule, kernel)
+        kinds = {Affine: AffineKernelRule, Linear: LinearKernelRule}
+        return KernelRule(rule, kernel) if merged else kinds.get(type(rule), KernelRule)(rule, kernel)
 
 
 @dataclass
@@ -80,6 +83,16 @@ class AffineKernelRule(KernelRule):
         """Return what the rule does."""
         assert isinstance(self.rule, Affine)  # noqa: S101
         return self.rule.share_along(leaves, output, relevance)
+
+
+@dataclass
+class LinearKernelRule(KernelRule):
+    """As ``KernelRule``, of a rule that asks for what the layer gave."""
+
+    def share_of(self, operands: Tensors, value: Tensor, relevance: Tensor) -> Tensors:
+        """Return what the rule does."""
+        assert isinstance(self.rule, Linear)  # noqa: S101
+        return self.rule.share_of(operands, value, relevance)
 
 
 def kernel_rules_before(value: Tensor) -> Iterator[KernelRule]:
@@ -128,7 +141,7 @@ def rule_named(
     if name not in make:
         raise ArgumentError(f"rule: expected one of {', '.join(make)}, got {name!r}")
     if name == "epsilon":
-        return lambda kernel, ledger: Affine(kernel, epsilon, ledger, None if kernel.bias is None else kernel.of_zeros)
+        return lambda kernel, ledger: epsilon_rule(kernel, epsilon, ledger)
     hook = make[name]()
 
     def of_kernel(kernel: Kernel, ledger: Ledger) -> Rule:

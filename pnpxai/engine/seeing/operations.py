@@ -88,21 +88,29 @@ def _outside(function: Operation) -> Operation:
 
 
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
-    """Return the chosen tensors of a call's arguments, and a function that replaces them by others."""
+    """Return the chosen tensors of a call's arguments, and a function that replaces them by others.
+
+    The function holds none of the chosen tensors, so that their memory is free when they are no longer needed.
+    """
     operands: list[Tensor] = []
 
-    def note(tensor: Tensor) -> Tensor:
-        if chosen(tensor):
-            operands.append(tensor)
-        return tensor
+    def take(tensor: Tensor) -> Tensor:
+        if not chosen(tensor):
+            return tensor
+        operands.append(tensor)
+        return _PLACE
 
-    map_tensors(note, structure)
+    places = map_tensors(take, structure)
 
     def put(*others: Tensor) -> Any:
         waiting = iter(others)
-        return map_tensors(lambda t: next(waiting) if chosen(t) else t, structure)
+        return map_tensors(lambda t: next(waiting) if t is _PLACE else t, places)
 
     return operands, put
+
+
+_PLACE = torch.empty(0)
+"""Stands where a chosen tensor was."""
 
 
 def divides(function: Operation, args: tuple[Any, ...]) -> bool:

@@ -135,6 +135,26 @@ def test_norms_are_scales(norm):
     assert found.gap.abs().max() < 1e-11
 
 
+@pytest.mark.parametrize("norm", [nn.GroupNorm(2, 4), nn.InstanceNorm1d(4, affine=True)], ids=["groups", "channels"])
+def test_norms_of_groups_are_scales(norm):
+    norm = norm.double()
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+        norm.bias.uniform_(-1, 1)
+    net, x = nn.Sequential(norm, nn.Flatten(), nn.Linear(12, 2)), torch.randn(3, 4, 3)
+    found = LRP(net, epsilon=0.0).relevance(x, 1)
+    groups = x.reshape(3, getattr(norm, "num_groups", 4), -1)
+    spread = (groups.var(2, correction=0, keepdim=True) + norm.eps).rsqrt()
+    slope = (
+        (net[2].weight[1].reshape(4, 3) * norm.weight[:, None]).detach().expand(3, 4, 3).reshape(groups.shape)
+    ) * spread
+    assert torch.allclose(found.attributions, x * (slope - slope.mean(2, keepdim=True)).reshape(x.shape), atol=1e-11)
+    assert torch.allclose(
+        found.bias - net[2].bias[1], (net[2].weight[1].reshape(4, 3).sum(1) * norm.bias).sum(), atol=1e-11
+    )
+    assert found.gap.abs().max() < 1e-11
+
+
 class WrittenGelu(nn.Module):
     def forward(self, x):
         return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))

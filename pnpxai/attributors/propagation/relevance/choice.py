@@ -12,7 +12,8 @@ from torch import Tensor
 from pnpxai.attributors.propagation.composites import Composite, KernelRule
 from pnpxai.attributors.propagation.relevance.elementwise import Pass, Scale
 from pnpxai.attributors.propagation.relevance.kernels import kernel_of
-from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
+from pnpxai.attributors.propagation.relevance.layer_rules import epsilon_rule
+from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Ledger, Rule, ValueRule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Product
 from pnpxai.attributors.propagation.relevance.softmax import LogSumExp, Softmax
 from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize
@@ -34,11 +35,13 @@ class RuledStep:
         rule: how its relevance is shared.
         function: the operation, of its operands.
         operands: what relevance goes to.
+        of_operands: whether the function computes its value of the operands that it is called with.
     """
 
-    rule: Rule
+    rule: Rule | GraphRule | ValueRule
     function: Callable[..., Tensor]
     operands: list[Tensor]
+    of_operands: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Choice:
             root = _root(operands[0])
             if root.shape == torch.broadcast_shapes(*(o.shape for o in operands)):
                 values = [o.detach() for o in operands]
-                return RuledStep(Pass(), lambda _: apply(*values), [root])
+                return RuledStep(Pass(), lambda _: apply(*values), [root], of_operands=False)
         if multiplies and len(operands) == 2:
             scales = [_comes_of(o, Scale) for o in operands]
             if sum(scales) == 1:
@@ -123,7 +126,7 @@ class Choice:
         if kernel is None or self.composite is None:
             return None
         return RuledStep(
-            self.composite.rule(kernel, self.ledger, merged=True), lambda _: apply(own(operand)), [kernel.x]
+            self.composite.rule(kernel, self.ledger, merged=True), lambda _: apply(own(operand)), [kernel.x], False
         )
 
     def _rule(
@@ -141,8 +144,7 @@ class Choice:
             if kernel is not None and composite is not None:
                 return composite.rule(kernel, self.ledger)
             if kernel is not None:
-                constant = None if kernel.bias is None else kernel.of_zeros
-                return Affine(apply, self.epsilon, self.ledger, constant)
+                return epsilon_rule(kernel, self.epsilon, self.ledger)
             if name in AFFINE and _affine_in(*call):
                 return Affine(apply, self.epsilon, self.ledger, "of zeros" if name in _WITH_CONSTANTS else None)
             if name in ("softmax", "special_softmax") and isinstance(axis, int):

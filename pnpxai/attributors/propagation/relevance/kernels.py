@@ -38,6 +38,17 @@ class Kernel:
         """Whether it is a convolution (a transposed one too)."""
         return self.name.startswith("conv")
 
+    @property
+    def slope(self) -> Tensor | None:
+        """The weights of a linear layer, (outputs, inputs); None for others."""
+        if self.is_convolution or self.weight.ndim != 2 or self.weight.layout != torch.strided:
+            return None
+        return self.weight if self.name == "linear" else self.weight.T
+
+    def free(self) -> Kernel:
+        """Return it without the numbers that it is applied to, whose memory it would hold."""
+        return replace(self, x=self.x.new_empty(0))
+
     def __call__(self, x: Tensor) -> Tensor:
         """Return what it gives for ``x``."""
         return self.call(x, self.weight, self.bias)

@@ -1,4 +1,4 @@
-"""Rules of layers that others define: zennit's, and those that change a module's weights."""
+"""Rules of layers: the epsilon rule, and those that others define (zennit's, and those that change weights)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from pnpxai.attributors.propagation.relevance.kept import Held
 from pnpxai.attributors.propagation.relevance.kernels import Kernel
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
-from pnpxai.attributors.propagation.relevance.linear import Affine
+from pnpxai.attributors.propagation.relevance.linear import Affine, Linear
 from pnpxai.engine.seeing.torch_private import give_own_parameters
 from pnpxai.tensors import Tensors
 
-__all__ = ["AlphaBeta", "OfModule", "OfZennit"]
+__all__ = ["AlphaBeta", "OfModule", "OfZennit", "epsilon_rule"]
+
+
+def epsilon_rule(kernel: Kernel, epsilon: float, ledger: Ledger) -> Affine | Linear:
+    """Return the epsilon rule of a layer."""
+    free = kernel.free()
+    of_sum = Affine(free, epsilon, ledger, None if free.bias is None else free.of_zeros)
+    return of_sum if free.slope is None else Linear(of_sum, Held.of(free.slope))
 
 
 @dataclass(frozen=True)

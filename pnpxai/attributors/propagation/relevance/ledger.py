@@ -1,18 +1,16 @@
-"""What a rule of relevance is, how an operation is tied to it, and the ledger of relevance that no operand gets."""
+"""What a rule of relevance is, and the ledger of relevance that no operand gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.seeing.unseen import account_for
-from pnpxai.tensors import Tensors, own, sum_rows
+from pnpxai.tensors import Tensors, sum_rows
 
-__all__ = ["GraphRule", "Ledger", "Rule", "counted", "sink", "tied"]
+__all__ = ["GraphRule", "Ledger", "Rule", "ValueRule", "counted", "sink"]
 
 
 @dataclass
@@ -62,7 +60,6 @@ class Rule(Protocol):
         ...
 
 
-@runtime_checkable
 class GraphRule(Protocol):
     """A rule that differentiates its operation, whose graph is then kept, so that nothing is computed twice."""
 
@@ -71,50 +68,12 @@ class GraphRule(Protocol):
         ...
 
 
-class _Step(torch.autograd.Function):
-    """One ruled operation: its value forward, its rule backward."""
+class ValueRule(Protocol):
+    """A rule that asks for what its operation gave, which is then kept, so that it is not computed twice."""
 
-    @staticmethod
-    def forward(ctx: Any, rule: Any, value: list[Tensor], kept: _Kept, *operands: Tensor) -> Tensor:
-        # the value comes in a list: were it an operand, autograd would take the result for a view of it
-        ctx.rule, ctx.kept = rule, kept
-        if not kept.copies:  # torch then refuses what is edited in place between now and the backward pass
-            ctx.save_for_backward(*operands, *(() if kept.output is None else value))
-        return value[0]
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        kept: _Kept = ctx.kept
-        if not kept.copies:
-            _ = ctx.saved_tensors
-        if kept.output is not None:
-            shares = ctx.rule.share_along(kept.operands, kept.output, grad_outputs[0])
-        else:
-            with torch.enable_grad():
-                shares = ctx.rule.share(tuple(x.detach() for x in kept.operands), grad_outputs[0])
-        return None, None, None, *(share.detach() for share in shares)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What a step keeps for its rule: operands (the model's own, or copies), and what it gave where it has a graph."""
-
-    operands: Tensors
-    copies: bool
-    output: Tensor | None = None
-
-
-class _Shape(torch.autograd.Function):
-    """One operation whose rule asks for no values."""
-
-    @staticmethod
-    def forward(ctx: Any, rule: Any, value: list[Tensor], operand: Tensor) -> Tensor:
-        ctx.rule, ctx.shape = rule, operand.shape
-        return value[0]
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        return None, None, ctx.rule.share_shape(ctx.shape, grad_outputs[0])
+    def share_of(self, operands: Tensors, value: Tensor, relevance: Tensor) -> Tensors:
+        """Return the relevance of each operand of an operation that gave ``value``."""
+        ...
 
 
 class _Sink(torch.autograd.Function):
@@ -153,45 +112,3 @@ class _Counted(torch.autograd.Function):
 def counted(value: Tensor, sign: int, ledger: Ledger) -> Tensor:
     """Return a value whose relevance the ledger counts: +1 of what comes, -1 of what is handed on."""
     return _Counted.apply(ledger, sign, value)  # type: ignore[no-any-return]
-
-
-def tied(
-    rule: Rule | GraphRule, function: Callable[..., Tensor], operands: list[Tensor], *, copies: bool = True
-) -> Tensor:
-    """Compute a value and tie it to its operands by a rule.
-
-    Args:
-        rule: of the operation.
-        function: the operation, of its operands alone.
-        operands: what carries relevance.
-        copies: keep copies of what the rule needs, for models that edit values in place.
-    """
-    if hasattr(rule, "share_shape") and len(operands) == 1:
-        with torch.no_grad():
-            value = function(operands[0].detach())
-        value = value.clone() if _shares_memory(value, (operands[0],)) else value
-        return _accounted(_Shape.apply(rule, [value], operands[0]))
-    values = tuple(own(x) if copies else x.detach() for x in operands)
-    if isinstance(rule, GraphRule):
-        with torch.enable_grad():
-            output = function(*(x.requires_grad_() for x in values))
-        value = output.detach()
-        kept = _Kept(values, copies, output)
-        value = value.clone() if copies or _shares_memory(value, values) else value
-    else:
-        with torch.no_grad():
-            value = function(*values)
-        kept = _Kept(values, copies)
-        value = value.clone() if _shares_memory(value, values) else value
-    return _accounted(_Step.apply(rule, [value], kept, *operands))
-
-
-def _accounted(value: Any) -> Tensor:
-    account_for(value)
-    return value
-
-
-def _shares_memory(value: Tensor, operands: Tensors) -> bool:
-    """Tell whether a value lies in the memory of one of some operands, as a view or where nothing was to do."""
-    places = {x.untyped_storage().data_ptr() for x in operands}
-    return value.untyped_storage().data_ptr() in places

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from pnpxai.attributors.propagation.relevance.kept import Held
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.tensors import Tensors
 
-__all__ = ["Affine", "Product"]
+__all__ = ["Affine", "Linear", "Product", "normalised"]
 
 
 @dataclass(frozen=True)
@@ -43,29 +44,55 @@ class Affine:
 
     def share_along(self, leaves: Tensors, output: Tensor, relevance: Tensor) -> Tensors:
         """Return what ``share`` does, of an operation that has been computed."""
-        with torch.no_grad():
-            z, relevance_of_z = _real(output.detach()), _real(relevance)
-            stabiliser = _signed(self.epsilon, z)
-            scale = z + stabiliser
-            torch.div(relevance_of_z, scale, out=scale)
-            if self.constant is not None:
-                zeros = map(torch.zeros_like, leaves)
-                added = _real(self.constant() if callable(self.constant) else self.function(*zeros))
-                if torch.isinf(added).any():  # the constant then gets all
-                    masked = torch.isinf(z)
-                    self.ledger.note(bias=relevance_of_z.masked_fill(~masked, 0))
-                    scale, added = scale.masked_fill(masked, 0), added.masked_fill(torch.isinf(added), 0)
-                self.ledger.note_product("bias", scale, added)
-            if self.epsilon:
-                self.ledger.note_product("epsilon", scale, stabiliser)
+        scale = self.scale(output.detach(), leaves, relevance)
         with torch.enable_grad():
             seeds = scale if not output.is_complex() else torch.view_as_complex(scale)
             gradients = torch.autograd.grad(
                 output, leaves, seeds, retain_graph=self.ledger.again, allow_unused=True, materialize_grads=True
             )
-        if len(leaves) == 1 and gradients[0].is_contiguous() and not gradients[0].is_complex():
-            return (gradients[0].mul_(leaves[0].detach()),)  # nobody else has this gradient
-        return tuple(_times(x.detach(), g) for x, g in zip(leaves, gradients, strict=True))
+        last = {g.data_ptr(): k for k, g in enumerate(gradients)}  # branches of a sum have one gradient in common
+        return tuple(
+            _times(x.detach(), g, in_place=last[g.data_ptr()] == k)
+            for k, (x, g) in enumerate(zip(leaves, gradients, strict=True))
+        )
+
+    def scale(self, output: Tensor, operands: Tensors, relevance: Tensor) -> Tensor:
+        """Return R / (z + epsilon sign z), and note what constants and the stabiliser keep."""
+        with torch.no_grad():
+            z = _real(output)
+            scale = normalised(z, _real(relevance), self.epsilon, self.ledger)
+            if self.constant is not None:
+                zeros = map(torch.zeros_like, operands)
+                added = _real(self.constant() if callable(self.constant) else self.function(*zeros))
+                if torch.isinf(added).any():  # the constant then gets all
+                    masked = torch.isinf(z)
+                    self.ledger.note(bias=_real(relevance).masked_fill(~masked, 0))
+                    scale, added = scale.masked_fill(masked, 0), added.masked_fill(torch.isinf(added), 0)
+                self.ledger.note_product("bias", scale, added)
+        return scale
+
+
+@dataclass(frozen=True)
+class Linear:
+    """R = x W^T R' / (z + epsilon sign z): the epsilon rule of z = W x + b, whose slope W needs no graph.
+
+    Attributes:
+        of_sum: the same rule, along a graph.
+        weight: W, (outputs, inputs).
+    """
+
+    of_sum: Affine
+    weight: Held = field(repr=False)
+
+    def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
+        """Return what the inputs contribute."""
+        return self.of_sum.share(operands, relevance)
+
+    def share_of(self, operands: Tensors, value: Tensor, relevance: Tensor) -> Tensors:
+        """Return what the inputs contribute to ``value``."""
+        (x,), weight = operands, self.weight()
+        scale = self.of_sum.scale(value, operands, relevance)
+        return (torch.matmul(scale.to(weight.dtype), weight).mul_(x),)
 
 
 @dataclass(frozen=True)
@@ -88,17 +115,41 @@ class Product:
         return tuple(share.div_(2) for share in of_sum.share_along(leaves, output, relevance))
 
 
-def _signed(epsilon: float, value: Tensor) -> Tensor:
-    """Return epsilon with the sign of each number."""
-    return torch.copysign(torch.full((), epsilon, dtype=value.dtype, device=value.device), value)
+def normalised(z: Tensor, relevance: Tensor, epsilon: float, ledger: Ledger) -> Tensor:
+    """Return R / (z + epsilon sign z), and note what the stabiliser keeps."""
+    with torch.no_grad():
+        scale = torch.empty_like(z)
+        for part_of_z, part, part_of_scale in _blocks(ledger.size, z, relevance, scale):
+            stabiliser = torch.copysign(torch.full((), epsilon, dtype=z.dtype, device=z.device), part_of_z)
+            torch.add(part_of_z, stabiliser, out=part_of_scale)
+            torch.div(part, part_of_scale, out=part_of_scale)
+            if epsilon:
+                ledger.note_product("epsilon", part_of_scale, stabiliser)
+    return scale
+
+
+def _blocks(size: int, *values: Tensor) -> Iterator[Tensors]:
+    """Yield parts of values of one shape, small enough for a processor's cache, each with some of every example."""
+    fits = all(value.is_contiguous() and value.shape == values[0].shape for value in values)
+    if not fits or values[0].device.type != "cpu" or not values[0].ndim or values[0].shape[0] % size:
+        yield values
+        return
+    rows = [value.reshape(size, -1) for value in values]
+    width = max(1, _NUMBERS // size)
+    for start in range(0, rows[0].shape[1], width):
+        yield tuple(value[:, start : start + width] for value in rows)
+
+
+_NUMBERS = 2**15
+"""Numbers of a value that are dealt with at a time."""
 
 
 def _real(value: Tensor) -> Tensor:
     return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
 
 
-def _times(value: Tensor, gradient: Tensor) -> Tensor:
+def _times(value: Tensor, gradient: Tensor, *, in_place: bool) -> Tensor:
     """Return products of numbers with their gradients, of real and imaginary parts each with its own."""
-    if not value.is_complex():
-        return value * gradient
-    return torch.view_as_complex(_real(value) * _real(gradient))
+    if value.is_complex():
+        return torch.view_as_complex(_real(value) * _real(gradient))
+    return gradient.mul_(value) if in_place and gradient.is_contiguous() else value * gradient

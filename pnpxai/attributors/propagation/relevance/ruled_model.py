@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.attention import attention_rule
-from pnpxai.attributors.propagation.relevance.choice import Choice, note_padding, note_root
-from pnpxai.attributors.propagation.relevance.ledger import Ledger, counted, sink, tied
-from pnpxai.attributors.propagation.relevance.linear import Affine
+from pnpxai.attributors.propagation.relevance.choice import Choice, RuledStep, note_padding, note_root
+from pnpxai.attributors.propagation.relevance.ledger import Ledger, counted, sink
+from pnpxai.attributors.propagation.relevance.norms import norm_rule
+from pnpxai.attributors.propagation.relevance.steps import tied
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
-from pnpxai.engine.seeing.operation_kinds import AFFINE, JOINS, MAX_POOLS, ROUTES, SELECTIONS, WRITES
+from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, MAX_POOLS, ROUTES, SELECTIONS, WRITES
 from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import RuleError
@@ -32,6 +33,10 @@ _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
 """The gradient hands all relevance to the values that won."""
 _REPLACES = WRITES | {"pad", "constant_pad_nd", "where", "maximum", "minimum", "fmax", "fmin", "max", "min"}
 """Constants may take the place of values."""
+
+_CHEAP = ELEMENTWISE - {"rrelu"} | {"neg", "negative", "mul", "multiply", "softmax", "special_softmax"}
+_CHEAP |= {"add", "sub", "subtract", "rsub", "div", "divide", "true_divide", "truediv"}
+"""What is sooner computed again than kept."""
 
 
 def _unseen(name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> Any:
@@ -96,8 +101,10 @@ class Rules:
             step = self._attention(function, args, kwargs, put, operands)
             if step is not None:
                 return step
-        if name == "layer_norm" and self.unwatched and len(operands) == 1:
-            return self._layer_norm(operands[0], *args[1:], **{n: v for n, v in kwargs.items() if n != "input"})
+        if self.unwatched and len(operands) == 1:
+            norm = norm_rule(name, args, kwargs, operands[0], self.epsilon, self.ledger)
+            if norm is not None:
+                return self._tied(RuledStep(norm, norm, operands), name, _constants(args, kwargs))
         if is_compound(name, operands) and not (self.composite is not None and name in self.composite.passing):
             return self._decomposed(name, function, args, kwargs)
 
@@ -107,10 +114,9 @@ class Rules:
 
         step = Choice(self.epsilon, self.composite, self.ledger).of(name, apply, (function, args, kwargs), operands)
         if step is not None:
-            result = tied(step.rule, step.function, step.operands, copies=self.copies)
+            cheap = _constants(args, kwargs) if name in _CHEAP and step.of_operands else None
+            result = self._tied(step, name, cheap)
             note_root(name, result, operands)
-            if self.report is not None:
-                self.report(name, type(getattr(step.rule, "rule", step.rule)).__name__)
             return result
         result = function(*args, **kwargs)
         if not drops_gradient(name, result) and not any(t.requires_grad for t in flat(result)):
@@ -137,26 +143,13 @@ class Rules:
             new_args, new_kwargs = put(*others)
             return function(*new_args, **new_kwargs)
 
+        return self._tied(RuledStep(rule, apply, operands), "scaled_dot_product_attention")
+
+    def _tied(self, step: RuledStep, name: str, cheap: list[Tensor] | None = None) -> Tensor:
         if self.report is not None:
-            self.report("scaled_dot_product_attention", type(rule).__name__)
-        return tied(rule, apply, operands, copies=self.copies)
-
-    def _layer_norm(
-        self, x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
-        eps: float = 1e-5, *cudnn: Any,
-    ) -> Tensor:  # fmt: skip
-        """Return a layer's normalisation in one step, linear in its input, since its scale is taken for a constant."""
-        axes = tuple(range(-len(tuple(shape)), 0))
-        with torch.no_grad():
-            factor = torch.rsqrt(x.var(axes, correction=0, keepdim=True) + eps)
-
-        def normed(value: Tensor) -> Tensor:
-            scaled = (value - value.mean(axes, keepdim=True)) * factor
-            scaled = scaled if weight is None else scaled * weight
-            return scaled if bias is None else scaled + bias
-
-        constant = None if bias is None else lambda: bias
-        return tied(Affine(normed, self.epsilon, self.ledger, constant), normed, [x], copies=self.copies)
+            rule = getattr(step.rule, "rule", step.rule)
+            self.report(name, type(getattr(rule, "of_sum", rule)).__name__)
+        return tied(step.rule, step.function, step.operands, copies=self.copies, cheap=cheap)
 
     def _written(self, function: Operation, args: tuple[Any, ...]) -> None:
         """Write into a value at an index; what constants take the place of is noted."""
@@ -210,6 +203,10 @@ class RuledScore(Score):
 def _log_softmax(x: Tensor, dim: int, *rest: Any, dtype: torch.dtype | None = None, **more: Any) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     return x - torch.logsumexp(x, dim, keepdim=True)
+
+
+def _constants(args: tuple[Any, ...], kwargs: Keywords) -> list[Tensor]:
+    return [tensor for tensor in flat((args, kwargs)) if not tensor.requires_grad]
 
 
 def _constant(compute: Callable[[], Tensor]) -> Tensor:

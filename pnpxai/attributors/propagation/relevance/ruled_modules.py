@@ -16,8 +16,9 @@ from pnpxai.attributors.propagation.captum_rules import IdentityRule, Propagatio
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.elementwise import Pass
 from pnpxai.attributors.propagation.relevance.layer_rules import OfModule, OfZennit
-from pnpxai.attributors.propagation.relevance.ledger import Rule, tied
+from pnpxai.attributors.propagation.relevance.ledger import Rule
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
+from pnpxai.attributors.propagation.relevance.steps import tied
 from pnpxai.engine.seeing.unseen import refuse_unseen
 from pnpxai.errors import ConfinedError, RuleError
 

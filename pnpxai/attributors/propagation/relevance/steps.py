@@ -1,0 +1,132 @@
+"""Ties an operation to its rule of relevance: the value forward, the rule backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pnpxai.attributors.propagation.relevance.kept import Held, Kept, keep, remember
+from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Rule, ValueRule
+from pnpxai.engine.seeing.unseen import account_for
+from pnpxai.tensors import Tensors, own
+
+__all__ = ["tied"]
+
+
+def tied(
+    rule: Rule | GraphRule | ValueRule,
+    function: Callable[..., Tensor],
+    operands: list[Tensor],
+    *,
+    copies: bool = True,
+    cheap: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Compute a value and tie it to its operands by a rule.
+
+    Args:
+        rule: of the operation.
+        function: the operation, of its operands alone.
+        operands: what carries relevance.
+        copies: keep copies of what the rule needs, for models that edit values in place.
+        cheap: the constants of an operation that is sooner computed again than kept, so that rules after it ask for its
+            operands instead of its value; None for others.
+    """
+    constants = None if copies else cheap
+    values = tuple(own(x) if copies else x.detach() for x in operands)
+    kept = tuple(Held.of(value) if copies else keep(x) for x, value in zip(operands, values, strict=True))
+    if hasattr(rule, "share_shape") and len(operands) == 1:
+        value = _value(function, (operands[0].detach(),))
+        result = _Shape.apply(rule, [value], operands[0])
+    elif constants is not None or not (hasattr(rule, "share_along") or hasattr(rule, "share_of")):
+        value = _value(function, values)
+        result = _Step.apply(rule, [value], _Kept(kept), *operands)
+    elif hasattr(rule, "share_of"):
+        value = _value(function, values)
+        result = _Step.apply(rule, [value], _Kept(kept, Held.of(own(value) if copies else value)), *operands)
+    else:
+        with torch.enable_grad():
+            output = function(*(x.requires_grad_() for x in values))
+        value = output.detach()
+        value = value.clone() if copies or _shares_memory(value, values) else value
+        held = () if copies else tuple(map(Held.of, (*operands, value)))
+        result = _Step.apply(rule, [value], _Along(values, output, held), *operands)
+    if constants is not None:
+        remember(result, function, kept, constants)
+    account_for(result)
+    return result
+
+
+class _Step(torch.autograd.Function):
+    """One ruled operation."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: Any, value: list[Tensor], kept: Any, *operands: Tensor) -> Tensor:
+        # the value comes in a list: were it an operand, autograd would take the result for a view of it
+        ctx.rule, ctx.kept = rule, kept
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        shares = ctx.kept.share(ctx.rule, grad_outputs[0])
+        return None, None, None, *(share.detach() for share in shares)
+
+
+class _Shape(torch.autograd.Function):
+    """One operation whose rule asks for no values."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: Any, value: list[Tensor], operand: Tensor) -> Tensor:
+        ctx.rule, ctx.shape = rule, operand.shape
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        return None, None, ctx.rule.share_shape(ctx.shape, grad_outputs[0])
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a step keeps for its rule: its operands, and its value for rules that ask for it."""
+
+    operands: tuple[Kept, ...]
+    value: Held | None = None
+
+    def share(self, rule: Any, relevance: Tensor) -> Tensors:
+        """Return what the rule gives the operands."""
+        operands = tuple(operand() for operand in self.operands)
+        if self.value is not None:
+            return rule.share_of(operands, self.value(), relevance)
+        with torch.enable_grad():
+            return rule.share(tuple(x.detach() for x in operands), relevance)
+
+
+@dataclass(frozen=True)
+class _Along:
+    """The graph of a step's own operation, and what must not have been edited meanwhile."""
+
+    leaves: Tensors
+    output: Tensor
+    held: tuple[Held, ...]
+
+    def share(self, rule: Any, relevance: Tensor) -> Tensors:
+        """Return what the rule gives the operands."""
+        for value in self.held:
+            value()
+        return rule.share_along(self.leaves, self.output, relevance)
+
+
+def _value(function: Callable[..., Tensor], operands: Sequence[Tensor]) -> Tensor:
+    """Return what an operation gives, in memory of its own."""
+    with torch.no_grad():
+        value = function(*operands)
+    return value.clone() if _shares_memory(value, operands) else value
+
+
+def _shares_memory(value: Tensor, operands: Sequence[Tensor]) -> bool:
+    """Tell whether a value lies in the memory of one of some operands, as a view or where nothing was to do."""
+    places = {x.untyped_storage().data_ptr() for x in operands}
+    return value.untyped_storage().data_ptr() in places
