@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import inspect
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pnpxai.attributors.base import AtLayerWithFactor, Attributor
+from pnpxai.attributors.base import AtLayerWithFactor, Attributor, Outcome
 from pnpxai.attributors.gradient.noise import Deviation
 from pnpxai.attributors.gradient.random_points import Distribution, Samples
 from pnpxai.attributors.layers import places_of
@@ -65,8 +66,23 @@ class GradientShap(Attributor):
             ArgumentError: the baselines are not rows of the inputs' shape, or a setting is out of range.
         """
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress)
-        attributions, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        attributions, deltas, _ = samples.mean(inputs, baselines, target, additional_forward_args)
         return (attributions, deltas) if return_convergence_delta else attributions
+
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+        """Return the attributions with the mean delta of each example, and their standard errors."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        given = bound.arguments
+        count = given["n_samples"]
+        samples = Samples(self, count, given["stdevs"], RandomStream.of(given["seed"]), True, given["show_progress"])
+        attributions, deltas, errors = samples.mean(
+            inputs, given["baselines"], given["target"], given["additional_forward_args"]
+        )
+        gap = deltas.reshape(-1, count).mean(1)
+        if count < 3:
+            return Outcome(attributions, gap)
+        return Outcome(attributions, gap, standard_error=errors, degrees_of_freedom=count - 1)
 
 
 class LayerGradientShap(AtLayerWithFactor):
@@ -108,5 +124,5 @@ class LayerGradientShap(AtLayerWithFactor):
         """
         at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress, at)
-        attributions, deltas = samples.mean(inputs, baselines, target, additional_forward_args)
+        attributions, deltas, _ = samples.mean(inputs, baselines, target, additional_forward_args)
         return (attributions, deltas) if return_convergence_delta else attributions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Around, Outcome
+from pnpxai.attributors.gradient.mean_errors import MeanError
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
@@ -63,8 +65,23 @@ class NoiseTunnel(Around):
         return self.attribution_method.has_convergence_delta()
 
     def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
-        """Return the attributions without a gap: a mean over noisy copies promises no sum for the inputs themselves."""
-        return Outcome(self.attribute(inputs, **arguments))
+        """Return the attributions with the standard error of a mean, if they are one.
+
+        There is no gap: a mean over noisy copies promises no sum for the inputs themselves.
+        """
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        settings = dict(bound.arguments)
+        kind, count = settings["nt_type"], settings["nt_samples"]
+        errors = MeanError(batch_size(as_tuple(inputs)), paired=settings["antithetic"])
+        attributions = self._sampled(**settings, errors=None if kind == "vargrad" else errors)
+        standard_error = errors.result(count)
+        if standard_error is None:
+            return Outcome(attributions)
+        waiting = iter(standard_error[0])
+        members = attributions[0] if settings["kwargs"].get("return_convergence_delta") else attributions
+        packed = map_tensors(lambda _: next(waiting), members)
+        return Outcome(attributions, standard_error=packed, degrees_of_freedom=standard_error[1])
 
     def cost(self, inputs: ModelInputs, nt_samples: int = 5, **settings: object) -> int:
         """Return the rows that the wrapped attributor runs, for each copy."""
@@ -104,6 +121,17 @@ class NoiseTunnel(Around):
         Raises:
             ArgumentError: a setting is out of range.
         """
+        return self._sampled(
+            inputs, nt_type, nt_samples, nt_samples_batch_size, stdevs, draw_baseline_from_distrib, last_clean,
+            antithetic, seed, show_progress, kwargs, errors=None,
+        )  # fmt: skip
+
+    def _sampled(
+        self, inputs: ModelInputs, nt_type: str, nt_samples: int, nt_samples_batch_size: int | None, stdevs: Any,
+        draw_baseline_from_distrib: bool, last_clean: bool, antithetic: bool, seed: int | RandomStream,
+        show_progress: bool, kwargs: dict[str, Any], errors: MeanError | None,
+    ) -> Any:  # fmt: skip
+        """Return what ``attribute`` does; samples are added to the errors too, if they are given."""
         nt_samples = _checked(nt_type, nt_samples)
         stream = RandomStream.of(seed)
         tensors = as_tuple(inputs)
@@ -137,6 +165,9 @@ class NoiseTunnel(Around):
                     result, delta = result
                     deltas.append(torch.cat([_places(block, nt_samples)[:, None].to(delta), delta[:, None]], 1))
                 moments.add(block, result)
+                if errors is not None:
+                    samples = [m.detach().square() if nt_type == "smoothgrad_sq" else m for m in flat(result)]
+                    errors.add(block, samples, skip=nt_samples - 1 if last_clean else -1)
 
             apart = partial(rows_are_apart, score, tensors, limit)
             in_blocks(size, nt_samples, limit, visit, apart=apart, show_progress=show_progress, label="noisy copies")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from torch import Tensor
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.baseline_arguments import broadcast_baselines, distribution_rows
 from pnpxai.attributors.gradient.layer_paths import by_example
+from pnpxai.attributors.gradient.mean_errors import MeanError
 from pnpxai.attributors.gradient.noise import deviations, drawn_rows, noisy_copies
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.declare.counts import whole_number
@@ -70,8 +72,11 @@ class Samples:
     def __post_init__(self) -> None:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
-    def mean(self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs) -> tuple[Any, Tensor]:
-        """Return the mean attributions, and (examples * samples,) deltas."""
+    def mean(self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs) -> tuple[Any, Tensor, Any]:
+        """Return the mean attributions, (examples * samples,) deltas, and the standard errors of the means of inputs.
+
+        Errors of fewer than three samples are NaN; at a layer there are none.
+        """
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
@@ -107,11 +112,12 @@ class _Part:
     pace: Pace
 
     def explain(self, limit: int, original: Any) -> tuple[Tensor, Any]:
-        """Return the scores, and (mean attributions, deltas)."""
+        """Return the scores, and (mean attributions, deltas, standard errors)."""
         samples, size = self.samples, self.score.size
         still = all(isinstance(scale, float) and scale == 0 for scale in self.scales)
         clean = self._ends(self.score, self.inputs) if still else None
         sums: list[Tensor] = []
+        errors = MeanError(size)
         deltas = self.inputs[0].new_zeros(size, samples.number)
         seen: list[Any] = []
 
@@ -138,13 +144,22 @@ class _Part:
                 deltas[:, steps.start : steps.stop] = gaps.reshape(len(steps), size).T
             means = [stacked(share, steps).sum(0) / samples.number for share in shares]
             sums[:] = [a + b for a, b in zip(sums, means, strict=True)] if sums else means
+            if samples.at is None:
+                errors.add(Block(range(size), steps), shares)
             seen[:] = [first_rows(at_points.members, size, numbers.numel()), at_points.scores]
             return at_points.scores
 
         in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
         members, scores = seen
-        result = like(original, sums) if samples.at is None else packed(samples.owner.layer, members, sums)  # type: ignore[attr-defined]
-        return scores, (result, deltas.reshape(-1))
+        if samples.at is not None:
+            return scores, (packed(samples.owner.layer, members, sums), deltas.reshape(-1), ())  # type: ignore[attr-defined]
+        spread = errors.result(samples.number)
+        unknown = [torch.full_like(total, math.nan) for total in sums]
+        return scores, (
+            like(original, sums),
+            deltas.reshape(-1),
+            like(original, unknown if spread is None else spread[0]),
+        )
 
     def _slopes(self, score: Score, points: Tensors) -> Slopes:
         if self.samples.at is None:

@@ -68,6 +68,11 @@ class _Played:
                 f"{2 * size + 4} have an error",
             )
         error = self.estimate.standard_error
+        if error is None and method == "permutation":
+            return (
+                f"n_samples: the error of {calls:,} coalitions of {size:,} features is not known, as they are too few "
+                f"orders; {6 * (size - 1) + 2:,} coalitions (6 orders) have one",
+            )
         if error is None:
             return ()
         values = self.estimate.values
