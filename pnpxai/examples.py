@@ -14,6 +14,7 @@ from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelInputs
+from pnpxai.targets import target_rows
 from pnpxai.tensors import flat, map_tensors, take_rows
 
 __all__ = ["MISSING_TARGET", "Batch", "Examples", "masks_of", "no_more_masks"]
@@ -53,9 +54,8 @@ class Batch:
     def take(self, rows: Sequence[int]) -> Batch:
         """Return some of the examples."""
         index = torch.tensor(list(rows), dtype=torch.long)
-        inputs, targets, labels, masks = (
-            take_rows(part, index, len(self)) for part in (self.inputs, self.targets, self.labels, self.masks)
-        )
+        inputs, labels, masks = (take_rows(part, index, len(self)) for part in (self.inputs, self.labels, self.masks))
+        targets = target_rows(self.targets, index, len(self))
         return Batch(inputs, targets, labels, tuple(self.keys[row] for row in rows), masks)
 
     def to(self, device: torch.device) -> Batch:

@@ -39,6 +39,7 @@ from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, Tabular
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.pictures import Display
+from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, take_rows
 
 if TYPE_CHECKING:
@@ -138,14 +139,15 @@ class BatchReader:
             if batch is None:
                 break
             self._failed.append(batch)  # a batch that fails is read again, so that it fails with the same words
-            self._batches.append(self._read(batch))
+            self._batches.append(self._read(batch, sum(len(flat(read.inputs)[0]) for read in self._batches)))
             self._failed.pop()
         examples = Examples.of(self._batches)
         return examples if count is None else examples.first(count)
 
     def stream(self, count: int | None) -> Examples | Stream:
         """Return the first examples, or all; data that can be gone through again is read anew and not stored."""
-        if isinstance(self._source, Iterator) or not hasattr(self._source, "__iter__"):
+        follows_order = isinstance(self.spec.target, TargetValue) and self.spec.target.is_per_example
+        if follows_order or isinstance(self._source, Iterator) or not hasattr(self._source, "__iter__"):
             return self.examples(count)
         from pnpxai.experiment.running.batches import Stream, members
 
@@ -254,7 +256,8 @@ class BatchReader:
         inputs = self._placed(inputs if spec.input_extractor is None else spec.input_extractor(batch))
         return self._taken_apart(inputs), labels
 
-    def _read(self, batch: Any) -> ReadBatch:
+    def _read(self, batch: Any, start: int = 0) -> ReadBatch:
+        """Return a batch whose first example has the number ``start`` in the data."""
         spec = self.spec
         inputs, labels = self._inputs(batch)
         labels = self._placed_labels(labels if spec.label_extractor is None else spec.label_extractor(batch))
@@ -262,11 +265,13 @@ class BatchReader:
         if spec.target_labels and labels is None:
             raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
         return ReadBatch(
-            inputs, labels_as_targets(labels) if spec.target_labels else self._targets(inputs), labels, masks
+            inputs, labels_as_targets(labels) if spec.target_labels else self._targets(inputs, start), labels, masks
         )
 
-    def _targets(self, inputs: ModelInputs) -> Any:
+    def _targets(self, inputs: ModelInputs, start: int) -> Any:
         arguments, target = self._arguments(inputs), self.spec.target
+        if isinstance(target, TargetValue) and target.is_per_example:
+            return target.take(torch.arange(start, start + batch_size(arguments.explained)))
         if callable(target) and not isinstance(target, Tensor):
             return target
         if target is not None:

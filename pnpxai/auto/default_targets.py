@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import largest
 from pnpxai.model_types import Keywords, Model, ModelOutput
-from pnpxai.targets import TargetValue
-from pnpxai.targets.base import output_of
+from pnpxai.targets import Pixels, TargetValue
+from pnpxai.targets.base import Indices, index_rows, output_of
 
 __all__ = ["DefaultTarget", "Span", "default_target", "generation_keywords", "needed_ids"]
 
@@ -40,21 +40,25 @@ class DefaultTarget:
 class Span(TargetValue):
     """The score of an answer: that of its first token as a start and that of its last token as an end."""
 
-    start: int
+    start: Indices
     """The place of the first token."""
-    end: int
+    end: Indices
     """The place of the last token."""
+
+    per_example: ClassVar[dict[str, int]] = {"start": 0, "end": 0}
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the sums of both scores."""
-        return output_of(output, "start_logits")[:, self.start] + output_of(output, "end_logits")[:, self.end]
+        starts, ends = (output_of(output, name) for name in ("start_logits", "end_logits"))
+        return index_rows(starts, self.start) + index_rows(ends, self.end)
 
 
 def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultTarget:
     """Return what is explained of a batch if the user does not say it.
 
     Language models: the likeliest next token. Token classifiers: the surest entity of each text. Models that answer
-    questions: the likeliest span. Other models with one axis of outputs: the largest output.
+    questions: the likeliest span. Segmentations: the largest segment of each picture. Other models with one axis of
+    outputs: the largest output.
 
     Args:
         model: the model.
@@ -68,6 +72,8 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
         return head(model, output, arguments)
     if (name := _forecast(model, output)) is not None:
         _refuse_forecast(output, name)
+    if (segment := _segment(model, output)) is not None:
+        return segment
     index = largest(output)
     _refuse_other_size(model, select_output(output), arguments)
     return DefaultTarget(index, "the only output" if index is None else "the largest output of each example")
@@ -168,14 +174,34 @@ def _answer(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultT
         sums = sums.masked_fill(~torch.ones_like(sums, dtype=torch.bool).triu(), -torch.inf)
         best = int(sums.argmax())
         spans.append((best // len(start), best % len(start)))
-    if len(set(spans)) == 1:
-        return DefaultTarget(Span(*spans[0]), f"the likeliest answer, tokens {spans[0][0]} to {spans[0][1]}")
-    first, last = spans[0]
-    raise ArgumentError(
-        "target: an answer is a start and an end, which differ from text to text; explain one text at a time, or say "
-        "which positions, such as target=lambda output: output.start_logits[:, "
-        f"{first}] + output.end_logits[:, {last}] (the likeliest ones here: {spans})"
-    )
+    first, last = zip(*spans, strict=True)
+    return DefaultTarget(Span(first, last), "the likeliest answer of each text")
+
+
+def _segment(model: Model, output: ModelOutput) -> DefaultTarget | None:
+    """Return the largest segment of each picture if the model says that it segments; background counts last.
+
+    Torchvision's segmentations are called "out". A plain tensor of maps may be anything, such as a picture.
+    """
+    name = "out" if isinstance(output, Mapping) and isinstance(output.get("out"), Tensor) else None
+    if name is None and not _head_name(model).endswith("SemanticSegmentation"):
+        return None
+    scores = output_of(output, name)
+    if scores.ndim != 4:
+        return None
+    if scores.shape[1] == 1:  # of two classes, the second
+        there = scores[:, 0] > 0
+        masks = torch.where(there.flatten(1).any(1)[:, None, None], there, True)
+        return DefaultTarget(Pixels(0, masks.to(scores.dtype), name), "the pixels with a positive score")
+    predicted = scores.argmax(1)
+    sizes = torch.stack([(predicted == k).flatten(1).sum(1) for k in range(scores.shape[1])], 1)
+    names = getattr(_config(model), "id2label", None) or {0: "background"}
+    if "background" in str(names.get(0)).lower():
+        sizes[:, 0] = (sizes[:, 0] > 0) / 2  # below any other class that is there
+    classes = sizes.argmax(1)
+    masks = (predicted == classes[:, None, None]).to(scores.dtype)
+    value = Pixels(tuple(classes.tolist()), masks, name)
+    return DefaultTarget(value, "the mean score over the largest segment of each picture, background only if alone")
 
 
 _HEADS: dict[str, Head] = {

@@ -4,7 +4,7 @@
 (segmentation, detection, forecasts), ``embeddings`` that of encoders; ``written`` reads a target from text.
 """
 
-from pnpxai.targets.base import TargetValue
+from pnpxai.targets.base import TargetValue, target_rows
 from pnpxai.targets.classes import Class, Contrast, LogProbability, Probability
 from pnpxai.targets.embeddings import Similarity
 from pnpxai.targets.places import Box, Horizon, Mean, Pixels
@@ -22,4 +22,5 @@ __all__ = [
     "Similarity",
     "TargetValue",
     "target_from",
+    "target_rows",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import torch
@@ -13,8 +14,9 @@ from pnpxai.declare.declared import Declared
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelOutput
+from pnpxai.tensors import take_rows
 
-__all__ = ["Indices", "TargetValue", "index_rows"]
+__all__ = ["Indices", "TargetValue", "index_rows", "output_of", "target_rows"]
 
 
 def _whole_numbers(value: Any) -> Any:
@@ -58,21 +60,64 @@ class TargetValue(Declared, abstract=True):
                 )
 
     def take(self, rows: Tensor) -> Self:
-        """Return the target of some examples (an index may occur several times)."""
+        """Return the target of some examples (an index may occur several times).
+
+        Raises:
+            ArgumentError: there are fewer values than examples.
+        """
         values = self._of_examples()
         if not values:
             return self
         chosen = rows.tolist()
+        for name, value in values.items():
+            if max(chosen, default=-1) >= len(value):
+                raise ArgumentError(
+                    f"target: {type(self).__name__}: {name}: expected one for each example, got {len(value)}"
+                )
         taken = {
             name: value[rows.to(value.device)] if isinstance(value, Tensor) else tuple(value[k] for k in chosen)
             for name, value in values.items()
         }
         return self.replace(**taken)
 
+    @property
+    def is_per_example(self) -> bool:
+        """True if a field holds one value for each example."""
+        return bool(self._of_examples())
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the target of the examples of several batches, whose targets hold one value for each example.
+
+        Raises:
+            ArgumentError: what belongs to all examples differs between batches.
+        """
+        first = parts[0]
+        names = first._of_examples()
+        rest = [part.replace(**names) for part in parts]
+        if any(part._of_examples().keys() != names.keys() for part in parts) or any(one != first for one in rest):
+            raise ArgumentError(f"target: expected one kind of target for all batches, got {list(parts)}")
+        joined = {}
+        for name in names:
+            values = [getattr(part, name) for part in parts]
+            joined[name] = torch.cat(values) if isinstance(values[0], Tensor) else sum(values, ())
+        return first.replace(**joined)
+
     def _of_examples(self) -> dict[str, Any]:
         """Return the fields that hold one value for each example."""
         fields = {name: getattr(self, name) for name in self.per_example}
         return {n: v for n, v in fields.items() if v is not None and _axes(v) > self.per_example[n]}
+
+
+def target_rows(targets: Any, rows: Tensor, size: int) -> Any:
+    """Return the targets of some of a batch's examples: indices, or a target value, or what all examples share.
+
+    Args:
+        targets: of the batch.
+        rows: which examples.
+        size: the number of examples in the batch.
+    """
+    return targets.take(rows) if isinstance(targets, TargetValue) else take_rows(targets, rows, size)
 
 
 def _axes(value: Any) -> int:

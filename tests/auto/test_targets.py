@@ -117,3 +117,53 @@ def planted(auto, name, truth):
     explanation = auto.explain(name, count=len(truth))
     given = explanation.inputs[0], explanation.targets, explanation.attributions
     return float(RelevanceRankAccuracy(auto.model).evaluate(*given, masks=truth).mean())
+
+
+class Segmenter(nn.Module):
+    """Scores of classes at each pixel, as torchvision's: beside those of a helper."""
+
+    def __init__(self, classes):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        scores = self.head(self.conv(x).relu())
+        return {"out": scores, "aux": -scores}
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_of_a_segmentation_the_largest_segment_is_explained(classes):
+    model, x = Segmenter(classes).eval().double(), torch.randn(34, 3, 8, 8, dtype=torch.float64)
+    auto = pnpxai.auto_explain(model, x)
+    explanation = auto.explain("LRPUniformEpsilon", count=34)
+    scores = model(x)["out"].detach()
+    for k, of_pixels in enumerate(scores):
+        if classes == 1:
+            chosen, mask = 0, of_pixels[0] > 0
+        else:
+            winners = of_pixels.argmax(0)
+            sizes = torch.bincount(winners.flatten(), minlength=3)
+            sizes[0] = 0  # the background
+            chosen = int(sizes.argmax())
+            mask = winners == chosen
+        assert float(explanation.scores[k]) == pytest.approx(float(of_pixels[chosen][mask].mean()))
+    assert explanation.gap.abs().max() < 1e-6
+    few = auto.explain("LRPUniformEpsilon", numbers=[3, 33])  # of two batches
+    torch.testing.assert_close(few.attributions[0], explanation.attributions[0][[3, 33]])
+    torch.testing.assert_close(few.scores, explanation[[3, 33]].scores)
+
+
+def test_a_target_with_a_value_for_each_example_follows_the_examples(tmp_path):
+    model, x = nn.Linear(4, 3), torch.randn(40, 4)
+    classes = torch.arange(40) % 3
+    auto = pnpxai.auto_explain(model, x, target=pnpxai.targets.Class(classes))
+    weights = model.weight.detach()[classes]
+    assert torch.equal(auto.explain("Gradient", count=40).attributions[0], weights)
+    assert torch.equal(auto.explain("Gradient", numbers=[2, 37]).attributions[0], weights[[2, 37]])
+    assert torch.equal(auto.explain("Gradient", count=5)[3:5].attributions[0], weights[3:5])
+    results = auto.compare(["Gradient", "FeatureAblation"], ["FaithfulnessCorrelation"], folder=tmp_path, controls=())
+    assert results.table["value"].notna().all()
+    assert auto.tune("SmoothGrad", "AbPC", n_trials=2, count=10).explainer is not None
+    with pytest.raises(ArgumentError, match="Class: index"):
+        pnpxai.auto_explain(model, x, target=pnpxai.targets.Class(classes[:39])).explain("Gradient", count=40)

@@ -22,6 +22,7 @@ from pnpxai.explainers.results.descriptions import described
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.model_types import Model
+from pnpxai.targets import TargetValue
 from pnpxai.tensors import flat
 
 __all__ = ["explainer_key", "identities", "masked_identities", "metric_key", "run_model_key", "settings_of"]
@@ -40,6 +41,9 @@ def identities(batch: Batch, own_targets: bool, stored: bool) -> tuple[str, ...]
     """
     if not own_targets or batch.targets is None:
         return batch.keys
+    if isinstance(batch.targets, TargetValue) and batch.targets.is_per_example:
+        own = [batch.targets.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
+        return tuple(f"{key}/{settings_key(target)[:8]}" for key, target in zip(batch.keys, own, strict=True))
     if callable(batch.targets):
         name = settings_key({"target": encoded(batch.targets, "targets", None) if stored else repr(batch.targets)})
         return tuple(f"{key}/{name[:8]}" for key in batch.keys)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.targets import TargetValue
 
 __all__ = ["joined_values", "same_values"]
 
@@ -49,6 +50,8 @@ def joined_values(values: Sequence[Any]) -> Any:
         return {key: _cat([value[key] for value in values]) for key in first}
     if isinstance(first, tuple) and all(isinstance(member, Tensor) for member in first):
         return tuple(map(_cat, zip(*values, strict=True)))
+    if isinstance(first, TargetValue) and first.is_per_example:
+        return first.joined(values)
     if any(value != first for value in values):
         raise ArgumentError(f"targets: expected the same for all batches, or one for each example, got {list(values)}")
     return first

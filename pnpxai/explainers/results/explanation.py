@@ -23,6 +23,7 @@ from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.explainers.results.match_inputs import whose
 from pnpxai.pictures import CLIP, Kind, View, drawing_of, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
+from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, map_tensors
 
 if TYPE_CHECKING:
@@ -278,6 +279,8 @@ class Explanation:
     def _rows(self, value: Any, rows: Tensor) -> Any:
         if isinstance(value, list):
             return [value[row] for row in rows.tolist()]
+        if isinstance(value, TargetValue):
+            return value.take(rows)
         return map_tensors(lambda t: t[rows.to(t.device)] if t.shape[:1] == (len(self),) else t, value)
 
 
