@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from pnpxai.explainers import Gradient
 from pnpxai.testing.subject import close
@@ -88,6 +90,29 @@ KINDS: dict[str, tuple[Traits, Callable[..., Tensor], Callable[[random.Random], 
 """Kinds of data: facts about an input, what draws it, what draws the blocks that read it."""
 
 
+class _Winners(TorchFunctionMode):
+    """Notes which places hold the largest values, wherever a network takes these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[Tensor] = []
+
+    @classmethod
+    def of(cls, case: Case) -> tuple[Tensor, ...]:
+        with torch.no_grad(), cls() as winners:
+            case.model(*case.tensors)
+        return tuple(winners.places)
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if "max" in getattr(func, "__name__", "") and "softmax" not in func.__name__ and isinstance(args[0], Tensor):
+            with torch.enable_grad():
+                leaf = args[0].detach().requires_grad_()
+                largest = func(leaf, *args[1:], **kwargs)
+                self.places.append(torch.autograd.grad(largest.sum(), leaf)[0])
+        return func(*args, **kwargs)
+
+
 def architecture(seed: int) -> Case:
     """Return a calibrated network with a batch; the same for the same seed.
 
@@ -125,6 +150,8 @@ def architecture(seed: int) -> Case:
     if not close(gradients, rows, 1e-6) or not close(gradients, single, 1e-2):
         # such as that of a norm of what is all but constant, or of the largest of two positions that tie
         raise ValueError(f"{case.name}: its gradients are decided by rounding")
+    if not close(_Winners.of(case), _Winners.of(case.to(torch.float32)), 1e-3):  # such as of saturated values
+        raise ValueError(f"{case.name}: which value is the largest is decided by rounding")
     if min(slopes) < 1e-6 * max(slopes):  # such as that of a mean over what a norm has centred
         raise ValueError(f"{case.name}: an input has no effect")
     if not close((case.scores(),), (case.to(torch.float32).scores(),), 1e-3):

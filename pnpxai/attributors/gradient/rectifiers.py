@@ -7,6 +7,7 @@ that makes them to the operation that uses them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,10 @@ class Rectifiers:
         if name == "threshold":
             limit, value = kwargs.get("threshold", second), kwargs.get("value", args[2] if len(args) > 2 else None)
             return first if _is_zero(limit) and _is_zero(value) else None
-        if name in ("maximum", "max"):
+        if name == "hardtanh":
+            low, high = kwargs.get("min_val", second), kwargs.get("max_val", args[2] if len(args) > 2 else None)
+            return first if _is_zero(low) and high == math.inf else None
+        if name in ("maximum", "max", "fmax"):
             other = kwargs.get("other", second)
             if isinstance(first, Tensor) and isinstance(other, Tensor):
                 return first if _is_zero(other) else other if _is_zero(first) else None
@@ -104,6 +108,9 @@ class Rectifiers:
         if name == "masked_fill":
             condition, value = kwargs.get("mask", second), kwargs.get("value", third)
             return first if _is_zero(value) and self._holds(condition, first, False) else None
+        if name == "index_put":
+            index = second[0] if isinstance(second, (tuple, list)) and len(second) == 1 else None
+            return first if _is_zero(third) and self._holds(index, first, False) else None
         if name == "setitem":
             return first if _is_zero(third) and self._holds(second, first, False) else None
         return None

@@ -16,6 +16,7 @@ from pnpxai.attributors.cam.maps import resized, stretched
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.missing_gradients import naming_missing_gradients
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.seeing.cells import CELLS
@@ -25,6 +26,7 @@ from pnpxai.engine.seeing.operation_kinds import AFFINE, ATTENTION, ELEMENTWISE,
 from pnpxai.engine.seeing.operations import (
     Operation,
     Operations,
+    carries,
     divides,
     in_place,
     operation_name,
@@ -32,7 +34,7 @@ from pnpxai.engine.seeing.operations import (
     with_operands,
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
-from pnpxai.errors import ConfinedError, RuleError
+from pnpxai.errors import ArgumentError, ConfinedError, RuleError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords
 from pnpxai.tensors import Tensors, like, own
 
@@ -145,8 +147,11 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             return score.forward(*args)
 
     values = replace(score, forward=watched)(leaves)
+    if not values.requires_grad:
+        raise ArgumentError("model: the score does not depend on the inputs through differentiable operations")
     held = [*leaves, *biases.outputs]
-    gradients = torch.autograd.grad(values.sum(), held, allow_unused=True, materialize_grads=True)
+    with naming_missing_gradients():
+        gradients = torch.autograd.grad(values.sum(), held, allow_unused=True, materialize_grads=True)
     constants = [*(x.detach() for x in leaves), *biases.constants]
     parts = tuple(itertools.starmap(_product, zip(gradients, constants, strict=True)))
     sizes = [*map(_size, parts)]
@@ -183,7 +188,7 @@ class _Biases:
     grids: list[Sides] = field(default_factory=list)
 
     def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
-        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
+        operands, put = with_operands((args, kwargs), carries)
         name = operation_name(function)
         if not operands or not torch.is_grad_enabled() or name in _PASSIVE:
             return function(*args, **kwargs)

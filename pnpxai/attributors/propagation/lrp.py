@@ -162,7 +162,10 @@ class LRP(Attributor):
                 return
             parts.append((block, shares))
             for name, value in {"score": values, **sinks}.items():
-                sums[name][part] = value.to(sums[name])
+                if values.numel() < len(block):  # one score for the whole batch
+                    sums[name] = value.to(sums[name]).sum().reshape(1)
+                else:
+                    sums[name][part] = value.to(sums[name])
 
         whole = module_of(self.forward_func)
         limit = row_limit(inputs, score.extra)

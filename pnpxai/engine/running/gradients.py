@@ -7,7 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.missing_gradients import refuse_missing_gradients, where_gradients_end
+from pnpxai.engine.running.missing_gradients import (
+    naming_missing_gradients,
+    refuse_missing_gradients,
+    where_gradients_end,
+)
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.errors import ArgumentError
@@ -61,7 +65,8 @@ def _differentiated(
     refuse_missing_gradients(score, values, leaves)
     seeds = values.detach() if seed_by_score else torch.ones_like(values)
     settings = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
-    gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **settings)
+    with naming_missing_gradients():
+        gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **settings)
     check_finite("gradient", gradients)
     return gradients, values
 

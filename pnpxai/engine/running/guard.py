@@ -7,6 +7,7 @@ import operator
 import random
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -21,11 +22,13 @@ from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
 from pnpxai.model_types import Model
 
-__all__ = ["borrowed", "eager", "module_of"]
+__all__ = ["borrowed", "eager", "module_of", "same_draws"]
 
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
 _lent: set[int] = set()
+_passes = threading.local()
+"""``loan``: the innermost one of this thread."""
 
 
 def module_of(forward: Model) -> nn.Module | None:
@@ -49,6 +52,8 @@ def eager(model: Any) -> Any:
 @contextlib.contextmanager
 def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> Iterator[None]:
     """Lend a model within a ``with`` block: to one thread, in eval mode, able to differentiate.
+
+    A model that draws random numbers itself gets the same ones in every pass, and a warning says so.
 
     On leaving, every module's attributes (training flag, hooks, anything the forward pass stored), every buffer and
     the random states of torch, numpy and Python are as they were.
@@ -79,13 +84,57 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
             if loan is None:
                 yield
             else:
-                with one_path(), _as_written():
+                with one_path(), _as_written(), _innermost(loan):
                     yield
         finally:
             if loan is not None:
                 _lent.discard(id(owner))
-                loan.end()
+                with contextlib.ExitStack() as stack:  # whatever becomes of the rest
+                    stack.callback(torch.set_grad_enabled, outside)
+                    loan.end()
             torch.set_grad_enabled(outside)
+
+
+@contextlib.contextmanager
+def same_draws() -> Iterator[None]:
+    """Let a model draw the same random numbers in each pass, from those that the innermost loan began with.
+
+    So a model that drops or disturbs values of its own accord is one function, whatever number of passes it takes.
+    """
+    loan = getattr(_passes, "loan", None)
+    if loan is None:
+        yield
+        return
+    outside = torch.get_rng_state()  # a user's own function may draw from it between passes
+    _draw_from(loan.states[2], loan.cuda_states)
+    try:
+        yield
+        drawn = not loan.has_run and not torch.equal(torch.get_rng_state(), loan.states[2])
+        loan.has_run = True
+    finally:
+        torch.set_rng_state(outside)
+    if drawn:
+        warnings.warn(
+            "model: it draws random numbers in eval mode (such as F.dropout without training=self.training); every "
+            "pass gets the same ones, and the attributions are those of this draw",
+            stacklevel=2,
+        )
+
+
+def _draw_from(state: torch.Tensor, cuda_states: list[torch.Tensor] | None) -> None:
+    torch.set_rng_state(state)
+    if cuda_states is not None:
+        torch.cuda.set_rng_state_all(cuda_states)
+
+
+@contextlib.contextmanager
+def _innermost(loan: _Loan) -> Iterator[None]:
+    outer = getattr(_passes, "loan", None)
+    _passes.loan = loan
+    try:
+        yield
+    finally:
+        _passes.loan = outer
 
 
 def _as_written() -> contextlib.AbstractContextManager[None]:
@@ -106,6 +155,7 @@ class _Loan:
 
     def __init__(self, model: nn.Module | None, freeze: bool) -> None:
         self.model = model
+        self.has_run = False
         self.modules = () if model is None else tuple(model.modules())
         for module in self.modules:
             if isinstance(module, LazyModuleMixin) and any(isinstance(t, _UNMADE) for t in _tensors_of(module)):
@@ -159,13 +209,16 @@ class _Loan:
                 module.training = mode
         torch.set_grad_enabled(False)
         for buffer, value in self.buffers:
-            if not torch.equal(buffer, value):
+            if not _are_equal(buffer, value):
                 buffer.copy_(value)
         random.setstate(self.states[0])
         np.random.set_state(self.states[1])
-        torch.set_rng_state(self.states[2])
-        if self.cuda_states is not None:
-            torch.cuda.set_rng_state_all(self.cuda_states)
+        _draw_from(self.states[2], self.cuda_states)
+
+
+def _are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether tensors are equal; of sparse ones torch does not say, so that they count as others."""
+    return one.layout == torch.strided and torch.equal(one, other)
 
 
 def _lock_of(owner: Any) -> threading.RLock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors, flat
 
-__all__ = ["refuse_missing_gradients", "where_gradients_end"]
+__all__ = ["naming_missing_gradients", "refuse_missing_gradients", "where_gradients_end"]
 
 _DIFFERENTIABLE: weakref.WeakSet[Any] = weakref.WeakSet()
 """Models whose graph was checked before."""
@@ -34,12 +34,27 @@ def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> N
     if model is None or model in _DIFFERENTIABLE:
         return
     if _has_operation_without_derivative(values):
-        raise ArgumentError(
-            "model: it runs an operation that torch cannot differentiate (such as a quantized layer), whose gradient "
-            f"would be taken for zero{where_gradients_end(score, leaves)}; use a method that only perturbs the inputs, "
-            "or explain the model before its layers were quantized"
-        )
+        raise _missing(where_gradients_end(score, leaves))
     _DIFFERENTIABLE.add(model)
+
+
+@contextlib.contextmanager
+def naming_missing_gradients() -> Iterator[None]:
+    """Refuse what torch cannot differentiate, inside a ``with`` block, in words that say what to do (ArgumentError)."""
+    try:
+        yield
+    except RuntimeError as problem:
+        if "derivative for" not in str(problem) or "not implemented" not in str(problem):
+            raise
+        raise _missing(f" ({problem})") from problem
+
+
+def _missing(where: str) -> ArgumentError:
+    return ArgumentError(
+        "model: it runs an operation that torch cannot differentiate (such as a quantized layer), whose gradient would "
+        f"be taken for zero{where}; use a method that only perturbs the inputs, or explain the model before its layers "
+        "were quantized"
+    )
 
 
 def where_gradients_end(score: Score, leaves: Tensors) -> str:

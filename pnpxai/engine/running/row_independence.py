@@ -13,7 +13,7 @@ from pnpxai.engine.running.places import Place, Site
 from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.score import Score, select_output
 from pnpxai.engine.running.site import AtSites, Call
-from pnpxai.errors import ArgumentError, OutOfMemoryError, ShapeError
+from pnpxai.errors import ArgumentError, ConfinedError, OutOfMemoryError, ShapeError
 from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import Tensors, alike, flat, take_rows
 
@@ -27,14 +27,18 @@ def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
     """Return True if steps may share a pass and a batch may be split: no row's output depends on its neighbours.
 
     The first examples are run once alone, and once behind as many rows of other content; their outputs must be the
-    same. A model that exchanges messages along edges, attends over rows or normalises by its batch gives other outputs,
-    one that is made for a batch size fails. A model whose rows are apart is asked once, for inputs of one form.
+    same. A model that exchanges messages along edges, attends over rows, normalises by its batch or compares neighbours
+    gives other outputs, one that is made for a batch size fails. A model whose rows are apart is asked once, for inputs
+    of one form.
 
     Args:
         score: what will be run in many passes.
         inputs: the inputs of all its examples.
         limit: the number of rows that a pass may have. All examples are run if twice as many fit into it, since a
             graph's edges reach all of its nodes; else half as many rows as fit.
+
+    Raises:
+        ConfinedError: the model keeps values between its calls, so that the same rows get other outputs.
     """
     return _apart(score, inputs, limit, score.forward, _outputs)
 
@@ -53,6 +57,7 @@ def layer_rows_are_apart(
 
     Raises:
         ArgumentError: the places cannot be read.
+        ConfinedError: the model keeps values between its calls.
     """
     if not places:
         return rows_are_apart(score, inputs, limit)
@@ -72,7 +77,7 @@ _Run = Callable[[Score, Tensors], Tensors]
 
 def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run, values_only: bool = False) -> bool:
     size = score.size
-    rows = size if 2 * size <= limit else max(1, min(size, limit) // 2)
+    rows = size if 2 * size < limit else max(1, (min(size, limit) - 1) // 2)
     tensors = flat((inputs, score.extra))
     form = (values_only, *((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in tensors))
     facts = facts_of(forward, score.target)
@@ -122,6 +127,7 @@ def _weak(way: Any) -> Hashable:
 def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> bool:
     first = torch.arange(rows)
     part = take_rows(inputs, first, score.size)
+    others = torch.cat([first, first[:1]])  # one more than there are, so that pairs of neighbours are torn apart
     with torch.no_grad(), probing():
         try:
             alone = run(score.take(first), part)
@@ -132,14 +138,21 @@ def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> b
         if any(value.shape[:1] != (rows,) for value in alone):
             return False
         try:
-            both = run(score.take(first.repeat(2)), tuple(torch.cat([_unlike(x), x]) for x in part))
+            both = run(score.take(torch.cat([others, first])), tuple(torch.cat([_unlike(x), x]) for x in part))
         except Exception as problem:
             if _is_final(problem):
                 raise
             return False  # whatever a model raises where it takes no other batch
-        return all(
-            value.shape[:1] == (2 * rows,) and alike(one, value[rows:]) for one, value in zip(alone, both, strict=True)
+        apart = all(
+            value.shape[:1] == (2 * rows + 1,) and alike(one, value[rows + 1 :])
+            for one, value in zip(alone, both, strict=True)
         )
+        if not apart and not all(map(alike, alone, run(score.take(first), part))):
+            raise ConfinedError(
+                "model: a second run of the same inputs gives other outputs, as the model keeps values between its "
+                "calls; wrap it in a module whose forward resets them first"
+            )
+        return apart
 
 
 def _is_final(problem: Exception) -> bool:
@@ -156,8 +169,12 @@ def _of_output(score: Score, output: ModelOutput) -> Tensors:
 
 
 def _unlike(x: Tensor) -> Tensor:
-    """Return other rows of the same kind: examples in reverse order, numbers halved, and ids reversed in each row.
+    """Return other rows of the same kind, and one more: in reverse order, numbers halved, ids in reverse too.
 
-    Each column of a table keeps its own values: codes among them must stay within what an embedding knows.
+    The last row is larger than all others, since a model may scale its rows by their largest value. Each column of a
+    table keeps its own values: codes among them must stay within what an embedding knows.
     """
-    return x.flip(0) / 2 if x.is_floating_point() else x.flip(tuple(range(x.ndim)))
+    if not x.is_floating_point():
+        return torch.cat([x, x[:1]]).flip(tuple(range(x.ndim)))
+    larger = torch.where(x[:1] == x[:1].round(), x[:1], 3 * x.abs().amax(0, keepdim=True) * x[:1].sign())
+    return torch.cat([x.flip(0) / 2, larger])

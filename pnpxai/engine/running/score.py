@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.guard import eager
+from pnpxai.engine.running.guard import eager, same_draws
+from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.model_types import ForwardArgs, Model, ModelOutput
 from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
@@ -97,9 +98,8 @@ class Score:
         try:
             return self.output(inputs)
         except (RuntimeError, ValueError, IndexError) as problem:
-            if not isinstance(problem, (ArgumentError, torch.OutOfMemoryError)) and self._runs_with_a_batch_axis(
-                inputs
-            ):
+            own = isinstance(problem, (ArgumentError, torch.OutOfMemoryError)) or is_of_a_transform(problem)
+            if not own and self._runs_with_a_batch_axis(inputs):
                 raise ShapeError(
                     f"inputs: expected a batch, whose first dimension counts the examples, got "
                     f"{[tuple(x.shape) for x in inputs]}, which the model takes for a single example; pass "
@@ -148,8 +148,9 @@ class Score:
         return output.shape[:1] == (1,)
 
     def _run(self, inputs: Tensors) -> Any:
-        # the model may edit what it gets
-        return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
+        with same_draws():
+            # the model may edit what it gets
+            return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
 
     def take(self, rows: Tensor) -> Score:
         """Return the score of some examples (an index may occur several times)."""
@@ -184,7 +185,8 @@ class Score:
                 + (
                     "does the model squeeze the output of a batch of one?"
                     if rows == 1
-                    else "a single example is inputs.unsqueeze(0)"
+                    else "a single example is inputs.unsqueeze(0); of several graphs in one batch, explain "
+                    "target=lambda output: output[:, k].sum()"
                 )
                 + ")"
             )

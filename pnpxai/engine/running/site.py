@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.running.guard import eager
+from pnpxai.engine.running.guard import eager, same_draws
 from pnpxai.engine.running.places import (
     Argument,
     Members,
@@ -262,7 +262,8 @@ class AtSites:
         output = None
         with contextlib.suppress(_AllReached), visited(self.places, at):
             args, kwargs = self._with_arguments(call, at)
-            output = self.model(*args, **kwargs)
+            with same_draws():
+                output = self.model(*args, **kwargs)
         for k, place in enumerate(self.places):
             if not reached[k]:
                 raise ArgumentError(f"layer: {place} does not run in a forward pass of these inputs")

@@ -29,6 +29,7 @@ AFFINE = frozenset(
     "divide true_divide truediv matmul mm bmm mv addmm addcmul addcdiv baddbmm addmv addbmm einsum batch_norm "
     "interpolate upsample fold col2im cumsum nansum nanmean lerp convolution bilinear inner dot tensordot kron vdot "
     "outer roi_align ps_roi_align deform_conv2d grid_sample grid_sampler "
+    "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout sparse_mm "
     "trace diff fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn "
     "fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2 fft_rfftn "
     "fft_irfftn stft istft grouped_mm".split()

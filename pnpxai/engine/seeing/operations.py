@@ -12,7 +12,17 @@ from torch.overrides import TorchFunctionMode
 from pnpxai.model_types import Keywords
 from pnpxai.tensors import map_tensors
 
-__all__ = ["Operation", "Operations", "divides", "in_place", "operation_name", "out_of_place", "with_operands"]
+__all__ = [
+    "Operation",
+    "Operations",
+    "carries",
+    "divides",
+    "drops_values",
+    "in_place",
+    "operation_name",
+    "out_of_place",
+    "with_operands",
+]
 
 Operation: TypeAlias = Callable[..., Any]
 Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
@@ -87,6 +97,11 @@ def _outside(function: Operation) -> Operation:
     return on_a_copy
 
 
+def carries(tensor: Tensor) -> bool:
+    """Tell whether a tensor carries what is passed back to the inputs; a parameter outside of the model does not."""
+    return tensor.requires_grad and not isinstance(tensor, torch.nn.Parameter)
+
+
 def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
     """Return the chosen tensors of a call's arguments, and a function that replaces them by others.
 
@@ -111,6 +126,14 @@ def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[lis
 
 _PLACE = torch.empty(0)
 """Stands where a chosen tensor was."""
+
+
+def drops_values(name: str, args: tuple[Any, ...], kwargs: Keywords) -> bool:
+    """Tell whether a call is one of dropout that drops, and scales what it keeps."""
+    if "dropout" not in name:
+        return False
+    given = {"training": args[2]} if len(args) > 2 else {"training": True} | kwargs
+    return bool(given.get("train", given["training"]))
 
 
 def divides(function: Operation, args: tuple[Any, ...]) -> bool:

@@ -92,6 +92,58 @@ def _einsum(gate: Gate, function: Any, equation: str, *operands: Any) -> Tensor:
     return torch.einsum(f"{','.join(terms)}->{result}", *factors)
 
 
+def _scatter_reduce(
+    gate: Gate,
+    function: Any,
+    x: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """Bring the members of each place together, along a last axis, and reduce that axis."""
+    own, places = x.movedim(dim, -1), index.movedim(dim, -1)
+    given = src.movedim(dim, -1)[tuple(map(slice, places.shape))]
+    own = own[tuple(map(slice, places.shape[:-1]))] if own.shape[:-1] != places.shape[:-1] else own
+    ones = torch.ones_like(places, dtype=given.dtype)
+    count = torch.zeros(own.shape, dtype=given.dtype, device=own.device).scatter_add(-1, places, ones)
+    if reduce in ("sum", "mean"):
+        kept = own if include_self else own.masked_fill(count > 0, 0.0)
+        total = kept.scatter_add(-1, places, given)
+        parts = total if reduce == "sum" else total / (count + include_self).clamp_min(1)
+    else:
+        order = torch.argsort(places, dim=-1, stable=True)
+        ordered = places.gather(-1, order)
+        first = torch.searchsorted(ordered, ordered)
+        rank = torch.arange(ordered.shape[-1], device=order.device) - first
+        shape = (*own.shape, int(rank.max()) + 1)
+        numbers = torch.full(shape, given.shape[-1], device=order.device).flatten(-2)  # that of a member that is none
+        numbers = numbers.scatter(-1, ordered * shape[-1] + rank, order)
+        none = {"amax": -torch.inf, "amin": torch.inf, "prod": 1.0}[reduce]
+        members = torch.nn.functional.pad(given, (0, 1), value=none).gather(-1, numbers).unflatten(-1, shape[-2:])
+        kept = own if include_self else own.masked_fill(count > 0, none)
+        members = torch.cat([members, kept.unsqueeze(-1)], -1)
+        parts = {"amax": torch.amax, "amin": torch.amin, "prod": torch.prod}[reduce](members, -1)
+    return parts.movedim(-1, dim)
+
+
+def _index_reduce(
+    gate: Gate,
+    function: Any,
+    x: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    places = index.reshape([-1 if axis == dim % x.dim() else 1 for axis in range(x.dim())]).expand_as(src)
+    return torch.scatter_reduce(x, dim, places, src, reduce, include_self=include_self)
+
+
 REDUCTION_PARTS = {
     "glu": _glu,
     "prod": _prod,
@@ -104,5 +156,7 @@ REDUCTION_PARTS = {
     "addbmm": _addmm,
     "baddbmm": _addmm,
     "einsum": _einsum,
+    "scatter_reduce": _scatter_reduce,
+    "index_reduce": _index_reduce,
 }
 """Elementary forms by operation; ``needs_parts`` says which of their calls are compound."""

@@ -13,7 +13,7 @@ from pnpxai.engine.seeing.operation_kinds import UNCARRIED
 from pnpxai.errors import RuleError
 from pnpxai.tensors import flat
 
-__all__ = ["account_for", "drops_gradient", "refuse_transforms", "refuse_unseen"]
+__all__ = ["account_for", "drops_gradient", "is_of_a_transform", "refuse_transforms", "refuse_unseen"]
 
 _MARK = "pnpxai: seen"
 
@@ -65,12 +65,17 @@ def refuse_transforms(method: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as problem:
-        if not any(word in str(problem) for word in ("functorch", "BatchedTensor", "TensorWrapper")):
+        if not is_of_a_transform(problem):
             raise
         raise RuleError(
             f"{method}: a part of the model runs out of sight, in a transform of torch.func (grad, jvp, vmap, ...), "
             "whose inside no rule reaches; use a gradient or perturbation method instead"
         ) from problem
+
+
+def is_of_a_transform(problem: Exception) -> bool:
+    """Tell whether torch refuses what rules do inside a transform of torch.func."""
+    return any(word in str(problem) for word in ("functorch", "BatchedTensor", "TensorWrapper"))
 
 
 def _notes(node: Node) -> dict[str, Any]:

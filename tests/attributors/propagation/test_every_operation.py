@@ -12,6 +12,7 @@ from torch import nn
 from pnpxai.attributors import LRP, DeepLift
 from pnpxai.errors import RuleError
 
+pytestmark = pytest.mark.filterwarnings("ignore:index_reduce")
 C = torch.tensor([0.7, -1.2, 0.4, 1.5, -0.3, 0.9], dtype=torch.float64)
 ROWS = torch.tensor([0, 2, 1, 0, 2, 1])
 
@@ -58,6 +59,15 @@ OPERATIONS = {
     "max of two": lambda x: torch.max(x, like(x, 0 * C)),
     "masked_scatter": lambda x: x.masked_scatter(C > 0, x[:, :4] * 2),
     "index_add": lambda x: x.index_add(1, ROWS, x * 2),
+    "largest by groups": lambda x: x.scatter_reduce(1, ROWS.expand_as(x), x * 2, "amax"),
+    "largest by groups alone": lambda x: torch.zeros_like(x).scatter_reduce(
+        1, ROWS.expand_as(x), x, "amax", include_self=False
+    ),
+    "smallest by groups": lambda x: x.scatter_reduce(1, ROWS.expand_as(x), x.tanh(), "amin"),
+    "mean by groups": lambda x: x.scatter_reduce(1, ROWS.expand_as(x), x * 3, "mean"),
+    "sum by groups alone": lambda x: x.scatter_reduce(1, ROWS.expand_as(x), x * 3, "sum", include_self=False),
+    "product by groups": lambda x: x.scatter_reduce(1, ROWS.expand_as(x), x + 1, "prod"),
+    "index_reduce": lambda x: x.index_reduce(1, ROWS, x * 2, "amax", include_self=False),
     "scatter_add": lambda x: x.scatter_add(1, ROWS.expand_as(x), x * 3),
     "index_copy": lambda x: x.index_copy(1, torch.tensor([0, 3]), x[:, 1:3] * 2),
     "written": lambda x: _written(x, (slice(None), 0), x[:, 1] * 2),

@@ -12,7 +12,7 @@ from pnpxai.attributors.gradient.paths import quadrature
 from pnpxai.engine.running.batching import in_blocks
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score
-from pnpxai.errors import OutOfMemoryError
+from pnpxai.errors import ConfinedError, OutOfMemoryError
 from pnpxai.testing.zoo import CASES as KNOWN
 
 D = torch.float64
@@ -265,3 +265,55 @@ def test_nothing_is_asked_where_every_pass_holds_one_step_of_all_examples():
     in_blocks(4, 3, 7, lambda block: None, apart=lambda: asked.append(1) or True)
     in_blocks(4, 1, 100, lambda block: None, apart=lambda: asked.append(1) or True)
     assert not asked
+
+
+class Keeps(nn.Module):
+    """The next call starts where this one ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.state = nn.Linear(3, 4), nn.Linear(4, 2), 0.0
+
+    def forward(self, x):
+        h = self.a(x) + self.state
+        self.state = h.detach().mean(0)
+        return self.b(h.tanh())
+
+
+def test_a_model_that_keeps_values_between_its_calls_is_refused():
+    model, x = Keeps().double(), torch.randn(5, 3, dtype=D)
+    with pytest.raises(ConfinedError, match="keeps values between its calls"):
+        A.IntegratedGradients(model).attribute(x, target=0)
+    assert model.state == 0.0
+
+
+def test_a_model_that_draws_numbers_is_one_function_and_says_so():
+    model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), Drops(), nn.Linear(8, 2)).double()
+    x, outside = torch.randn(5, 3, dtype=D), torch.get_rng_state()
+    with pytest.warns(UserWarning, match="draws random numbers in eval mode"):
+        found, delta = A.IntegratedGradients(model).attribute(x, target=0, return_convergence_delta=True)
+    assert delta.abs().max() < 1e-6
+    assert torch.equal(outside, torch.get_rng_state())
+    with pytest.warns(UserWarning, match="draws random numbers"):
+        again = A.IntegratedGradients(model).attribute(x, target=0)
+    assert torch.equal(found, again)
+
+
+class Drops(nn.Module):
+    """Dropout that nobody closes."""
+
+    def forward(self, x):
+        return nn.functional.dropout(x, 0.5)
+
+
+def test_a_users_function_draws_anew_between_passes():
+    drawn = []
+
+    def baselines():
+        drawn.append(torch.randn(2, 3, dtype=D))
+        return drawn[-1]
+
+    model, x = nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=D)
+    for _ in range(2):
+        A.GradientShap(model).attribute(x, baselines, n_samples=2, target=0)
+    assert len(drawn) == 2

@@ -39,17 +39,23 @@ class Ledger:
         """Add what constants, stabilisers, and rules that do not conserve by design kept (tensors with a row each)."""
         for name, value in (("bias", bias), ("epsilon", epsilon), ("rest", rest)):
             if value is not None:
-                setattr(self, name, getattr(self, name) + sum_rows(value, self.size))
+                setattr(self, name, getattr(self, name) + self._of_examples(value))
 
     def note_product(self, sink: str, value: Tensor, factor: Tensor) -> None:
         """Add the sums of products of a value with a factor that spreads over it, to a sink."""
+        factor = factor.to(value.dtype)  # which differ under autocast
         if factor.shape == value.shape and value.shape[:1] == (self.size,):
             total = torch.linalg.vecdot(value.flatten(1), factor.flatten(1)) if value.ndim > 1 else value * factor
         elif factor.ndim == 1 and value.ndim > 1 and factor.shape[0] == value.shape[-1]:
-            total = sum_rows(torch.matmul(value, factor), self.size)
+            total = self._of_examples(torch.matmul(value, factor))
         else:
-            total = sum_rows(value * factor, self.size)
+            total = self._of_examples(value * factor)
         setattr(self, sink, getattr(self, sink) + total)
+
+    def _of_examples(self, value: Tensor) -> Tensor:
+        """Return (examples,) sums; what has no row for each example, as the edges of a graph, is shared evenly."""
+        sums = sum_rows(value, self.size)
+        return sums if value.ndim and value.shape[0] % self.size == 0 else sums / self.size
 
 
 class Rule(Protocol):

@@ -18,7 +18,16 @@ from pnpxai.attributors.propagation.relevance.steps import tied
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
 from pnpxai.engine.seeing.operation_kinds import AFFINE, ELEMENTWISE, JOINS, MAX_POOLS, ROUTES, SELECTIONS, WRITES
-from pnpxai.engine.seeing.operations import Operation, Operations, in_place, operation_name, out_of_place, with_operands
+from pnpxai.engine.seeing.operations import (
+    Operation,
+    Operations,
+    carries,
+    drops_values,
+    in_place,
+    operation_name,
+    out_of_place,
+    with_operands,
+)
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import RuleError
 from pnpxai.model_types import Keywords, ModelOutput
@@ -76,7 +85,7 @@ class Rules:
         return self.seen(name, args, kwargs, result)
 
     def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
-        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
+        operands, put = with_operands((args, kwargs), carries)
         if not operands or not torch.is_grad_enabled():
             return function(*args, **kwargs)
         if name != "get":
@@ -92,7 +101,7 @@ class Rules:
             if "pad" in name:
                 note_padding(result, function, args, kwargs)
             return result
-        if name in ROUTES or name in _WINNERS:
+        if (name in ROUTES or name in _WINNERS) and not drops_values(name, args, kwargs):
             return function(*self._with_sinks(name, args, operands[0]), **kwargs)
         if name in ("log_softmax", "special_log_softmax"):
             with Operations(self.replace):

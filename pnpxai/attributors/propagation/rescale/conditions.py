@@ -49,7 +49,7 @@ class Conditions:
     def note(self, name: str, args: tuple[Any, ...], operands: list[Tensor], result: Any) -> None:
         """Note what an operation decided by values that carry a difference, or by other masks."""
         masks = self.of(args)
-        if not operands and not masks:
+        if name in _CONSTANTS or (not operands and not masks):
             return
         for tensor in flat(result):
             if tensor.requires_grad or id(tensor) in self.masks:
@@ -63,11 +63,15 @@ class Conditions:
                     elif not masks:
                         compared = Compared(tensor, id(operands[0]), operands[0].clone())
                 account_for(compared.difference)
-            elif masks and not operands and len({m.source for m in masks}) == 1:
+            elif masks and (not operands or name in _CONVERSIONS) and len({m.source for m in masks}) == 1:
                 compared = Compared(tensor, masks[0].source, masks[0].difference)
             self.masks[id(tensor)] = compared
 
 
+_CONSTANTS = frozenset("zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full".split())
+"""They take the shape of a value, and nothing else."""
+_CONVERSIONS = frozenset({"type_as", "to"})
+"""They take the dtype of another value, and nothing else."""
 _COMPARISONS = frozenset("gt ge lt le eq ne greater less greater_equal less_equal not_equal signbit".split())
 
 

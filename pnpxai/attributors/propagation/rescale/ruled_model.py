@@ -13,6 +13,7 @@ from pnpxai.attributors.propagation.rescale.conditions import Compared, Conditio
 from pnpxai.attributors.propagation.rescale.rules import rule_for
 from pnpxai.attributors.propagation.rescale.selections import Selection
 from pnpxai.attributors.propagation.rescale.step import Reference, Rule, tied
+from pnpxai.engine.running.missing_gradients import naming_missing_gradients
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
 from pnpxai.engine.seeing.norms import by_batch_statistics
@@ -20,6 +21,7 @@ from pnpxai.engine.seeing.operation_kinds import AFFINE, ROUTES, SELECTIONS, SUM
 from pnpxai.engine.seeing.operations import (
     Operation,
     Operations,
+    carries,
     divides,
     in_place,
     operation_name,
@@ -71,7 +73,8 @@ def multipliers(score: Score, inputs: Tensors, reference: Score, baselines: Tens
     rules.check_finished()
     if not after.requires_grad:
         raise ArgumentError("model: the score does not depend on the inputs through differentiable operations")
-    values = torch.autograd.grad(after.sum(), leaves, allow_unused=True, materialize_grads=True)
+    with naming_missing_gradients():
+        values = torch.autograd.grad(after.sum(), leaves, allow_unused=True, materialize_grads=True)
     check_finite("multipliers", values)
     return Multipliers(tuple(m.detach() for m in values), after.detach(), before.detach())
 
@@ -104,7 +107,7 @@ class _Rescale:
             RuleError: there is no rule for it, or something hid what it gets.
         """
         name = operation_name(function)
-        operands, put = with_operands((args, kwargs), lambda tensor: tensor.requires_grad)
+        operands, put = with_operands((args, kwargs), carries)
         masks = self.conditions.of((args, kwargs))
         if not operands and not masks:
             return function(*args, **kwargs)
