@@ -41,8 +41,9 @@ def identities(batch: Batch, own_targets: bool, stored: bool) -> tuple[str, ...]
     """
     if not own_targets or batch.targets is None:
         return batch.keys
-    if isinstance(batch.targets, TargetValue) and batch.targets.is_per_example:
-        own = [batch.targets.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
+    targets: Any = batch.targets
+    if isinstance(targets, TargetValue) and targets.is_per_example:
+        own = [targets.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
         return tuple(f"{key}/{settings_key(target)[:8]}" for key, target in zip(batch.keys, own, strict=True))
     if callable(batch.targets):
         name = settings_key({"target": encoded(batch.targets, "targets", None) if stored else repr(batch.targets)})
