@@ -72,7 +72,7 @@ def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
         run(command, kind, values)
 
     parameters = sorted(_parameters(kind), key=lambda p: not isinstance(_info(p), ArgumentInfo))
-    called.__signature__ = inspect.Signature([*parameters, *_of_all(of_file)])  # type: ignore[attr-defined]
+    called.__signature__ = inspect.Signature([*parameters, *_of_all(of_file)])
     app.command(name=command.__name__, help=inspect.getdoc(command), epilog=_EPILOG)(called)
 
 

@@ -235,7 +235,7 @@ def _finish(cls: type[Declared]) -> None:
         strict=True, extra="forbid", arbitrary_types_allowed=True, validate_default=True, allow_inf_nan=False
     )
     pydantic.dataclasses.dataclass(frozen=True, eq=False, repr=False, config=config)(cls)
-    cls.__setattr__ = _unchanging  # type: ignore[method-assign, assignment]
+    cls.__setattr__ = _unchanging
     validate = cls.__init__
 
     @functools.wraps(validate)
@@ -246,7 +246,7 @@ def _finish(cls: type[Declared]) -> None:
             annotations = {name: field.annotation for name, field in cls._fields.items()}
             raise translated(cls, annotations, invalid) from None
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__
     signature = inspect.signature(cls)
     plain = [p.replace(annotation=cls._fields[p.name].type) for p in signature.parameters.values()]
     cls.__signature__ = signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]

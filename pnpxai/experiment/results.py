@@ -166,7 +166,7 @@ class Results:
         return {label: self.values(metric, label).tolist() for label in self.explainers}
 
     def _seconds(self, label: str) -> float:
-        return float(self.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
+        return float(self.seconds.loc[label, "explaining"])
 
     def __str__(self) -> str:
         return f"{filled(self.decision.sentence())}\n\n{in_columns(self.summary().to_dict('list'))}"

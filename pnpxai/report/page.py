@@ -65,7 +65,7 @@ def ranking(results: Results) -> list[Ranked]:
             place = "ties" if label in decision.set else "dropped" if why else "behind"
         rank = decision.mean_rank[label]
         means = {metric: results.interval(metric, label) for metric in results.directions}
-        seconds = float(results.seconds.loc[label, "explaining"])  # type: ignore[arg-type]
+        seconds = float(results.seconds.loc[label, "explaining"])
         cost = float(results.seconds.loc[label].get("rows", -1))
         span = interval(rank, scale)
         n_rows = None if cost < 0 else int(cost)

@@ -36,9 +36,9 @@ class PostProcessor(Declared):
         """Return the default for such data: it adds channels up, except those of series, which are shown one by one."""
         axes = tuple(one.channel_dim for one in traits.each)
         apart = [one.channel_dim is None or one.modality == "series" for one in traits.each]
-        names = tuple("identity" if own else "sum" for own in apart)
-        pooling_fn = names[0] if len(set(names)) == 1 else EachPooling(names)  # type: ignore[arg-type]
-        return cls(pooling_fn=pooling_fn, channel_dim=axes if traits.others else axes[0])  # type: ignore[arg-type]
+        names = ["identity" if own else "sum" for own in apart]
+        pooling_fn = names[0] if len(set(names)) == 1 else EachPooling(tuple(map(Pooling.from_name, names)))
+        return cls(pooling_fn=pooling_fn, channel_dim=axes if traits.others else axes[0])
 
     def __call__(self, attributions: Tensor | tuple[Tensor, ...]) -> Any:
         """Return maps (examples, *positions), one for each tensor of attributions.

@@ -85,7 +85,7 @@ def _modified_gradient(
     owner: GuidedBackprop | Deconvolution, inputs: ModelInputs, target: Target, extra: ForwardArgs, *, guided: bool
 ) -> Any:
     model = owner.model
-    seen = Rectifiers(lambda x: _ModifiedReLU.apply(x, guided))  # type: ignore[no-any-return]
+    seen = Rectifiers(lambda x: _ModifiedReLU.apply(x, guided))
 
     method = type(owner).__name__
 

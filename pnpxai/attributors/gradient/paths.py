@@ -48,7 +48,7 @@ def quadrature(method: str, n_steps: int) -> tuple[list[float], list[float]]:
             raise ArgumentError("n_steps: riemann_trapezoid needs at least 2, got 1")
         ends = 0.5 / (n_steps - 1)
         return list(np.linspace(0, 1, n_steps)), [ends, *[2 * ends] * (n_steps - 2), ends]
-    known = ", ".join(map(repr, Quadrature.__args__))  # type: ignore[attr-defined]
+    known = ", ".join(map(repr, Quadrature.__args__))
     raise ArgumentError(f"method: expected one of {known}, got {method!r}")
 
 

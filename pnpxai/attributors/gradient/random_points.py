@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, prepared
+from pnpxai.attributors.base import AtLayer, Attributor, prepared
 from pnpxai.attributors.baseline_arguments import broadcast_baselines, distribution_rows
 from pnpxai.attributors.gradient.layer_paths import by_example
 from pnpxai.attributors.gradient.mean_errors import MeanError
@@ -151,8 +151,8 @@ class _Part:
 
         in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
         members, scores = seen
-        if samples.at is not None:
-            return scores, (packed(samples.owner.layer, members, sums), deltas.reshape(-1), ())  # type: ignore[attr-defined]
+        if isinstance(samples.owner, AtLayer):
+            return scores, (packed(samples.owner.layer, members, sums), deltas.reshape(-1), ())
         spread = errors.result(samples.number)
         unknown = [torch.full_like(total, math.nan) for total in sums]
         return scores, (

@@ -96,7 +96,7 @@ class _Through:
     def __call__(self, *args: Any) -> Tensor:
         target = self.target
         if isinstance(target, Tensor):
-            *args, target = args  # type: ignore[assignment]
+            args, target = args[:-1], args[-1]
         values: list[Tensor] = []
 
         def note(k: int, value: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def direct_checkpoints() -> Iterator[None]:
     ``checkpoint`` looks its two implementations up when it is called. They are exchanged for good, by functions that do
     as before outside of such a block, since other threads may train meanwhile.
     """
-    _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)  # type: ignore[method-assign]
+    _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)
     setattr(_CHECKPOINTS, _GENERATOR, _other_checkpoint)
     before = getattr(_direct, "now", False)
     _direct.now = True

@@ -176,7 +176,10 @@ class Explanation:
         """
         maps, inputs, titles, view = self._shown(limit, member, kind, style)
         tokens = drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form == "tokens"
-        view = view if tokens or names is None else replace(view, names=tuple(map(str, names)))  # type: ignore[arg-type]
+        if names is not None and not tokens:
+            if callable(names):
+                raise ArgumentError("names: expected a list of names, got a function, which only tokens take")
+            view = replace(view, names=tuple(map(str, names)))
         return figure(
             maps, inputs, titles, view,
             word_source=names if tokens else None, style=style, shared=shared, scores=self._scores(), clip=clip,

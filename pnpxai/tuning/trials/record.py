@@ -64,7 +64,7 @@ class TrialRecord:
 
     def write(self, trial: optuna.Trial, **changes: object) -> TrialRecord:
         """Return the record with some fields changed; these are written to the trial."""
-        changed = replace(self, **changes)  # type: ignore[arg-type]
+        changed = replace(self, **changes)
         for name in changes:
             value = getattr(changed, name)
             trial.set_user_attr(_attribute(name), [value.used, value.separate] if name == "rows" else value)

@@ -98,7 +98,7 @@ class _Sink(torch.autograd.Function):
 
 def sink(constant: Tensor, anchor: Tensor, ledger: Ledger) -> Tensor:
     """Return a constant whose relevance is noted; ``anchor`` is any tensor that carries relevance."""
-    return _Sink.apply(ledger, [constant], anchor)  # type: ignore[no-any-return]
+    return _Sink.apply(ledger, [constant], anchor)
 
 
 class _Counted(torch.autograd.Function):
@@ -117,4 +117,4 @@ class _Counted(torch.autograd.Function):
 
 def counted(value: Tensor, sign: int, ledger: Ledger) -> Tensor:
     """Return a value whose relevance the ledger counts: +1 of what comes, -1 of what is handed on."""
-    return _Counted.apply(ledger, sign, value)  # type: ignore[no-any-return]
+    return _Counted.apply(ledger, sign, value)

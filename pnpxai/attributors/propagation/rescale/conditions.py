@@ -134,7 +134,7 @@ def mixed(name: str, masks: list[Compared], reference: Reference, result: Tensor
     rise = result.detach() - reference.output
     small = rise.abs() <= rounding(result.detach(), reference.output)
     multiplier = torch.where(changed & ~small & (run != 0), rise / torch.where(run != 0, run, 1.0), 0.0)
-    return _Mixed.apply(result, there, changed, multiplier)  # type: ignore[no-any-return]
+    return _Mixed.apply(result, there, changed, multiplier)
 
 
 def _leads(mask: Tensor, result: Tensor) -> bool:

@@ -69,4 +69,4 @@ def tied(
         value = apply(*values)
     here = Reference(name, values, own(value), rule)
     # the reference pass has a graph too, so that both passes take the same decisions
-    return _Step.apply(rule, reference or here, [value], values, *operands), here  # type: ignore[no-any-return]
+    return _Step.apply(rule, reference or here, [value], values, *operands), here
