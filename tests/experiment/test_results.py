@@ -12,7 +12,7 @@ import torch
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.results import InputMaps, Results
-from tests.report.made import made
+from tests.report.results_by_hand import made
 
 
 def test_statistics_are_of_the_defined_values() -> None:

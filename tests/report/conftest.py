@@ -16,7 +16,7 @@ from pnpxai.examples import Examples
 from pnpxai.experiment import Results, compare
 from pnpxai.report import write_report
 from pnpxai.testing.zoo import CASES
-from tests.report.made import made, several
+from tests.report.results_by_hand import made, several
 
 SCRIPT = "<script>alert('label')</script>"
 FLAGS = (

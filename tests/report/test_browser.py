@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.report.conftest import SCRIPT
-from tests.report.made import made
+from tests.report.results_by_hand import made
 
 CONTRAST = """
 () => {

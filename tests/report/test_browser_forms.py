@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.report.made import made, several
+from tests.report.results_by_hand import made, several
 from tests.report.test_browser import CONTRAST, visible
 
 

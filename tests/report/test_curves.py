@@ -9,7 +9,7 @@ import pytest
 from pnpxai.report.curves import families, searches
 from pnpxai.report.differences import agreement, by_class, front, pairs
 from pnpxai.report.maps import gallery
-from tests.report.made import made
+from tests.report.results_by_hand import made
 
 
 def test_curves_share_one_scale_and_hold_what_lies_between() -> None:

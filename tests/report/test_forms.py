@@ -11,7 +11,7 @@ from pnpxai.pictures import Display, View, coloured, pictured
 from pnpxai.report.forms.choice import form_of
 from pnpxai.report.forms.words import DEPTHS, shades
 from pnpxai.report.maps import gallery
-from tests.report.made import made, pixels
+from tests.report.results_by_hand import made, pixels
 
 GENERATOR = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ import torch
 from pnpxai.experiment.results import InputMaps
 from pnpxai.pictures import coloured, pictured
 from pnpxai.report.maps import Gallery, gallery
-from tests.report.made import made, pixels
+from tests.report.results_by_hand import made, pixels
 
 
 def shown(results) -> Gallery:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pnpxai.report.page import compared, descriptions, learned, ranking, settings, undefined, unfit
-from tests.report.made import made
+from tests.report.results_by_hand import made
 
 
 def test_places_in_the_ranking():

@@ -14,7 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
 from pnpxai.report import write_report
 from tests.report.conftest import SCRIPT
-from tests.report.made import made, several
+from tests.report.results_by_hand import made, several
 
 VOID = {"path", "polygon", "polyline", "rect", "use", "meta", "link", "input", "img", "wbr", "br", "circle", "line"}
 

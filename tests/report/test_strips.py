@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pnpxai.report.strips import Scale, distributions, interval
 from pnpxai.statistics import Interval
-from tests.report.made import made
+from tests.report.results_by_hand import made
 
 
 def test_a_scale_goes_from_left_to_right():
