@@ -144,6 +144,7 @@ def test_interactions_of_odd_order_are_fitted():
         assert squared_error(640, "odd", seed) < squared_error(640, "leverage", seed) / 5
 
 
+@pytest.mark.slow
 def test_the_errors_of_different_examples_are_independent():
     """Two examples that are played alike, but hold different numbers, must not err together (but for a common bias)."""
     x = torch.tensor([1.0, 2.0])[:, None].expand(2, 20)
@@ -165,7 +166,10 @@ def covered(scores, size, calls, seeds, method="odd"):
     return float(torch.stack(hits).mean())
 
 
-@pytest.mark.parametrize(("calls", "method"), [(36, "odd"), (72, "odd"), (250, "odd"), (250, "permutation")])
+SLOW = [pytest.param(*more, marks=pytest.mark.slow) for more in ((72, "odd"), (250, "odd"), (250, "permutation"))]
+
+
+@pytest.mark.parametrize(("calls", "method"), [(36, "odd"), *SLOW])
 def test_intervals_cover_the_exact_values(calls, method):
     """The games are smooth functions of ten columns, drawn at random; neither they nor their draws are the prior's."""
     torch.manual_seed(3)
