@@ -191,7 +191,7 @@ RELIABILITY = (
     Fault(
         "torch's random state is moved",
         "pnpxai.engine.running.guard:_Loan.end",
-        "torch.set_rng_state(self.states[2])",
+        "_draw_from(self.states[2], self.cuda_states)",
         "pass",
         (GUARD,),
     ),
