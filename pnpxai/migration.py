@@ -78,6 +78,7 @@ _TAKEN_OVER = {"dim": "over"}
 """Names of settings in PnPXAI 0.1, and their names here."""
 
 CAPTUM = {
+    "LimeBase": "Lime with perturb_func=, or the class in pnpxai.attributors.perturbation.lime_base",
     "ImageMaskInput": "nothing, pictures beside a prompt are held fixed",
     "RemoteLLMAttribution": "LLMAttribution, with a model on this machine",
 }

@@ -112,7 +112,9 @@ def test_a_layer_that_runs_for_each_part_of_a_batch_is_refused() -> None:
 
 def test_asking_for_a_name_that_is_not_there_is_no_error() -> None:
     assert not hasattr(attributors, "NothingOfThisName")
-    assert hasattr(attributors, "LimeBase")
+    assert not hasattr(attributors, "LimeBase")  # a name of captum that comes with a hint
+    with pytest.raises(AttributeError, match="instead"):
+        _ = attributors.LimeBase
 
 
 def test_deeplift_at_a_layer_of_inputs_that_require_gradients_is_captums() -> None:

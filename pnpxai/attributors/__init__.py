@@ -64,7 +64,6 @@ from pnpxai.attributors.neuron.methods import (
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.perturbation.layer_ablation import LayerFeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime
-from pnpxai.attributors.perturbation.lime_base import LimeBase
 from pnpxai.attributors.perturbation.occlusion import MultiScale, Occlusion
 from pnpxai.attributors.perturbation.permutation import FeaturePermutation, LayerFeaturePermutation
 from pnpxai.attributors.perturbation.rise import RISE
@@ -138,7 +137,6 @@ __all__ = [
     "LayerIntegratedGradients",
     "LayerLRP",
     "Lime",
-    "LimeBase",
     "Max",
     "Mean",
     "Min",

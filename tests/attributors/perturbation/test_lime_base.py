@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.attributors import LimeBase
+from pnpxai.attributors.perturbation.lime_base import LimeBase
 from pnpxai.errors import ArgumentError, ShapeError
 from tests.on_demand import CAPTUM
 
@@ -96,8 +96,10 @@ def test_of_a_linear_model_it_is_what_each_feature_adds():
 
 
 def test_several_examples_with_one_value_are_one_sample():
+    model = net()
+
     def whole(x, factor):
-        return (factor * net()(x)).sum()
+        return (factor * model(x)).sum()
 
     pair = torch.cat([X, 2 * X])
     ours, theirs = (
