@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ArgumentError, ShapeError, SignatureError
 from pnpxai.tensors import Tensors, as_tuple, check_finite
 
 __all__ = ["Baselines", "broadcast_baselines", "distribution_rows"]
@@ -64,7 +64,13 @@ def distribution_rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors
     Raises:
         ArgumentError: there are not as many tensors as inputs, or not as many rows for each.
         ShapeError: rows do not fit their input.
+        SignatureError: there are none.
     """
+    if baselines is None:
+        raise SignatureError(
+            "baselines: expected rows to compare each example with, (rows, ...), or a function that gives them, got "
+            "none; pass some examples, such as baselines=train_inputs[:20]"
+        )
     if callable(baselines) and not isinstance(baselines, Tensor):
         baselines = baselines(original) if inspect.signature(baselines).parameters else baselines()
     rows = as_tuple(baselines, "baselines")

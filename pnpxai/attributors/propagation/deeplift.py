@@ -92,7 +92,7 @@ class DeepLiftShap(DeepLift):
     def attribute(  # type: ignore[override]
         self,
         inputs: Tensor | Tensors,
-        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
+        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors] | None = None,
         target: Target = None,
         additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
@@ -109,12 +109,16 @@ class DeepLiftShap(DeepLift):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             rows = distribution_rows(baselines, inputs, tensors)
-            passes = [
-                (score, tensors, score, tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)))
-                for k in range(len(rows[0]))
-            ]
-            result = _packed(inputs, _differences(self, passes, custom_attribution_func))
-            return result if return_convergence_delta else result[0]
+            starts = _starts(rows, tensors)
+            passes = [(score, tensors, score, start) for start in starts]
+            difference = partial(_differences, self, custom=custom_attribution_func)
+            result = _packed(inputs, difference(passes))
+            if not return_convergence_delta:
+                return result[0]
+            if not _has_own_delta(self):
+                return result
+            parts = [_packed(inputs, difference([one]))[0] for one in passes]
+        return result[0], _own_deltas(self, parts, starts, inputs, target, additional_forward_args)
 
 
 class LayerDeepLift(DeepLift):
@@ -173,7 +177,7 @@ class LayerDeepLiftShap(LayerDeepLift):
     def attribute(  # type: ignore[override]
         self,
         inputs: Tensor | Tensors,
-        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors],
+        baselines: Tensor | Tensors | Callable[..., Tensor | Tensors] | None = None,
         target: Target = None,
         additional_forward_args: ForwardArgs = None,
         return_convergence_delta: bool = False,
@@ -190,22 +194,38 @@ class LayerDeepLiftShap(LayerDeepLift):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             rows = distribution_rows(baselines, inputs, tensors)
-            passes = [
-                self._rebased(
-                    score,
-                    tensors,
-                    tuple(r[k : k + 1].expand_as(x) for r, x in zip(rows, tensors, strict=True)),
-                    attribute_to_layer_input,
-                )
-                for k in range(len(rows[0]))
-            ]
-            result = _packed_at_layer(
-                passes[0][0], _differences(self, [one for _, one in passes], custom_attribution_func)
-            )
-            return result if return_convergence_delta else result[0]
+            starts = _starts(rows, tensors)
+            turned = [self._rebased(score, tensors, start, attribute_to_layer_input) for start in starts]
+            first, passes = turned[0][0], [one for _, one in turned]
+            difference = partial(_differences, self, custom=custom_attribution_func)
+            result = _packed_at_layer(first, difference(passes))
+            if not return_convergence_delta:
+                return result[0]
+            if not _has_own_delta(self):
+                return result
+            parts = [_packed_at_layer(first, difference([one]))[0] for one in passes]
+        return result[0], _own_deltas(self, parts, starts, inputs, target, additional_forward_args)
 
 
 _Pass = tuple[Score, Tensors, Score, Tensors]  # score and inputs, score and baselines
+
+
+def _starts(rows: Tensors, inputs: Tensors) -> list[Tensors]:
+    """Return the baselines of each pass: a row for all examples."""
+    return [tuple(r[k].expand_as(x) for r, x in zip(rows, inputs, strict=True)) for k in range(len(rows[0]))]
+
+
+def _has_own_delta(owner: DeepLift) -> bool:
+    return type(owner).compute_convergence_delta is not Attributor.compute_convergence_delta
+
+
+def _own_deltas(
+    owner: DeepLift, parts: list[Any], starts: list[Tensors], inputs: ModelInputs, target: Target, extra: ForwardArgs
+) -> Tensor:
+    """Return (examples * baselines,) deltas of a subclass's own method, from the attributions of each baseline."""
+    given = {"target": target, "additional_forward_args": extra}
+    each = [owner.compute_convergence_delta(a, s, inputs, **given) for a, s in zip(parts, starts, strict=True)]
+    return torch.stack(each, 1).reshape(-1)
 
 
 def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tuple[Tensors, Tensor]:

@@ -21,6 +21,7 @@ __all__ = [
     "drop_compiled_call",
     "function_modes_active",
     "give_own_parameters",
+    "is_view",
     "source_of",
     "tensor_hooks",
     "without_function_modes",
@@ -35,6 +36,11 @@ def count_edits(tensor: Tensor) -> int:
 def function_modes_active() -> bool:
     """Return True while a ``TorchFunctionMode`` is active, which may change the results of operations."""
     return torch._C._len_torch_function_stack() > 0
+
+
+def is_view(tensor: Tensor) -> bool:
+    """Return True for a view, which a function of one's own may not return if it is edited in place later."""
+    return tensor._is_view()
 
 
 def tensor_hooks(tensor: Tensor) -> tuple[Callable[[Tensor], Tensor | None], ...]:

@@ -196,3 +196,35 @@ def test_wrong_baselines_are_refused(captums: nn.Module) -> None:
         DeepLiftShap(captums).attribute(X, torch.rand(2, 1, 7, 8), T)
     with pytest.raises(ArgumentError, match="expected one tensor for each of 1 inputs"):
         DeepLiftShap(captums).attribute(X, (B, B), T)
+
+
+class _Shifted(DeepLiftShap):
+    def compute_convergence_delta(
+        self, attributions, start_point, end_point, target=None, additional_forward_args=None
+    ):  # noqa: ANN001, ANN202
+        return super().compute_convergence_delta(attributions, start_point, end_point, target) + start_point[0].sum()
+
+
+class _ShiftedAtLayer(LayerDeepLiftShap):
+    def compute_convergence_delta(
+        self, attributions, start_point, end_point, target=None, additional_forward_args=None
+    ):  # noqa: ANN001, ANN202
+        return super().compute_convergence_delta(attributions, start_point, end_point, target) + start_point[0].sum()
+
+
+@pytest.mark.parametrize(("own", "plain"), [(_Shifted, DeepLiftShap), (_ShiftedAtLayer, LayerDeepLiftShap)])
+def test_a_subclass_has_its_own_delta(captums: nn.Module, own: type, plain: type) -> None:
+    """It is asked for each baseline, with the attributions and the start of that baseline."""
+    at = () if plain is DeepLiftShap else (captums[2],)
+    found, delta = own(captums, *at).attribute(X, B, T, return_convergence_delta=True)
+    right, usual = plain(captums, *at).attribute(X, B, T, return_convergence_delta=True)
+    assert torch.allclose(found, right)
+    starts = len(X) * B.flatten(1).sum(1)
+    assert torch.allclose(delta.reshape(len(X), len(B)), usual.reshape(len(X), len(B)) + starts, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", [DeepLiftShap, LayerDeepLiftShap])
+def test_missing_baselines_are_asked_for(captums: nn.Module, method: type) -> None:
+    at = () if method is DeepLiftShap else (captums[2],)
+    with pytest.raises(TypeError, match="baselines: expected rows to compare .*, got none; pass some"):
+        method(captums, *at).attribute(X, target=T)

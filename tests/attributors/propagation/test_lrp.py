@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from pnpxai import explainers
 from pnpxai.attributors import LRP, LayerLRP
 from pnpxai.errors import ArgumentError, ConfinedError, RuleError
 from pnpxai.testing.audit import audit
@@ -246,3 +247,20 @@ def test_a_rule_that_is_none_is_refused_by_name():
     case = CASES["cnn"]()
     with pytest.raises(RuleError, match="LRP: the rule .* of layer '.*' is no relevance rule"):
         LRP(case.model, composites.GuidedBackprop()).attribute(case.inputs, 1)
+
+
+@pytest.mark.parametrize("composite", ["LRPEpsilonAlpha2Beta1", "LRPEpsilonPlus", "LRP"])
+def test_a_rectifier_in_place_after_a_layer_on_steps(composite):
+    """Torch gives what a linear layer makes of steps as a view, which is edited then."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rest = (nn.Flatten(), nn.Linear(48, 3))
+        first = (nn.Conv1d(2, 8, 1), nn.Linear(5, 6))
+    maps = []
+    for in_place in (True, False):
+        model = nn.Sequential(*first, nn.ReLU(inplace=in_place), *rest).double()
+        x = torch.randn(2, 2, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        explanation = getattr(explainers, composite)(model).explain(x, [0, 1])
+        assert explanation.gap.abs().max() < 1e-9
+        maps.append(explanation.attributions[0])
+    assert torch.allclose(*maps)

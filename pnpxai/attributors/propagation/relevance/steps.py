@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.relevance.kept import Held, Kept, keep, remember
 from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Rule, ValueRule
+from pnpxai.engine.seeing.torch_private import is_view
 from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.tensors import Tensors, own
 
@@ -39,13 +40,13 @@ def tied(
     values = tuple(own(x) if copies else x.detach() for x in operands)
     kept = tuple(Held.of(value) if copies else keep(x) for x, value in zip(operands, values, strict=True))
     if hasattr(rule, "share_shape") and len(operands) == 1:
-        value = _value(function, (operands[0].detach(),))
+        value = _value(function, (operands[0].detach(),), copies)
         result = _Shape.apply(rule, [value], operands[0])
     elif constants is not None or not (hasattr(rule, "share_along") or hasattr(rule, "share_of")):
-        value = _value(function, values)
+        value = _value(function, values, copies)
         result = _Step.apply(rule, [value], _Kept(kept), *operands)
     elif hasattr(rule, "share_of"):
-        value = _value(function, values)
+        value = _value(function, values, copies)
         result = _Step.apply(rule, [value], _Kept(kept, Held.of(own(value) if copies else value)), *operands)
     else:
         with torch.enable_grad():
@@ -119,11 +120,11 @@ class _Along:
         return rule.share_along(self.leaves, self.output, relevance)
 
 
-def _value(function: Callable[..., Tensor], operands: Sequence[Tensor]) -> Tensor:
-    """Return what an operation gives, in memory of its own."""
+def _value(function: Callable[..., Tensor], operands: Sequence[Tensor], copies: bool) -> Tensor:
+    """Return what an operation gives, in memory of its own; with ``copies``, free to be edited in place."""
     with torch.no_grad():
         value = function(*operands)
-    return value.clone() if _shares_memory(value, operands) else value
+    return value.clone() if _shares_memory(value, operands) or (copies and is_view(value)) else value
 
 
 def _shares_memory(value: Tensor, operands: Sequence[Tensor]) -> bool:
