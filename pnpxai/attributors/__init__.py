@@ -62,6 +62,7 @@ from pnpxai.attributors.neuron.methods import (
     NeuronIntegratedGradients,
 )
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
+from pnpxai.attributors.perturbation.interactions import Interactions, shapley_interactions
 from pnpxai.attributors.perturbation.layer_ablation import LayerFeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime
 from pnpxai.attributors.perturbation.occlusion import MultiScale, Occlusion
@@ -122,6 +123,7 @@ __all__ = [
     "InternalInfluence",
     "InterpretableEmbeddingBase",
     "InterpretableInput",
+    "Interactions",
     "KernelShap",
     "LayerActivation",
     "LayerAttribution",
@@ -178,6 +180,7 @@ __all__ = [
     "get_exp_kernel_similarity_function",
     "remove_interpretable_embedding_layer",
     "rule_named",
+    "shapley_interactions",
 ]
 
 

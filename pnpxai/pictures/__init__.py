@@ -21,6 +21,7 @@ from pnpxai.pictures.colours import (
 from pnpxai.pictures.drawings import Drawing, PictureDrawing, drawing_of, words_of_example
 from pnpxai.pictures.figures import CLIP, figure, panel
 from pnpxai.pictures.html import html
+from pnpxai.pictures.networks import network
 from pnpxai.pictures.view import Display, Kind, View
 from pnpxai.pictures.words import NEW_LINE, dark, merged, words, words_html
 
@@ -46,6 +47,7 @@ __all__ = [
     "largest",
     "level_or_number",
     "merged",
+    "network",
     "overlaid",
     "palette",
     "panel",

@@ -2,5 +2,6 @@
 
 ``groups`` says what is hidden together, ``players`` what cannot be hidden, ``stand_ins`` what takes its place, and
 ``games`` runs them. ``ablation``, ``occlusion``, ``rise``, ``lime`` are one method each. Shapley values (``shapley``)
-choose coalitions (``designs``), play them (``plays``) and estimate from their scores (``estimates``, ``odd_terms``).
+choose coalitions (``designs``), play them (``plays``) and estimate from their scores (``estimates``, ``odd_terms``);
+``interactions`` does so for pairs.
 """
