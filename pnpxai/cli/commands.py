@@ -56,10 +56,16 @@ def doctor(options: OnData) -> Answer:
 
 
 def explain(options: Explain) -> Answer:
-    """Explain examples: a folder for each explainer, with tensors, settings and a picture."""
+    """Explain examples, or what a language model writes: tensors, settings and a picture for each explainer."""
     from pnpxai.cli.actions import explained
+    from pnpxai.cli.generation import explained_response
     from pnpxai.cli.objects import writable
 
+    if options.prompt is not None:
+        with writable(Path(options.out or "pnpxai-explanations")) as folder:
+            found = explained_response(options, folder)
+        text = "\n\n".join(f"{of['text']}\n{of['picture']}" for of in found.values())
+        return Answer(text, found)
     with writable(Path(options.out or "pnpxai-explanations")) as folder:
         written = explained(options, folder)
     width = max(map(len, written), default=0)

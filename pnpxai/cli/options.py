@@ -201,6 +201,22 @@ class Comparing(Options):
     """Leave out the maps that ignore the model."""
 
 
+class Prompting(Options):
+    """What a language model writes."""
+
+    prompt: Annotated[str | None, typer.Option(metavar="FILE")] = None
+    """Explain what a language model writes: a text file with the prompt, or JSON with messages, with question and
+    sources, or with template and values. MODEL is then a local folder as transformers saves it."""
+    response: str | None = None
+    """The response to be explained; by default what the model writes."""
+    units: Literal["auto", "token", "word", "sentence", "slot", "source", "turn"] = "auto"
+    """What is explained of a prompt: token, word, sentence, slot, source, turn."""
+    response_units: Literal["token", "word", "sentence", "response"] = "word"
+    """What is explained of a response: token, word, sentence, response."""
+    max_tokens: Count = 32
+    """How many tokens the model writes."""
+
+
 class Output(Options):
     """Work and results."""
 
@@ -236,7 +252,7 @@ class OnData(Subject, Scaling):
     """What all commands on a model and data take."""
 
 
-class Explain(OnData, Sample, Explainers, Output):
+class Explain(OnData, Sample, Explainers, Prompting, Output):
     """What explain takes."""
 
     def after_interruption(self) -> str:
@@ -260,5 +276,5 @@ class Compare(OnData, Sample, Explainers, Metrics, Comparing, Workers, Output):
         return f"what was measured is kept in {self.out or 'pnpxai-run'}; the same command goes on"
 
 
-class OptionsFile(Tune, Compare):
+class OptionsFile(Tune, Compare, Explain):
     """What a file of options may hold: what any command that takes one does."""

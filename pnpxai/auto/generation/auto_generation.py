@@ -115,11 +115,11 @@ class AutoExplanationForGeneration:
 
     def __repr__(self) -> str:
         first, prompt = self.responses[0], self.prompts[0]
+        explained = "all" if first.kind == "response" else f"{len(first.names)} {first.kind}s"
         lines = [
             f"{type(self).__name__} of {type(self._base).__name__}",
             f"  {len(self)} prompt{'s' if len(self) > 1 else ''}; of the first, {len(prompt.units)} {prompt.kind}s "
-            f"({len(prompt.ids)} tokens) explain {len(first.names)} {first.kind}s of "
-            f"{' '.join(first.text.split())[:60]!r}",
+            f"({len(prompt.ids)} tokens) explain {explained} of {' '.join(first.text.split())[:60]!r}",
             f"  score: {self._scale}; what is absent: {self._removal}; the response so far: {self._prefix}",
         ]
         return "\n".join(lines)
