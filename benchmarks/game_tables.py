@@ -186,17 +186,18 @@ def photographs() -> Tensor:
     for photograph in (skimage.data.coffee(), skimage.data.chelsea(), skimage.data.astronaut()):
         picture = torch.tensor(photograph).permute(2, 0, 1)[None].float()
         picture = nn.functional.interpolate(picture, (160, 160), mode="bilinear", antialias=True)
-        ids = squares(slic(picture[0].permute(1, 2, 0).numpy() / 255, n_segments=14, compactness=20, start_label=0))
+        ids = fourteen(slic(picture[0].permute(1, 2, 0).numpy() / 255, n_segments=30, compactness=20, start_label=0))
         tables.append(played(model, (picture - 127) / 128, ids[None], at_a_time=16))
     return torch.cat(tables)
 
 
-def squares(segments: object) -> Tensor:
+def fourteen(segments: object) -> Tensor:
     """Return segments, of which the smallest have joined the others so that there are 14."""
     ids = torch.as_tensor(segments).long()
     while True:
         labels, ids = torch.unique(ids, return_inverse=True)
         if len(labels) <= 14:
+            assert len(labels) == 14, len(labels)
             return ids
         smallest = int(torch.bincount(ids.flatten()).argmin())
         edge = nn.functional.max_pool2d((ids == smallest).float()[None, None], 3, 1, 1)[0, 0] > 0
