@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import AtLayer, prepared
 from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
-from pnpxai.attributors.gradient.layer_paths import WeightedSum, between, gap
+from pnpxai.attributors.gradient.layer_paths import WeightedSum, between, examples_first, gap
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import first_rows, packed, places_of
 from pnpxai.declare.counts import whole_number
@@ -21,7 +22,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layer_blocks import Explain, Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.engine.running.site import Members, Place
+from pnpxai.engine.running.site import AtSites, Call, Members, Place
 from pnpxai.errors import ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors
@@ -72,7 +73,10 @@ class LayerConductance(AtLayer):
             flow = _Flow()
             scores, members = along.run(part, ends_and_starts, pace, flow.add, show_progress)
             result = packed(self.layer, members, flow.result)
-            return scores[-1], (result, gap(flow.result, scores[0], scores[-1]))
+            ends = Call((*ends_and_starts[: len(ends_and_starts) // 2], *part.extra))
+            at = AtSites(self.forward_func, along.places)
+            turn = None if not pace.together else partial(examples_first, at, ends)
+            return scores[-1], (result, gap(flow.result, scores[0], scores[-1], turn))
 
         outcome = along.explained(inputs, baselines, target, additional_forward_args, explain)
         if not return_convergence_delta:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,15 +15,18 @@ from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.gradient.paths import Quadrature, quadrature
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.gradients import gradient
 from pnpxai.engine.running.guard import borrowed, eager
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
+from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, Site
+from pnpxai.errors import ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors, sum_rows
 
-__all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "gap"]
+__all__ = ["LayerIntegratedGradients", "WeightedSum", "between", "by_example", "examples_first", "gap"]
 
 
 class LayerIntegratedGradients(AtLayerWithFactor):
@@ -110,7 +114,8 @@ class LayerIntegratedGradients(AtLayerWithFactor):
                 result, scores = packed(self.layer, end.members, shares), part.select(end.output)
                 if not return_convergence_delta:
                     return scores, (result,)
-                return scores, (result, gap(shares, part.select(start.output), scores))
+                turn = None if not pace.together else partial(examples_first, at, here)
+                return scores, (result, gap(shares, part.select(start.output), scores, turn))
 
             outcome = in_parts(score, tensors, at.places, limit, explain, n_steps=n_steps, beside=starts)
         if not return_convergence_delta:
@@ -139,9 +144,19 @@ class WeightedSum:
         self.result = tuple(a + b for a, b in zip(self.result, shares, strict=True)) if self.result else tuple(shares)
 
 
-def gap(shares: Tensors, start: Tensor, end: Tensor) -> Tensor:
-    """Return (examples,) how far shares at a layer are from summing to ``end - start``."""
-    return (sum(by_example(share, end.numel()) for share in shares) - (end - start)).detach()
+def gap(shares: Tensors, start: Tensor, end: Tensor, turn: Callable[[Tensors, int], Tensors] | None = None) -> Tensor:
+    """Return (examples,) how far shares at a layer are from summing to ``end - start``.
+
+    Args:
+        shares: what the values of the layer get.
+        start: (examples,) scores.
+        end: (examples,) scores.
+        turn: puts the examples first, where the layer may have them elsewhere.
+    """
+    size = end.numel()
+    if turn is not None and size > 1:
+        shares = turn(shares, size)
+    return (sum(sum_rows(share, size) for share in shares) - (end - start)).detach()
 
 
 def by_example(share: Tensor, size: int) -> Tensor:
@@ -150,3 +165,13 @@ def by_example(share: Tensor, size: int) -> Tensor:
     if axis is None:  # several rows for each example, or one for all
         return sum_rows(share, size)
     return share.movedim(axis, 0).reshape(size, -1).sum(1)
+
+
+def examples_first(at: AtSites, call: Call, shares: Tensors, size: int) -> Tensors:
+    """Return shares of a layer's values with the examples first; where these cannot be told apart, even shares."""
+    with probing():
+        values = at.read(call, stop=True, alone=False).values
+    try:
+        return ExamplesFirst.of(at, call, values, size).there(shares)
+    except ShapeError:
+        return tuple(share.sum().expand(size) / size for share in shares)

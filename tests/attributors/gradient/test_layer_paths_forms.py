@@ -8,6 +8,7 @@ from torch import nn
 
 import pnpxai.attributors
 from pnpxai.attributors import (
+    LayerConductance,
     LayerIntegratedGradients,
 )
 from pnpxai.engine.running.probes import is_probe
@@ -220,3 +221,38 @@ def test_ids_cannot_be_blended(name):
     it = CASES["tokens"]()
     with pytest.raises(ArgumentError, match="expected floating point numbers to differentiate.*the embedding"):
         explain(pnpxai.attributors, name, it.model, "embedding", it.inputs, target=0)
+
+
+class _Turned(nn.Module):
+    """Its layer ``act`` has the examples elsewhere than first, and as many of them as of something else."""
+
+    def __init__(self, there, back):
+        super().__init__()
+        self.there, self.back = there, back
+        self.first, self.act, self.last = nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(self.back(self.act(self.there(self.first(x)))).mean(1).tanh())
+
+
+TURNS = {
+    "steps first": (lambda h: h.transpose(0, 1), lambda v: v.transpose(0, 1)),
+    "examples last": (lambda h: h.movedim(0, -1), lambda v: v.movedim(-1, 0)),
+    "steps first, in rows": (
+        lambda h: h.transpose(0, 1).flatten(0, 1),
+        lambda v: v.unflatten(0, (4, -1)).transpose(0, 1),
+    ),
+    "in rows": (lambda h: h.flatten(0, 1), lambda v: v.unflatten(0, (-1, 4))),
+}
+
+
+@pytest.mark.parametrize("method", [LayerIntegratedGradients, LayerConductance])
+@pytest.mark.parametrize("name", TURNS)
+def test_a_delta_is_that_of_its_example_wherever_the_layer_has_the_examples(name, method):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = _Turned(*TURNS[name]).double(), torch.randn(4, 4, 3, dtype=torch.float64)
+    steps = 50 if method is LayerIntegratedGradients else 2000
+    _, delta = method(model, model.act).attribute(x, target=1, n_steps=steps, return_convergence_delta=True)
+    assert delta.shape == (4,)
+    assert delta.abs().max() < 2e-4
