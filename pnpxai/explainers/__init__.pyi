@@ -133,12 +133,15 @@ class EigenCAM(_EigenCAM):
     ) -> None: ...
 
 class Ensemble(_Ensemble):
-    """Computes 1/n sum_k a_k / max |a_k| over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519)."""
+    """Computes 1/n sum_k a_k / std a_k over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519)."""
     def __init__(
         self,
         model: Callable[..., Any],
         explainers: tuple[Any, ...] = ...,
-        normalization_fn: Normalization | str = 'maxabs',
+        normalization_fn: Normalization | str = 'standard',
+        baseline_fn: Baseline | str = 'zeros',
+        channel_dim: int | None = None,
+        each_channel: bool = False,
         forward_arg_extractor: Callable[[Any], Any] | None = None,
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
@@ -426,7 +429,7 @@ class Lime(_Lime):
     ) -> None: ...
 
 class MultiScaleOcclusion(_MultiScaleOcclusion):
-    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to mean 0 and deviation 1."""
+    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to standard deviation 1."""
     def __init__(
         self,
         model: Callable[..., Any],
@@ -475,6 +478,7 @@ class RISE(_RISE):
         n_masks: int = 500,
         grid_size: int = 7,
         probability: float = 0.5,
+        each_channel: bool = False,
         baseline_fn: Baseline | str = 'zeros',
         channel_dim: int | None = None,
         forward_arg_extractor: Callable[[Any], Any] | None = None,

@@ -169,7 +169,11 @@ class Explainer(Declared, abstract=True):
         the part before the layer. Ids need one row more to find their embedding, and one for each example to embed a
         baseline of ids.
         """
-        placed, arguments = at_numbers(self, self.arguments(inputs))
+        return self.cost_of(self.arguments(inputs))
+
+    def cost_of(self, arguments: Arguments) -> int:
+        """Return what ``cost`` does, for arguments that have been read already."""
+        placed, arguments = at_numbers(self, arguments)
         if placed.layer is None or not placed.layer_is_site:
             model, arguments = arguments.by_position(placed.model)
             backend = (placed if model is placed.model else placed.replace(model=model)).attributor()

@@ -8,38 +8,58 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor, Configured
+from pnpxai.attributors.base import Attributor
 from pnpxai.declare.declared import Choice
 from pnpxai.declare.registry import by_name
+from pnpxai.detector import ModelFacts
+from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
-from pnpxai.model_types import Attributions, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
+from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.normalization import Normalization
 from pnpxai.tensors import as_tuple, like
+from pnpxai.traits import Traits
 
 __all__ = ["Ensemble"]
 
+_MEMBERS = ("MultiScaleOcclusion", "RAP", "RISE")
+
 
 class Ensemble(Explainer):
-    """Computes 1/n sum_k a_k / max |a_k| over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519).
+    """Computes 1/n sum_k a_k / std a_k over the maps a_k of n explainers. Rieger and Hansen, 2019 (arXiv:1903.00519).
 
-    Each map is normalised by ``normalization_fn``, example by example, so that none outweighs the others. A map without
-    channels counts for every channel. Layer and extractors are set on the ensemble; members have none.
+    Each map has its scale taken away, example by example, so that none outweighs the others; a map without channels
+    counts for every channel, and ids that a member explains at their embedding count with the sum over it. Layer and
+    extractors are the ensemble's; members have none of their own. The default members find evidence in three ways (what
+    is lost, where relevance flows, what random halves lose), and so fail on different data.
     """
 
-    explainers: Annotated[tuple[Any, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
-        "GradientXInput",
-        "IntegratedGradients",
-        "GradientShap",
-    )
-    """Members: explainers, of which only the settings count, or names of explainers with their defaults."""
-    normalization_fn: Annotated[Normalization | str, Choice()] = "maxabs"
-    """Normalisation of each member's map."""
+    explainers: Annotated[tuple[Any, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = _MEMBERS
+    """The members: names, for explainers with their defaults, or explainers, of which only the settings count."""
+    normalization_fn: Annotated[Normalization | str, Choice()] = "standard"
+    """How scales are taken away: by default each map has a standard deviation of 1."""
+    baseline_fn: Baseline | str = "zeros"
+    """What stands in for what is absent, for members that are named and have this setting."""
+    channel_dim: int | None = None
+    """The axis of channels, likewise."""
+    each_channel: bool = False
+    """Whether each channel is a feature of its own, likewise, as is asked where channels are sensors."""
 
+    needs_gradient: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
+
+    @classmethod
+    def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:
+        """Return why one of the default members does not fit such a model and data, or None if all fit."""
+        for name in _MEMBERS:
+            reason = by_name(Explainer, name, "").reason_against(facts, traits)
+            if reason is not None:
+                return f"its member {name} {reason}"
+        return None
 
     def check(self) -> None:
         """Refuse members that are not explainers, and members with their own layer or extractors."""
@@ -55,19 +75,23 @@ class Ensemble(Explainer):
                 raise ArgumentError(f"Ensemble: explainers: {member!r} has its own {taken[0]}; give it to the ensemble")
 
     def attributor(self) -> Attributor:
-        """Return the mean of the members' backends."""
-        members = [
-            by_name(Explainer, m, "")(self.model) if isinstance(m, str) else m.replace(model=self.model)
-            for m in self.explainers
-        ]
-        backends = [(type(m).__name__, self._there(m).attributor(), m.stochastic) for m in members]
-        return _Mean(self.forward_func, backends, Normalization.from_name(self.normalization_fn))
+        """Return the mean of the members' maps."""
+        given: dict[str, Any] = {"baseline_fn": self.baseline_fn, "each_channel": self.each_channel}
+        given |= {} if self.channel_dim is None else {"channel_dim": self.channel_dim}
+        members = []
+        for member in self.explainers:
+            if isinstance(member, str):
+                kind = by_name(Explainer, member, "")
+                own = {name: value for name, value in given.items() if name in kind.defaults()}
+                member = kind(self.model, **own)
+            members.append(self._there(member))
+        return _Mean(self.forward_func, members, Normalization.from_name(self.normalization_fn))
 
     def _there(self, member: Explainer) -> Explainer:
         """Return the member at the ensemble's layer."""
         if member.layer_is_site:
-            return member.replace(layer=self.layer)
-        return member.replace(model=self.forward_func)
+            return member.replace(model=self.forward_func)
+        return member.replace(model=self.model, layer=self.layer)
 
 
 _SHARED = ("forward_arg_extractor", "additional_forward_arg_extractor", "layer")
@@ -75,26 +99,44 @@ _SHARED = ("forward_arg_extractor", "additional_forward_arg_extractor", "layer")
 
 class _Mean(Attributor):
     def __init__(
-        self,
-        forward_func: Model,
-        backends: Sequence[tuple[str, Attributor | Configured, bool]],  # name, backend, whether it takes a seed
-        normalize: Callable[[Tensor], Tensor],
+        self, forward_func: Model, members: Sequence[Explainer], normalize: Callable[[Tensor], Tensor]
     ) -> None:
         super().__init__(forward_func)
-        self.backends = backends
+        self.members = members
         self.normalize = normalize
 
-    def cost(self, inputs: ModelInputs, **settings: object) -> int:
-        return sum(backend.cost(inputs) for _, backend, _ in self.backends)
+    def cost(self, inputs: ModelInputs, additional_forward_args: ForwardArgs = None, **settings: object) -> int:
+        """Return the rows that all members run."""
+        arguments = _arguments(inputs, additional_forward_args)
+        return sum(member.cost_of(arguments) for member in self.members)
 
-    def attribute(self, inputs: ModelInputs, seed: int | RandomStream = 0, **arguments: Any) -> Attributions:
-        count = len(as_tuple(inputs))
-        totals: list[Any] = [0] * count
+    def attribute(
+        self,
+        inputs: ModelInputs,
+        target: Any = None,
+        additional_forward_args: ForwardArgs = None,
+        seed: int | RandomStream = 0,
+    ) -> Attributions:
+        """Return the mean of the members' maps."""
+        arguments = _arguments(inputs, additional_forward_args)
+        totals: list[Any] = [0] * len(arguments.explained)
         with borrowed(self.forward_func):
-            for name, backend, seeded in self.backends:
-                drawn = {"seed": seed} if seeded else {}
-                maps = as_tuple(backend.attribute(inputs, **arguments, **drawn))
-                if len(maps) != count:
-                    raise UnsuitableError(f"Ensemble: {name} gives {len(maps)} map for {count} inputs")
-                totals = [t + self.normalize(m) / len(self.backends) for t, m in zip(totals, maps, strict=True)]
+            for member in self.members:
+                maps = as_tuple(member.attribute_arguments(arguments, target, seed))
+                if len(maps) != len(totals):
+                    raise UnsuitableError(
+                        f"Ensemble: {type(member).__name__} gives {len(maps)} map for {len(totals)} inputs"
+                    )
+                scaled = [self.normalize(_of_ids(m, x)) for m, x in zip(maps, arguments.explained, strict=True)]
+                totals = [t + m / len(self.members) for t, m in zip(totals, scaled, strict=True)]
         return like(inputs, totals)
+
+
+def _arguments(inputs: ModelInputs, extra: ForwardArgs) -> Arguments:
+    further = extra if isinstance(extra, tuple) else () if extra is None else (extra,)
+    return Arguments(as_tuple(inputs), further)
+
+
+def _of_ids(maps: Tensor, inputs: Tensor) -> Tensor:
+    """Return maps of ids by position: what was explained at their embedding is summed over it."""
+    return maps.sum(-1) if not inputs.is_floating_point() and maps.ndim > inputs.ndim else maps

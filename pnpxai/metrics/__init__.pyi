@@ -8,6 +8,7 @@ from pnpxai.metrics.faithfulness.completeness import CompletenessError as _Compl
 from pnpxai.metrics.faithfulness.correlation import FaithfulnessCorrelation as _FaithfulnessCorrelation
 from pnpxai.metrics.faithfulness.correlation import MuFidelity as _MuFidelity
 from pnpxai.metrics.faithfulness.correlation import SensitivityN as _SensitivityN
+from pnpxai.metrics.faithfulness.elsewhere import Elsewhere
 from pnpxai.metrics.faithfulness.erasure import AtShares as AtShares
 from pnpxai.metrics.faithfulness.erasure import Comprehensiveness as _Comprehensiveness
 from pnpxai.metrics.faithfulness.erasure import Sufficiency as _Sufficiency
@@ -22,6 +23,7 @@ from pnpxai.metrics.faithfulness.insertion import Insertion as _Insertion
 from pnpxai.metrics.faithfulness.insertion import InsertionDeletion as _InsertionDeletion
 from pnpxai.metrics.faithfulness.removal import Removal as Removal
 from pnpxai.metrics.faithfulness.road import ROAD as _ROAD
+from pnpxai.metrics.faithfulness.scales import MultiScaleCorrelation as _MultiScaleCorrelation
 from pnpxai.metrics.localisation import AUROC as _AUROC
 from pnpxai.metrics.localisation import AveragePrecision as _AveragePrecision
 from pnpxai.metrics.localisation import Localisation as Localisation
@@ -344,6 +346,26 @@ class MuFidelity(_MuFidelity):
         grid_size: int | FeatureMask = 9,
         baseline: Baseline | Imputer | float = 0.0,
         mask_agg_dim: int | None = None,
+        channel_dim: int | None = 1,
+        each_channel: bool | None = None,
+        postprocessor: PostProcessor | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+    ) -> None: ...
+
+class MultiScaleCorrelation(_MultiScaleCorrelation):
+    """Mean, over scales and sizes, of the correlation over random subsets: a map's sum with the loss of score."""
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        explainer: Explainer | None = None,
+        *,
+        baseline_fn: Baseline | Imputer = ...,
+        elsewhere_fn: Elsewhere | None = ...,
+        feature_mask_fn: FeatureMask | str = 'positions',
+        fractions: tuple[float, ...] = ...,
+        n_runs: int = 16,
+        prob_fn: Callable[[Tensor], Tensor] | None = ...,
         channel_dim: int | None = 1,
         each_channel: bool | None = None,
         postprocessor: PostProcessor | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
@@ -13,14 +14,27 @@ from pnpxai.declare.declared import Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
 from pnpxai.metrics.selection import as_candidates
 from pnpxai.model_types import Model
 from pnpxai.recommender.fit import ModalitySpec, by_facts, classes_of, needed_traits, recommend, traits_of
 from pnpxai.recommender.ranking import Ranking
 from pnpxai.recommender.recommendation import Recommendation
-from pnpxai.statistics import DecisionRule, MeanRank, bootstrap
+from pnpxai.statistics import DecisionRule, bootstrap, default_rule
 from pnpxai.traits import Traits
-from pnpxai.tuning import Budget, Judges, Shared, StorageSpec, has_masks, judges_of, limits_of, panel, race, with_masks
+from pnpxai.tuning import (
+    Budget,
+    Judge,
+    Judges,
+    Shared,
+    StorageSpec,
+    has_masks,
+    judges_of,
+    limits_of,
+    panel,
+    race,
+    with_masks,
+)
 
 __all__ = ["Recommender", "XaiRecommender", "rank"]
 
@@ -43,12 +57,12 @@ class Recommender(Declared, keyword_only=True):
     are ranked whether or not they state that they fit."""
     metric: Any = None
     """Tune for this metric alone instead of the percentile."""
-    deciding: Annotated[tuple[Any, ...], _Several] = ("AbPC", "FaithfulnessCorrelation")
+    deciding: Annotated[tuple[Any, ...], _Several] = ("MultiScaleCorrelation",)
     """The metrics that the ranking goes by; one metric may come with several settings."""
     limits: Mapping[Any, float] | None = None
     """What the tuned explainers must keep within, such as ``{"Sensitivity": 0.5, "seconds": 1.0}``; see ``tune``."""
     rule: DecisionRule | None = None
-    """How it is decided; by default ``MeanRank`` over the deciding metrics."""
+    """How it is decided; by default ``WithPrior`` on ``MultiScaleCorrelation``, ``MeanRank`` over other metrics."""
     budget: str | int | Budget | None = None
     """What tuning may cost in all: ``"5min"``, ``"20000 rows"``, ``"300 trials"``; every default is tried in any case.
     By default ``n_trials`` for each explainer."""
@@ -113,6 +127,7 @@ class Recommender(Declared, keyword_only=True):
         candidates = as_candidates(specs, model, traits, common)
         controls = as_candidates(list(fit.controls), model, traits, common)
         deciding = judges_of(self.deciding, model, common, masked=masked, name="deciding")
+        deciding = _with_rows(deciding, examples, traits)
         metrics = [metric for judge in deciding for metric in judge.metrics]
         if len(metrics) < len(deciding):
             raise ArgumentError("deciding: expected metrics; what explaining costs can be limited: limits=")
@@ -137,7 +152,7 @@ class Recommender(Declared, keyword_only=True):
         measured = {candidate.label: judges.on(candidate, held_out) for candidate in compared}
         directions = {judge.name: judge.higher_is_better for judge in deciding}
         values = {n: {of: cells[k].values for of, cells in measured.items()} for k, n in enumerate(directions)}
-        rule = MeanRank(metrics=tuple(directions)) if self.rule is None else self.rule
+        rule = default_rule(traits, tuple(directions)) if self.rule is None else self.rule
         return Ranking(
             decision=rule.decide(values, directions, [c.label for c in controls]),
             tuned=raced.tuned,
@@ -191,6 +206,14 @@ def _fixed(candidates: Sequence[Candidate], controls: Sequence[Candidate]) -> li
     """Return what tuned candidates are held against: all defaults, and random maps several times."""
     drawn = [(c, k) for c in controls if c.explainer.stochastic for k in range(_RANDOM_MAPS)]
     return [*((candidate, 0) for candidate in candidates), *drawn]
+
+
+def _with_rows(judges: Sequence[Judge], examples: Examples, traits: Traits) -> tuple[Judge, ...]:
+    """Return judges whose metrics draw from rows of a table; see ``with_rows``."""
+    first = examples.first(ROWS)
+    return tuple(
+        replace(judge, metrics=tuple(with_rows({"": m}, first, traits)[""] for m in judge.metrics)) for judge in judges
+    )
 
 
 def _listed(reasons: dict[str, str]) -> str:

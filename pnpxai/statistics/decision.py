@@ -1,23 +1,18 @@
-"""The rule that decides which explanations to prefer, and its verdict in words."""
+"""What a rule decides about explainers, its verdict in words, and the tests that every rule shares."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
 
 from pnpxai.declare.declared import Declared
-from pnpxai.declare.encoding import unlabelled
-from pnpxai.errors import ArgumentError
-from pnpxai.statistics.intervals import Interval, bootstrap
-from pnpxai.statistics.ranks import ranks
+from pnpxai.statistics.intervals import Interval
 from pnpxai.statistics.simultaneous import better_than, examples_needed, smallest_sample, tied_with_best
 
-__all__ = ["Decision", "DecisionRule", "MeanRank"]
+__all__ = ["Decision", "DecisionRule", "decided", "listed"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,8 @@ class Decision:
         level: the confidence, in all that is said together.
         enough: about how many examples would tell more, where they would and this can be estimated.
         too_few: whether the examples are too few for any verdict.
+        prior: the kind of data whose problems with known evidence took part in it, if any did.
+        reliability: on what share of such problems the first of a verdict like this was within ``CLOSE`` of the best.
     """
 
     best: str | None
@@ -46,17 +43,20 @@ class Decision:
     level: float = 0.95
     enough: int | None = None
     too_few: bool = False
+    prior: str | None = None
+    reliability: float | None = None
 
     @property
     def first(self) -> str | None:
         """The label to use where one is needed: the best, else the one with the lowest mean rank that is no control."""
-        candidates = [label for label, why in self.dropped.items() if why == _CONTROL]
+        candidates = [label for label, why in self.dropped.items() if why == CONTROL]
         ordered = sorted((i.mean, label) for label, i in self.mean_rank.items() if label not in candidates)
         return self.best or (ordered[0][1] if ordered and self.too_few else None)
 
     def sentence(self) -> str:
-        """Return the verdict in words: by which metrics, on how many examples, how sure, what would make it surer."""
-        by = f" by {_listed(self.metrics)}" if self.metrics else ""
+        """Return the verdict in words: by which measures, on how many examples, how sure, what would make it surer."""
+        by = f" by {listed(self.metrics)}" if self.metrics else ""
+        by += f" and by what did well on {self.prior} problems with known evidence" if self.prior else ""
         on = f"{self.n} example{'' if self.n == 1 else 's'}"
         limits = f"This holds for this model and {'this' if self.n == 1 else 'these'} {on}."
         more = f" About {self.enough} examples would do." if self.enough else ""
@@ -67,9 +67,17 @@ class Decision:
         sure = f", {100 * self.level:.0f} % sure"
         others = [label for label in self.set if label != self.best]
         if not others:
-            return f"{self.best} ranks first{by}, ahead of all others{sure}. {limits}"
+            return f"{self.best} ranks first{by}, ahead of all others{sure}. {limits}{self._worth()}"
         apart = f" About {self.enough} examples would tell {self.best} from {others[0]}." if self.enough else ""
-        return f"{self.best} ranks first{by}, but cannot be told apart from {_listed(others)}. {limits}{apart}"
+        cannot = f"{self.best} ranks first{by}, but cannot be told apart from {listed(others)}."
+        return f"{cannot} {limits}{apart}{self._worth()}"
+
+    def _worth(self) -> str:
+        """Return in words what a verdict like this was worth where the truth is known."""
+        if self.reliability is None:
+            return ""
+        tenths = round(10 * self.reliability)
+        return f" In {tenths} of 10 such problems, the first of a verdict like this was about as good as the best."
 
 
 class DecisionRule(Declared, abstract=True):
@@ -91,79 +99,71 @@ class DecisionRule(Declared, abstract=True):
         """
 
 
-class MeanRank(DecisionRule):
-    """Lowest per-example rank, averaged over metrics, with one chance of error over all that is said.
+def decided(
+    columns: Mapping[str, np.ndarray],
+    intervals: Mapping[str, Interval],
+    deciding: tuple[str, ...],
+    *,
+    controls: Sequence[str],
+    mute: Sequence[str],
+    level: float,
+    against_controls: Mapping[str, np.ndarray] | None = None,
+) -> Decision:
+    """Return who is first, who cannot be told from it, and who is left out, with one chance of error over all.
 
     The best is shown to beat every control (one-sided paired t-tests, corrected for the number of candidates), and the
     set holds all candidates that cannot be told from it (a closed test of the range and of the lead): one that is
     equally good is left out with a chance of 1 - level at most, however many there are. A candidate outside the set is
     dropped where it is not shown to beat the controls, or has no value. With fewer examples than
     ``smallest_sample(candidates)`` nothing is decided.
+
+    Args:
+        columns: label -> (examples,) numbers that are smaller for better explainers, such as ranks.
+        intervals: label -> its mean rank with an interval.
+        deciding: the metrics that decide.
+        controls: labels that candidates must beat.
+        mute: labels without any value.
+        level: the confidence of all statements together.
+        against_controls: the columns by which controls are to be beaten, where these are others.
     """
-
-    metrics: tuple[str, ...] = ("AbPC", "FaithfulnessCorrelation")
-    """The metrics that decide (those that were measured), by label; by a class's name, all of that class."""
-    level: Annotated[float, Gt(0), Lt(1)] = 0.95
-    """Confidence of all statements together, and of each interval."""
-    n_draws: Annotated[int, Ge(100)] = 2000
-    """Draws of the intervals of mean ranks."""
-    seed: int = 0
-    """Seed of these draws."""
-
-    def decide(
-        self,
-        values: Mapping[str, Mapping[str, Sequence[float]]],
-        directions: Mapping[str, bool],
-        controls: Sequence[str] = (),
-    ) -> Decision:
-        """Return the decision; see ``DecisionRule``."""
-        named = (label for name in self.metrics for label in values if name in (label, unlabelled(label)))
-        deciding = tuple(dict.fromkeys(named)) or tuple(values)
-        if not deciding:
-            raise ArgumentError("metrics: expected at least one that was measured, got none")
-        labels = list(values[deciding[0]])
-        tables = {m: np.stack([np.asarray(values[m][label], float) for label in labels], -1) for m in deciding}
-        rank = np.mean([ranks(t, higher_is_better=directions[m]) for m, t in tables.items()], axis=0)
-        n, column = len(rank), {label: rank[:, k] for k, label in enumerate(labels)}
-        intervals = {
-            label: bootstrap(own, level=self.level, n_draws=self.n_draws, seed=self.seed)
-            for label, own in column.items()
-        }
-        dropped = {label: _CONTROL for label in labels if label in controls}
-        mute = [label for k, label in enumerate(labels) if all(np.isnan(t[:, k]).all() for t in tables.values())]
-        dropped |= {label: f"has no value in {_listed(deciding)}" for label in mute if label not in dropped}
-        candidates = sorted((c for c in labels if c not in dropped), key=lambda label: intervals[label].mean)
-        against = [label for label in labels if label in controls]
-        verdict = Decision(None, (), intervals, dropped, n, deciding, self.level)
-        least = smallest_sample(len(candidates), self.level)
-        if not candidates:
-            return verdict
-        own, ignorant = (np.stack([column[c] for c in group], 1) if group else np.empty((n, 0))
+    held = columns if against_controls is None else against_controls
+    n = len(next(iter(columns.values())))
+    dropped = {label: CONTROL for label in columns if label in controls}
+    dropped |= {label: f"has no value in {listed(deciding)}" for label in mute if label not in dropped}
+    candidates = sorted((c for c in columns if c not in dropped), key=lambda label: columns[label].mean())
+    against = [label for label in columns if label in controls]
+    verdict = Decision(None, (), dict(intervals), dropped, n, deciding, level)
+    least = smallest_sample(len(candidates), level)
+    if not candidates:
+        return verdict
+    own = np.stack([columns[c] for c in candidates], 1)
+    knowing, ignorant = (np.stack([held[c] for c in group], 1) if group else np.empty((n, 0))
                          for group in (candidates, against))  # fmt: skip
-        alpha = (1 - self.level) / len(candidates)
-        ahead = [examples_needed(own[:, 0] - column[control], alpha) for control in against]
-        needed = max((number or 0 for number in ahead), default=0) if None not in ahead else None
-        if n < least:
-            return replace(verdict, enough=max(least, needed or 0), too_few=True)
-        proven = dict(zip(candidates, better_than(own, ignorant, self.level), strict=True))
-        tied = [candidates[k] for k in tied_with_best(own, self.level)]
-        best = next((label for label in tied if proven[label]), None)
-        together = tuple(label for label in tied if label != best)
-        for label in candidates:
-            if not proven[label] and (best is None or label not in tied):
-                behind = [c for c in against if not better_than(column[label][:, None], column[c][:, None], self.level)]
-                dropped[label] = f"may not beat {_listed(behind or against)}"
-        if best is None:
-            return replace(verdict, enough=needed if needed and needed > n else None)
-        next_best = examples_needed(column[best] - column[together[0]], (1 - self.level) / 2) if together else None
-        enough = next_best if next_best and n < next_best <= _FORESEEN * n else None
-        return replace(verdict, best=best, set=(best, *together), enough=enough)
+    alpha = (1 - level) / len(candidates)
+    ahead = [examples_needed(knowing[:, 0] - held[control], alpha) for control in against]
+    needed = max((number or 0 for number in ahead), default=0) if None not in ahead else None
+    if n < least:
+        return replace(verdict, enough=max(least, needed or 0), too_few=True)
+    proven = dict(zip(candidates, better_than(knowing, ignorant, level), strict=True))
+    tied = [candidates[k] for k in tied_with_best(own, level)]
+    best = next((label for label in tied if proven[label]), None)
+    together = tuple(label for label in tied if label != best)
+    for label in candidates:
+        if not proven[label] and (best is None or label not in tied):
+            behind = [c for c in against if not better_than(held[label][:, None], held[c][:, None], level)]
+            dropped[label] = f"may not beat {listed(behind or against)}"
+    if best is None:
+        return replace(verdict, enough=needed if needed and needed > n else None)
+    next_best = examples_needed(columns[best] - columns[together[0]], (1 - level) / 2) if together else None
+    enough = next_best if next_best and n < next_best <= _FORESEEN * n else None
+    return replace(verdict, best=best, set=(best, *together), enough=enough)
 
 
-_CONTROL = "a control"
+CONTROL = "a control"
 _FORESEEN = 20
 """A number of examples is estimated up to so many times those that were seen."""
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

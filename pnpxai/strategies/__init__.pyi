@@ -24,6 +24,7 @@ from pnpxai.strategies.normalization import MinMax as _MinMax
 from pnpxai.strategies.normalization import NoNormalization as _NoNormalization
 from pnpxai.strategies.normalization import Normalization as Normalization
 from pnpxai.strategies.normalization import Robust as _Robust
+from pnpxai.strategies.normalization import Standard as _Standard
 from pnpxai.strategies.pooling import EachPooling as _EachPooling
 from pnpxai.strategies.pooling import L1Norm as _L1Norm
 from pnpxai.strategies.pooling import L2Norm as _L2Norm
@@ -289,6 +290,12 @@ class Slic(_Slic):
         n_segments: int = 150,
         compactness: float = 1.0,
         sigma: float = 0.0,
+    ) -> None: ...
+
+class Standard(_Standard):
+    """To standard deviation 1, which keeps signs."""
+    def __init__(
+        self,
     ) -> None: ...
 
 class Sum(_Sum):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.strategies.base import Strategy, each_by_name
 
-__all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust"]
+__all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust", "Standard"]
 
 
 class Normalization(Strategy, abstract=True):
@@ -65,6 +65,17 @@ class Robust(Normalization):
         spread = third - first
         spread = torch.where(spread > 0, spread, _each(centred).abs().amax(1))
         return _over(centred, _along(spread, values))
+
+
+class Standard(Normalization):
+    """To standard deviation 1, which keeps signs."""
+
+    name: ClassVar[str] = "standard"
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return a / std a."""
+        each = _each(values)
+        return _over(values, _along(each.std(1, correction=0), values))
 
 
 class NoNormalization(Normalization):

@@ -1,29 +1,33 @@
-"""Truth by explainer and problem, and regret by way of choosing."""
+"""Truth by explainer and problem, and regret by way of choosing: what ``compare`` decides, against fixed habits."""
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.experiment import Results, compare
 from pnpxai.files import write_file
-from pnpxai.metrics import AbPC, FaithfulnessCorrelation, Infidelity, LeRF, RelevanceRankAccuracy
-from pnpxai.truth.candidates import CONTROLS, all_maps
-from pnpxai.truth.choosing import Evidence, Way
+from pnpxai.metrics import RelevanceRankAccuracy
+from pnpxai.metrics.selection import ExplainerSpec
+from pnpxai.statistics import DecisionRule
+from pnpxai.truth.candidates import CONTROLS, averaged, candidates, habit_candidates
 from pnpxai.truth.families import FAMILIES
-from pnpxai.truth.losses import Design, redundancy
 from pnpxai.truth.problem import Problem
 
-__all__ = ["OPENINGS", "Cell", "Regret", "cell", "regret", "run", "truth"]
+__all__ = ["OPENINGS", "Cell", "Verdict", "cell", "run", "truth"]
 
 OPENINGS = Path("benchmarks/truth_openings.jsonl")
 """Where each look at held problems is written down."""
+_DECIDING = ("MultiScaleCorrelation", "AbPC", "FaithfulnessCorrelation")
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,9 @@ class Cell:
         kind: the kind of data.
         redundant: whether the evidence stands more than once.
         proof: accuracy, emptied, replaced, chance.
-        truth: candidate -> mean share of the evidence among its highest values.
-        measures: measure -> candidate -> mean value, larger is better.
-        redundancy: 1 - singles / halves; see ``Redundancy``.
+        truth: explainer or habit -> mean share of the evidence among its highest values.
+        values: metric -> explainer -> its value for each example.
+        compared: the explainers among which rules choose: those at their defaults.
     """
 
     family: str
@@ -47,13 +51,40 @@ class Cell:
     redundant: bool
     proof: dict[str, float]
     truth: dict[str, float]
-    measures: dict[str, dict[str, float]] = field(default_factory=dict)
-    redundancy: float = 0.0
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    compared: Sequence[str] = ()
 
     def regret(self, choice: str) -> float:
         """Return (best - choice) / (best - random map): what choosing so lost."""
         best = max(value for name, value in self.truth.items() if name not in CONTROLS)
         return (best - self.truth[choice]) / max(best - self.truth["RandomMap"], 1e-9)
+
+    def verdict(self, rule: DecisionRule, examples: Sequence[int] | None = None) -> Verdict:
+        """Return what a rule says of the explainers at their defaults, of all examples or some."""
+        names = [*self.compared, *CONTROLS]
+        n = len(next(iter(next(iter(self.values.values())).values())))
+        rows = list(range(n)) if examples is None else list(examples)
+        values = {m: {name: [of[name][k] for k in rows] for name in names} for m, of in self.values.items()}
+        decision = rule.decide(values, dict.fromkeys(values, True), CONTROLS)
+        first = decision.best or min(self.compared, key=lambda name: decision.mean_rank[name].mean)
+        return Verdict(first, self.regret(first), len(decision.set), decision.reliability)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule said of a problem, and what that was worth.
+
+    Attributes:
+        first: the explainer that it puts first.
+        regret: what choosing it lost.
+        tied: how many cannot be told from it, itself among them; 0 where nothing is shown to beat the controls.
+        reliability: the confidence that the verdict states, None where it states none.
+    """
+
+    first: str
+    regret: float
+    tied: int
+    reliability: float | None
 
 
 def truth(problem: Problem, maps: Tensor) -> float:
@@ -64,85 +95,87 @@ def truth(problem: Problem, maps: Tensor) -> float:
     return float(metric.evaluate(examples.inputs, examples.labels, judged, masks=examples.truth).nanmean())
 
 
-def cell(family: str, seed: int, n_examples: int = 16) -> Cell:
-    """Train a net on a problem, explain it by every candidate, and measure each with and without the truth."""
+def cell(family: str, seed: int, n_examples: int = 12, explainers: Sequence[ExplainerSpec] = ()) -> Cell:
+    """Train a net on a problem, compare explainers as a user does, and measure the truth of their maps.
+
+    Args:
+        family: the family's name.
+        seed: which of the family.
+        n_examples: examples of the problem.
+        explainers: further explainers, by name or as classes.
+    """
     if family not in FAMILIES:
         raise ArgumentError(f"family: expected one of {', '.join(FAMILIES)}, got {family!r}")
     problem = FAMILIES[family].problem(seed, n_examples)
-    maps = all_maps(problem, seed)
-    design, examples = Design.of(problem, seed=seed), problem.examples
-    measures: dict[str, dict[str, float]] = {}
-    dim = problem.traits.channel_dim
-    for metric in (kind(problem.model, channel_dim=dim) for kind in (AbPC, FaithfulnessCorrelation, LeRF, Infidelity)):
-        sign = 1.0 if metric.higher_is_better else -1.0
-        measures[type(metric).__name__] = {
-            name: sign * float(metric.evaluate(examples.inputs, examples.labels, m).nan_to_num(-1.0 * sign).mean())
-            for name, m in maps.items()
-        }
-    for name, m in maps.items():
-        for (scale, fill, share), value in design.correlations(m).items():
-            measures.setdefault(f"losses {scale} {fill} {share}", {})[name] = value
-    q = problem.proof
+    offered = candidates(problem, explainers)
+    results = _compared(problem, [*offered, *habit_candidates(problem)], seed)
+    maps = averaged({label: _shaped(m, problem.examples.truth.shape) for label, m in results.maps.items()})
+    values = {
+        metric: {label: [round(float(v), 4) for v in results.values(metric, label)] for label in results.explainers}
+        for metric in results.metrics
+    }
+    q, own = problem.proof, FAMILIES[family]
     proof = {"accuracy": q.accuracy, "emptied": q.emptied, "replaced": q.replaced, "chance": q.chance}
-    scores = {name: truth(problem, m) for name, m in maps.items()}
-    own = FAMILIES[family]
-    return Cell(family, seed, own.kind, own.redundant, proof, scores, measures, redundancy(problem, seed).index)
+    scores = {name: round(truth(problem, m), 5) for name, m in maps.items()}
+    compared = [c.label for c in offered if c.label in maps]
+    return Cell(family, seed, own.kind, own.redundant, proof, scores, values, compared)
+
+
+def _compared(problem: Problem, offered: Sequence[Any], seed: int) -> Results:
+    examples = problem.examples
+    batch = Examples.of([(examples.inputs, examples.labels, None)])
+    return compare(
+        problem.model, batch, offered, _DECIDING, traits=problem.traits, seed=seed, keep=len(batch), show_progress=False
+    )
+
+
+def _shaped(maps: Tensor, shape: torch.Size) -> Tensor:
+    """Return maps by position: of ids summed over the embedding, of series without sensors the same for each."""
+    maps = torch.nan_to_num(maps.float())
+    if maps.shape == shape:
+        return maps
+    if maps.ndim == len(shape) + 1:
+        return maps.sum(-1)
+    return (maps if maps.ndim == len(shape) else maps.unsqueeze(1)).expand(shape)
 
 
 def run(
-    split: str, seeds: Sequence[int], out: Path, n_examples: int = 16, families: Iterable[str] | None = None
+    split: str,
+    seeds: Iterable[int],
+    out: Path,
+    n_examples: int = 12,
+    families: Iterable[str] | None = None,
+    explainers: Sequence[ExplainerSpec] = (),
 ) -> list[Cell]:
     """Measure the problems of a split, going on where ``out`` (JSON, a list of cells) ends.
 
     Each look at "held" problems is written down in ``OPENINGS``, as long as that file is there.
+
+    Args:
+        split: "dev", to choose rules on, or "held", to judge them on.
+        seeds: which problems of each family.
+        out: the file of cells.
+        n_examples: examples of each problem.
+        families: some of the families, instead of all of the split.
+        explainers: further explainers, which are measured and may be chosen.
     """
     if split not in ("dev", "held"):
         raise ArgumentError(f"split: expected 'dev' or 'held', got {split!r}")
     names = [f.name for f in FAMILIES.values() if f.split == split] if families is None else list(families)
     done = [Cell(**entry) for entry in json.loads(out.read_text())] if out.exists() else []
-    known = {(c.family, c.seed) for c in done}
+    known, seeds = {(c.family, c.seed) for c in done}, list(seeds)
     if split == "held" and OPENINGS.exists():
-        opened = {"at": datetime.datetime.now(datetime.UTC).isoformat(), "seeds": list(seeds), "families": names}
+        opened = {"at": datetime.datetime.now(datetime.UTC).isoformat(), "seeds": seeds, "families": names}
         with OPENINGS.open("a") as log:
             log.write(json.dumps(opened) + "\n")
     for seed in seeds:
         for name in names:
             if (name, seed) not in known:
-                done.append(cell(name, seed, n_examples))
-                text = json.dumps([vars(c) for c in done])
+                done.append(cell(name, seed, n_examples, explainers))
+                text = json.dumps([_record(c) for c in done])
                 write_file(out, lambda path, text=text: path.write_text(text))
     return done
 
 
-@dataclass(frozen=True)
-class Regret:
-    """What a way of choosing lost, as a share of what was to be gained over a random map.
-
-    Attributes:
-        mean: mean over families.
-        low: lower end of the 95 % interval, drawn over families.
-        high: upper end.
-        worst: the family in which it lost most.
-        worst_mean: what it lost there.
-    """
-
-    mean: float
-    low: float
-    high: float
-    worst: str
-    worst_mean: float
-
-
-def regret(cells: Sequence[Cell], way: Way | str, seed: int = 0) -> Regret:
-    """Return the regret of a way of choosing, or of always taking one candidate, over cells; clustered by family."""
-    of_family: dict[str, list[float]] = {}
-    for one in cells:
-        names = [name for name in one.truth if name not in CONTROLS]
-        choice = way if isinstance(way, str) else way(Evidence(one.kind, names, one.measures, one.redundancy))
-        of_family.setdefault(one.family, []).append(one.regret(choice))
-    means = {family: float(np.mean(lost)) for family, lost in of_family.items()}
-    values = np.array(list(means.values()))
-    draws = np.random.default_rng(seed).integers(0, len(values), (2000, len(values)))
-    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
-    worst = max(means, key=lambda family: means[family])
-    return Regret(float(values.mean()), float(low), float(high), worst, means[worst])
+def _record(one: Cell) -> Mapping[str, Any]:
+    return vars(one) | {"compared": list(one.compared)}

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from pnpxai.detector import detect
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.cam.grad_cam import GradCam
 from pnpxai.explainers.ensemble import Ensemble
@@ -14,7 +15,9 @@ from pnpxai.explainers.gradient.integrated_gradients import IntegratedGradients
 from pnpxai.explainers.gradient.saliency import Gradient, GradientXInput
 from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.explainers.perturbation.occlusion import Occlusion
+from pnpxai.explainers.perturbation.rise import RISE
 from pnpxai.testing.zoo import CASES
+from pnpxai.traits import Traits
 
 CNN, TWO, TOKENS = (CASES[name]() for name in ("cnn", "two_inputs", "tokens"))
 OCCLUSION = {"window": 2, "stride": 1}
@@ -29,7 +32,14 @@ def shifted(maps):
     return (maps - low) / (high - low)
 
 
-@pytest.mark.parametrize(("name", "normalize"), [("maxabs", scaled), ("minmax", shifted), ("identity", lambda m: m)])
+def standard(maps):
+    return maps / maps.flatten(1).std(1, correction=0).reshape(-1, *[1] * (maps.ndim - 1))
+
+
+WAYS = [("standard", standard), ("maxabs", scaled), ("minmax", shifted), ("identity", lambda m: m)]
+
+
+@pytest.mark.parametrize(("name", "normalize"), WAYS)
 def test_it_is_the_mean(name, normalize):
     members = ("Gradient", SmoothGrad(CNN.model, n_iter=4), Occlusion(CNN.model, **OCCLUSION), "GradCam")
     found = Ensemble(CNN.model, members, name).attribute(CNN.inputs, CNN.targets, seed=5)
@@ -46,16 +56,36 @@ def test_of_several_inputs_each_has_its_mean():
     found = Ensemble(TWO.model, ("Gradient", "GradientXInput")).attribute(TWO.inputs, TWO.targets)
     alone = [e(TWO.model).attribute(TWO.inputs, TWO.targets) for e in (Gradient, GradientXInput)]
     for one, members in zip(found, zip(*alone, strict=True), strict=True):
-        assert torch.allclose(one, sum(map(scaled, members)) / 2, atol=1e-12)
+        assert torch.allclose(one, sum(map(standard, members)) / 2, atol=1e-12)
 
 
-def test_ids_and_layers_are_the_ensembles():
-    members = ("Gradient", Occlusion(TOKENS.model))
-    found = Ensemble(TOKENS.model, members).attribute(TOKENS.inputs, TOKENS.targets)
+def test_ids_are_mapped_token_by_token_and_a_layer_is_the_ensembles():
+    members = ("Gradient", "RISE")
+    found = Ensemble(TOKENS.model, members).attribute(TOKENS.inputs, TOKENS.targets, seed=3)
+    slope = Gradient(TOKENS.model).attribute(TOKENS.inputs, TOKENS.targets).sum(-1)
+    shown = RISE(TOKENS.model).attribute(TOKENS.inputs, TOKENS.targets, seed=3)
+    assert found.shape == TOKENS.inputs.shape
+    assert torch.allclose(found, (standard(slope) + standard(shown)) / 2, atol=1e-12)
+    both = ("Gradient", Occlusion(TOKENS.model))
+    at_layer = Ensemble(TOKENS.model, both, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets)
     alone = [e(TOKENS.model, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets) for e in (Gradient, Occlusion)]
-    assert torch.allclose(found, sum(map(scaled, alone)) / 2, atol=1e-12)
-    at_layer = Ensemble(TOKENS.model, members, layer="embedding").attribute(TOKENS.inputs, TOKENS.targets)
-    assert torch.equal(found, at_layer)
+    assert torch.allclose(at_layer, sum(map(standard, alone)) / 2, atol=1e-12)
+
+
+def test_members_that_are_named_get_the_settings_that_they_have():
+    series = CASES["series"]()
+    found = Ensemble(series.model, ("RISE",), "identity", each_channel=True).attribute(series.inputs, series.targets)
+    apart = RISE(series.model, each_channel=True).attribute(series.inputs, series.targets)
+    assert torch.allclose(found, apart)
+    assert not torch.allclose(apart[:, 0], apart[:, 1])
+
+
+def test_it_fits_where_its_default_members_do():
+    net = CNN.model
+    assert Ensemble.reason_against(detect(net), Traits.image()) is None
+    reason = Ensemble.reason_against(detect(lambda x: net(x)), Traits.image())
+    assert reason is not None
+    assert reason.startswith("its member RAP needs")
 
 
 def test_its_cost_is_theirs():
@@ -78,7 +108,7 @@ def test_members_explain_the_ensembles_model():
     other = CASES["skip_cnn"]()
     made = Ensemble(CNN.model, (Gradient(other.model),))
     assert torch.allclose(
-        made.attribute(CNN.inputs, CNN.targets), scaled(Gradient(CNN.model).attribute(CNN.inputs, CNN.targets))
+        made.attribute(CNN.inputs, CNN.targets), standard(Gradient(CNN.model).attribute(CNN.inputs, CNN.targets))
     )
 
 

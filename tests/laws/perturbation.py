@@ -23,20 +23,17 @@ def windows(trial: Trial) -> float:
 
 
 def scaled_windows(trial: Trial) -> float:
-    """The map is the mean over windows of several sizes, each map scaled to mean 0 and standard deviation 1."""
+    """The map is the mean over windows of several sizes, each map scaled to standard deviation 1."""
     made: Any = trial.made
+    sizes = [_mean_losses(trial, size, None) for size in made.windows]
+    if all(torch.equal(a, b) for a, b in zip(*sizes, strict=True)):  # single columns or tokens, whatever the window
+        return deviation(trial.maps, sizes[0])
     parts = []
-    for size in made.windows:
-        maps = _mean_losses(trial, size, None)
+    for maps in sizes:
         flat = torch.cat([m.flatten(1) for m in maps], 1)
-        mean, spread = flat.mean(1), torch.maximum(flat.std(1, unbiased=False), flat.abs().amax(1) / 1000)
-        parts.append(tuple(((m.T - mean) / spread).T if m.ndim == 2 else _scaled(m, mean, spread) for m in maps))
+        spread = torch.maximum(flat.std(1, unbiased=False), flat.abs().amax(1) / 1000)
+        parts.append(tuple(m / spread.reshape(-1, *[1] * (m.ndim - 1)) for m in maps))
     return deviation(trial.maps, tuple(torch.stack(each).mean(0) for each in zip(*parts, strict=True)))
-
-
-def _scaled(values: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-    shape = (-1, *[1] * (values.ndim - 1))
-    return (values - mean.reshape(shape)) / spread.reshape(shape)
 
 
 def _mean_losses(trial: Trial, window: float, stride: float | None) -> tuple[Tensor, ...]:

@@ -26,6 +26,7 @@ RANGES = {
     "Sparseness": (0, 1 - 1 / 16),
     "CompletenessError": POSITIVE,
     "EfficientMPRT": (-1, math.inf),
+    "MultiScaleCorrelation": (-1, 1),
 }
 OF_SCALE = {"CompletenessError", "Sensitivity", "AvgSensitivity", "LocalLipschitz", "RelativeOutputStability"}
 """These compare the map with numbers of another scale, or with maps made anew."""

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ShapeError
-from pnpxai.metrics import AbPC, Complexity, FaithfulnessCorrelation, MoRF, MuFidelity, RelevanceRankAccuracy
+from pnpxai.explainers import RISE
+from pnpxai.metrics import (
+    AbPC,
+    Complexity,
+    FaithfulnessCorrelation,
+    MoRF,
+    MuFidelity,
+    MultiScaleCorrelation,
+    RelevanceRankAccuracy,
+)
 from pnpxai.metrics.positions import sensors_apart
 from pnpxai.strategies import Patches
 
@@ -27,7 +36,7 @@ def _series(n: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return x, torch.zeros(n, dtype=torch.long), right
 
 
-@pytest.mark.parametrize("metric", [AbPC, FaithfulnessCorrelation, MuFidelity, MoRF])
+@pytest.mark.parametrize("metric", [AbPC, FaithfulnessCorrelation, MuFidelity, MoRF, MultiScaleCorrelation])
 def test_a_copy_on_all_sensors_is_worth_less(metric: type) -> None:
     x, targets, right = _series()
     copied = right.sum(1, keepdim=True).expand_as(x).clone()
@@ -69,3 +78,13 @@ def test_only_numbers_with_channels_first_are_series_by_default() -> None:
     assert sensors_apart((series,), -1, None) == (False,)
     assert sensors_apart((series, picture, table), -1, True) == (True, True, False)
     assert sensors_apart((series, series.long()), None, None) == (False, False)
+
+
+def test_masks_of_each_channel_find_the_sensor() -> None:
+    x, targets, right = _series()
+    net = OneSensor()
+    apart, shared = (RISE(net, each_channel=own).attribute(x, targets) for own in (True, False))
+    assert torch.equal(shared[:, 0], shared[:, SENSOR])
+    share = [float((m[:, SENSOR].sum(1) / m.clamp(min=0).sum((1, 2))).mean()) for m in (apart, shared)]
+    assert share[0] > 2 * share[1]
+    assert RISE(net, each_channel=True).cost(x) == RISE(net).cost(x)

@@ -27,7 +27,7 @@ def test_the_verdict_is_made_where_nothing_was_tuned() -> None:
     assert ranking.best.label in ("GradientXInput", "Occlusion")
     for name in ("RandomMap", "InputOnly"):
         assert ranking.decision.dropped[name] == "a control"
-    assert set(ranking.means) == {"AbPC", "FaithfulnessCorrelation"}
+    assert set(ranking.means) == {"MultiScaleCorrelation"}
     assert all(result.gain.n == 16 for result in ranking.tuned.values())
     assert ranking.rows_saved == ranking.rows.separate - ranking.rows.used > 0
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization, Robust
+from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization, Robust, Standard
 
 MAPS = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=3).map(
     lambda rows: torch.tensor(rows, dtype=torch.float64).reshape(-1, 2, 2)
@@ -44,7 +44,7 @@ def test_identity(maps):
     assert torch.equal(NoNormalization()(maps), maps)
 
 
-@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs(), Robust()])
+@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs(), Robust(), Standard()])
 def test_a_map_of_zeros_stays(normalise):
     assert not normalise(torch.zeros(2, 3, 3)).any()
 
@@ -52,6 +52,11 @@ def test_a_map_of_zeros_stays(normalise):
 def test_one_number_per_example_is_not_scaled_by_the_others():
     assert MaxAbs()(torch.tensor([1.0, -4.0, 0.0])).tolist() == [1, -1, 0]
     assert MinMax()(torch.tensor([1.0, -4.0])).tolist() == [0, 0]
+
+
+def test_standard_divides_by_the_deviation_and_keeps_signs():
+    found = Standard()(torch.tensor([[3.0, -1.0], [10.0, 14.0]]))
+    assert torch.allclose(found, torch.tensor([[1.5, -0.5], [5.0, 7.0]]))
 
 
 @given(MAPS)

@@ -110,7 +110,9 @@ class Occlusion(Attributor):
 
 
 class MultiScale(Attributor):
-    r"""Mean of several maps, each scaled to mean 0 and standard deviation 1: (1 / K) \sum_k (a_k - mean a_k) / std a_k.
+    r"""Mean of several maps, each scaled to standard deviation 1: (1 / K) \sum_k a_k / std a_k; of one map, that map.
+
+    No mean is taken away: a loss stays a loss, and a gain a gain.
 
     Args:
         members: ``Occlusion``, configured with windows of several sizes; of members with the same windows one runs.
@@ -136,7 +138,10 @@ class MultiScale(Attributor):
         members = self._distinct(inputs)
         tensors = as_tuple(inputs)
         hidden = unseen(self.forward_func, tensors, additional_forward_args)
-        maps = [_scaled(as_tuple(member.attribute(inputs, **given)), hidden) for member in members]
+        maps = [as_tuple(member.attribute(inputs, **given)) for member in members]
+        if len(maps) == 1:
+            return like(inputs, maps[0])
+        maps = [_scaled(of, hidden) for of in maps]
         return like(inputs, [torch.stack(parts).mean(0) for parts in zip(*maps, strict=True)])
 
     def _distinct(self, inputs: ModelInputs) -> list[Configured]:
@@ -148,7 +153,7 @@ class MultiScale(Attributor):
 
 
 def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
-    """Return maps whose values, without those of hidden positions, have mean 0 and standard deviation 1.
+    """Return maps whose values, without those of hidden positions, have standard deviation 1.
 
     A map that varies by less than a thousandth of its largest value is divided by that thousandth.
     """
@@ -161,7 +166,7 @@ def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
     spread = (((values - mean[:, None]) * counted).square().sum(1) / count).sqrt()
     spread = torch.maximum(spread, 1e-3 * (values * counted).abs().amax(1))
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    scaled = ((values - mean[:, None]) / spread[:, None] * counted).split([s.shape[1] for s in seen], 1)
+    scaled = (values / spread[:, None] * counted).split([s.shape[1] for s in seen], 1)
     return tuple(part.reshape(m.shape).to(m.dtype) for part, m in zip(scaled, maps, strict=True))
 
 

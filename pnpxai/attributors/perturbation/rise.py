@@ -59,9 +59,10 @@ class RISE(Attributor):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
         *,
+        each_channel: bool = False,
         seed: int | RandomStream = 0,
     ) -> Attributions:
-        """Return maps in the shape of ``inputs``, equal over channels.
+        """Return maps in the shape of ``inputs``, equal over channels unless these have masks of their own.
 
         They have one row where the model gives one value for its batch. Memory does not grow with ``n_masks``, but for
         a score for each. What the model does not see, such as padding, is never hidden and gets zero.
@@ -81,11 +82,12 @@ class RISE(Attributor):
                 removes the noise that is that constant times how often a position happened to be let through.
             perturbations_per_eval: at most so many masks of each example in one pass; 1 leaves it to the device.
             show_progress: see ``Attributor``.
+            each_channel: draw a grid for each channel, as is asked where channels are sensors; they share its shift.
             seed: fixes the masks, which are each example's own.
         """
         maps, _ = self._maps(
             inputs, baselines, target, additional_forward_args, n_masks, grid_size, probability, channel_axes, centred,
-            perturbations_per_eval, show_progress, RandomStream.of(seed), with_error=False,
+            perturbations_per_eval, show_progress, RandomStream.of(seed), each_channel, with_error=False,
         )  # fmt: skip
         return maps
 
@@ -103,7 +105,7 @@ class RISE(Attributor):
     def _maps(
         self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs, n_masks: int, grid_size: int,
         probability: float, channel_axes: tuple[int | None, ...] | None, centred: bool, perturbations_per_eval: int,
-        show_progress: bool, stream: RandomStream, *, with_error: bool,
+        show_progress: bool, stream: RandomStream, each_channel: bool, *, with_error: bool,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Return the maps and, if wanted, their standard errors."""
         count, side = whole_number("n_masks", n_masks), whole_number("grid_size", grid_size)
@@ -139,7 +141,7 @@ class RISE(Attributor):
 
             keys = Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys(stream)
             masks = [
-                Masks.of(f"input {k}", x, axis, side, probability, stream.seed, keys, out)
+                Masks.of(f"input {k}", x, axis, side, probability, stream.seed, keys, out, each_channel=each_channel)
                 for k, (x, axis, out) in enumerate(zip(tensors, axes, hidden, strict=True))
             ]
             try:
@@ -173,8 +175,9 @@ class Masks:
     Attributes:
         name: which input.
         positions: number of positions along each axis.
-        shape: of a mask, as it goes with an example: a 1 where the channels are.
+        shape: of a mask, as it goes with an example: a 1 where the channels are, unless they are apart.
         cells: of the grid along each axis; None where positions are drawn one by one.
+        apart: the axis of a mask whose channels have grids of their own; None where they share one.
         probability: that a cell lets the input through.
         seed: what is drawn from.
         keys: a key for each example, or one for all.
@@ -187,6 +190,7 @@ class Masks:
     positions: tuple[int, ...]
     shape: tuple[int, ...]
     cells: tuple[int, ...] | None
+    apart: int | None
     probability: float
     seed: int
     keys: tuple[str, ...]
@@ -197,15 +201,17 @@ class Masks:
     @classmethod
     def of(
         cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, seed: int, keys: tuple[str, ...],
-        hidden: Tensor | None = None,
+        hidden: Tensor | None = None, *, each_channel: bool = False,
     ) -> Masks:  # fmt: skip
         """Return the masks of an input."""
         positions = tuple(n for k, n in enumerate(x.shape) if k not in (0, axis))
-        shape = tuple(1 if k == axis else n for k, n in enumerate(x.shape) if k > 0)
         smooth = x.is_floating_point() and x.ndim > 2 and len(positions) in _MODES and hidden is None
+        apart = axis - 1 if each_channel and smooth and axis is not None else None
+        shape = tuple(1 if k == axis and apart is None else n for k, n in enumerate(x.shape) if k > 0)
         cells = tuple(min(side, n) for n in positions) if smooth else None
         dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
-        return cls(name, positions, shape, cells, probability, seed, keys, hidden, x.new_empty(0, dtype=dtype))
+        like = x.new_empty(0, dtype=dtype)
+        return cls(name, positions, shape, cells, apart, probability, seed, keys, hidden, like)
 
     def shared(self) -> Masks:
         """Return masks that all examples share: the first one's."""
@@ -243,20 +249,22 @@ class Masks:
         if self.cells is None:  # place by place, so that what follows the last one seen does not matter
             numbers = torch.rand(math.prod(self.positions), _BLOCK, generator=source).T
             return numbers, numbers
-        return torch.rand(_BLOCK, *self.cells, generator=source), torch.rand(_BLOCK, len(self.cells), generator=source)
+        grid = self.cells if self.apart is None else (self.shape[self.apart], *self.cells)
+        return torch.rand(_BLOCK, *grid, generator=source), torch.rand(_BLOCK, len(self.cells), generator=source)
 
     def _enlarged(self, grids: Tensor, shifts: Tensor) -> Tensor:
         """Enlarge grids to a cell more than the input has, and cut out the input's size anywhere within that cell."""
         assert self.cells is not None  # noqa: S101
         sizes = [math.ceil(n / cells) for n, cells in zip(self.positions, self.cells, strict=True)]
         whole = [(cells + 1) * size for cells, size in zip(self.cells, sizes, strict=True)]
-        masks = F.interpolate(grids[:, None], size=whole, mode=_MODES[len(sizes)])[:, 0]
+        grids = grids[:, None] if self.apart is None else grids
         rows = []
-        for mask, shift in zip(masks, shifts.tolist(), strict=True):
+        for mask, shift in zip(F.interpolate(grids, size=whole, mode=_MODES[len(sizes)]), shifts.tolist(), strict=True):
             for axis, (n, size) in enumerate(zip(self.positions, sizes, strict=True)):
-                mask = mask.narrow(axis, int(shift[axis] * size), n)
+                mask = mask.narrow(axis + 1, int(shift[axis] * size), n)
             rows.append(mask)
-        return torch.stack(rows)
+        masks = torch.stack(rows)
+        return masks[:, 0] if self.apart is None else masks.movedim(1, self.apart + 1)
 
     def weighted(self, weights: Tensor, limit: int, power: int = 1) -> Tensor:
         """Return (rows, ...) the sum of the masks, each to a power, with weights (rows, steps)."""

@@ -132,6 +132,12 @@ class Stream:
         known = self.length or 0
         return known if self.count is None else min(known, self.count) or self.count
 
+    def first(self, count: int) -> list[Batch]:
+        """Return the first examples, as far as they can be read without using up the data; else none."""
+        if self.collected is not None and self.length:
+            return self.take(range(min(count, len(self))))
+        return self.take(range(min(count, len(self)))) if isinstance(self.batches, tuple) and self.length else []
+
     def take(self, numbers: Sequence[int]) -> list[Batch]:
         """Return the examples with these numbers, in this order, reading no others where single ones can be read.
 

@@ -30,16 +30,17 @@ from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.experiment.storage.tables import Tables
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
+from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
 from pnpxai.model_types import Model
 from pnpxai.recommender import by_facts
 from pnpxai.recommender.fit import ModalitySpec, needed_traits
-from pnpxai.statistics import DecisionRule, MeanRank
+from pnpxai.statistics import DecisionRule, default_rule
 from pnpxai.tuning import TuningResult
 
 __all__ = ["DEFAULT_METRICS", "compare"]
 
-DEFAULT_METRICS = ("AbPC", "FaithfulnessCorrelation", "Sensitivity", "Complexity")
+DEFAULT_METRICS = ("MultiScaleCorrelation", "AbPC", "Sensitivity", "Complexity")
 _CPU_CHUNK, _GPU_CHUNK = 32, 128
 _log = logging.getLogger("pnpxai")
 
@@ -84,7 +85,7 @@ def compare(
         folder: the run folder: ``values.parquet``, ``run.json``, ``maps.safetensors``, and ``store`` with what is done.
         executor: does the chunks: any ``concurrent.futures.Executor``, such as a process pool, ``OnDevices`` or what
             ``distributed.Client.get_executor()`` returns. By default they are done here, one after another.
-        rule: how it is decided; by default ``MeanRank()``.
+        rule: how it is decided; by default ``WithPrior``, where ``MultiScaleCorrelation`` is measured.
         seed: fixes all draws.
         keep: how many examples' maps are shown, or the numbers of these examples.
         map_bytes: the folder keeps all examples' maps until they take so much room (1 GiB; None for any), so that a
@@ -109,6 +110,7 @@ def compare(
     stream = stream if masks is None else replace(stream, beside=masks)
     traits = needed_traits(traits, "traits")
     common = traits.shared(common)
+    rule = default_rule(traits) if rule is None else rule
     fit = by_facts(model, traits)
     specs = list(fit.explainers if explainers is None else several(explainers))
     specs += list(fit.controls) if controls else []
@@ -120,6 +122,7 @@ def compare(
     size, seed = whole_number("chunk", size), whole_number("seed", seed, 0)
     map_bytes = None if map_bytes is None else whole_number("map_bytes", map_bytes, 0)
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
+    judges = with_rows(judges, stream.first(ROWS), traits)
     stored = folder is not None
     known: dict[str, Any] = {
         "seed": seed,
@@ -127,7 +130,7 @@ def compare(
         "device": place,
         "chunk": size,
         "versions": {"pnpxai": pnpxai.__version__, "python": platform.python_version(), "torch": torch.__version__},
-        "rule": (rule or MeanRank()).to_dict(),
+        "rule": rule.to_dict(),
         "metrics": {label: settings_of(m, stored=stored) for label, m in judges.items()},
     }
     extractor = None if stream.targets is not None else target_extractor or largest
@@ -208,7 +211,7 @@ class _Plan:
         return {metric_key(metric, settings[label]): metric for label, metric in self.metrics.items()}
 
     def results(
-        self, read: ChunkReader, store: Store, rule: DecisionRule | None, facts: dict[str, Any], **beside: Any
+        self, read: ChunkReader, store: Store, rule: DecisionRule, facts: dict[str, Any], **beside: Any
     ) -> Results:
         """Return the results that the store holds."""
         directions = {label: m.higher_is_better for label, m in self.metrics.items()}

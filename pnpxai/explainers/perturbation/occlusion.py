@@ -114,10 +114,11 @@ class Occlusion(_Windowed):
 
 
 class MultiScaleOcclusion(_Windowed):
-    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to mean 0 and deviation 1.
+    """Computes the mean of ``Occlusion`` maps for several sizes of windows, each scaled to standard deviation 1.
 
     Small windows reveal small evidence, and large windows evidence that is lost only as a whole; nobody has to choose a
-    size. After Zeiler and Fergus, 2014 (arXiv:1311.2901).
+    size. On tables and tokens, where all windows are one position, it is ``Occlusion``. After Zeiler and Fergus, 2014
+    (arXiv:1311.2901).
     """
 
     windows: Annotated[

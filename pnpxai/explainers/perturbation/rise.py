@@ -28,6 +28,8 @@ class RISE(Perturbation):
     """Cells of a mask along each axis, before it is enlarged."""
     probability: Annotated[float, Gt(0), Lt(1), Range(0.1, 0.9, step=0.1)] = 0.5
     """Probability that a cell of a mask lets the input through."""
+    each_channel: bool = False
+    """Whether each channel has masks of its own, as is asked where channels are sensors."""
 
     stochastic: ClassVar[bool] = True
 
@@ -39,4 +41,5 @@ class RISE(Perturbation):
             grid_size=self.grid_size,
             probability=self.probability,
             channel_axes=FromInputs(self.channel_axes),
+            each_channel=self.each_channel,
         )

@@ -18,7 +18,7 @@ from pnpxai.model_types import Model
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.feature_masks import FeatureMask
 
-__all__ = ["Removal", "Shares", "probability"]
+__all__ = ["Removal", "Shares", "probability", "sums_to_one"]
 
 
 def _shares(value: object) -> tuple[float, ...]:
@@ -39,7 +39,7 @@ def probability(output: Tensor) -> Tensor:
     probabilities if no value is negative and all rows sum to 1.
     """
     axis = 1 if output.ndim > 3 else -1
-    if output.ndim < 2 or output.shape[axis] < 2 or _sums_to_one(output, axis):
+    if output.ndim < 2 or output.shape[axis] < 2 or sums_to_one(output, axis):
         return output
     return output.softmax(axis)
 
@@ -50,7 +50,8 @@ def probability_unless_sigmoid(output: Tensor) -> Tensor:
     return output if within else probability(output)
 
 
-def _sums_to_one(output: Tensor, axis: int) -> bool:
+def sums_to_one(output: Tensor, axis: int) -> bool:
+    """Tell whether outputs are probabilities: none is negative, and all rows sum to 1."""
     if not output.is_floating_point() or not bool((output >= 0).all()):
         return False
     tolerance = max(1e-4, 8 * torch.finfo(output.dtype).eps)
