@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, as_candidates, as_explainer
-from pnpxai.recommender import recommend
+from pnpxai.recommender import by_facts
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.truth.problem import Problem
 
@@ -38,7 +38,7 @@ _SAME = {"small Occlusion": "Occlusion", "multi-scale Occlusion": "MultiScaleOcc
 
 def candidates(problem: Problem, explainers: Sequence[ExplainerSpec] = ()) -> list[Candidate]:
     """Return the explainers of ``CONSIDERED`` that fit a problem's net, at their defaults, and further ones."""
-    fits = recommend(problem.model, problem.traits, inputs=problem.examples.inputs)
+    fits = by_facts(problem.model, problem.traits, inputs=problem.examples.inputs)
     names: list[ExplainerSpec] = [kind.__name__ for kind in fits if kind.__name__ in CONSIDERED]
     return as_candidates([*names, *explainers], problem.model, problem.traits)
 
