@@ -90,8 +90,8 @@ class Ensemble(Explainer):
     def _there(self, member: Explainer) -> Explainer:
         """Return the member at the ensemble's layer."""
         if member.layer_is_site:
-            return member.replace(model=self.forward_func)
-        return member.replace(model=self.model, layer=self.layer)
+            return member.replace(model=self.model, layer=self.layer)
+        return member.replace(model=self.forward_func)
 
 
 _SHARED = ("forward_arg_extractor", "additional_forward_arg_extractor", "layer")
@@ -108,7 +108,7 @@ class _Mean(Attributor):
     def cost(self, inputs: ModelInputs, additional_forward_args: ForwardArgs = None, **settings: object) -> int:
         """Return the rows that all members run."""
         arguments = _arguments(inputs, additional_forward_args)
-        return sum(member.cost_of(arguments) for member in self.members)
+        return sum(_cost(member, arguments) for member in self.members)
 
     def attribute(
         self,
@@ -122,7 +122,7 @@ class _Mean(Attributor):
         totals: list[Any] = [0] * len(arguments.explained)
         with borrowed(self.forward_func):
             for member in self.members:
-                maps = as_tuple(member.attribute_arguments(arguments, target, seed))
+                maps = as_tuple(_maps(member, arguments, target, seed))
                 if len(maps) != len(totals):
                     raise UnsuitableError(
                         f"Ensemble: {type(member).__name__} gives {len(maps)} map for {len(totals)} inputs"
@@ -130,6 +130,25 @@ class _Mean(Attributor):
                 scaled = [self.normalize(_of_ids(m, x)) for m, x in zip(maps, arguments.explained, strict=True)]
                 totals = [t + m / len(self.members) for t, m in zip(totals, scaled, strict=True)]
         return like(inputs, totals)
+
+
+def _maps(member: Explainer, arguments: Arguments, target: Any, seed: int | RandomStream) -> Any:
+    """Return a member's maps of the values that the ensemble explains; of ids, where the member explains ids."""
+    if _hold_ids(arguments):
+        return member.attribute_arguments(arguments, target, seed)
+    drawn = {"seed": seed} if member.stochastic else {}
+    given = {"target": target, "additional_forward_args": arguments.extra or None}
+    return member.attributor().attribute(arguments.explained, **given, **drawn)
+
+
+def _cost(member: Explainer, arguments: Arguments) -> int:
+    if _hold_ids(arguments):
+        return member.cost_of(arguments)
+    return member.attributor().cost(arguments.explained, additional_forward_args=arguments.extra)
+
+
+def _hold_ids(arguments: Arguments) -> bool:
+    return any(not x.is_floating_point() for x in arguments.explained)
 
 
 def _arguments(inputs: ModelInputs, extra: ForwardArgs) -> Arguments:

@@ -209,7 +209,7 @@ class Masks:
         apart = axis - 1 if each_channel and smooth and axis is not None else None
         shape = tuple(1 if k == axis and apart is None else n for k, n in enumerate(x.shape) if k > 0)
         cells = tuple(min(side, n) for n in positions) if smooth else None
-        dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
+        dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float64
         like = x.new_empty(0, dtype=dtype)
         return cls(name, positions, shape, cells, apart, probability, seed, keys, hidden, like)
 

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.ensemble import Ensemble
 from pnpxai.explainers.propagation.lrp import LRPEpsilonGammaBox
 from pnpxai.explainers.propagation.lrp_rules import RAP
 from pnpxai.tensors import as_tuple
 from tests.explainers.checks import check, made
 
-BOXED = (LRPEpsilonGammaBox, RAP)
-"""Those whose rule for the first layer is for a model's own inputs alone."""
+BOXED = (Ensemble, LRPEpsilonGammaBox, RAP)
+"""Those whose rule for the first layer, or a member's, is for a model's own inputs alone."""
 
 
 def at_sites(explainer):
