@@ -165,12 +165,12 @@ class BatchReader:
 
     def attention_mask(self, inputs: ModelInputs) -> Tensor | None:
         """Return (examples, tokens) which tokens of a batch are attended to; None if the model is not told."""
-        mask = self._arguments(inputs).keywords.get("attention_mask")
+        mask = self.arguments_of(inputs).keywords.get("attention_mask")
         return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""
-        return self._arguments(self._first().inputs)
+        return self.arguments_of(self._first().inputs)
 
     def explained(self, count: int = 256) -> Tensors:
         """Return the explained tensors of the first examples."""
@@ -199,7 +199,7 @@ class BatchReader:
     def _rows(self, source: Iterable[Any]) -> Tensors:
         parts: list[Tensors] = []
         for batch in source:
-            parts.append(tuple(x.detach().cpu() for x in self._arguments(self._inputs(batch)[0]).explained))
+            parts.append(tuple(x.detach().cpu() for x in self.arguments_of(self._inputs(batch)[0]).explained))
             if sum(len(part[0]) for part in parts) >= _MOST_ROWS:
                 break
         if not parts:
@@ -210,7 +210,7 @@ class BatchReader:
         """Return the explained tensors of the first examples, or of those with some numbers, batch by batch."""
         examples = self.examples(count)
         examples = examples if numbers is None else examples.take(numbers)
-        return [self._arguments(batch.inputs).explained for batch in examples]
+        return [self.arguments_of(batch.inputs).explained for batch in examples]
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
@@ -245,7 +245,8 @@ class BatchReader:
             self.examples(1)
         return self._batches[0]
 
-    def _arguments(self, inputs: ModelInputs) -> Arguments:
+    def arguments_of(self, inputs: ModelInputs) -> Arguments:
+        """Return what a batch's inputs mean to the model."""
         extract = (explained_part, further_part) if isinstance(inputs, TakenApart) else (None, None)
         return Arguments.read(inputs, *extract, model=self.model)
 
@@ -269,7 +270,7 @@ class BatchReader:
         )
 
     def _targets(self, inputs: ModelInputs, start: int) -> Any:
-        arguments, target = self._arguments(inputs), self.spec.target
+        arguments, target = self.arguments_of(inputs), self.spec.target
         if isinstance(target, TargetValue) and target.is_per_example:
             return target.take(torch.arange(start, start + batch_size(arguments.explained)))
         if callable(target) and not isinstance(target, Tensor):
@@ -278,7 +279,7 @@ class BatchReader:
             return index_for_each(target, batch_size(arguments.explained))
 
         def predict(rows: Sequence[int]) -> Any:
-            of_rows = arguments if len(rows) == size else self._arguments(take_rows(inputs, torch.tensor(rows), size))
+            of_rows = arguments if len(rows) == size else self.arguments_of(take_rows(inputs, torch.tensor(rows), size))
             call = of_rows.call()
             try:
                 with borrowed(self.model, gradients=False):

@@ -20,9 +20,12 @@ from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.steps import Steps
 from pnpxai.declare.encoding import rounded_text
+from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import select_output
 from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples
+from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer
@@ -211,13 +214,13 @@ class AutoExplanation(Steps):
 
         Those that state that they fit are tried once, on the first example or a short version of it; see ``dry_run``.
         """
-        fitting = self._stated
+        fitting = self.stated
         (batch,) = self.examples(1)
         settings = self.traits.shared(self.settings)
         return fitting.after(dry_run(fitting.explainers, self.model, batch.inputs, batch.targets, settings))
 
     @functools.cached_property
-    def _stated(self) -> Recommendation:
+    def stated(self) -> Recommendation:
         """Which explainers fit by what they state, and by what is seen of the model on one example."""
         fitting = by_facts(self.model, self.traits, inputs=self._reader.arguments())
         if not self._blind:
@@ -225,6 +228,27 @@ class AutoExplanation(Steps):
         blind = {cls.__name__: self._blind for cls in fitting.explainers if cls.needs_gradient}
         explainers = tuple(cls for cls in fitting.explainers if not cls.needs_gradient)
         return replace(fitting, explainers=explainers, reasons=fitting.reasons | blind)
+
+    @functools.cached_property
+    def is_classifier(self) -> bool:
+        """Whether the model gives several numbers for each example, one for each class."""
+        (batch,) = self.examples(1)
+        call = self.arguments_of(batch).call()
+        with borrowed(self.model, gradients=False), torch.no_grad():
+            output = self.model(*call.args, **call.kwargs)
+        try:
+            scores = select_output(output)
+        except ArgumentError:
+            return False
+        return scores.ndim == 2 and scores.shape[1] > 1
+
+    def names(self, numbers: Sequence[int]) -> tuple[str, ...]:
+        """Return the file names of examples, none where the data has no names."""
+        return self._reader.names(numbers)
+
+    def arguments_of(self, batch: Batch) -> Arguments:
+        """Return what a batch of ``examples()`` means to the model."""
+        return self._reader.arguments_of(batch.inputs)
 
     @functools.cached_property
     def experiment(self) -> Experiment:
@@ -359,7 +383,7 @@ class AutoExplanation(Steps):
         batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
         views = [View.joined(of) for of in zip(*(self._views(batch) for batch in batches), strict=True)]
         views = [replace(view, sources=self._reader.names(numbers)).to_dict() for view in views]
-        fitting = self.recommended if explainers is None else self._stated
+        fitting = self.recommended if explainers is None else self.stated
         results = replace(results, facts=results.facts | {"views": views}, rejected=fitting.reasons)
         if options.get("folder") is not None:
             results.save(options["folder"])

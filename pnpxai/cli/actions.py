@@ -10,26 +10,51 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from pnpxai.auto import AutoExplanation
+from pnpxai.auto import AutoExplanation, Overview
+from pnpxai.auto.overview import overview_of
 from pnpxai.cli.objects import auto, chosen
 from pnpxai.cli.options import Compare, Explain, Rank, Tune
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
 from pnpxai.files import read_json, write_folder
+from pnpxai.modalities import ImageModality
 from pnpxai.processes import worker_pool
 from pnpxai.recommender import Ranking
 from pnpxai.tuning import Budget, TuningResult
 
-__all__ = ["compared", "explained", "ranked", "tuned"]
+__all__ = ["at_a_glance", "compared", "explained", "overviews", "ranked", "tuned"]
 
 _EXPLAINED, _TUNED_ON = 8, 64
 
 
-def explained(options: Explain, folder: Path) -> dict[str, Any]:
-    """Explain examples and write a folder for each explainer; return what was written, by the explainer's name."""
-    on = auto(options)
+def at_a_glance(options: Explain, on: AutoExplanation) -> bool:
+    """Return whether pictures of a classifier are to be shown, each in one file."""
+    asked = options.explainers or options.every or options.target is not None or options.target_labels or options.layer
+    return not asked and isinstance(on.modality, ImageModality) and on.is_classifier
+
+
+def overviews(options: Explain, on: AutoExplanation, folder: Path) -> list[tuple[Path, Overview]]:
+    """Write one file for each picture; return the files with what they show."""
+    _tell_left_out(on)
+    shown = []
+    for number in tqdm(range(len(on.examples(options.count or _EXPLAINED))), desc="explaining", unit="picture"):
+        overview = overview_of(on, quick=options.quick, number=number)
+        name = Path(overview.name or f"picture_{number}").with_suffix("").as_posix().replace("/", "_")
+        taken = {path for path, _ in shown}
+        path = folder / f"{name}.png"
+        path = path if path not in taken else folder / f"{name}_{number}.png"
+        shown.append((overview.save(path), overview))
+    return shown
+
+
+def _tell_left_out(on: AutoExplanation) -> None:
     for line in on.left_out:
         tqdm.write(f"left out: {line}", file=sys.stderr)
+
+
+def explained(options: Explain, on: AutoExplanation, folder: Path) -> dict[str, Any]:
+    """Explain examples and write a folder for each explainer; return what was written, by the explainer's name."""
+    _tell_left_out(on)
     named = chosen("explainers", options.explainers, on)
     written: dict[str, Any] = {}
     with tqdm(on.recommended.explainers if named is None else named, desc="explaining", unit="explainer") as bar:

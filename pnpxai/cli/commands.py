@@ -56,10 +56,10 @@ def doctor(options: OnData) -> Answer:
 
 
 def explain(options: Explain) -> Answer:
-    """Explain examples, or what a language model writes: tensors, settings and a picture for each explainer."""
-    from pnpxai.cli.actions import explained
+    """Explain pictures at a glance, one file for each, or what a language model writes; other data by each explainer."""
+    from pnpxai.cli.actions import at_a_glance, explained, overviews
     from pnpxai.cli.generation import explained_response
-    from pnpxai.cli.objects import writable
+    from pnpxai.cli.objects import auto, writable
 
     if options.prompt is not None:
         with writable(Path(options.out or "pnpxai-explanations")) as folder:
@@ -67,7 +67,12 @@ def explain(options: Explain) -> Answer:
         text = "\n\n".join(f"{of['text']}\n{of['picture']}" for of in found.values())
         return Answer(text, found)
     with writable(Path(options.out or "pnpxai-explanations")) as folder:
-        written = explained(options, folder)
+        on = auto(options)
+        if at_a_glance(options, on):
+            shown = overviews(options, on, folder)
+            text = "\n".join(f"{overview}\nPicture: {path}" for path, overview in shown)
+            return Answer(text, [{"picture": str(path), **overview.to_dict()} for path, overview in shown])
+        written = explained(options, on, folder)
     width = max(map(len, written), default=0)
     lines = [f"{name:{width}}  {of['seconds']:6.2f} s  {of['picture']}" for name, of in written.items()]
     return Answer("\n".join(lines), written)

@@ -252,7 +252,16 @@ class OnData(Subject, Scaling):
     """What all commands on a model and data take."""
 
 
-class Explain(OnData, Sample, Explainers, Prompting, Output):
+class AtAGlance(Options):
+    """Examples, explainers and metrics."""
+
+    quick: Annotated[bool, typer.Option("--quick")] = False
+    """Of pictures, show the likeliest class by three explainers; otherwise three classes by five."""
+    every: Annotated[bool, typer.Option("--all")] = False
+    """Of pictures too, explain by every explainer that fits, each into its own folder."""
+
+
+class Explain(OnData, Sample, Explainers, AtAGlance, Prompting, Output):
     """What explain takes."""
 
     def after_interruption(self) -> str:

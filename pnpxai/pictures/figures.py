@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pnpxai.pictures.plot import Plot
 
-__all__ = ["CLIP", "figure", "panel"]
+__all__ = ["CLIP", "figure", "panel", "shortened"]
 
 Style: TypeAlias = Literal["beside", "over", "bars", "waterfall"]
 _NAME = 26
@@ -148,7 +148,7 @@ def panel(
             continue
         natural = _natural(pictures[k], view)
         fits = over and natural.shape[:2] == as_array(values).shape[-2:]
-        tiles.append((_short(input_titles[k]) if k < len(input_titles) else "input", natural))
+        tiles.append((shortened(input_titles[k]) if k < len(input_titles) else "input", natural))
         tiles.append((title, overlaid(values, natural, deepest) if fits else coloured(values, deepest)))
     step = 1 if pictures is None else 2
     columns = max(step, min(columns - columns % step, len(tiles)))
@@ -175,7 +175,7 @@ def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = Fa
     return made
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
     """Return a name that fits above a tile; a long name keeps its end, by which files differ."""
     return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :]
 

@@ -21,7 +21,7 @@ from pnpxai.metrics.selection import as_explainer
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.tensors import batch_size, flat, map_tensors, take_rows
 
-__all__ = ["DryRun", "dry_run"]
+__all__ = ["DryRun", "dry_run", "outside_law", "smallest"]
 
 _ROWS = 64
 """Rows that a default may run; what takes more is tried with its smallest settings."""
@@ -137,7 +137,7 @@ class _Probe:
         try:
             explainer = as_explainer(cls, self.model, self.settings)
             rows = explainer.cost(example.inputs)
-            small = _smallest(explainer) if rows > _ROWS else explainer
+            small = smallest(explainer) if rows > _ROWS else explainer
             few = small.cost(example.inputs) if small is not explainer else rows
             takes = few * example.seconds * (_GRADIENT if explainer.needs_gradient else 1)
             if takes > _SECONDS:
@@ -148,7 +148,7 @@ class _Probe:
         except Exception as problem:  # whatever it is, it is why the explainer does not fit
             first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
             return first if isinstance(problem, ArgumentError) else f"failed: {type(problem).__name__}: {first}"
-        if broken := _outside_law(explainer, explanation):
+        if broken := outside_law(explainer, explanation):
             return broken
         passes = _GRADIENT if explainer.needs_gradient else 1
         beside = max(seconds - few * passes * example.seconds, 0.0)
@@ -214,14 +214,14 @@ def _cut(x: Tensor, inputs: ModelInputs) -> ModelInputs | None:
     return None
 
 
-def _smallest(explainer: Explainer) -> Explainer:
+def smallest(explainer: Explainer) -> Explainer:
     """Return the explainer with the settings that cost least."""
     ranges = {n: spec["low"] for n, (kind, spec) in explainer.get_tunables().items() if kind is int and "low" in spec}
     lower = {name: low for name, low in ranges.items() if low < getattr(explainer, name)}
     return explainer.replace(**lower, **explainer.smallest)
 
 
-def _outside_law(explainer: Explainer, explanation: Explanation) -> str:
+def outside_law(explainer: Explainer, explanation: Explanation) -> str:
     """Return how far a map misses a sum that the method promises exactly; empty if it keeps to it."""
     if explanation.gap is None or explanation.scale is None or explainer.narrows_gap is not None:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +213,18 @@ def test_a_model_by_name_has_its_own_scaling_and_classes(place: Path, monkeypatc
     assert scaled.explain("Gradient").inputs[0].shape == (1, 3, 64, 64)
     with pytest.raises(ArgumentError, match=r"got 'resnet81', which .* did you mean 'resnet18'"):
         auto(OnData.model_validate(options | {"model": "resnet81"}))
+
+
+def test_pictures_are_explained_at_a_glance_each_in_one_file(place: Path, run: Callable[..., Any]) -> None:
+    ran = run("explain", "net_of_pictures.py", "shots/*/*.png", "--transform", "net_of_pictures.py:transform", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert len(told) == 4
+    assert len({one["picture"] for one in told}) == 4
+    assert all(Path(one["picture"]).stat().st_size > 10_000 for one in told)
+    assert [len(one["explainers"]) for one in told] == [5] * 4
+    assert {one["name"] for one in told} == {"b/0.png", "a/1.png", "b/2.png", "c/3.png"}
+    quick = run("explain", "net_of_pictures.py", "shots/a", "--size", 16, "--quick", "--out", "quick")
+    assert quick.exit_code == 0, quick.stderr
+    assert "Picture: quick/1.png" in quick.stdout
+    assert "faithfulness" in quick.stdout

@@ -96,7 +96,8 @@ class Occlusion(_Windowed):
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
 
-    smallest: ClassVar[Mapping[str, Any]] = {"window": 1 / 4, "stride": 1 / 4}
+    smallest: ClassVar[Mapping[str, Any]] = {"window": 1 / 4, "stride": 1 / 8}
+    first_choice: ClassVar[int | None] = 6
 
     def check(self) -> None:
         """Refuse extents that are not positive, and strides that leave gaps."""
