@@ -56,7 +56,7 @@ def doctor(options: OnData) -> Answer:
 
 
 def explain(options: Explain) -> Answer:
-    """Explain pictures at a glance, one file for each, or what a language model writes; other data by each explainer."""
+    """Explain pictures at a glance, what a language model writes, and other data by a folder for each explainer."""
     from pnpxai.cli.actions import at_a_glance, explained, overviews
     from pnpxai.cli.generation import explained_response
     from pnpxai.cli.objects import auto, writable
