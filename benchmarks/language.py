@@ -103,7 +103,8 @@ def main() -> None:
     together = {"one forward pass": lambda: relevances_of(model, reads.scores_at, x).values, "a pass each": one_by_one}
     compared(f"AttnLRP {len(ids)} x {len(response)}", together, options.repeats)
     auto = pnpxai.AutoExplanationForGeneration(model, tokenizer, prompt, response)
-    table = auto.compare(k=(3,), n_ablations=32)
+    methods = ["AttnLRP", "GradientXInput", "LeaveOneOut", "ContextCite", "Attention", "Position", "Random"]
+    table = auto.compare(methods, k=(3,), n_ablations=16)
     print(
         table.pivot(index="method", columns="measure", values="value")
         .round(3)

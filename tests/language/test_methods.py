@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -218,3 +219,16 @@ def test_attention_is_what_the_model_itself_returns(name):
             maps = made(input_ids=torch.cat([prompt, response[:-1]])[None], output_attentions=True).attentions
             right = torch.cat(maps, 1).mean((0, 1))[-3:, :5]
     torch.testing.assert_close(found.float(), right, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["GradientXInput", "LeaveOneOut", "AttnLRP"])
+def test_half_precision_weights_give_nearly_the_same_map_or_a_note(method):
+    full = auto(units="token").explain(method)
+    half = pnpxai.AutoExplanationForGeneration(
+        copy.deepcopy(model("Llama")).bfloat16(), tokenizer(), "the cat is red .", " it is red", units="token"
+    ).explain(method)
+    torch.testing.assert_close(half.scores, full.scores, atol=0.1, rtol=0.05)
+    if method == "AttnLRP":
+        assert "model.float()" in half.notes[0]
+    else:
+        assert float(torch.corrcoef(torch.stack([full.of(), half.of()]))[0, 1]) > 0.97

@@ -110,11 +110,15 @@ class PromptAttnLRP(ResponseMethod):
         Raises:
             RuleError: an operation of the model has no rule.
         """
-        found = relevances_of(task.model, task.embedded, task.embeddings(task.shown_ids), epsilon=self.epsilon)
+        x = task.embeddings(task.shown_ids)
+        found = relevances_of(task.model, task.embedded, x, epsilon=self.epsilon)
         values, held = task.by_player(found.values.sum(-1))
         scores, sinks = found.scores.double().cpu(), found.sinks.double()
         gap = scores - values.sum(1) - held - sinks
-        notes = ()
+        notes: tuple[str, ...] = ()
+        if x.dtype in (torch.bfloat16, torch.float16):
+            notes = (f"in {x.dtype} quotients of relevance lose their digits; model.float() gives a map to rely on",)
         if bool((gap.abs() > _TOLERANCE * scores.abs().clamp_min(1e-6)).any()):
-            notes = (f"relevance is not conserved: at most {float(gap.abs().max()):.2g} of a score is unaccounted for",)
+            left = float(gap.abs().max())
+            notes += (f"relevance is not conserved: at most {left:.2g} of a score is unaccounted for",)
         return UnitValues(values, scores, gap=gap, held=held, sinks=sinks, notes=notes)
