@@ -29,6 +29,8 @@ _locks_guard = threading.Lock()
 _lent: set[int] = set()
 _passes = threading.local()
 """``loan``: the innermost one of this thread."""
+_DRAWS = torch.default_generator
+"""Where models draw from."""
 
 
 def module_of(forward: Model) -> nn.Module | None:
@@ -84,8 +86,16 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
             if loan is None:
                 yield
             else:
-                with one_path(), _as_written(), _innermost(loan):
-                    yield
+                outer, _passes.loan = getattr(_passes, "loan", None), loan
+                try:
+                    with one_path():
+                        if "torch._dynamo" not in sys.modules:
+                            yield
+                        else:  # compiled parts run as they were written, so that hooks reach them
+                            with torch.compiler.set_stance("force_eager"):
+                                yield
+                finally:
+                    _passes.loan = outer
         finally:
             if loan is not None:
                 _lent.discard(id(owner))
@@ -95,52 +105,38 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
             torch.set_grad_enabled(outside)
 
 
-@contextlib.contextmanager
-def same_draws() -> Iterator[None]:
+class same_draws:
     """Let a model draw the same random numbers in each pass, from those that the innermost loan began with.
 
     So a model that drops or disturbs values of its own accord is one function, whatever number of passes it takes.
     """
-    loan = getattr(_passes, "loan", None)
-    if loan is None:
-        yield
-        return
-    outside = torch.get_rng_state()  # a user's own function may draw from it between passes
-    _draw_from(loan.states[2], loan.cuda_states)
-    try:
-        yield
-        drawn = not loan.has_run and not torch.equal(torch.get_rng_state(), loan.states[2])
-        loan.has_run = True
-    finally:
-        torch.set_rng_state(outside)
-    if drawn:
-        warnings.warn(
-            "model: it draws random numbers in eval mode (such as F.dropout without training=self.training); every "
-            "pass gets the same ones, and the attributions are those of this draw",
-            stacklevel=2,
-        )
+
+    def __enter__(self) -> None:
+        """Set the state that the loan began with."""
+        self.loan: _Loan | None = getattr(_passes, "loan", None)
+        if self.loan is not None:
+            self.outside = _DRAWS.get_state()  # a user's own function may draw from it between passes
+            _draw_from(self.loan.states[2], self.loan.cuda_states)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Restore the state outside, and warn once for each loan if the model drew."""
+        if (loan := self.loan) is None:
+            return
+        drawn = kind is None and not loan.has_run and not torch.equal(_DRAWS.get_state(), loan.states[2])
+        loan.has_run = loan.has_run or kind is None
+        _DRAWS.set_state(self.outside)
+        if drawn:
+            warnings.warn(
+                "model: it draws random numbers in eval mode (such as F.dropout without training=self.training); every "
+                "pass gets the same ones, and the attributions are those of this draw",
+                stacklevel=2,
+            )
 
 
 def _draw_from(state: torch.Tensor, cuda_states: list[torch.Tensor] | None) -> None:
-    torch.set_rng_state(state)
+    _DRAWS.set_state(state)
     if cuda_states is not None:
         torch.cuda.set_rng_state_all(cuda_states)
-
-
-@contextlib.contextmanager
-def _innermost(loan: _Loan) -> Iterator[None]:
-    outer = getattr(_passes, "loan", None)
-    _passes.loan = loan
-    try:
-        yield
-    finally:
-        _passes.loan = outer
-
-
-def _as_written() -> contextlib.AbstractContextManager[None]:
-    """Return a context in which compiled parts run as they were written, so that hooks reach them."""
-    compiled = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
 
 
 def _tensors_of(module: nn.Module) -> tuple[torch.Tensor, ...]:
@@ -172,7 +168,7 @@ class _Loan:
         self.parameters = [p for m in self.modules for p in m.parameters(recurse=False)]
         self.buffers = [(b, b.detach().clone()) for m in self.modules for b in m.buffers(recurse=False)]
         self.frozen = [p for p in self.parameters if freeze and p.requires_grad and not p.is_inference()]
-        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.states = random.getstate(), np.random.get_state(), _DRAWS.get_state()
         self.cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
 
     def begin(self, gradients: bool) -> None:

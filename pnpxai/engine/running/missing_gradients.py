@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -38,15 +38,14 @@ def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> N
     _DIFFERENTIABLE.add(model)
 
 
-@contextlib.contextmanager
-def naming_missing_gradients() -> Iterator[None]:
+class naming_missing_gradients(contextlib.AbstractContextManager[None]):
     """Refuse what torch cannot differentiate, inside a ``with`` block, in words that say what to do (ArgumentError)."""
-    try:
-        yield
-    except RuntimeError as problem:
-        if "derivative for" not in str(problem) or "not implemented" not in str(problem):
-            raise
-        raise _missing(f" ({problem})") from problem
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        """Translate torch's error."""
+        text = str(problem) if isinstance(problem, RuntimeError) else ""
+        if "derivative for" in text and "not implemented" in text:
+            raise _missing(f" ({problem})") from problem
 
 
 def _missing(where: str) -> ArgumentError:
