@@ -1,0 +1,1 @@
+"""Explainers on networks with trained weights."""
