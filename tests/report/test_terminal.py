@@ -44,7 +44,7 @@ def test_a_comparison_fits_80_columns_and_shows_its_means(auto: AutoExplanation)
     results = auto.compare(["Gradient", "IntegratedGradients"], show_progress=False)
     lines = _drawn(comparison(results))
     assert max(map(len, lines)) <= 80
-    means = {label: results.interval("AbPC", label).mean for label in results.explainers}
+    means = {label: results.interval("MultiScaleCorrelation", label).mean for label in results.explainers}
     rows = _rows(lines)
     for label, mean in means.items():
         assert float(rows[label][1]) == pytest.approx(results.decision.mean_rank[label].mean, abs=0.006)
