@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from pnpxai.model_types import Model
 from pnpxai.tensors import own
@@ -22,6 +24,7 @@ __all__ = [
     "function_modes_active",
     "give_own_parameters",
     "is_view",
+    "plain_copy",
     "source_of",
     "tensor_hooks",
     "without_function_modes",
@@ -54,6 +57,18 @@ def give_own_parameters(copied: nn.Module) -> None:
         name: None if parameter is None else nn.Parameter(own(parameter), requires_grad=False)
         for name, parameter in copied._parameters.items()
     }
+
+
+def plain_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a module; of a parametrized one, which cannot be copied, one with its present parameters."""
+    if not is_parametrized(module):
+        return copy.copy(module)
+    plain = type(module).__new__(type(module).__bases__[0])
+    vars(plain).update(vars(module))
+    made = {name: nn.Parameter(getattr(module, name).detach()) for name in module.parametrizations}  # type: ignore[union-attr]
+    vars(plain)["_parameters"] = {**module._parameters, **made}
+    vars(plain)["_modules"] = {name: child for name, child in module._modules.items() if name != "parametrizations"}
+    return plain
 
 
 def without_function_modes() -> AbstractContextManager[None]:

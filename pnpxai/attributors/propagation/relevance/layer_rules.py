@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from pnpxai.attributors.propagation.relevance.kept import Held
 from pnpxai.attributors.propagation.relevance.kernels import Kernel
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.linear import Affine, Linear
-from pnpxai.engine.seeing.torch_private import give_own_parameters
+from pnpxai.engine.seeing.torch_private import give_own_parameters, plain_copy
 from pnpxai.tensors import Tensors
 
 __all__ = ["AlphaBeta", "OfModule", "OfZennit", "epsilon_rule"]
@@ -128,7 +126,7 @@ class OfModule:
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return the operand's share under the changed weights."""
-        changed = _plain_copy(self.module)
+        changed = plain_copy(self.module)
         vars(changed).pop("forward", None)
         give_own_parameters(changed)
         forward = type(changed).forward
@@ -137,15 +135,3 @@ class OfModule:
         self.rule._manipulate_weights(changed, tuple(x.detach() for x in operands), output)
         rule = Affine(lambda *x: forward(changed, *x), self.rule.STABILITY_FACTOR, self.ledger)
         return rule.share(operands, relevance)
-
-
-def _plain_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of a module; of a parametrized one, which cannot be copied, one with its present parameters."""
-    if not is_parametrized(module):
-        return copy.copy(module)
-    plain = type(module).__new__(type(module).__bases__[0])
-    vars(plain).update(vars(module))
-    made = {name: nn.Parameter(getattr(module, name).detach()) for name in module.parametrizations}  # type: ignore[union-attr]
-    vars(plain)["_parameters"] = {**module._parameters, **made}
-    vars(plain)["_modules"] = {name: child for name, child in module._modules.items() if name != "parametrizations"}
-    return plain
