@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
+from pnpxai.auto.background import background_of
 from pnpxai.auto.batch_reader import BatchReader
 from pnpxai.auto.blind_columns import blind_columns
 from pnpxai.auto.data import Data
@@ -23,7 +24,6 @@ from pnpxai.declare.encoding import rounded_text
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import select_output
-from pnpxai.engine.running.seeds import generator
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
@@ -35,8 +35,7 @@ from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.recommender import Ranking, Recommendation, by_facts, dry_run, rank
 from pnpxai.statistics import DecisionRule
-from pnpxai.strategies.baselines import EachBaseline
-from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.strategies.baselines import Baseline
 from pnpxai.tables import TableSummary
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits
@@ -46,9 +45,6 @@ if TYPE_CHECKING:
     from pnpxai.experiment import Experiment, Results
 
 __all__ = ["AutoExplanation"]
-
-_BACKGROUND = 256
-"""Rows of a background at most, drawn at random of more: each of them costs a row for each perturbation."""
 
 _log = logging.getLogger("pnpxai")
 
@@ -154,7 +150,8 @@ class AutoExplanation(Steps):
         """What was assumed about the data and the model, in words."""
         shared = {name: value for name, value in self.settings.items() if not name.endswith("_extractor")}
         used = ", ".join(f"{name}={rounded_text(value, self)}" for name, value in shared.items())
-        return (*self._reader.assumed, f"explainers and metrics share: {used}")
+        background = () if self._background is None else (self._absence[1],)
+        return (*self._reader.assumed, *background, f"explainers and metrics share: {used}")
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -170,15 +167,17 @@ class AutoExplanation(Steps):
         """Settings that explainers and metrics share, where they have them."""
         defaults = self.modality.common(self._reader.rows_of_defaults())
         if self._background is not None:
-            rows = self._reader.background_rows(self._background)
-            few = torch.randperm(len(rows[0]), generator=generator(self.seed, "background"))[:_BACKGROUND].sort().values
-            each = tuple(Background(part[few]) for part in rows)
-            defaults |= dict.fromkeys(BASELINES, each[0] if len(each) == 1 else EachBaseline(each))
+            defaults |= dict.fromkeys(BASELINES, self._absence[0])
         if held := needed_ids(self.model):
             defaults["held_ids"] = held
         ready = {strategy.name: strategy for strategy in self.traits.ready}
         own = {n: ready.get(v, v) if isinstance(v, str) else v for n, v in self._own_settings.items()}
         return defaults | self._reader.extractors | own
+
+    @functools.cached_property
+    def _absence(self) -> tuple[Baseline, str]:
+        """The background that was given, and what it is in words."""
+        return background_of(self._reader.background_rows(self._background), self.seed)
 
     @functools.cached_property
     def _blind(self) -> str:
@@ -320,7 +319,7 @@ class AutoExplanation(Steps):
             ArgumentError: the data is no table.
         """
         if explainer is None:
-            names = [cls.__name__ for cls in self.recommended]
+            names = [cls.__name__ for cls in self.stated.explainers]
             explainer = "IntegratedGradients" if "IntegratedGradients" in names else "ShapleyValues"
         chosen = self.examples(rows)
         targets = [batch.targets for batch in chosen]

@@ -254,5 +254,8 @@ def test_a_background_of_rows_of_a_frame_or_of_a_loader():
         auto = pnpxai.auto_explain(model, x, target=0, background=background)
         values = auto.explain("DeepLiftShap").attributions[0]
         torch.testing.assert_close(values.sum(1), right.detach(), atol=1e-4, rtol=1e-4)
+        assert "background: all its 12 rows" in auto.assumed
+    many = pnpxai.auto_explain(model, x, background=torch.randn(300, 3))
+    assert "background: 256 of its 300 rows, drawn at random" in many.assumed
     with pytest.raises(ArgumentError, match="background: expected at least one row"):
         pnpxai.auto_explain(model, x, background=[]).explain("Gradient")
