@@ -32,7 +32,7 @@ from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.places import argument_names
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.example_targets import inputs_and_label, labels_as_targets, predicted_targets
 from pnpxai.examples import Examples
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
@@ -286,7 +286,7 @@ class BatchReader:
                     output = self.model(*call.args, **call.kwargs)
             except (RuntimeError, IndexError, ValueError) as problem:
                 if words := misfit(self.model, of_rows.explained):
-                    raise ArgumentError(words) from problem
+                    raise ShapeError(words) from problem
                 raise
             if self.spec.target_extractor is not None:
                 return self.spec.target_extractor(output)

@@ -13,7 +13,7 @@ from pnpxai.cli.models import built, is_code, load_model, named_object
 from pnpxai.cli.named_models import NamedModel, is_named, named_model
 from pnpxai.cli.options import Named, OnData, Sample, Subject
 from pnpxai.cli.pictures import display_of, scaled
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.metrics.selection import as_explainer, as_metric
 from pnpxai.modalities.base import picture_channels
 from pnpxai.pictures import Display
@@ -93,8 +93,10 @@ def _try(on: AutoExplanation, spec: str) -> None:
     """
     try:
         on.examples(1)
-    except (ArgumentError, OSError):
-        raise
+    except (ArgumentError, OSError) as problem:
+        if not isinstance(problem, ShapeError):
+            raise
+        raise ArgumentError(f"{problem}; {spec} holds something else: see --input, --label, --size") from problem
     except Exception as problem:
         message = next(iter(str(problem).strip().splitlines()), "")
         raise ArgumentError(

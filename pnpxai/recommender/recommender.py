@@ -210,6 +210,8 @@ def _fixed(candidates: Sequence[Candidate], controls: Sequence[Candidate]) -> li
 
 def _with_rows(judges: Sequence[Judge], examples: Examples, traits: Traits) -> tuple[Judge, ...]:
     """Return judges whose metrics draw from rows of a table; see ``with_rows``."""
+    if not len(examples):
+        return tuple(judges)
     first = examples.first(ROWS)
     return tuple(
         replace(judge, metrics=tuple(with_rows({"": m}, first, traits)[""] for m in judge.metrics)) for judge in judges

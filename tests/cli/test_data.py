@@ -114,7 +114,7 @@ def test_columns_are_chosen_in_the_order_asked_for(place: Path) -> None:
     assert batch.labels.tolist() == [0, 2]
     with pytest.raises(ArgumentError, match="inputs: rows.csv has no 'd'"):
         load_data(_asked("Net", "rows.csv", inputs=["d"]))
-    with pytest.raises(ArgumentError, match=r"cannot be run on what rows.csv holds .*; see --input"):
+    with pytest.raises(ArgumentError, match=r"rows of 3 numbers, got .*; rows.csv holds something else: see --input"):
         auto(_asked("Net", "rows.csv", inputs=["a", "b"]))
     frame.assign(a=[1.0, None]).to_csv("rows.csv", index=False)
     with pytest.raises(ArgumentError, match="rows.csv has gaps in column 'a'"):

@@ -91,8 +91,9 @@ def test_a_model_that_fails_on_all_says_so() -> None:
 @pytest.mark.parametrize("way", ["raises", "nan"])
 def test_the_steps_of_a_user_bear_it(way: str) -> None:
     auto = AutoExplanation(Picky(way).eval(), _data(), modality="table")
-    results = auto.compare(["Gradient", "Occlusion"], ["AbPC"], show_progress=False)
-    assert _defined(results.table) == {k: k != BAD for k in range(12)}
+    for metrics in (["AbPC"], None):
+        results = auto.compare(["Gradient", "Occlusion"], metrics, show_progress=False)
+        assert _defined(results.table) == {k: k != BAD for k in range(12)}
     tuned = auto.tune("SmoothGrad", "AbPC", n_trials=4, show_progress=False)
     assert tuned.trials == 4
     assert tuned.refused == 0

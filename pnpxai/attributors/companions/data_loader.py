@@ -80,14 +80,15 @@ class DataLoaderAttribution(Around):
         def metrics(present: Tensor) -> Tensor:
             """Return (sets, metrics) for sets of features that are present."""
             accumulated: list[Any] = [None] * len(present)
-            for batch in dataloader:
-                members = _members(batch)
-                for k, row in enumerate(present):
-                    output = self.forward_func(*_called(members, roles, baselines, groups, row > 0.5))
-                    if reduce is not None:
-                        accumulated[k] = reduce(accumulated[k], output, members)
-                    else:
-                        accumulated[k] = output if accumulated[k] is None else torch.cat([accumulated[k], output])
+            with torch.random.fork_rng(devices=()):  # a loader draws its order, or the seed of its workers
+                for batch in dataloader:
+                    members = _members(batch)
+                    for k, row in enumerate(present):
+                        output = self.forward_func(*_called(members, roles, baselines, groups, row > 0.5))
+                        if reduce is not None:
+                            accumulated[k] = reduce(accumulated[k], output, members)
+                        else:
+                            accumulated[k] = output if accumulated[k] is None else torch.cat([accumulated[k], output])
             values = [to_metric(a) if to_metric is not None else a for a in accumulated]
             return torch.stack([torch.as_tensor(v).reshape(-1) for v in values])
 

@@ -43,7 +43,7 @@ class Elsewhere(Imputer):
 
         def fill(gone: Tensor, examples: range) -> Tensor:
             part = inputs[examples.start : examples.stop]
-            sets = gone.flatten(2)
+            sets = gone.reshape(*gone.shape[:2], -1)
             weights = torch.randint(_LARGEST, sets.shape[2:], generator=generator("elsewhere", sets.shape[2]))
             drawn = (sets.long() * weights.to(gone.device)).sum(2) + starts[examples.start : examples.stop]
             other = _moved(part, channel_axis, drawn) if rows is None else rows[drawn % len(rows)]

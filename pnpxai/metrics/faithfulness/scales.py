@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, ClassVar
@@ -10,6 +11,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
+from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import select_output
 from pnpxai.examples import Batch
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.faithfulness.elsewhere import Elsewhere
@@ -119,7 +122,8 @@ def with_rows(metrics: Mapping[str, Metric], batches: Iterable[Batch], traits: T
     """Return metrics, of which those of this kind draw from explained rows where a table has no background of its own.
 
     The columns of a table mean different things, so that nothing in a row itself can stand in for one of them. What
-    else there is (a mean row, zeros) is a value that models have often not seen.
+    else there is (a mean row, zeros) is a value that models have often not seen. A row on which the model fails is left
+    out: it would cost the values of all others.
 
     Args:
         metrics: by label.
@@ -130,8 +134,29 @@ def with_rows(metrics: Mapping[str, Metric], batches: Iterable[Batch], traits: T
     own = {label: m for label, m in metrics.items() if isinstance(m, MultiScaleCorrelation) and m.needs_rows}
     if not own or traits.modality != "table" or traits.others:
         return found
-    explained = [as_tuple(next(iter(own.values())).arguments(batch.inputs).explained) for batch in batches]
+    metric = next(iter(own.values()))
+    parts = [batch.take(_that_run(metric, batch)) for batch in batches]
+    explained = [as_tuple(metric.arguments(part.inputs).explained) for part in parts if len(part)]
     if not explained or any(len(of) > 1 for of in explained):
         return found
     rows = torch.cat([of[0].detach().cpu() for of in explained])
     return found | {label: m.replace(elsewhere_fn=Elsewhere(rows)) for label, m in own.items()}
+
+
+def _that_run(metric: Metric, batch: Batch) -> list[int]:
+    """Return the rows of a batch for which the model gives finite numbers."""
+
+    def finite(rows: list[int]) -> list[bool]:
+        call = metric.arguments(batch.take(rows).inputs).call()
+        with borrowed(metric.model, gradients=False):
+            outputs = select_output(metric.model(*call.args, **call.kwargs))
+        return outputs.reshape(len(rows), -1).isfinite().all(1).tolist()
+
+    rows = list(range(len(batch)))
+    with contextlib.suppress(Exception):  # what a model raises is up to it
+        return [row for row, well in zip(rows, finite(rows), strict=True) if well]
+    good = []
+    for row in rows:
+        with contextlib.suppress(Exception):
+            good += [row] if all(finite([row])) else []
+    return good

@@ -97,8 +97,8 @@ def test_an_explainer_that_always_fails_says_why() -> None:
 def test_small_spaces_are_searched_whole() -> None:
     net = Bright()
     result = tune(Gradient(net), examples(net), AbPC(net), n_trials=60, traits=IMAGE, show_progress=False)
-    assert result.trials == 11 * 4
-    assert len({json.dumps(t.params, sort_keys=True) for t in result.study.trials}) == 11 * 4
+    assert result.trials == 11 * 5
+    assert len({json.dumps(t.params, sort_keys=True) for t in result.study.trials}) == 11 * 5
 
 
 def test_masked_runs_serve_all_trials_and_equal_settings_are_measured_once() -> None:

@@ -62,7 +62,7 @@ def test_a_sampler_of_optuna_is_taken_as_it_is() -> None:
 
 
 def test_brute_force_and_grid_try_every_configuration_once() -> None:
-    for sampler, count in (("brute_force", 11 * 4), ("grid", 11 * 4)):
+    for sampler, count in (("brute_force", 11 * 5), ("grid", 11 * 5)):
         result = _tuned(Gradient(Bright()), sampler=sampler, n_trials=500)
         assert len({str(sorted(t.params.items())) for t in result.study.trials}) == result.trials == count
 
