@@ -258,13 +258,13 @@ class AutoExplanation(Steps):
         return Experiment(self.model, data, self.traits, explainers, settings=self.settings, seed=self.seed)
 
     def affordable(self, rows: int) -> list[type[Explainer]]:
-        """Return the explainers that fit and by their declared cost run at most so many rows for each example.
+        """Return the explainers that state that they fit, and by their declared cost run few rows for each example.
 
         Args:
             rows: how many rows an explainer may run through the model to explain one example, with its defaults.
         """
         (batch,) = self.examples(1)
-        explainers = [as_explainer(cls, self.model, self.settings) for cls in self.recommended]
+        explainers = [as_explainer(cls, self.model, self.settings) for cls in self.stated.explainers]
         return [type(explainer) for explainer in explainers if explainer.cost(batch.inputs) <= rows]
 
     def examples(self, count: int | None = None) -> Examples:

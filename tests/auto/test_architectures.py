@@ -70,6 +70,7 @@ def runs_all(auto: pnpxai.AutoExplanation) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:model. it draws random numbers:UserWarning")  # which patches it looks at
 def test_vilt() -> None:
     from transformers import ViltConfig, ViltForQuestionAnswering
 

@@ -16,7 +16,10 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.propagation.lrp import LRPUniformEpsilon
 from pnpxai.metrics.selection import as_explainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:model. it draws random numbers:UserWarning"),  # ViLT: which patches it looks at
+]
 ROWS = {"resnet18": 20, "vit_b_16": 4, "swin_tiny": 4, "bert_base": 20, "vilt": 4}
 """How many rows an explainer may run for an example: the gradients and rules in all, and where that takes little time
 also paths and noise. Those that take more do the same thing more often."""
@@ -98,7 +101,7 @@ def test_what_is_refused_fails_or_says_nothing_of_its_own(name):
     epsilon = auto.explain(
         as_explainer(LRPUniformEpsilon, auto.model, auto.settings).replace(epsilon=1e-6), count=1
     ).attributions
-    for refused, reason in auto.recommended.reasons.items():
+    for refused, reason in auto.stated.reasons.items():
         cls = by_name(Explainer, refused, "explainer")
         with patch.object(cls, "reason_against", classmethod(lambda *given: None)):
             try:
@@ -114,7 +117,7 @@ def told(refused, maps, gradient, epsilon, auto):
     if len(maps) < len(gradient):
         return "says nothing of an input"
     if refused == "FullGrad":
-        return "adds up maps of convolutions" if "attention" in auto.recommended.facts.parts else None
+        return "adds up maps of convolutions" if "attention" in auto.stated.facts.parts else None
     if any(m.shape != g.shape for m, g in zip(maps, gradient, strict=True)):
         return "has no values at the positions"
     return "is the gradient" if alike(gradient) else "is the epsilon rule" if alike(epsilon) else None
