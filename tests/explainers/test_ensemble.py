@@ -131,3 +131,24 @@ def test_what_is_no_ensemble_is_refused(members, message):
 def test_a_member_with_one_map_for_two_inputs_is_refused():
     with pytest.raises(UnsuitableError, match="Ensemble: GradCam gives 1 map for 2 inputs"):
         Ensemble(TWO.model, ("Gradient", "GradCam")).attribute(TWO.inputs, TWO.targets)
+
+
+def test_a_model_called_by_keyword_has_the_map_of_its_call_by_position():
+    """Members with rules reach the model's layers through both adapters: its keywords, and its embedding."""
+
+    class Reader(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.embedding, self.head = torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2)
+
+        def forward(self, input_ids, attention_mask=None):
+            values = self.embedding(input_ids).relu()
+            values = values if attention_mask is None else values * attention_mask[..., None]
+            return self.head(values.mean(1))
+
+    model, ids = Reader().eval(), torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    by_position = Ensemble(model, explainers=("RAP", "FeatureAblation")).attribute(ids, 0)
+    by_keyword = Ensemble(model, explainers=("RAP", "FeatureAblation")).attribute({"input_ids": ids}, 0)
+    assert by_position.any()
+    torch.testing.assert_close(by_keyword, by_position)

@@ -13,9 +13,10 @@ __all__ = ["MeanError"]
 
 
 class MeanError:
-    """Computes sd / sqrt(m) of m independent draws by Welford's updates.
+    """Computes sd / sqrt(m) of m independent draws by Welford's updates, in double precision.
 
-    A draw is a sample, or the mean of two samples that were drawn together.
+    Squares of deviations may exceed what the samples' own precision holds. A draw is a sample, or the mean of two
+    samples that were drawn together.
 
     Args:
         size: number of examples.
@@ -29,13 +30,15 @@ class MeanError:
         self.halves: list[Tensor] = []
         self.means: list[Tensor] = []
         self.squares: list[Tensor] = []
+        self.dtypes: list[torch.dtype] = []
 
     def add(self, block: Block, samples: Sequence[Tensor], skip: int = -1) -> None:
         """Add a block's samples (len(block), ...), step after step, without those of the step ``skip``."""
         if not self.means:
             self.means, self.squares, self.halves = (
-                [m.new_zeros(self.size, *m.shape[1:]) for m in samples] for _ in range(3)
+                [m.new_zeros(self.size, *m.shape[1:], dtype=torch.float64) for m in samples] for _ in range(3)
             )
+            self.dtypes = [m.dtype for m in samples]
         part = slice(block.examples.start, block.examples.stop)
         for number, step in enumerate(block.steps):
             if step == skip:
@@ -43,7 +46,7 @@ class MeanError:
             self.count[part] += 1
             seen = int(self.count[block.examples.start])
             for k, member in enumerate(samples):
-                sample = member.detach()[number * len(block.examples) :][: len(block.examples)]
+                sample = member.detach()[number * len(block.examples) :][: len(block.examples)].double()
                 if self.paired and seen % 2:
                     self.halves[k][part] = sample
                     continue
@@ -65,4 +68,5 @@ class MeanError:
         if draws < 3 or (self.paired and random % 2):
             return None
         share = random / n_samples
-        return [(square / (draws - 1) / draws).sqrt() * share for square in self.squares], draws - 1
+        errors = [(square / (draws - 1) / draws).sqrt() * share for square in self.squares]
+        return [error.to(dtype) for error, dtype in zip(errors, self.dtypes, strict=True)], draws - 1
