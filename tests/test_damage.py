@@ -180,13 +180,14 @@ def test_odd_run_folders(name: str, tmp_path: Path) -> None:
 
 def test_a_journal_that_optuna_wrote_is_read(tmp_path: Path) -> None:
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     from pnpxai.tuning.storage.storages import opened
 
     own = opened(tmp_path / "own.journal")
     optuna.create_study(storage=own.backend, study_name="s").add_trial(optuna.trial.create_trial(value=0.1 + 0.2))
-    plain = JournalStorage(JournalFileBackend(str(tmp_path / "own.journal")))
+    lock = JournalFileOpenLock(str(tmp_path / "another"))  # Optuna waits long for one that it takes for left behind
+    plain = JournalStorage(JournalFileBackend(str(tmp_path / "own.journal"), lock_obj=lock))
     optuna.load_study(storage=plain, study_name="s").add_trial(optuna.trial.create_trial(value=1.0))
     study = optuna.load_study(storage=opened(tmp_path / "own.journal").backend, study_name="s")
     assert [trial.value for trial in study.trials] == [0.1 + 0.2, 1.0]
