@@ -15,6 +15,7 @@
 # %%
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -35,7 +36,7 @@ CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }} : {{ m['content'] }}</s>\n{% endfor %}"
     "{% if add_generation_prompt %}<s>assistant :{% endif %}"
 )
-tokenizer = PreTrainedTokenizerFast(
+tokenizer: Any = PreTrainedTokenizerFast(
     tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", chat_template=CHAT
 )
 
