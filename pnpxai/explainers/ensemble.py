@@ -12,7 +12,7 @@ from pnpxai.attributors.base import Attributor
 from pnpxai.declare.declared import Choice
 from pnpxai.declare.registry import by_name
 from pnpxai.detector import ModelFacts
-from pnpxai.engine.running.arguments import Arguments
+from pnpxai.engine.running.arguments import Arguments, ByKeyword
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
@@ -135,6 +135,7 @@ class _Mean(Attributor):
 def _maps(member: Explainer, arguments: Arguments, target: Any, seed: int | RandomStream) -> Any:
     """Return a member's maps of the values that the ensemble explains; of ids, where the member explains ids."""
     if _hold_ids(arguments):
+        member, arguments = _by_keyword(member, arguments)
         return member.attribute_arguments(arguments, target, seed)
     drawn = {"seed": seed} if member.stochastic else {}
     given = {"target": target, "additional_forward_args": arguments.extra or None}
@@ -143,8 +144,17 @@ def _maps(member: Explainer, arguments: Arguments, target: Any, seed: int | Rand
 
 def _cost(member: Explainer, arguments: Arguments) -> int:
     if _hold_ids(arguments):
+        member, arguments = _by_keyword(member, arguments)
         return member.cost_of(arguments)
     return member.attributor().cost(arguments.explained, additional_forward_args=arguments.extra)
+
+
+def _by_keyword(member: Explainer, arguments: Arguments) -> tuple[Explainer, Arguments]:
+    """Return a member of the model itself, and its arguments by keyword, where the ensemble has them by position."""
+    model = member.model
+    if not isinstance(model, ByKeyword):
+        return member, arguments
+    return member.replace(model=model.model), Arguments(arguments.explained, (), model.names, arguments.extra[0])
 
 
 def _hold_ids(arguments: Arguments) -> bool:

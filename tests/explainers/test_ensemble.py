@@ -134,7 +134,7 @@ def test_a_member_with_one_map_for_two_inputs_is_refused():
 
 
 def test_a_model_called_by_keyword_has_the_map_of_its_call_by_position():
-    """Members with rules reach the model's layers through both adapters: its keywords, and its embedding."""
+    """Members with rules need the model's layers."""
 
     class Reader(torch.nn.Module):
         def __init__(self):

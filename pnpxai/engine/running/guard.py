@@ -29,8 +29,6 @@ _locks_guard = threading.Lock()
 _lent: set[int] = set()
 _passes = threading.local()
 """``loan``: the innermost one of this thread."""
-_ADAPTERS = 3
-"""How many adapters may stand around a model: such as its values at a layer, of its call by keyword."""
 _DRAWS = torch.default_generator
 """Where models draw from."""
 
@@ -39,12 +37,8 @@ def module_of(forward: Model) -> nn.Module | None:
     """Return the module behind a forward function, if it can be seen (not inside a lambda)."""
     if isinstance(forward, nn.Module):
         return eager(forward)
-    inner: Any = forward
-    for _ in range(_ADAPTERS):
-        inner = getattr(inner, "model", None) or getattr(inner, "__self__", None)
-        if isinstance(inner, nn.Module):
-            return eager(inner)
-    return None
+    inner = getattr(forward, "model", None) or getattr(forward, "__self__", None)
+    return eager(inner) if isinstance(inner, nn.Module) else None
 
 
 def eager(model: Any) -> Any:
