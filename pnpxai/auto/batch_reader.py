@@ -134,12 +134,14 @@ class BatchReader:
     def examples(self, count: int | None) -> Examples:
         """Return the first examples, or all."""
         count = None if count is None else whole_number("count", count)
-        while count is None or sum(len(flat(batch.inputs)[0]) for batch in self._batches) < count:
+        known = sum(len(flat(batch.inputs)[0]) for batch in self._batches)
+        while count is None or known < count:
             batch = self._failed.pop() if self._failed else next(self._unread, None)
             if batch is None:
                 break
             self._failed.append(batch)  # a batch that fails is read again, so that it fails with the same words
-            self._batches.append(self._read(batch, sum(len(flat(read.inputs)[0]) for read in self._batches)))
+            self._batches.append(self._read(batch, known))
+            known += len(flat(self._batches[-1].inputs)[0])
             self._failed.pop()
         examples = Examples.of(self._batches)
         return examples if count is None else examples.first(count)

@@ -23,7 +23,7 @@ from pnpxai.pictures.figures import CLIP, figure, panel
 from pnpxai.pictures.html import html
 from pnpxai.pictures.networks import network
 from pnpxai.pictures.view import Display, Kind, View
-from pnpxai.pictures.words import NEW_LINE, dark, merged, words, words_html
+from pnpxai.pictures.words import NEW_LINE, dark, merged, without_formula, words, words_html
 
 __all__ = [
     "CLIP",
@@ -56,6 +56,7 @@ __all__ = [
     "series",
     "shrunk",
     "waterfall",
+    "without_formula",
     "words",
     "words_of_example",
     "words_html",

@@ -13,6 +13,7 @@ from pnpxai.pictures.colours import clipped_limit, coloured, largest, overlaid, 
 from pnpxai.pictures.drawings import RowDrawing, WordSource, drawing_of
 from pnpxai.pictures.legend import add_legend
 from pnpxai.pictures.view import View, as_array
+from pnpxai.pictures.words import without_formula
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _rows(
     for k, (axes, row, title) in enumerate(zip(grid, rows, titles, strict=True)):
         drawing.draw(axes, row, limit, style, None if scores is None else float(scores[k]))
         source = f"{view.sources[k]}  " if k < len(view.sources) else ""
-        axes.set_title(_plain(source + title), fontsize=9, loc="left")
+        axes.set_title(without_formula(source + title), fontsize=9, loc="left")
     steps = style == "waterfall" and style in drawing.styles
     if drawing.unit:
         grid[-1].set_xlabel("score" if steps else drawing.unit, fontsize=8)
@@ -158,7 +159,7 @@ def panel(
     for axes, (title, colours) in zip(grid, tiles, strict=False):
         height, width = colours.shape[:2]
         axes.imshow(colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
-        axes.set_title(_plain(title), fontsize=9)
+        axes.set_title(without_formula(title), fontsize=9)
     for axes in grid:
         axes.set_axis_off()
     return _finished(made, heading, limit, clip=clip)
@@ -178,11 +179,6 @@ def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = Fa
 def shortened(name: str) -> str:
     """Return a name that fits above a tile; a long name keeps its end, by which files differ."""
     return name if len(name) <= _NAME else "\N{HORIZONTAL ELLIPSIS}" + name[1 - _NAME :]
-
-
-def _plain(text: str) -> str:
-    """Return text in which matplotlib does not read dollar signs as the start of a formula."""
-    return text.replace("$", r"\$")
 
 
 def _natural(values: Tensor | np.ndarray, view: View | None) -> np.ndarray:

@@ -12,6 +12,7 @@ from pnpxai.pictures.colours import clipped_limit, coloured, overlaid, pictured
 from pnpxai.pictures.figures import shortened
 from pnpxai.pictures.legend import add_legend
 from pnpxai.pictures.view import View, as_array
+from pnpxai.pictures.words import without_formula
 
 if TYPE_CHECKING:
     from pnpxai.pictures.plot import Plot
@@ -67,7 +68,7 @@ def overview(
     corner = grid[0, 0].inset_axes((0.0, 0.28, 1.0, 0.72))
     corner.imshow(natural, interpolation="antialiased")
     corner.set_axis_off()
-    corner.set_title(shortened(title or "input").replace("$", r"\$"), fontsize=8)
+    corner.set_title(without_formula(shortened(title or "input")), fontsize=8)
     for r, (row, (words, *tiles)) in enumerate(zip(rows, grid, strict=False)):
         for axes, values in zip(tiles, row.maps, strict=True):
             limit = clipped_limit([values], clip)
@@ -79,6 +80,6 @@ def overview(
         words.text(1, height, f"{row.name}\n{told}{row.seconds:.1f} s", transform=words.transAxes, ha="right", va=align,
                    fontsize=8, linespacing=1.3)  # fmt: skip
     for axes, name in zip(grid[0, 1:], columns, strict=True):
-        axes.set_title(name.replace("$", r"\$"), fontsize=9)
+        axes.set_title(without_formula(name), fontsize=9)
     add_legend(made, clip=clip)
     return made

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from pnpxai.pictures.colours import LEVELS, colour_of, palette
-from pnpxai.pictures.words import dark
+from pnpxai.pictures.words import dark, one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PromptResponseView", "prompt_response_figure", "prompt_response_html", "prompt_response_text"]
 
 Span: TypeAlias = tuple[int, int]
+_NAME = 28
+"""Most characters of a unit's name in a table or at an axis."""
 _MOST_CELLS = 4000
 _numbers = itertools.count()
 
@@ -119,8 +121,8 @@ def prompt_response_figure(view: PromptResponseView) -> Any:
     axes = figure.add_subplot()
     limit = float(np.abs(values).max(initial=0)) or 1.0
     image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=60, ha="right")
-    axes.set_yticks(range(len(values)), [_short(name) for name in view.part_names])
+    axes.set_xticks(range(len(columns)), [one_line(name, _NAME) for name in columns], rotation=60, ha="right")
+    axes.set_yticks(range(len(values)), [one_line(name, _NAME) for name in view.part_names])
     axes.set_xlabel("prompt")
     axes.set_ylabel("response")
     axes.set_title(view.title, fontsize=10)
@@ -179,7 +181,7 @@ def _response(view: PromptResponseView) -> str:
 def _table(view: PromptResponseView, values: np.ndarray) -> str:
     columns = [*view.unit_names, *view.part_names][: values.shape[1]]
     limit = float(np.abs(values).max(initial=0)) or 1.0
-    head = "".join(f"<th scope='col'>{html.escape(_short(name))}</th>" for name in columns)
+    head = "".join(f"<th scope='col'>{html.escape(one_line(name, _NAME))}</th>" for name in columns)
     rows = []
     for name, row in zip(view.part_names, values, strict=True):
         cells = []
@@ -187,13 +189,8 @@ def _table(view: PromptResponseView, values: np.ndarray) -> str:
             colour = colour_of(float(value) / limit)
             ink = "#fff" if dark(colour) else "#000"
             cells.append(f"<td style='background:#{bytes(colour[:3]).hex()};color:{ink}'>{value:.2g}</td>")
-        rows.append(f"<tr><th scope='row'>{html.escape(_short(name))}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th scope='row'>{html.escape(one_line(name, _NAME))}</th>{''.join(cells)}</tr>")
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _short(name: str, limit: int = 28) -> str:
-    plain = " ".join(name.split()) or repr(name)[1:-1]
-    return plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _digest(text: str) -> str:

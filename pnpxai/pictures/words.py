@@ -10,12 +10,23 @@ import numpy as np
 
 from pnpxai.pictures.colours import colour_of
 
-__all__ = ["LINE", "NEW_LINE", "dark", "line_count", "merged", "words", "words_html"]
+__all__ = ["LINE", "NEW_LINE", "dark", "line_count", "merged", "one_line", "without_formula", "words", "words_html"]
 
 NEW_LINE = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 """Sign of a new line at the end of a word; the next word begins a line."""
 LINE = 88
 """Number of characters in a line of words."""
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return a text on one line, cut with an ellipsis after so many characters; white space alone as it is written."""
+    plain = " ".join(text.split()) or repr(text)[1:-1]
+    return plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def without_formula(text: str) -> str:
+    """Return a text whose dollar signs do not begin a formula in matplotlib."""
+    return text.replace("$", r"\$")
 
 
 def merged(values: np.ndarray, counts: Sequence[int]) -> np.ndarray:
@@ -48,7 +59,7 @@ def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | No
     texts, line = [word for word in texts if word], 0
     for (line, column), word, colour in zip(_placed(texts), texts, colours, strict=True):
         axes.text(
-            column, -line, word.replace("$", r"\$"), family="monospace", fontsize=9, va="center",
+            column, -line, without_formula(word), family="monospace", fontsize=9, va="center",
             color="white" if dark(colour) else "black",
             bbox={"facecolor": colour / 255, "edgecolor": "none", "pad": 2},
         )  # fmt: skip

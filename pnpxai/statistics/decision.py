@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pnpxai.declare.declared import Declared
-from pnpxai.statistics.intervals import Interval
+from pnpxai.statistics.intervals import Interval, bootstrap
 from pnpxai.statistics.simultaneous import better_than, examples_needed, smallest_sample, tied_with_best
 
-__all__ = ["Decision", "DecisionRule", "decided", "listed"]
+__all__ = ["Decision", "DecisionRule", "decision_by_ranks", "listed"]
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,15 @@ class DecisionRule(Declared, abstract=True):
         """
 
 
-def decided(
+def decision_by_ranks(
     columns: Mapping[str, np.ndarray],
-    intervals: Mapping[str, Interval],
     deciding: tuple[str, ...],
     *,
     controls: Sequence[str],
     mute: Sequence[str],
     level: float,
+    n_draws: int,
+    seed: int,
     against_controls: Mapping[str, np.ndarray] | None = None,
 ) -> Decision:
     """Return who is first, who cannot be told from it, and who is left out, with one chance of error over all.
@@ -119,11 +120,12 @@ def decided(
 
     Args:
         columns: label -> (examples,) numbers that are smaller for better explainers, such as ranks.
-        intervals: label -> its mean rank with an interval.
         deciding: the metrics that decide.
         controls: labels that candidates must beat.
         mute: labels without any value.
-        level: the confidence of all statements together.
+        level: the confidence of all statements together, and of the interval of each mean rank.
+        n_draws: draws of these intervals.
+        seed: of these draws.
         against_controls: the columns by which controls are to be beaten, where these are others.
     """
     held = columns if against_controls is None else against_controls
@@ -132,7 +134,8 @@ def decided(
     dropped |= {label: f"has no value in {listed(deciding)}" for label in mute if label not in dropped}
     candidates = sorted((c for c in columns if c not in dropped), key=lambda label: columns[label].mean())
     against = [label for label in columns if label in controls]
-    verdict = Decision(None, (), dict(intervals), dropped, n, deciding, level)
+    intervals = {label: bootstrap(own, level=level, n_draws=n_draws, seed=seed) for label, own in columns.items()}
+    verdict = Decision(None, (), intervals, dropped, n, deciding, level)
     least = smallest_sample(len(candidates), level)
     if not candidates:
         return verdict

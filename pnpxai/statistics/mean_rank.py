@@ -10,8 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from pnpxai.declare.encoding import unlabelled
 from pnpxai.errors import ArgumentError
-from pnpxai.statistics.decision import Decision, DecisionRule, decided
-from pnpxai.statistics.intervals import bootstrap
+from pnpxai.statistics.decision import Decision, DecisionRule, decision_by_ranks
 from pnpxai.statistics.ranks import ranks
 
 __all__ = ["MeanRank"]
@@ -20,7 +19,7 @@ __all__ = ["MeanRank"]
 class MeanRank(DecisionRule):
     """Lowest per-example rank, averaged over metrics, with one chance of error over all that is said.
 
-    The best beats every control, and the set holds all that cannot be told from it; see ``decided``.
+    The best beats every control, and the set holds all that cannot be told from it; see ``decision_by_ranks``.
     """
 
     metrics: tuple[str, ...] = ("AbPC", "FaithfulnessCorrelation")
@@ -47,9 +46,7 @@ class MeanRank(DecisionRule):
         tables = {m: np.stack([np.asarray(values[m][label], float) for label in labels], -1) for m in deciding}
         rank = np.mean([ranks(t, higher_is_better=directions[m]) for m, t in tables.items()], axis=0)
         columns = {label: rank[:, k] for k, label in enumerate(labels)}
-        intervals = {
-            label: bootstrap(own, level=self.level, n_draws=self.n_draws, seed=self.seed)
-            for label, own in columns.items()
-        }
         mute = [label for k, label in enumerate(labels) if all(np.isnan(t[:, k]).all() for t in tables.values())]
-        return decided(columns, intervals, deciding, controls=controls, mute=mute, level=self.level)
+        return decision_by_ranks(
+            columns, deciding, controls=controls, mute=mute, level=self.level, n_draws=self.n_draws, seed=self.seed
+        )

@@ -10,8 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from pnpxai.declare.encoding import unlabelled
-from pnpxai.statistics.decision import Decision, DecisionRule, decided
-from pnpxai.statistics.intervals import bootstrap
+from pnpxai.statistics.decision import Decision, DecisionRule, decision_by_ranks
 from pnpxai.statistics.mean_rank import MeanRank
 from pnpxai.statistics.prior import PRIOR, worth_of
 from pnpxai.statistics.ranks import ranks
@@ -69,14 +68,11 @@ class WithPrior(DecisionRule):
         both = ranks(measured + weight * prior, higher_is_better=True)
         alone = ranks(measured, higher_is_better=True)
         columns, plain = ({label: of[:, k] for k, label in enumerate(labels)} for of in (both, alone))
-        intervals = {
-            label: bootstrap(own, level=self.level, n_draws=self.n_draws, seed=self.seed)
-            for label, own in columns.items()
-        }
         mute = [label for k, label in enumerate(labels) if np.isnan(measured[:, k]).all()]
-        decision = decided(
-            columns, intervals, (name,), controls=controls, mute=mute, level=self.level, against_controls=plain
-        )
+        decision = decision_by_ranks(
+            columns, (name,), controls=controls, mute=mute, level=self.level, n_draws=self.n_draws, seed=self.seed,
+            against_controls=plain,
+        )  # fmt: skip
         if self.kind not in PRIOR or decision.first is None:
             return decision
         return replace(decision, prior=self.kind, reliability=reliability(measured[:, labels.index(decision.first)]))

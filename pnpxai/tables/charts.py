@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pnpxai.explainers.results.table_columns import TableColumns
-from pnpxai.pictures import clipped_limit, coloured, level_or_number
+from pnpxai.pictures import clipped_limit, coloured, level_or_number, without_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,10 +84,10 @@ def dependence(columns: TableColumns, place: int, partner: int | None, heading: 
     across = np.linspace(-0.2, 0.2, len(rows)) if levels else 0.0  # dots of one level side by side
     axes.scatter(values + across, attributions, c=colours, s=10, linewidths=0, rasterized=True)
     if levels:
-        axes.set_xticks(np.arange(len(levels)), [_plain(level) for level in levels], fontsize=8)
+        axes.set_xticks(np.arange(len(levels)), [without_formula(level) for level in levels], fontsize=8)
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xlabel(_plain(columns.names[place]), fontsize=9)
-    axes.set_ylabel(_plain(f"attribution of {columns.names[place]}"), fontsize=9)
+    axes.set_xlabel(without_formula(columns.names[place]), fontsize=9)
+    axes.set_ylabel(without_formula(f"attribution of {columns.names[place]}"), fontsize=9)
     axes.tick_params(labelsize=8)
     if partner is not None:
         low, high = np.nanmin(columns.values[:, partner]), np.nanmax(columns.values[:, partner])
@@ -113,7 +113,7 @@ def cohort_bars(cohorts: pd.DataFrame, names: list[str], heading: str) -> Plot:
     for k, (label, row) in enumerate(cohorts.iterrows()):
         places = np.arange(len(names)) - 0.4 + height * (k + 0.5)
         label = f"{label} ({int(row['rows'])} rows)"
-        axes.barh(places, row[names].to_numpy(float), height, color=colours[k], label=_plain(label))
+        axes.barh(places, row[names].to_numpy(float), height, color=colours[k], label=without_formula(label))
     _columns_down(axes, names)
     axes.set_xlabel("mean |attribution|", fontsize=8)
     axes.legend(fontsize=8, frameon=False)
@@ -135,7 +135,7 @@ def heat_map(columns: TableColumns, places: np.ndarray, scores: np.ndarray, head
     attributions = columns.attributions[rows]
     order = _clustered(attributions)
     made = Plot(figsize=(7.5, 2.2 + 0.28 * len(places)), layout="constrained")
-    made.suptitle(_plain(heading), fontsize=9, x=0.01, ha="left")
+    made.suptitle(without_formula(heading), fontsize=9, x=0.01, ha="left")
     above, axes = made.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, max(2, len(places) / 3)]})
     above.plot(scores[rows][order], color="black", linewidth=0.8)
     above.set_ylabel("score", fontsize=8)
@@ -143,7 +143,7 @@ def heat_map(columns: TableColumns, places: np.ndarray, scores: np.ndarray, head
     shown = attributions[order][:, places].T
     limit = clipped_limit([shown], 0.99) or 1.0
     axes.imshow(coloured(shown, limit), aspect="auto", interpolation="nearest")
-    axes.set_yticks(np.arange(len(places)), [_plain(columns.names[k]) for k in places], fontsize=8)
+    axes.set_yticks(np.arange(len(places)), [without_formula(columns.names[k]) for k in places], fontsize=8)
     drawn = f"{len(rows)} of {len(scores)} rows" if len(rows) < len(scores) else "rows"
     axes.set_xlabel(f"{drawn}, similar ones side by side; red raises the score, blue lowers it, deepest at "
                     f"\N{PLUS-MINUS SIGN}{limit:.2g}", fontsize=8)  # fmt: skip
@@ -155,7 +155,7 @@ def _figure(lines: int, heading: str) -> tuple[Plot, Axes]:
     from pnpxai.pictures.plot import Plot
 
     made = Plot(figsize=(7.5, 1.1 + 0.3 * lines), layout="constrained")
-    made.suptitle(_plain(heading), fontsize=9, x=0.01, ha="left")
+    made.suptitle(without_formula(heading), fontsize=9, x=0.01, ha="left")
     axes = made.subplots()
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -164,7 +164,7 @@ def _figure(lines: int, heading: str) -> tuple[Plot, Axes]:
 
 
 def _columns_down(axes: Axes, names: list[str]) -> None:
-    axes.set_yticks(np.arange(len(names)), [_plain(name) for name in names], fontsize=8)
+    axes.set_yticks(np.arange(len(names)), [without_formula(name) for name in names], fontsize=8)
     axes.invert_yaxis()
 
 
@@ -204,8 +204,8 @@ def _value_bar(made: Plot, axes: Axes, label: str, ends: tuple[str, str]) -> Non
     from matplotlib.cm import ScalarMappable
 
     bar = made.colorbar(ScalarMappable(cmap=_colour_map()), ax=axes, aspect=40, pad=0.02, ticks=[0, 1])
-    bar.ax.set_yticklabels([_plain(end) for end in ends], fontsize=8)
-    bar.set_label(_plain(label), fontsize=8, labelpad=-8)
+    bar.ax.set_yticklabels([without_formula(end) for end in ends], fontsize=8)
+    bar.set_label(without_formula(label), fontsize=8, labelpad=-8)
     bar.outline.set_visible(False)
 
 
@@ -214,7 +214,3 @@ def _clustered(attributions: np.ndarray) -> np.ndarray:
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     return leaves_list(linkage(attributions, "ward")) if len(attributions) > 2 else np.arange(len(attributions))
-
-
-def _plain(text: str) -> str:
-    return str(text).replace("$", r"\$")

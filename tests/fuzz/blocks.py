@@ -16,6 +16,8 @@ from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_no
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
+from tests.small import Rectified
+
 __all__ = ["ACTIVATIONS", "MAPS", "SEQUENCES", "TABLES", "Does"]
 
 
@@ -50,19 +52,6 @@ class Doubled(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         return 2 * gradient
-
-
-class Rectified(torch.autograd.Function):
-    """A nonlinear function that autograd alone sees into."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient * (ctx.saved_tensors[0] > 0)
 
 
 ACTIVATIONS: tuple[Callable[[], nn.Module], ...] = (

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint, checkpoint_sequential, create_sel
 
 from tests.odd_models.judging import Does, Given, Situation
 from tests.odd_models.rows import linear
+from tests.small import Rectified
 
 __all__ = ["SITUATIONS"]
 
@@ -57,19 +58,6 @@ def chained(m: Any, t: Tensor) -> Tensor:
     t[:, :4] += t[:, 4:]
     t[:, 4:].mul_(2).sigmoid_()
     return t
-
-
-class Rectified(torch.autograd.Function):
-    """A ReLU with a backward pass of its own."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * (ctx.saved_tensors[0] > 0)
 
 
 class Weighed(torch.autograd.Function):

@@ -22,12 +22,15 @@ from pnpxai.pictures.prompt_response import (
     prompt_response_html,
     prompt_response_text,
 )
+from pnpxai.pictures.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ResponseExplanation", "ResponseExplanations"]
 
+_LINE = 70
+"""Most characters of a unit or a response on one line."""
 _TENSORS = ("values", "scores", "gap", "held", "sinks", "base", "standard_error")
 
 
@@ -116,8 +119,8 @@ class ResponseExplanation:
         return pd.DataFrame(self.values.numpy(), index=list(self.response_units), columns=list(self._columns))
 
     def __str__(self) -> str:
-        best = [f"  {value:+.3g}  {_line(name)}" for name, value in self.top()]
-        head = [*self.notes, f"{_line(self.response)!r}: {self.method}, {self.scale}"]
+        best = [f"  {value:+.3g}  {one_line(name, _LINE)}" for name, value in self.top()]
+        head = [*self.notes, f"{one_line(self.response, _LINE)!r}: {self.method}, {self.scale}"]
         return "\n".join([*head, *best])
 
     def show(self, unit: int | str | None = None) -> None:
@@ -141,7 +144,7 @@ class ResponseExplanation:
 
     def to_html(self, path: str | Path) -> Path:
         """Write a page that needs no network: pointing at a word of the response lights up its sources."""
-        title = escape(_line(self.response))
+        title = escape(one_line(self.response, _LINE))
         page = (
             f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
             "<meta name='viewport' content='width=device-width'><style>:root{color-scheme:light dark}"
@@ -196,8 +199,3 @@ class ResponseExplanations(list[ResponseExplanation]):
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def _line(text: str, limit: int = 70) -> str:
-    plain = " ".join(text.split()) or repr(text)[1:-1]
-    return plain if len(plain) <= limit else plain[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -8,6 +8,7 @@ from torch import nn
 
 from pnpxai.attributors import Deconvolution, GuidedBackprop
 from pnpxai.errors import RuleError
+from tests.small import Rectified
 
 X = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -66,17 +67,6 @@ def test_what_is_no_relu_passes_its_gradient(name):
     leaf = X.clone().requires_grad_()
     (slope,) = torch.autograd.grad(model(leaf)[:, 1].sum(), leaf)
     assert torch.allclose(GuidedBackprop(model).attribute(X, 1), slope)
-
-
-class Rectified(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * (ctx.saved_tensors[0] > 0)
 
 
 def test_a_hidden_relu_is_refused():
