@@ -43,7 +43,8 @@ from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
 from pnpxai.attributors.gradient.conductance import InternalInfluence, LayerConductance
 from pnpxai.attributors.gradient.expectations import GradientShap, LayerGradientShap
 from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients
-from pnpxai.attributors.gradient.noise import NoiseTunnel, RelativeNoise
+from pnpxai.attributors.gradient.noise import NoiseTunnel
+from pnpxai.attributors.gradient.noisy_copies import RelativeNoise
 from pnpxai.attributors.gradient.paths import IntegratedGradients
 from pnpxai.attributors.gradient.saliency import InputXGradient, Saliency
 from pnpxai.attributors.language.interpretable_inputs import InterpretableInput, TextTemplateInput, TextTokenInput

@@ -8,7 +8,7 @@ from torch import nn
 
 import pnpxai.attributors
 from pnpxai.attributors import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel
-from pnpxai.attributors.gradient.noise import noisy_copies
+from pnpxai.attributors.gradient.noisy_copies import noisy_copies
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream

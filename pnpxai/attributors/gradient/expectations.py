@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pnpxai.attributors.base import AtLayerWithFactor, Attributor, Outcome
-from pnpxai.attributors.gradient.noise import Deviation
+from pnpxai.attributors.gradient.noisy_copies import Deviation
 from pnpxai.attributors.gradient.random_points import Distribution, Samples
 from pnpxai.attributors.layers import places_of
 from pnpxai.engine.running.score import Target

@@ -14,7 +14,7 @@ from pnpxai.attributors.base import AtLayer, Attributor, prepared
 from pnpxai.attributors.baseline_arguments import broadcast_baselines, distribution_rows
 from pnpxai.attributors.gradient.layer_paths import by_example
 from pnpxai.attributors.gradient.mean_errors import MeanError
-from pnpxai.attributors.gradient.noise import deviations, drawn_rows, noisy_copies
+from pnpxai.attributors.gradient.noisy_copies import deviations, drawn_rows, noisy_copies
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit

@@ -11,7 +11,7 @@ from pnpxai.attributors.base import AtLayer, AtLayerWithFactor, Attributor, Inpu
 from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.gradient.backprop import Deconvolution, GuidedBackprop
 from pnpxai.attributors.gradient.expectations import GradientShap
-from pnpxai.attributors.gradient.noise import Deviation
+from pnpxai.attributors.gradient.noisy_copies import Deviation
 from pnpxai.attributors.gradient.paths import IntegratedGradients, Quadrature
 from pnpxai.attributors.gradient.random_points import Distribution
 from pnpxai.attributors.gradient.saliency import Saliency

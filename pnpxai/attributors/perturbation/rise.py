@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import math
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
@@ -16,21 +13,18 @@ from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game, averaged_scores, perturbable
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.attributors.perturbation.players import unseen, without
+from pnpxai.attributors.perturbation.random_masks import RandomMasks
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["RISE"]
-
-_MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
-_BLOCK = 64
-"""Masks of one generator."""
 
 
 class RISE(Attributor):
@@ -117,7 +111,7 @@ class RISE(Attributor):
             hidden = unseen(self.forward_func, tensors, extra)
             axes = _axes(channel_axes, tensors)
 
-            def scores_of(masks: list[Masks], joint: bool) -> Tensor:
+            def scores_of(masks: list[RandomMasks], joint: bool) -> Tensor:
                 def shown(block: Block, steps: Tensor, rows: Tensor) -> Tensors:
                     part = slice(block.examples.start, block.examples.stop)
                     return tuple(
@@ -141,7 +135,9 @@ class RISE(Attributor):
 
             keys = Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys(stream)
             masks = [
-                Masks.of(f"input {k}", x, axis, side, probability, stream.seed, keys, out, each_channel=each_channel)
+                RandomMasks.of(
+                    f"input {k}", x, axis, side, probability, stream.seed, keys, out, each_channel=each_channel
+                )
                 for k, (x, axis, out) in enumerate(zip(tensors, axes, hidden, strict=True))
             ]
             try:
@@ -164,135 +160,6 @@ class RISE(Attributor):
                 _like_input(m.error(weights, limit), x, scores.dtype) for m, x in zip(masks, tensors, strict=True)
             ]
             return like(inputs, maps), like(inputs, [without(e, out) for e, out in zip(errors, hidden, strict=True)])
-
-
-@dataclass(frozen=True)
-class Masks:
-    """The random masks of one input: drawn again whenever they are needed, never kept.
-
-    They come in blocks of 64, each from one generator that is seeded by the seed, the example's key and the block.
-
-    Attributes:
-        name: which input.
-        positions: number of positions along each axis.
-        shape: of a mask, as it goes with an example: a 1 where the channels are, unless they are apart.
-        cells: of the grid along each axis; None where positions are drawn one by one.
-        apart: the axis of a mask whose channels have grids of their own; None where they share one.
-        probability: that a cell lets the input through.
-        seed: what is drawn from.
-        keys: a key for each example, or one for all.
-        hidden: (examples, positions) what is always let through.
-        like: a tensor of the dtype and device of the masks.
-        latest: the block that each key was last asked for, which comes again at once.
-    """
-
-    name: str
-    positions: tuple[int, ...]
-    shape: tuple[int, ...]
-    cells: tuple[int, ...] | None
-    apart: int | None
-    probability: float
-    seed: int
-    keys: tuple[str, ...]
-    hidden: Tensor | None
-    like: Tensor
-    latest: dict[str, tuple[int, tuple[Tensor, Tensor]]] = field(default_factory=dict, compare=False, repr=False)
-
-    @classmethod
-    def of(
-        cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, seed: int, keys: tuple[str, ...],
-        hidden: Tensor | None = None, *, each_channel: bool = False,
-    ) -> Masks:  # fmt: skip
-        """Return the masks of an input."""
-        positions = tuple(n for k, n in enumerate(x.shape) if k not in (0, axis))
-        smooth = x.is_floating_point() and x.ndim > 2 and len(positions) in _MODES and hidden is None
-        apart = axis - 1 if each_channel and smooth and axis is not None else None
-        shape = tuple(1 if k == axis and apart is None else n for k, n in enumerate(x.shape) if k > 0)
-        cells = tuple(min(side, n) for n in positions) if smooth else None
-        dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float64
-        like = x.new_empty(0, dtype=dtype)
-        return cls(name, positions, shape, cells, apart, probability, seed, keys, hidden, like)
-
-    def shared(self) -> Masks:
-        """Return masks that all examples share: the first one's."""
-        return replace(self, keys=self.keys[:1], latest={})
-
-    def of_steps(self, examples: range, steps: Tensor) -> Tensor:
-        """Return (steps, 1 or examples, ...) masks."""
-        owners = range(1) if len(self.keys) == 1 else examples
-        drawn = torch.stack([self._of_example(e, steps) for e in owners], 1)
-        return drawn.reshape(len(steps), len(owners), *self.shape)
-
-    def _of_example(self, example: int, steps: Tensor) -> Tensor:
-        """Return (steps, *positions) masks of an example."""
-        numbers = steps.tolist()
-        blocks = {number // _BLOCK for number in numbers}
-        drawn = {block: self._block(self.keys[example], block) for block in blocks}
-        grids = torch.stack([drawn[n // _BLOCK][0][n % _BLOCK] for n in numbers]) < self.probability
-        if self.cells is not None:
-            shifts = torch.stack([drawn[n // _BLOCK][1][n % _BLOCK] for n in numbers])
-            return self._enlarged(grids.to(self.like), shifts)
-        if self.hidden is None:
-            return grids.to(self.like).reshape(len(numbers), *self.positions)
-        masks = torch.ones(len(numbers), *self.positions, dtype=torch.bool)
-        masks[:, ~self.hidden[example].cpu()] = grids[:, : int((~self.hidden[example]).sum())]
-        return masks.to(self.like)
-
-    def _block(self, key: str, block: int) -> tuple[Tensor, Tensor]:
-        """Return (64, cells) uniform numbers, and (64, axes) where the cut begins, as a share of a cell."""
-        if self.latest.get(key, (-1,))[0] != block:
-            self.latest[key] = block, self._numbers(key, block)
-        return self.latest[key][1]
-
-    def _numbers(self, key: str, block: int) -> tuple[Tensor, Tensor]:
-        source = generator(self.seed, self.name, key, block)
-        if self.cells is None:  # place by place, so that what follows the last one seen does not matter
-            numbers = torch.rand(math.prod(self.positions), _BLOCK, generator=source).T
-            return numbers, numbers
-        grid = self.cells if self.apart is None else (self.shape[self.apart], *self.cells)
-        return torch.rand(_BLOCK, *grid, generator=source), torch.rand(_BLOCK, len(self.cells), generator=source)
-
-    def _enlarged(self, grids: Tensor, shifts: Tensor) -> Tensor:
-        """Enlarge grids to a cell more than the input has, and cut out the input's size anywhere within that cell."""
-        assert self.cells is not None  # noqa: S101
-        sizes = [math.ceil(n / cells) for n, cells in zip(self.positions, self.cells, strict=True)]
-        whole = [(cells + 1) * size for cells, size in zip(self.cells, sizes, strict=True)]
-        grids = grids[:, None] if self.apart is None else grids
-        rows = []
-        for mask, shift in zip(F.interpolate(grids, size=whole, mode=_MODES[len(sizes)]), shifts.tolist(), strict=True):
-            for axis, (n, size) in enumerate(zip(self.positions, sizes, strict=True)):
-                mask = mask.narrow(axis + 1, int(shift[axis] * size), n)
-            rows.append(mask)
-        masks = torch.stack(rows)
-        return masks[:, 0] if self.apart is None else masks.movedim(1, self.apart + 1)
-
-    def weighted(self, weights: Tensor, limit: int, power: int = 1) -> Tensor:
-        """Return (rows, ...) the sum of the masks, each to a power, with weights (rows, steps)."""
-        rows, steps = weights.shape
-        weights = weights.to(self.like)
-        total = weights.new_zeros(rows, math.prod(self.shape))
-        for start in range(0, steps, limit):
-            part = torch.arange(start, min(start + limit, steps))
-            masks = self.of_steps(range(rows), part)
-            masks = masks.reshape(*masks.shape[:2], -1) ** power
-            now = weights[:, start : start + limit]
-            total += now @ masks[:, 0] if masks.shape[1] == 1 else torch.einsum("es,sep->ep", now, masks)
-        return total.reshape(rows, *self.shape)
-
-    def error(self, weights: Tensor, limit: int) -> Tensor:
-        r"""Return (rows, ...) the standard error of a map, of weights w (rows, steps) whose mean is zero.
-
-        A map is the covariance of w_k and the masks m_k, over p: its variance is that of w_k (m_k - mean m), over N.
-        """
-        count = weights.shape[1]
-        once = torch.ones_like(weights)
-        mean = self.weighted(once, limit) / count
-        first = self.weighted(weights, limit) - mean * weights.sum(1).reshape(-1, *[1] * (mean.ndim - 1)).to(mean)
-        w2 = weights.square()
-        flat = w2.sum(1).reshape(-1, *[1] * (mean.ndim - 1)).to(mean)
-        second = self.weighted(w2, limit, 2) - 2 * mean * self.weighted(w2, limit) + mean.square() * flat
-        variance = (second / count - (first / count).square()).clamp_min(0) / (count - 1)
-        return variance.sqrt() / self.probability
 
 
 def _shown(masks: Tensor, x: Tensor, blank: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 import pnpxai.attributors
 from pnpxai.attributors import GradientShap, IntegratedGradients, LayerGradientShap
-from pnpxai.attributors.gradient.noise import drawn_rows, noisy_copies
+from pnpxai.attributors.gradient.noisy_copies import drawn_rows, noisy_copies
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.testing.audit import audit

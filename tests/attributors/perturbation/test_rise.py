@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pnpxai.attributors.perturbation.rise import RISE, Masks
+from pnpxai.attributors.perturbation.random_masks import RandomMasks
+from pnpxai.attributors.perturbation.rise import RISE
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.running.seeds import RandomStream, generator
 from pnpxai.errors import ArgumentError, ShapeError
@@ -140,13 +141,13 @@ def test_without_the_mean_score_a_map_is_less_noisy():
 
 def test_masks_are_never_kept(monkeypatch):
     drawn = []
-    of_steps = Masks.of_steps
+    of_steps = RandomMasks.of_steps
 
     def noting(self, examples, steps):
         drawn.append(len(examples) * len(steps))
         return of_steps(self, examples, steps)
 
-    monkeypatch.setattr(Masks, "of_steps", noting)
+    monkeypatch.setattr(RandomMasks, "of_steps", noting)
     found = RISE(CNN.model).attribute(CNN.inputs, target=1, n_masks=700)
     assert max(drawn) <= 256
     assert sum(drawn) == 2 * 700 * len(CNN.inputs)
