@@ -14,7 +14,8 @@ from pnpxai.attributors.language.responses import ResponseModel, TokenScore, bas
 from pnpxai.auto.generation.explanation import ResponseExplanation, ResponseExplanations
 from pnpxai.auto.generation.faithfulness import faithfulness
 from pnpxai.auto.generation.methods.base import ResponseMethod
-from pnpxai.auto.generation.prompts import Prompt, PromptSpec, Sources, Template, UnitKind, read_prompt
+from pnpxai.auto.generation.prompt_specs import PromptSpec, Sources, Template
+from pnpxai.auto.generation.prompts import Prompt, UnitKind, read_prompt
 from pnpxai.auto.generation.responses import Response, ResponseKind, read_response
 from pnpxai.auto.generation.task import Removal, Task
 from pnpxai.declare.registry import every
