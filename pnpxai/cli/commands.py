@@ -134,8 +134,13 @@ def demo(options: Demo) -> Answer:
     import torch
 
     from pnpxai.cli.objects import writable
-    from pnpxai.demo import run
+    from pnpxai.demo import explain_photos, run
 
+    if options.photos:
+        with writable(Path(options.out)) as folder:
+            shown = explain_photos(folder)
+        text = "\n\n".join(f"{file}\n{overview}" for file, overview in shown.items())
+        return Answer(text, {str(file): overview.to_dict() for file, overview in shown.items()})
     torch.set_num_threads(1)  # so small a network keeps no second thread busy: they would wait for each other
     console = _console()
     with writable(Path(options.out)) as folder:

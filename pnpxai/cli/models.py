@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pnpxai.errors import ArgumentError, did_you_mean
 
 if TYPE_CHECKING:
-    from pnpxai.cli.named_models import NamedModel
+    from pnpxai.auto.named_models import NamedModel
 
 __all__ = ["is_code", "load_model", "built", "named_object"]
 
@@ -44,11 +44,8 @@ def load_model(
             f"weights beside it: net.py:Net --weights {spec}"
         )
     if named is not None:
-        if weights is None and not named.loaded:
-            raise ArgumentError(
-                f"model: the weights of {spec} are not on this machine (looked for in {named.looked}); give a "
-                "file with --weights"
-            )
+        if weights is None:
+            named.require_weights("give a file with --weights")
         return _placed(named.model, spec, weights, device)
     module, attribute = _module(spec, "model")
     if attribute:

@@ -238,6 +238,8 @@ class Run(Options):
 class Demo(Options):
     """Demo."""
 
+    photos: Annotated[bool, typer.Option("--photos")] = False
+    """Explain photographs by a network trained on ImageNet, which comes with the extra demo, instead."""
     n_trials: Count = 15
     """Trials for each tuned explainer."""
     n_images: Annotated[int, Field(ge=32, le=240)] = 64

@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision import transforms
 
 import pnpxai
+from pnpxai.auto.named_models import NamedModel
 from pnpxai.auto.overview import in_turn
 from pnpxai.declare.registry import every
 from pnpxai.engine.speed.output_memory import OutputMemory
@@ -143,12 +145,28 @@ def test_perturbed_inputs_run_once_for_all_classes() -> None:
         assert torch.equal(found, Occlusion(net, window=8, stride=8, channel_dim=1).attribute(x, [number]))
 
 
+def test_a_model_by_name_brings_its_weights_scaling_and_classes(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [transforms.Resize((16, 16)), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
+
+    def named(name: str) -> NamedModel:
+        names = ("red", "green", "blue", "grey")
+        return NamedModel(name, Colours().eval(), name == "known", "a folder", transforms.Compose(steps), names)
+
+    monkeypatch.setattr("pnpxai.auto.overview.named_model", named)
+    shown = pnpxai.explain(picture, "known", quick=True)
+    assert shown.picture.shape == (3, 16, 16)
+    assert set(shown.classes) <= {"red", "green", "blue", "grey"}
+    assert shown.view.display == pnpxai.Display(0.5, 0.5)
+    with pytest.raises(ArgumentError, match="model: the weights of other are not on this machine .*a folder"):
+        pnpxai.explain(picture, "other")
+
+
 def test_what_is_no_picture_or_no_classifier_is_refused(picture: Path) -> None:
     with pytest.raises(ArgumentError, match="expected pictures, got table"):
         pnpxai.explain(torch.rand(3, 5), nn.Linear(5, 2))
     with pytest.raises(ArgumentError, match="expected \\(pictures, classes\\)|say which to explain"):
         pnpxai.explain(picture, nn.Conv2d(3, 2, 3))
-    with pytest.raises(ArgumentError, match="model: expected a model, got 'resnet50'"):
-        pnpxai.explain(picture, "resnet50")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="model: expected a model or a library's name of one, got 'net.py'"):
+        pnpxai.explain(picture, "net.py")
     with pytest.raises(ArgumentError, match="expected numbers from 0 to 0"):
         pnpxai.explain(picture, Colours(), number=3)

@@ -73,3 +73,10 @@ def test_the_demo_is_repeatable_and_its_files_are_whole(tmp_path) -> None:  # no
     report = (first / "report.html").read_text()
     assert "ranks first" in report
     assert "Compared on 32 held-out digits" in output
+
+
+def test_photographs_need_a_package_that_is_named(tmp_path) -> None:  # noqa: ANN001
+    answer = RUNNER.invoke(app, ["demo", "--photos", "--out", str(tmp_path / "photos")])
+    assert answer.exit_code != 0
+    assert "pip install 'pnpxai[demo]'" in answer.output
+    assert not (tmp_path / "photos").exists()

