@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pnpxai.auto import AutoExplanation
+from pnpxai.auto.named_models import NamedModel, is_named, named_model
 from pnpxai.cli.data import load_data, names_of
 from pnpxai.cli.models import built, is_code, load_model, named_object
-from pnpxai.auto.named_models import NamedModel, is_named, named_model
 from pnpxai.cli.options import Named, OnData, Sample, Subject
 from pnpxai.cli.pictures import display_of, scaled
 from pnpxai.errors import ArgumentError, ShapeError
