@@ -1,8 +1,9 @@
 """Model and data in, answers out.
 
 ``conversion`` and ``data`` make batches of tensors of what users have, ``batch_reader`` reads them as the model's
-arguments with targets, ``explanation`` is the object that users hold, ``overview`` shows one picture at a glance;
-``tasks`` gives it the names of PnPXAI 0.1. ``generation`` is for what language models write.
+arguments with targets (``batch_targets``) and a kind (``data_kinds``). ``model_on_data`` finds out what suits both,
+``explanation`` is the object that users hold, ``overview`` shows one picture at a glance; ``tasks`` gives it the names
+of PnPXAI 0.1. ``generation`` is for what language models write.
 """
 
 from pnpxai.auto.auto_explain import auto_explain

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pnpxai.auto.code_columns import read_by_column
-from pnpxai.auto.conversion import AsTensors, index_for_each
+from pnpxai.auto.batch_targets import BatchTargets
+from pnpxai.auto.conversion import AsTensors
 from pnpxai.auto.data import Data, batches, column_names, example_names
+from pnpxai.auto.data_kinds import recognised_modality, with_facts
 from pnpxai.auto.data_spec import DataSpec, ReadBatch
-from pnpxai.auto.default_targets import default_target, generation_keywords
+from pnpxai.auto.default_targets import generation_keywords
 from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.explained_arguments import (
     TakenApart,
@@ -24,23 +25,21 @@ from pnpxai.auto.explained_arguments import (
     further_part,
     take_apart,
 )
-from pnpxai.auto.misfits import misfit
 from pnpxai.auto.picture_files import PictureFiles, opened, picture_paths
 from pnpxai.auto.picture_scaling import PictureScaling
 from pnpxai.auto.signatures import required
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.guard import borrowed, module_of
-from pnpxai.engine.running.places import argument_names
-from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.example_targets import inputs_and_label, labels_as_targets, predicted_targets
+from pnpxai.engine.running.guard import module_of
+from pnpxai.errors import ArgumentError
+from pnpxai.example_targets import inputs_and_label, labels_as_targets
 from pnpxai.examples import Examples
-from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities, TabularModality, modality_of
+from pnpxai.modalities import Modality, SeveralModalities
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.pictures import Display
 from pnpxai.targets import TargetValue
-from pnpxai.tensors import Tensors, batch_size, flat, map_tensors, take_rows
+from pnpxai.tensors import Tensors, flat, map_tensors
 
 if TYPE_CHECKING:
     from pnpxai.experiment import Stream
@@ -88,7 +87,7 @@ class BatchReader:
         self._failed: list[Any] = []
         self._batches: list[ReadBatch] = []
         self._left_out: dict[str, None] = {}
-        self._default_words = ""
+        self._targets = BatchTargets(model, spec, self.arguments_of)
 
     def _picture_scaling(self) -> PictureScaling:
         how = self._facts.get("display", getattr(self.spec.modality, "display", None))
@@ -110,7 +109,9 @@ class BatchReader:
     def modality(self) -> Modality:
         """What kind of data the explained inputs are."""
         modality = self.spec.modality
-        return self._with_facts(modality) if isinstance(modality, Modality) else self._recognised[0]
+        if not isinstance(modality, Modality):
+            return self._recognised[0]
+        return with_facts(self.model, modality, self._facts, self.arguments)
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ class BatchReader:
         axis = f", channels on axis {modality.traits.channel_dim}" if has_channels else ""
         lines = [
             f"{of_arguments}{' and '.join(kind.name for kind in kinds)} ({why}){axis}",
-            f"explained: {self._target_in_words()}",
+            f"explained: {self._targets.in_words(self._first().targets)}",
         ]
         if self.skipped:
             lines.append(f"left out: {'; '.join(reason.removeprefix('data: ') for reason in self.skipped.values())}")
@@ -216,31 +217,7 @@ class BatchReader:
 
     @functools.cached_property
     def _recognised(self) -> tuple[Modality, str]:
-        explained = self.arguments().explained
-        try:
-            modality, why = modality_of(self._modality_spec(), explained, self.model)
-        except ArgumentError as problem:
-            raise ArgumentError(misfit(self.model, explained) or str(problem)) from problem
-        return self._with_facts(modality), why
-
-    def _modality_spec(self) -> ModalitySpec:
-        """Return the kinds of data as the user said, or columns of codes as tables where the model reads them so."""
-        arguments = self.arguments()
-        if self.spec.modality is not None or "tokenizer" in self._facts:
-            return self.spec.modality
-        codes = read_by_column(self.model, arguments)
-        kinds = [TabularModality.name if k in codes else None for k in range(len(arguments.explained))]
-        return (kinds[0] if len(kinds) == 1 else kinds) if codes else None
-
-    def _with_facts(self, modality: Modality) -> Modality:
-        """Return the modality with the facts that the user gave beside it."""
-        if isinstance(modality, SeveralModalities):
-            arguments = self.arguments()
-            names = arguments.names or argument_names(self.model)
-            return modality.completed(self._facts, arguments.explained, names)
-        if unknown := [name for name in self._facts if name not in modality.defaults()]:
-            raise ArgumentError(f"{unknown[0]}: {modality.name} data has none; the data was said to be {modality.name}")
-        return modality.having(self._facts)
+        return recognised_modality(self.model, self.spec.modality, self._facts, self.arguments())
 
     def _first(self) -> ReadBatch:
         if not self._batches:
@@ -267,37 +244,8 @@ class BatchReader:
         masks = None if spec.mask_extractor is None else self._placed(spec.mask_extractor(batch))
         if spec.target_labels and labels is None:
             raise ArgumentError("target_labels: the data holds no labels; give label_extractor=")
-        return ReadBatch(
-            inputs, labels_as_targets(labels) if spec.target_labels else self._targets(inputs, start), labels, masks
-        )
-
-    def _targets(self, inputs: ModelInputs, start: int) -> Any:
-        arguments, target = self.arguments_of(inputs), self.spec.target
-        if isinstance(target, TargetValue) and target.is_per_example:
-            return target.take(torch.arange(start, start + batch_size(arguments.explained)))
-        if callable(target) and not isinstance(target, Tensor):
-            return target
-        if target is not None:
-            return index_for_each(target, batch_size(arguments.explained))
-
-        def predict(rows: Sequence[int]) -> Any:
-            of_rows = arguments if len(rows) == size else self.arguments_of(take_rows(inputs, torch.tensor(rows), size))
-            call = of_rows.call()
-            try:
-                with borrowed(self.model, gradients=False):
-                    output = self.model(*call.args, **call.kwargs)
-            except (RuntimeError, IndexError, ValueError) as problem:
-                if words := misfit(self.model, of_rows.explained):
-                    raise ShapeError(words) from problem
-                raise
-            if self.spec.target_extractor is not None:
-                return self.spec.target_extractor(output)
-            default = default_target(self.model, output, of_rows)
-            self._default_words = self._default_words or default.words
-            return default.value
-
-        size = batch_size(arguments.explained)
-        return predicted_targets(predict, size, first=not self._batches)
+        targets = labels_as_targets(labels) if spec.target_labels else self._targets.of(inputs, start)
+        return ReadBatch(inputs, targets, labels, masks)
 
     def _taken_apart(self, inputs: ModelInputs) -> Any:
         """Return inputs in a form that shows which of them are explained."""
@@ -326,16 +274,6 @@ class BatchReader:
                 "outputs"
             )
         return self._placed(self._as_tensors.labels(labels))
-
-    def _target_in_words(self) -> str:
-        spec = self.spec
-        if spec.target is not None:
-            return f"target {getattr(spec.target, '__name__', spec.target)}"
-        if spec.target_labels:
-            return "the true class"
-        if self._first().targets is None:
-            return "the only output"
-        return self._default_words if spec.target_extractor is None else "what target_extractor says"
 
 
 @dataclass(frozen=True)
