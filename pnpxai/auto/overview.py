@@ -169,7 +169,8 @@ def overview_of(auto: AutoExplanation, *, quick: bool = False, number: int = 0) 
     shown = list(tries.shown())
     values = _faithfulness(auto, batch, numbers[0], [maps[0] for _, maps, _ in shown], amount.steps)
     rows = [
-        Row(label, tuple(maps), value, seconds) for (label, maps, seconds), value in zip(shown, values, strict=True)
+        Row(cls.__name__, tuple(maps), value, seconds, cls.drawn_signed)
+        for (cls, maps, seconds), value in zip(shown, values, strict=True)
     ]
     rows.sort(key=lambda row: -row.faithfulness if row.faithfulness == row.faithfulness else float("inf"))
     explained_inputs = auto.arguments_of(batch).explained
@@ -213,8 +214,8 @@ class _Tries:
         module = auto.model
         self._remembering = OutputMemory(module) if isinstance(module, nn.Module) else module
 
-    def shown(self) -> Iterator[tuple[str, list[Tensor], float]]:
-        """Yield names, a map (height, width) for each class, and seconds."""
+    def shown(self) -> Iterator[tuple[type[Explainer], list[Tensor], float]]:
+        """Yield explainers, a map (height, width) for each class, and seconds."""
         count = 0
         for cls in in_turn(self.auto.stated.explainers):
             if count == self.amount.explainers:
@@ -228,7 +229,7 @@ class _Tries:
                 continue
             if maps:
                 count += 1
-                yield cls.__name__, maps, time.perf_counter() - start
+                yield cls, maps, time.perf_counter() - start
 
     def _configured(self, cls: type[Explainer]) -> Explainer | None:
         """Return the explainer, with its smallest settings if the defaults cost too much; None if these do too."""

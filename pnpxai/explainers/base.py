@@ -68,6 +68,8 @@ class Explainer(Declared, abstract=True):
     """True if the map depends on the output that is explained."""
     rectified: ClassVar[bool] = False
     """True if, by definition, the map is zero everywhere for an output without evidence in favour."""
+    drawn_signed: ClassVar[bool] = True
+    """False if pictures of the map usually show its positive part alone, what speaks for the target."""
     repeated: ClassVar[bool] = False
     """True if the explainer runs the model many times, so that recording the part before a layer pays."""
     first_choice: ClassVar[int | None] = None

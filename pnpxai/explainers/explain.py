@@ -72,6 +72,7 @@ def explain(
         degrees_of_freedom=outcome.degrees_of_freedom,
         feature_mask=None if outcome.feature_mask is None else run.back(outcome.feature_mask),
         group_values=outcome.group_values,
+        signed=explainer.drawn_signed,
     )
 
 

@@ -9,6 +9,7 @@ from pnpxai.pictures.colours import (
     LEVELS,
     clipped_limit,
     colour_of,
+    colour_scale,
     coloured,
     inline_png,
     largest,
@@ -19,8 +20,9 @@ from pnpxai.pictures.colours import (
     shrunk,
 )
 from pnpxai.pictures.drawings import Drawing, PictureDrawing, drawing_of, words_of_example
-from pnpxai.pictures.figures import CLIP, figure, panel
+from pnpxai.pictures.figures import figure, panel
 from pnpxai.pictures.html import html
+from pnpxai.pictures.look import CLIP, Look, Style
 from pnpxai.pictures.networks import network
 from pnpxai.pictures.view import Display, Kind, View
 from pnpxai.pictures.words import NEW_LINE, dark, merged, without_formula, words, words_html
@@ -33,10 +35,13 @@ __all__ = [
     "Display",
     "Drawing",
     "Kind",
+    "Look",
     "PictureDrawing",
+    "Style",
     "View",
     "clipped_limit",
     "colour_of",
+    "colour_scale",
     "coloured",
     "columns",
     "dark",

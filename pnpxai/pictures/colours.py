@@ -6,15 +6,21 @@ import base64
 import functools
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from pnpxai.pictures.look import Look
 from pnpxai.pictures.view import as_array
+
+if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
 
 __all__ = [
     "LEVELS",
     "clipped_limit",
+    "colour_scale",
     "colour_of",
     "coloured",
     "inline_png",
@@ -30,18 +36,23 @@ LEVELS = 255
 """Number of colours from the deepest blue to the deepest red; the one in the middle stands for zero alone."""
 _BAR = 24
 """Height, in pixels, of the longest bar of a map with one axis."""
+_PLAIN = Look()
 _GREY = (110, 110, 110, 255)
 
 
 @functools.cache
-def palette() -> np.ndarray:
-    """Return the colours (LEVELS, 4) as bytes, from blue (against the target) over neutral to red (for it)."""
+def palette(cmap: str | None = None) -> np.ndarray:
+    """Return the colours (LEVELS, 4) as bytes, by default from blue (against the target) over neutral to red (for it).
+
+    Args:
+        cmap: name of a colour map of matplotlib.
+    """
     from matplotlib import colormaps
 
-    return colormaps["RdBu_r"].resampled(LEVELS)(np.arange(LEVELS), bytes=True)
+    return colormaps[cmap or "RdBu_r"].resampled(LEVELS)(np.arange(LEVELS), bytes=True)
 
 
-def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndarray:
+def coloured(values: Tensor | np.ndarray, limit: float | None = None, look: Look = _PLAIN) -> np.ndarray:
     """Return a map as colours (height, width, 4): one pixel for each position, or bars if positions have one axis.
 
     Values that are not finite are transparent.
@@ -49,17 +60,29 @@ def coloured(values: Tensor | np.ndarray, limit: float | None = None) -> np.ndar
     Args:
         values: (height, width), (positions,), or either with leading axes, which are added up.
         limit: the value of the deepest colour, or of the longest bar; by default the map's largest absolute value.
+        look: colours, and whether the map is drawn with its signs; without signs a colour map of one's own begins at 0.
     """
-    array = as_array(values)
-    if array.ndim > 2:
-        array = array.sum(tuple(range(array.ndim - 2)))
+    array = look.drawn(values)
     share = _shares(array, limit)
     half = LEVELS // 2
-    colours = palette()
+    colours = palette(look.cmap)
+    if look.cmap is not None and not look.signed:
+        share = 2 * share - 1
     if array.ndim < 2:
         return _bars(share.reshape(-1), up=colours[round(1.8 * half)], down=colours[round(0.2 * half)])
     index = np.round(np.nan_to_num(share) * half).astype(int) + half
     return np.where(np.isnan(share)[..., None], np.uint8(0), colours[index])
+
+
+def colour_scale(limit: float, look: Look) -> ScalarMappable:
+    """Return matplotlib's scale of the colours that ``coloured`` uses, for colour bars and lines."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    colours = palette(look.cmap) / 255
+    if not look.signed and look.cmap is None:
+        colours = colours[LEVELS // 2 :]
+    return ScalarMappable(Normalize(-limit if look.signed else 0, limit), ListedColormap(colours))
 
 
 def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
@@ -87,18 +110,25 @@ def pictured(values: Tensor | np.ndarray, limits: tuple[float, float] | None = N
     return np.concatenate([colours, np.full((*colours.shape[:2], 1), 255, np.uint8)], axis=-1)
 
 
-def overlaid(values: Tensor | np.ndarray, colours: np.ndarray, limit: float | None = None) -> np.ndarray:
+def overlaid(
+    values: Tensor | np.ndarray, colours: np.ndarray, limit: float | None = None, look: Look = _PLAIN
+) -> np.ndarray:
     """Return a map as colours over a faded grey picture; a large absolute value hides the picture.
 
     Args:
         values: (height, width), or with leading axes, which are added up.
         colours: the picture (height, width, 4).
         limit: as for ``coloured``.
+        look: as for ``coloured``; with an opacity, the map hides the picture by it everywhere, and the picture keeps
+            its colours.
     """
-    heat = coloured(values, limit)
-    grey = 128 + colours[..., :3].mean(-1, keepdims=True) / 2
-    depth = np.abs(heat[..., :3].astype(float) - palette()[LEVELS // 2, :3]).max(-1, keepdims=True) / 255
-    share = np.where(heat[..., 3:] > 0, np.clip(1.5 * depth, 0, 1), 0)
+    heat = coloured(values, limit, look)
+    if look.alpha is None:
+        grey = 128 + colours[..., :3].mean(-1, keepdims=True) / 2
+        depth = np.abs(_shares(look.drawn(values), limit))[..., None]
+        share = np.where(heat[..., 3:] > 0, np.clip(1.65 * np.nan_to_num(depth), 0, 1), 0)
+    else:
+        grey, share = colours[..., :3], np.where(heat[..., 3:] > 0, look.alpha, 0)
     mixed = np.round((1 - share) * grey + share * heat[..., :3]).astype(np.uint8)
     return np.concatenate([mixed, np.full((*mixed.shape[:2], 1), 255, np.uint8)], axis=-1)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
-from pnpxai.pictures.colours import clipped_limit, coloured, largest, overlaid, pictured
+from pnpxai.pictures.colours import clipped_limit, colour_scale, coloured, largest, overlaid, pictured
 from pnpxai.pictures.drawings import RowDrawing, WordSource, drawing_of
 from pnpxai.pictures.legend import add_legend
+from pnpxai.pictures.look import Look
 from pnpxai.pictures.view import View, as_array
 from pnpxai.pictures.words import without_formula
 
@@ -20,13 +22,10 @@ if TYPE_CHECKING:
 
     from pnpxai.pictures.plot import Plot
 
-__all__ = ["CLIP", "figure", "panel", "shortened"]
+__all__ = ["figure", "panel", "shortened"]
 
-Style: TypeAlias = Literal["beside", "over", "bars", "waterfall"]
 _NAME = 26
 """Largest number of characters of a file's name above a tile."""
-CLIP = 0.995
-"""Share of a picture's absolute values within the colour scale; larger values have the deepest colour."""
 
 
 def figure(
@@ -36,10 +35,9 @@ def figure(
     view: View,
     *,
     word_source: WordSource = None,
-    style: Style | None = None,
+    look: Look | None = None,
     shared: bool = False,
     scores: Tensor | None = None,
-    clip: float = CLIP,
     heading: str = "",
 ) -> Plot:
     """Return a figure with one part for each title.
@@ -50,31 +48,27 @@ def figure(
         titles: titles of the first examples.
         view: the view of the input.
         word_source: words of each example, or a function from ids to words, instead of the view's words.
-        style: for pictures "beside" (the default) or "over"; for tables "bars" (the default) or "waterfall".
+        look: the style, and the colours of pictures.
         shared: use one scale for all examples, by the largest value of all, instead of one for each.
         scores: (examples,) scores at which waterfalls end.
-        clip: share of a picture's absolute values within the colour scale; 1 for all.
         heading: a line above the figure.
 
     Raises:
-        ArgumentError: the number of names or words is wrong, or the style or share is unknown.
+        ArgumentError: the number of names or words is wrong.
     """
-    if style not in (None, "beside", "over", "bars", "waterfall"):
-        raise ArgumentError(f"style: expected 'beside', 'over', 'bars' or 'waterfall', got {style!r}")
-    if isinstance(clip, bool) or not isinstance(clip, (int, float)) or not 0 < clip <= 1:
-        raise ArgumentError(f"clip: expected a share above 0 and at most 1, such as {CLIP}, got {clip!r}")
+    look = Look() if look is None else look
     drawing = drawing_of(view, inputs.ndim, not inputs.is_floating_point())
     examples = [(as_array(a), as_array(x)) for a, x in zip(maps[: len(titles)], inputs, strict=False)]
     pairs = [(drawing.laid_out(a, x, view), drawing.laid_out(x, x, view)) for a, x in examples]
     if not issubclass(drawing, RowDrawing):
-        limit = clipped_limit([a for a, _ in pairs], clip) if shared else None
+        limit = clipped_limit([look.drawn(a) for a, _ in pairs], look.clip) if shared else None
         return panel(
-            [a for a, _ in pairs], titles, [x for _, x in pairs], view=view, over=style == "over", limit=limit,
-            clip=clip, heading=heading, input_titles=view.sources,
+            [a for a, _ in pairs], titles, [x for _, x in pairs], view=view, look=look, limit=limit, heading=heading,
+            input_titles=view.sources,
         )  # fmt: skip
     if not all(drawing.fits(a, x) for a, x in pairs):  # values of a layer without the input's positions
-        return panel([a for a, _ in pairs], titles, clip=clip, heading=heading)
-    return _rows(drawing, pairs, titles, view, word_source, style, shared, scores, heading)
+        return panel([a for a, _ in pairs], titles, look=replace(look, style=None), heading=heading)
+    return _rows(drawing, pairs, titles, view, word_source, look.style, shared, scores, heading)
 
 
 def _rows(
@@ -83,7 +77,7 @@ def _rows(
     titles: Sequence[str],
     view: View,
     word_source: WordSource,
-    style: Style | None,
+    style: str | None,
     shared: bool,
     scores: Tensor | None,
     heading: str,
@@ -113,9 +107,8 @@ def panel(
     columns: int = 6,
     *,
     view: View | None = None,
-    over: bool = False,
+    look: Look | None = None,
     limit: float | None = None,
-    clip: float = 1.0,
     heading: str = "",
     input_titles: Sequence[str] = (),
 ) -> Plot:
@@ -127,9 +120,8 @@ def panel(
         pictures: one input for each map; by default no inputs are drawn.
         columns: number of tiles, inputs and maps, in a row.
         view: the view of the inputs.
-        over: draw the maps over their faded inputs.
+        look: how the maps look; by default beside their inputs, all values within the colour scale.
         limit: the value of the deepest colour in all maps; by default each map has its own.
-        clip: without a limit, the share of a map's absolute values within the colour scale.
         heading: a line above the figure.
         input_titles: titles of the inputs, such as names of files; by default "input".
 
@@ -141,38 +133,80 @@ def panel(
     for name, members in (("titles", titles), ("pictures", pictures)):
         if members is not None and len(members) != len(maps):
             raise ArgumentError(f"{name}: expected one for each of {len(maps)} maps, got {len(members)}")
-    tiles: list[tuple[str, np.ndarray]] = []
+    look = Look(clip=1.0) if look is None else look
+    tiles: list[_Tile] = []
     for k, (values, title) in enumerate(zip(maps, titles, strict=True)):
-        deepest = clipped_limit([values], clip) if limit is None else limit
+        shown = look.drawn(values)
+        deepest = clipped_limit([shown], look.clip) if limit is None else limit
         if pictures is None:
-            tiles.append((title, coloured(values, deepest)))
+            tiles.append(_Tile(title, coloured(shown, deepest, look), deepest))
             continue
         natural = _natural(pictures[k], view)
-        fits = over and natural.shape[:2] == as_array(values).shape[-2:]
-        tiles.append((shortened(input_titles[k]) if k < len(input_titles) else "input", natural))
-        tiles.append((title, overlaid(values, natural, deepest) if fits else coloured(values, deepest)))
+        fits = natural.shape[:2] == shown.shape[-2:]
+        tiles.append(_Tile(shortened(input_titles[k]) if k < len(input_titles) else "input", natural))
+        if fits and look.style == "contour":
+            tiles.append(_Tile(title, natural, deepest, shown))
+        else:
+            over = fits and look.style == "over"
+            tiles.append(
+                _Tile(
+                    title,
+                    (overlaid(shown, natural, deepest, look) if over else coloured(shown, deepest, look)),
+                    deepest,
+                )
+            )
     step = 1 if pictures is None else 2
     columns = max(step, min(columns - columns % step, len(tiles)))
     rows = max(1, -(-len(tiles) // columns))
     made = Plot(figsize=(1.9 * columns, 2.1 * rows), layout="constrained")
     grid: list[Axes] = list(made.subplots(rows, columns, squeeze=False).flatten())
-    for axes, (title, colours) in zip(grid, tiles, strict=False):
-        height, width = colours.shape[:2]
-        axes.imshow(colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
-        axes.set_title(without_formula(title), fontsize=9)
+    for axes, tile in zip(grid, tiles, strict=False):
+        tile.draw(axes, look)
     for axes in grid:
         axes.set_axis_off()
-    return _finished(made, heading, limit, clip=clip)
+    return _finished(made, heading, limit, look=look)
 
 
-def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = False, clip: float = 1.0) -> Plot:
+@dataclass(frozen=True)
+class _Tile:
+    """A picture of a panel.
+
+    Attributes:
+        title: what stands above it.
+        colours: (height, width, 4).
+        limit: the value of the deepest colour, if it shows a map.
+        lines: a map (height, width) that is drawn as lines around its strongest parts.
+    """
+
+    title: str
+    colours: np.ndarray
+    limit: float | None = None
+    lines: np.ndarray | None = None
+
+    def draw(self, axes: Axes, look: Look) -> None:
+        """Draw the tile, its lines, and a scale with numbers where that is asked."""
+        height, width = self.colours.shape[:2]
+        axes.imshow(self.colours, interpolation="nearest", aspect="auto" if width > 4 * height else "equal")
+        axes.set_title(without_formula(self.title), fontsize=9)
+        if self.limit is None or not self.limit:
+            return
+        scale = colour_scale(self.limit, look)
+        if self.lines is not None:
+            levels = [share * self.limit for share in (*([-0.75, -0.5, -0.25] if look.signed else []), 0.25, 0.5, 0.75)]
+            axes.contour(np.nan_to_num(self.lines), levels=levels, cmap=scale.cmap, norm=scale.norm, linewidths=1.2)
+        if look.colour_bar and (made := axes.get_figure()) is not None:
+            bar = made.colorbar(scale, ax=axes, shrink=0.8, pad=0.02)
+            bar.ax.tick_params(labelsize=6)
+
+
+def _finished(made: Plot, heading: str, limit: float | None, *, steps: bool = False, look: Look | None = None) -> Plot:
     """Return a figure with its heading and its legend; the figure grows to hold them."""
     if heading:
         width, height = made.get_size_inches()
         lines = 1 + heading.count("\n")
         made.set_size_inches(width, height + 0.2 * lines)
         made.suptitle(heading, fontsize=9, x=0.01, ha="left")
-    add_legend(made, limit, steps=steps, clip=clip)
+    add_legend(made, limit, steps=steps, look=look)
     return made
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pnpxai.pictures.colours import clipped_limit, coloured, overlaid, pictured
 from pnpxai.pictures.figures import shortened
 from pnpxai.pictures.legend import add_legend
+from pnpxai.pictures.look import Look
 from pnpxai.pictures.view import View, as_array
 from pnpxai.pictures.words import without_formula
 
@@ -34,12 +35,14 @@ class Row:
         maps: (height, width) for each class.
         faithfulness: how faithful the first map is, NaN where that is not defined.
         seconds: how long it took.
+        signed: False to draw the maps' positive part alone.
     """
 
     name: str
     maps: tuple[Tensor, ...]
     faithfulness: float
     seconds: float
+    signed: bool = True
 
 
 def overview(
@@ -71,9 +74,10 @@ def overview(
     corner.set_title(without_formula(shortened(title or "input")), fontsize=8)
     for r, (row, (words, *tiles)) in enumerate(zip(rows, grid, strict=False)):
         for axes, values in zip(tiles, row.maps, strict=True):
-            limit = clipped_limit([values], clip)
+            look = Look(clip=clip, signed=row.signed)
+            limit = clipped_limit([look.drawn(values)], clip)
             fits = natural.shape[:2] == tuple(values.shape[-2:])
-            tile = overlaid(values, natural, limit) if fits else coloured(values, limit)
+            tile = overlaid(values, natural, limit, look) if fits else coloured(values, limit, look)
             axes.imshow(tile, interpolation="antialiased")
         told = "" if row.faithfulness != row.faithfulness else f"faithfulness {row.faithfulness:+.2f}\n"
         height, align = (0.0, "bottom") if r == 0 else (0.5, "center")
@@ -81,5 +85,5 @@ def overview(
                    fontsize=8, linespacing=1.3)  # fmt: skip
     for axes, name in zip(grid[0, 1:], columns, strict=True):
         axes.set_title(without_formula(name), fontsize=9)
-    add_legend(made, clip=clip)
+    add_legend(made, look=Look(clip=clip))
     return made

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers import GradCam, Gradient
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.pictures import (
     LEVELS,
@@ -17,7 +19,6 @@ from pnpxai.pictures import (
     View,
     colour_of,
     coloured,
-    figure,
     largest,
     merged,
     overlaid,
@@ -157,6 +158,42 @@ def test_a_notebook_shows_the_inputs_of_an_example_together():
     assert len(picture_alone.plot().axes) == 4  # of the picture, though it is the second input
 
 
+def tile(figure, number: int = 1) -> np.ndarray:
+    return np.asarray(figure.axes[number].images[0].get_array(), dtype=int)[..., :3]
+
+
+def test_the_positive_part_alone_is_drawn_of_class_activation_maps_and_where_asked():
+    x, maps = torch.rand(1, 3, 2, 2), torch.tensor([[[[2.0, -2.0], [1.0, 0.0]]]])
+    made = explanation(maps, x)
+    both, alone = tile(made.plot()), tile(made.plot(signed=False))
+    assert (both[0, 0] == alone[0, 0]).all()
+    assert (both[1, 1] == alone[0, 1]).all()  # the colour of zero
+    assert both[0, 1, 2] > 2 * both[0, 1, 0]  # blue
+    assert legend(made.plot(signed=False))[0] == "for the target alone"
+    net = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    cam, saliency = GradCam(net, layer="0").explain(x, 0), Gradient(net).explain(x, 0)
+    assert [found.signed for found in (cam, saliency)] == [False, True]
+    assert legend(cam.plot())[0] == "for the target alone"
+    assert legend(cam.plot(signed=True))[:2] == ["for the target", "against it"]
+
+
+def test_colours_opacity_lines_and_numbers_on_request():
+    x, maps = torch.rand(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)
+    maps[0, 0, :2, :2], maps[0, 0, 3, 3] = 2.0, -1.0
+    made, natural = explanation(maps, x), tile(explanation(maps, x).plot(), 0)
+    half = tile(made.plot(style="over", alpha=0.5, clip=1))
+    assert np.abs(half - (natural + tile(made.plot(clip=1))) / 2).max() <= 1
+    assert (tile(made.plot(style="over", alpha=0.0)) == natural).all()
+    green = tile(made.plot(cmap="Greens", signed=False))
+    assert green[0, 0, 1] > 1.5 * green[0, 0, 0]
+    assert (green[3, 3] == green[2, 0]).all()
+    lines = made.plot(style="contour")
+    assert (tile(lines) == natural).all()
+    assert lines.axes[1].collections
+    bar = made.plot(colour_bar=True, clip=1).axes[2]
+    assert bar.get_ylim() == pytest.approx((-2, 2))
+
+
 def legend(figure):
     (found,) = figure.legends
     return [text.get_text() for text in found.get_texts()]
@@ -245,7 +282,9 @@ def test_levels_are_numbers_however_they_are_given():
     assert wanted.limits == ((-0.25, -0.125), (0.25, 0.375))
 
 
-def test_unknown_styles_are_refused():
-    with pytest.raises(ArgumentError, match="style: expected 'beside', 'over', 'bars' or 'waterfall', got 'pie'"):
-        figure(torch.rand(1, 2), torch.rand(1, 2), ["a"], View(), style="pie")  # type: ignore[arg-type]
+def test_unknown_looks_are_refused():
+    unknown = {"style": "pie", "alpha": 1.5, "cmap": "rose", "clip": True}
+    for name, value in unknown.items():
+        with pytest.raises(ArgumentError, match=f"{name}: .*{value}"):
+            explanation(torch.rand(1, 2), torch.rand(1, 2)).plot(**{name: value})
     assert len(panel([torch.rand(2, 2)], ["a"], limit=3.0).axes) == 1

@@ -36,6 +36,7 @@ class ClassActivation(Explainer, abstract=True):
     needs: ClassVar[frozenset[str]] = frozenset({"convolution"})
     needs_module: ClassVar[bool] = True
     layer_is_site: ClassVar[bool] = False
+    drawn_signed: ClassVar[bool] = False
 
     @classmethod
     def reason_against(cls, facts: ModelFacts, traits: Traits | None = None) -> str | None:

@@ -21,7 +21,7 @@ from pnpxai.explainers.results.frame import frame_of
 from pnpxai.explainers.results.gap import TOLERANCE, missed
 from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.explainers.results.match_inputs import whose
-from pnpxai.pictures import CLIP, Kind, View, drawing_of, figure, html
+from pnpxai.pictures import CLIP, Kind, Look, Style, View, drawing_of, figure, html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, map_tensors
@@ -62,6 +62,7 @@ class Explanation:
         feature_mask: for each explained argument the feature of every element, -1 where an element is in none; None
             where every element is a feature.
         group_values: (examples, features) value of each feature; ``attributions`` repeat it at all its elements.
+        signed: False if pictures of the maps usually show their positive part alone.
     """
 
     explainer: str
@@ -83,6 +84,7 @@ class Explanation:
     degrees_of_freedom: int | None = None
     feature_mask: Tensors | None = None
     group_values: Tensor | None = None
+    signed: bool = True
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
@@ -152,9 +154,13 @@ class Explanation:
         member: int = 0,
         kind: Kind | None = None,
         names: Sequence[Any] | Callable[[list[int]], Sequence[str]] | None = None,
-        style: Any = None,
+        style: Style | None = None,
         shared: bool = False,
         clip: float = CLIP,
+        signed: bool | None = None,
+        alpha: float | None = None,
+        cmap: str | None = None,
+        colour_bar: bool = False,
     ) -> Plot:
         """Return a matplotlib figure of the first examples' inputs and maps; a notebook shows it as a picture.
 
@@ -165,15 +171,24 @@ class Explanation:
                 inputs of four dimensions are pictures, of three series, of two rows of a table.
             names: names of columns or channels. For tokens, the words of each example, or a function from ids to words,
                 such as ``tokenizer.convert_ids_to_tokens``. By default as ``views`` say.
-            style: for pictures "beside" (the default) or "over", which draws the map over the faded picture; for tables
-                "bars" (the default) or a "waterfall" that ends at the score.
+            style: for pictures "beside" (the default), "over", which draws the map over the faded picture, or
+                "contour", lines around its strongest parts; for tables "bars" (the default) or a "waterfall" that ends
+                at the score.
             shared: use one colour scale for all examples, instead of one for each.
             clip: share of a picture's absolute values within the colour scale; larger values, often those of a few
                 pixels, all have the deepest colour. 1 puts all values within the scale.
+            signed: of pictures, draw what speaks against the target too; by default the positive part alone where that
+                is how the method's maps are usually read, as of class activation maps.
+            alpha: of style "over", the opacity of the map, from 0 to 1; by default large values hide the picture.
+            cmap: of pictures, the name of a colour map of matplotlib.
+            colour_bar: of pictures, draw a scale with numbers beside each map.
 
         Raises:
-            ArgumentError: the member or kind does not exist, or the number of names is wrong.
+            ArgumentError: the member or kind does not exist, the number of names is wrong, or the style, share, opacity
+                or colour map is unknown.
         """
+        signed = self.signed if signed is None else signed
+        look = Look(style, clip, signed, alpha, cmap, colour_bar)
         maps, inputs, titles, view = self._shown(limit, member, kind, style)
         tokens = drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form == "tokens"
         if names is not None and not tokens:
@@ -182,22 +197,23 @@ class Explanation:
             view = replace(view, names=tuple(map(str, names)))
         return figure(
             maps, inputs, titles, view,
-            word_source=names if tokens else None, style=style, shared=shared, scores=self._scores(), clip=clip,
+            word_source=names if tokens else None, look=look, shared=shared, scores=self._scores(),
             heading=self._heading(len(titles)),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """Return the HTML that a notebook shows: the facts, and the first examples of every explained argument."""
         parts = [f"<pre>{escape(repr(self))}</pre>"]
+        look = Look(signed=self.signed)
         members = [self._shown(6, member, None) for member in range(len(self.attributions))]
         if len(self) > (shown := len(members[0][2])):
             parts.append(f"<p>{shown} of {len(self)} examples; plot(limit={len(self)}) draws all</p>")
         if len(members) == 1:
-            return "".join([*parts, html(*members[0])])
+            return "".join([*parts, html(*members[0], look)])
         for k, title in enumerate(members[0][2]):  # the inputs of an example together
             for maps, inputs, _, view in members:
                 own = slice(k, k + 1)
-                parts.append(html(maps[own], inputs[own], [title], view.take([k])))
+                parts.append(html(maps[own], inputs[own], [title], view.take([k]), look))
                 title = ""
         return "".join(parts)
 
@@ -291,4 +307,4 @@ _BY_EXAMPLE = (
     "attributions", "inputs", "targets", "scores", "gap", "sinks", "scale", "base_value", "used", "standard_error",
     "group_values",
 )  # fmt: skip
-_OF_ALL = ("explainer", "settings", "seconds", "warnings", "views", "postprocessor")
+_OF_ALL = ("explainer", "settings", "seconds", "warnings", "views", "postprocessor", "signed")
