@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_legend"]
 
-_WIDE = 3.7
-"""Width in inches from which on a legend fits on one line."""
+_LETTER, _HANDLE = 0.058, 0.4
+"""Width in inches of a letter, and of the coloured patch of an entry with the space around it."""
 _LINE = 0.22
 """Height of a line in inches."""
 
@@ -44,7 +44,8 @@ def add_legend(figure: Figure, limit: float | None = None, *, steps: bool = Fals
         scale += "" if look.clip == 1 else f" (to {100 * look.clip:g} % of |a|)"
         handles.append(Patch(color="none", label=scale))
     width, height = figure.get_size_inches()
-    lines = 1 if width > _WIDE else len(handles)
+    needed = sum(_LETTER * len(str(handle.get_label())) + _HANDLE for handle in handles)
+    lines = 1 if width > needed else len(handles)
     figure.set_size_inches(width, height + _LINE * (lines + 0.6))
     figure.legend(
         handles=handles, loc="outside lower left", ncols=len(handles) // lines, frameon=False, fontsize=8,
