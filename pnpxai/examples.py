@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.keys import example_keys, numbered
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream, draws
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelInputs
 from pnpxai.targets import target_rows
@@ -166,7 +166,7 @@ class Examples:
             raise ArgumentError(f"fraction: expected a number between 0 and 1, got {fraction!r}")
         if len(self) < 2:
             raise ArgumentError(f"examples: a part to tune on and one to decide on need at least 2, got {len(self)}")
-        order = torch.randperm(len(self), generator=generator(seed, "split")).tolist()
+        order = draws(seed, "split").permutation(len(self)).tolist()
         cut = min(max(1, round(fraction * len(self))), len(self) - 1)
         return self.take(order[:cut]), self.take(order[cut:])
 

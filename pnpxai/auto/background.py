@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.strategies.baselines import Baseline, EachBaseline
 from pnpxai.strategies.drawn_baselines import Background
 from pnpxai.tensors import Tensors
@@ -23,7 +21,7 @@ def background_of(rows: Tensors, seed: int) -> tuple[Baseline, str]:
         seed: fixes which rows are drawn of many.
     """
     count = len(rows[0])
-    few = torch.randperm(count, generator=generator(seed, "background"))[:_ROWS].sort().values
+    few = draws(seed, "background").permutation(count)[:_ROWS].sort().values
     each = tuple(Background(part[few]) for part in rows)
     drawn = f"{_ROWS} of its {count} rows, drawn at random" if count > _ROWS else f"all its {count} rows"
     return each[0] if len(each) == 1 else EachBaseline(each), f"background: {drawn}"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pnpxai.auto import AutoExplanationForImageClassification
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws, seed_of
 from pnpxai.experiment import Results
 from pnpxai.files import write_json
 from pnpxai.report import write_report
@@ -34,7 +34,7 @@ def digits(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     values, labels = load_digits(return_X_y=True)
     pictures = torch.as_tensor(values, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
     classes = torch.as_tensor(labels)
-    order = torch.randperm(len(pictures), generator=generator(seed, "digits"))
+    order = draws(seed, "digits").permutation(len(pictures))
     pictures, classes = pictures[order], classes[order]
     return (pictures[:_N_TRAIN], classes[:_N_TRAIN]), (pictures[_N_TRAIN:], classes[_N_TRAIN:])
 
@@ -42,14 +42,14 @@ def digits(seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 def train(pictures: Tensor, classes: Tensor, seed: int, n_epochs: int = 8, show_progress: bool = True) -> nn.Module:
     """Return a small convolutional network, trained; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, "weights").initial_seed())
+        torch.manual_seed(seed_of(seed, "weights"))
         model = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 10),
         )  # fmt: skip
         optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
         for epoch in tqdm(range(n_epochs), desc="training", unit="epoch", disable=not show_progress):
-            order = torch.randperm(len(pictures), generator=generator(seed, "epoch", epoch))
+            order = draws(seed, "epoch", epoch).permutation(len(pictures))
             for rows in order.split(64):
                 optimizer.zero_grad()
                 nn.functional.cross_entropy(model(pictures[rows]), classes[rows]).backward()

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import torch
 
 from pnpxai.attributors.base import Attributor, prepared
-from pnpxai.engine.running.keys import example_keys
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
@@ -53,8 +52,8 @@ class _Random(Attributor):
         seed: int | RandomStream = 0,
     ) -> Attributions:
         tensors, _ = prepared(self.forward_func, inputs, target, additional_forward_args)
-        stream = RandomStream(RandomStream.of(seed).seed, example_keys(tensors))
-        return like(inputs, [stream.normal(x, "map", k) for k, x in enumerate(tensors)])
+        stream = RandomStream(RandomStream.of(seed).seed).of_examples(tensors)
+        return like(inputs, [stream.draws("map", k).normal(x.shape[1:], x) for k, x in enumerate(tensors)])
 
 
 class _Distance(Attributor):

@@ -11,8 +11,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from pnpxai.engine.running.keys import example_keys
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import Draws, RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.strategies.baselines import Baseline, refuse_ids
 from pnpxai.traits import Traits
@@ -39,7 +38,7 @@ class Uniform(Baseline):
             return values.clone()
         axes = tuple(range(2, values.ndim)) or (1,)
         low, high = values.amin(axes, keepdim=True), values.amax(axes, keepdim=True)
-        return low + (high - low) * _draws(self.seed, values).uniform(values, "uniform")
+        return low + (high - low) * _draws(self.seed, "uniform", values).uniform(values.shape[1:], values)
 
 
 class Background(Baseline):
@@ -69,8 +68,7 @@ class Background(Baseline):
     def __call__(self, values: Tensor) -> Tensor:
         """Return one drawn row for each example."""
         rows = self.rows_for(values)
-        picks = [int(torch.randint(len(rows), (1,), generator=g)) for g in _draws(self.seed, values).generators("row")]
-        return rows[picks]
+        return rows[_draws(self.seed, "row", values).below(len(rows)).to(rows.device)]
 
     def rows_for(self, values: Tensor) -> Tensor:
         """Return all rows (rows, ...), on the device and in the dtype of the inputs.
@@ -129,8 +127,8 @@ class ClassConditional(Baseline):
         return means[away.sort(dim=1, stable=True).indices[:, 1]].to(values.dtype)
 
 
-def _draws(seed: int, values: Tensor) -> RandomStream:
-    return RandomStream(seed, example_keys((values,)))
+def _draws(seed: int, name: str, values: Tensor) -> Draws:
+    return RandomStream(seed).of_examples((values,)).draws(name)
 
 
 def _check_rows(strategy: Baseline, examples: Tensor) -> None:

@@ -204,7 +204,8 @@ def test_noise_is_averaged_at_a_layer(name, rows, monkeypatch):
     it = CASES["cnn"]()
     method = getattr(pnpxai.attributors, name)(it.model, "0")
     given = {} if name == "LayerActivation" else {"target": it.targets}
-    copies = noisy_copies((it.inputs,), [0.3], RandomStream(5), Block(range(3), range(4)))[0].split(3)
+    stream = RandomStream(5).of_examples((it.inputs,))
+    copies = noisy_copies((it.inputs,), [0.3], stream, Block(range(3), range(4)))[0].split(3)
     expected = torch.stack([method.attribute(copy, **given) for copy in copies]).mean(0)
     monkeypatch.setattr("pnpxai.engine.running.batching._CPU_ROWS", (rows, rows))
     found = NoiseTunnel(method).attribute(it.inputs, nt_samples=4, stdevs=0.3, seed=5, **given)

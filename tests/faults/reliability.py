@@ -71,16 +71,16 @@ RELIABILITY = (
     ),
     Fault(
         "an example's noise depends on its place",
-        "pnpxai.engine.running.seeds:RandomStream.normal",
-        "return self._draw(like, path, torch.randn)",
-        "return torch.stack([(k + 1) * x for k, x in enumerate(torch.randn(like.shape, dtype=like.dtype) * 0 + 1)])",
+        "pnpxai.engine.running.seeds:RandomStream.of_examples",
+        "example_keys(tensors if self.originals is None else self.originals)",
+        "tuple(str(k) for k in range(len(tensors[0])))",
         (cell("SmoothGrad", "skip_cnn"),),
     ),
     Fault(
         "the seed is ignored",
-        "pnpxai.engine.running.seeds:RandomStream.generators",
-        "generator(self.seed,",
-        "generator(0,",
+        "pnpxai.engine.running.seeds:RandomStream.draws",
+        "seed_of(self.seed,",
+        "seed_of(0,",
         (cell("SmoothGrad", "skip_cnn"), "tests/engine/running/test_seeds.py::test_a_draw_depends_on_seed_and_path"),
     ),
     Fault(

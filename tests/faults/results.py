@@ -11,9 +11,9 @@ RESULTS = (
     # engine
     Fault(
         "all draws are the same",
-        "pnpxai.engine.running.seeds:RandomStream.generators",
-        "*path, *owner",
-        "*owner",
+        "pnpxai.engine.running.seeds:RandomStream.draws",
+        "self.seed, *path",
+        "self.seed",
         ("tests/engine/running/test_seeds.py::test_a_draw_depends_on_seed_and_path",),
     ),
     Fault(

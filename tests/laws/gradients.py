@@ -102,11 +102,11 @@ def background(trial: Trial) -> tuple[Tensors, Tensors]:
 def expected_gradients(trial: Trial) -> float:
     """The map is the mean, over the same points, of autograd's gradient times noisy copy minus baseline."""
     made: Any = trial.made
-    stream, sums = RandomStream(0), [torch.zeros_like(v) for v in trial.values]
+    draws, sums = RandomStream(0).of_examples(trial.values).draws("blend"), [torch.zeros_like(v) for v in trial.values]
     for k in range(made.n_samples):
-        share = stream.uniform(torch.empty(1), "blend", k).double()
+        shares = [draws.at(k).uniform().double().reshape(-1, *[1] * (b.ndim - 1)) for b in trial.baseline]
         ends = _noisy_copy(trial, made.noise_level, k)
-        points = tuple(b + share * (e - b) for b, e in zip(trial.baseline, ends, strict=True))
+        points = tuple(b + share * (e - b) for b, share, e in zip(trial.baseline, shares, ends, strict=True))
         parts = zip(sums, trial.gradient(points), ends, trial.baseline, strict=True)
         sums = [s + g * (e - b) / made.n_samples for s, g, e, b in parts]
     return deviation(trial.maps, tuple(sums))
@@ -138,10 +138,11 @@ def _noisy(trial: Trial) -> Tensors:
 
 
 def _noisy_copy(trial: Trial, level: float, k: int) -> Tensors:
-    copies = []
+    copies, stream = [], RandomStream(0).of_examples(trial.values)
     for i, v in enumerate(trial.values):
         spread = v.flatten(1).amax(1) - v.flatten(1).amin(1)
-        copies.append(v + level * spread.reshape(-1, *[1] * (v.ndim - 1)) * RandomStream(0).normal(v, "noise", k, i))
+        noise = stream.draws("noise", i).at(k).normal(v.shape[1:], v)
+        copies.append(v + level * spread.reshape(-1, *[1] * (v.ndim - 1)) * noise)
     return tuple(copies)
 
 

@@ -153,12 +153,16 @@ def draws_without_a_seed(model, x, targets, seed):
     return sound(model, x + 0.1 * torch.randn(x.shape[1:], generator=generator, dtype=x.dtype), targets, seed)
 
 
+def noise(x, seed):
+    return 0.1 * RandomStream(seed).of_examples((x,)).draws("noise").normal(x.shape[1:], x)
+
+
 def ignores_the_seed(model, x, targets, seed):
-    return sound(model, x + 0.1 * RandomStream(0).normal(x, "noise"), targets, seed)
+    return sound(model, x + noise(x, 0), targets, seed)
 
 
 def draws_though_it_says_not(model, x, targets, seed):
-    return sound(model, x + 0.1 * RandomStream(seed).normal(x, "noise"), targets, seed)
+    return sound(model, x + noise(x, seed), targets, seed)
 
 
 def forces_float32(model, x, targets, seed):

@@ -60,7 +60,7 @@ class GradientShap(Attributor):
             stdevs: standard deviation of the noise, as in ``NoiseTunnel``.
             return_convergence_delta: return (examples * n_samples,) deltas too, those of one example side by side:
                 sum(attributions) - (F(noisy input) - F(baseline)) of each sample. Their mean tends to zero.
-            seed: seed of the draws; draw k is the same for all examples of a batch.
+            seed: seed of the draws, which are each example's own.
 
         Raises:
             ArgumentError: the baselines are not rows of the inputs' shape, or a setting is out of range.

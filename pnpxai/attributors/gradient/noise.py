@@ -87,7 +87,7 @@ class NoiseTunnel(Around):
             last_clean: the last copy has no noise.
             antithetic: every second copy has the noise of the copy before with the opposite sign, which makes a mean
                 of the same number of samples several times more exact.
-            seed: seed of the noise; draw k is the same for all examples of a batch.
+            seed: seed of the noise, which is each example's own.
             **kwargs: arguments of the wrapped ``attribute``. With ``return_convergence_delta`` the deltas of all
                 copies are returned too, (examples * nt_samples,), the copies of one example side by side.
 
@@ -106,10 +106,10 @@ class NoiseTunnel(Around):
     ) -> Any:  # fmt: skip
         """Return what ``attribute`` does; samples are added to the errors too, if they are given."""
         nt_samples = _checked(nt_type, nt_samples)
-        stream = RandomStream.of(seed)
         tensors = as_tuple(inputs)
         with borrowed(self.forward_func):
             check_finite("inputs", tensors)
+            stream = RandomStream.of(seed).of_examples(tensors)
             size = batch_size(tensors)
             scales = deviations(stdevs, tensors)
             with_target = "target" in kwargs

@@ -76,35 +76,29 @@ def noisy_copies(
     Args:
         tensors: all examples.
         scales: standard deviations as ``deviations`` returns them.
-        stream: random numbers of the noise.
+        stream: random numbers of all examples, with ids.
         block: the examples and steps (copies) of the block.
         clean_after: number, counted from one, of the copy without noise.
         antithetic: every second copy has the noise of the copy before with the opposite sign.
     """
     part = slice(block.examples.start, block.examples.stop)
-    own = stream.take(block.examples)
+    steps = torch.tensor(block.steps)
+    signs = 1 - 2 * (steps % 2) if antithetic else torch.ones_like(steps)
+    signs[steps == clean_after - 1] = 0
+    numbers, places = (steps // 2 if antithetic else steps).unique(return_inverse=True)
     results = []
     for k, (tensor, scale) in enumerate(zip(tensors, scales, strict=True)):
         x = tensor.detach()[part]
-        width = scale[part] if isinstance(scale, Tensor) else scale
-
-        def copy(step: int, x: Tensor = x, width: Tensor | float = width, k: int = k) -> Tensor:
-            if not x.is_floating_point() or step == clean_after - 1:  # ids carry no noise
-                return x
-            draw, sign = (step // 2, 1 - 2 * (step % 2)) if antithetic else (step, 1)
-            return x + sign * width * own.normal(x, "noise", draw, k)
-
-        results.append(
-            torch.cat([copy(step) for step in block.steps]) if len(block.steps) > 1 else copy(block.steps[0])
-        )
+        x = x.expand(len(steps), *x.shape)
+        if x.is_floating_point():  # ids carry no noise
+            noise = stream.draws("noise", k)[part].at(numbers).normal(x.shape[2:], x)[places.to(x.device)]
+            width = scale[part] if isinstance(scale, Tensor) else scale
+            x = x + signs.to(x).reshape(-1, *[1] * (x.ndim - 1)) * width * noise
+        results.append(x.flatten(0, 1))
     return tuple(results)
 
 
 def drawn_rows(count: int, stream: RandomStream, block: Block) -> Tensor:
     """Return the number of one of ``count`` baseline rows for each row of a block, drawn anew for each step."""
-    own = stream.take(block.examples)
-    picks = []
-    for step in block.steps:
-        drawn = [int(torch.randint(count, (1,), generator=g)) for g in own.generators("baseline", step)]
-        picks += drawn if len(drawn) > 1 else drawn * len(block.examples)
-    return torch.tensor(picks)
+    own = stream.draws("baseline")[block.examples.start : block.examples.stop]
+    return own.at(block.steps).below(count).flatten()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -80,6 +80,7 @@ class Samples:
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
+            samples = replace(self, stream=self.stream.of_examples(tensors))
             if isinstance(baselines, OwnBaselines):
                 rows, pick = broadcast_baselines(baselines.rows, tensors), _own_row
             else:
@@ -90,7 +91,7 @@ class Samples:
             def explain(part: Score, inputs_and_numbers: Tensors, pace: Pace) -> tuple[Tensor, Any]:
                 *own, numbers = inputs_and_numbers
                 block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
-                return _Part(self, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
+                return _Part(samples, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
 
             places = () if self.at is None else self.at.places
             numbers = torch.arange(score.size)
@@ -192,8 +193,8 @@ class _Part:
 
     def _blend(self, steps: range) -> Tensor:
         """Return for each row the share a of the way from the baseline at which its point lies."""
-        own, example = self.samples.stream.take(self.block.examples), torch.empty(self.score.size)
-        return torch.cat([own.uniform(example, "blend", step).expand(self.score.size) for step in steps])
+        own = self.samples.stream.draws("blend")[self.block.examples.start : self.block.examples.stop]
+        return own.at(steps).uniform().flatten()
 
 
 def _own_row(count: int, stream: RandomStream, block: Block) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import Draws, draws
 from pnpxai.errors import ArgumentError
 
 __all__ = [
@@ -143,11 +143,8 @@ def orders(size: int, count: int, seed: int) -> Tensor:
 
     The first orders do not depend on how many follow.
     """
-    source = generator(seed, "orders", size)
-    rows: list[Tensor] = []
-    for k in range(count):
-        rows.append(rows[-1].flip(0) if k % 2 else torch.randperm(size, generator=source))
-    return torch.stack(rows)
+    forward = draws(seed, "orders", size).at(range((count + 1) // 2)).permutation(size)
+    return torch.stack([forward, forward.flip(1)], 1).flatten(0, 1)[:count]
 
 
 def from_orders(order: Tensor) -> Design:
@@ -173,13 +170,13 @@ def pairs(size: int, count: int, seed: int, *, alone_first: bool = False) -> Des
         seed: fixes what is drawn.
         alone_first: every player alone (and all others without it) comes first, where there are enough pairs.
     """
-    source = generator(seed, "pairs", size, count)
+    source = draws(seed, "pairs", size, count)
     rows, weights, strata, sampled = [torch.zeros(0, size, dtype=torch.bool)], [], [], []
     for members, drawn in _shares(size, count, source, alone_first).items():
         if not drawn:
             continue
         population = _population(size, members)
-        rows.append(_subsets(size, members, drawn, source))
+        rows.append(_subsets(size, members, drawn, source.at(members)))
         # (n - 1) / (C(n, s) s (n - s)), times the pairs of that size over those drawn; both ends of a pair count
         kernel = (size - 1) / (math.comb(size, members) * members * (size - members))
         weights += [2 * kernel * population / drawn] * drawn
@@ -203,7 +200,7 @@ def _population(size: int, members: int) -> int:
     return math.comb(size, members) // (2 if 2 * members == size else 1)
 
 
-def _shares(size: int, count: int, source: torch.Generator, alone_first: bool) -> dict[int, int]:
+def _shares(size: int, count: int, source: Draws, alone_first: bool) -> dict[int, int]:
     """Return how many pairs of each smaller size are drawn: equal shares, and all of a size that has fewer."""
     wanted = {members: 0.5 if 2 * members == size else 1.0 for members in range(1, size // 2 + 1)}
     counts: dict[int, int] = {}
@@ -228,23 +225,24 @@ def _shares(size: int, count: int, source: torch.Generator, alone_first: bool) -
         rest = min(count - sum(counts.values()), len(wanted))
         if rest > 0:
             sizes = list(wanted)
-            for k in torch.multinomial(remainders + 1e-9, rest, generator=source).tolist():
+            waits = -(-source.uniform((len(sizes),)).double()).log1p() / (remainders + 1e-9)
+            for k in waits.argsort()[:rest].tolist():  # drawn without replacement, in proportion to the remainders
                 counts[sizes[k]] += 1
     return dict(sorted(counts.items()))
 
 
-def _subsets(size: int, members: int, count: int, source: torch.Generator) -> Tensor:
+def _subsets(size: int, members: int, count: int, source: Draws) -> Tensor:
     """Return (count, size) different coalitions of so many members, none the complement of another."""
     halves = 2 * members == size
     if _population(size, members) <= _LISTED:
         combinations = itertools.combinations(range(size), members)
         listed = torch.tensor([c for c in combinations if not halves or c[0] == 0])
-        chosen = listed if count == len(listed) else listed[torch.randperm(len(listed), generator=source)[:count]]
+        chosen = listed if count == len(listed) else listed[source.permutation(len(listed))[:count]]
         return torch.zeros(count, size, dtype=torch.bool).scatter_(1, chosen, True)
-    rows = torch.zeros(0, size, dtype=torch.bool)
+    rows, more = torch.zeros(0, size, dtype=torch.bool), 0
     while len(rows) < count:
-        ranks = torch.rand(count - len(rows), size, generator=source).argsort(1)
-        drawn = ranks < members
+        drawn = source.at(range(more, more + count - len(rows))).permutation(size) < members
+        more += count - len(rows)
         if halves:  # the one of a pair that the first player is in
             drawn = torch.where(drawn[:, :1], drawn, ~drawn)
         rows = torch.cat([rows, drawn]).unique(dim=0)

@@ -21,7 +21,7 @@ from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
@@ -129,10 +129,9 @@ class Lime(Attributor):
     def _samples(self, game: Game, inputs: ModelInputs, count: int, stream: RandomStream) -> list[Tensor]:
         """Return (samples, groups) zeros and ones for each example."""
         if self.perturb_func is None:
-            return [
-                torch.randint(2, (count, game.groups.size_of(e)), generator=generator(stream.seed, "samples", key)) == 1
-                for e, key in enumerate(game.keys(stream))
-            ]
+            own = RandomStream(stream.seed, game.keys(stream)).draws("samples").at(range(count))
+            present = own.below(2, (max(game.groups.sizes),)) == 1
+            return [present[:, e, : game.groups.size_of(e)] for e in range(game.score.size)]
         each = []
         for e in range(game.score.size):
             call = _Call.of(game, inputs, range(e, e + 1))

@@ -11,7 +11,7 @@ from pnpxai.attributors.perturbation.designs import Budget, Design, Estimator, d
 from pnpxai.attributors.perturbation.estimates import Estimate, estimated
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.engine.running.score import WholeBatchOutput
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream, draws
 
 __all__ = ["Play", "runs_of"]
 
@@ -49,14 +49,14 @@ class Play:
         most = max(distinct)
         if len(designs) == 1 and (designs[0][1] == "exact" or not dealt):
             return cls(game, designs, torch.zeros(1, dtype=torch.long), torch.arange(most)[None], stream.seed)
-        which, roles = [], torch.zeros(game.score.size, most, dtype=torch.long)
-        for e, key in enumerate(game.keys(stream)):
-            size = game.groups.size_of(e)
-            which.append(distinct.index(size))
-            exact = designs[which[-1]][1] == "exact"
-            source = None if exact else generator(stream.seed, "roles", key)
-            roles[e, :size] = torch.arange(size) if source is None else torch.randperm(size, generator=source)
-        return cls(game, designs, torch.tensor(which), roles, stream.seed)
+        sizes = torch.tensor([game.groups.size_of(e) for e in range(game.score.size)])
+        which, roles = torch.zeros_like(sizes), torch.zeros(len(sizes), most, dtype=torch.long)
+        own = RandomStream(stream.seed, game.keys(stream)).draws("roles")
+        for number, (size, (_, method)) in enumerate(zip(distinct, designs, strict=True)):
+            rows = (sizes == size).nonzero()[:, 0]
+            which[rows] = number
+            roles[rows, :size] = torch.arange(size) if method == "exact" else own[rows].permutation(size)
+        return cls(game, designs, which, roles, stream.seed)
 
     def scores(self, perturbations_per_eval: int, show_progress: bool) -> Tensor:
         """Return (examples, coalitions) scores, averaged over the rows that stand in."""
@@ -134,7 +134,7 @@ def runs_of(designs: tuple[Design, ...], n_rows: int, seed: int) -> Tensor | Non
         if share is None:
             runs[: len(design.present)] = True
         else:
-            shuffled = torch.randperm(n_rows, generator=generator(seed, "rows", n_rows))
+            shuffled = draws(seed, "rows", n_rows).permutation(n_rows)
             units = torch.arange(len(design.present)) // 2
             if design.method == "permutation":  # one draw of rows for an order and its reverse
                 units = (torch.arange(len(design.present)) - 2).clamp_min(0) // (2 * (design.n_players - 1))

@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import Draws
 
 __all__ = ["RandomMasks"]
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
-_BLOCK = 64
-"""Masks of one generator."""
 
 
 @dataclass(frozen=True)
 class RandomMasks:
     """The random masks of one input: drawn again whenever they are needed, never kept.
 
-    They come in blocks of 64, each from one generator that is seeded by the seed, the example's key and the block.
-
     Attributes:
-        name: which input.
+        draws: of each example, or of one for all.
         positions: number of positions along each axis.
         shape: of a mask, as it goes with an example: a 1 where the channels are, unless they are apart.
         cells: of the grid along each axis; None where positions are drawn one by one.
         apart: the axis of a mask whose channels have grids of their own; None where they share one.
         probability: that a cell lets the input through.
-        seed: what is drawn from.
-        keys: a key for each example, or one for all.
         hidden: (examples, positions) what is always let through.
         like: a tensor of the dtype and device of the masks.
-        latest: the block that each key was last asked for, which comes again at once.
     """
 
-    name: str
+    draws: Draws
     positions: tuple[int, ...]
     shape: tuple[int, ...]
     cells: tuple[int, ...] | None
     apart: int | None
     probability: float
-    seed: int
-    keys: tuple[str, ...]
     hidden: Tensor | None
     like: Tensor
-    latest: dict[str, tuple[int, tuple[Tensor, Tensor]]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
-        cls, name: str, x: Tensor, axis: int | None, side: int, probability: float, seed: int, keys: tuple[str, ...],
+        cls, draws: Draws, x: Tensor, axis: int | None, side: int, probability: float,
         hidden: Tensor | None = None, *, each_channel: bool = False,
     ) -> RandomMasks:  # fmt: skip
         """Return the masks of an input."""
@@ -63,46 +53,32 @@ class RandomMasks:
         cells = tuple(min(side, n) for n in positions) if smooth else None
         dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float64
         like = x.new_empty(0, dtype=dtype)
-        return cls(name, positions, shape, cells, apart, probability, seed, keys, hidden, like)
+        return cls(draws, positions, shape, cells, apart, probability, hidden, like)
 
     def shared(self) -> RandomMasks:
         """Return masks that all examples share: the first one's."""
-        return replace(self, keys=self.keys[:1], latest={})
+        return replace(self, draws=self.draws[:1])
 
     def of_steps(self, examples: range, steps: Tensor) -> Tensor:
         """Return (steps, 1 or examples, ...) masks."""
-        owners = range(1) if len(self.keys) == 1 else examples
-        drawn = torch.stack([self._of_example(e, steps) for e in owners], 1)
-        return drawn.reshape(len(steps), len(owners), *self.shape)
+        one = len(self.draws.keys) == 1
+        own = (self.draws if one else self.draws[examples.start : examples.stop]).at(steps)
+        return self._drawn(own, examples).reshape(len(steps), -1, *self.shape)
 
-    def _of_example(self, example: int, steps: Tensor) -> Tensor:
-        """Return (steps, *positions) masks of an example."""
-        numbers = steps.tolist()
-        blocks = {number // _BLOCK for number in numbers}
-        drawn = {block: self._block(self.keys[example], block) for block in blocks}
-        grids = torch.stack([drawn[n // _BLOCK][0][n % _BLOCK] for n in numbers]) < self.probability
+    def _drawn(self, own: Draws, examples: range) -> Tensor:
+        """Return (steps, examples, *positions) masks of (steps, examples) draws."""
         if self.cells is not None:
-            shifts = torch.stack([drawn[n // _BLOCK][1][n % _BLOCK] for n in numbers])
-            return self._enlarged(grids.to(self.like), shifts)
+            grid = self.cells if self.apart is None else (self.shape[self.apart], *self.cells)
+            let_through = own.at(0).uniform(grid) < self.probability
+            shifts = own.at(1).uniform((len(self.cells),))
+            return self._enlarged(let_through.to(self.like).flatten(0, 1), shifts.flatten(0, 1))
+        numbers = own.uniform((math.prod(self.positions),)) < self.probability
         if self.hidden is None:
-            return grids.to(self.like).reshape(len(numbers), *self.positions)
-        masks = torch.ones(len(numbers), *self.positions, dtype=torch.bool)
-        masks[:, ~self.hidden[example].cpu()] = grids[:, : int((~self.hidden[example]).sum())]
+            return numbers.to(self.like)
+        masks = torch.ones(*own.keys.shape, *self.positions, dtype=torch.bool)
+        for e, seen in enumerate(~self.hidden[examples.start : examples.stop].cpu()):
+            masks[:, e, seen] = numbers[:, e, : int(seen.sum())]  # what follows the last place seen does not matter
         return masks.to(self.like)
-
-    def _block(self, key: str, block: int) -> tuple[Tensor, Tensor]:
-        """Return (64, cells) uniform numbers, and (64, axes) where the cut begins, as a share of a cell."""
-        if self.latest.get(key, (-1,))[0] != block:
-            self.latest[key] = block, self._numbers(key, block)
-        return self.latest[key][1]
-
-    def _numbers(self, key: str, block: int) -> tuple[Tensor, Tensor]:
-        source = generator(self.seed, self.name, key, block)
-        if self.cells is None:  # place by place, so that what follows the last one seen does not matter
-            numbers = torch.rand(math.prod(self.positions), _BLOCK, generator=source).T
-            return numbers, numbers
-        grid = self.cells if self.apart is None else (self.shape[self.apart], *self.cells)
-        return torch.rand(_BLOCK, *grid, generator=source), torch.rand(_BLOCK, len(self.cells), generator=source)
 
     def _enlarged(self, grids: Tensor, shifts: Tensor) -> Tensor:
         """Enlarge grids to a cell more than the input has, and cut out the input's size anywhere within that cell."""

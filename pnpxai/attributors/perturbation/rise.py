@@ -134,10 +134,9 @@ class RISE(Attributor):
                 )
 
             keys = Game(score, tensors, stand_ins, Groups.of(None, tensors, held=hidden)).keys(stream)
+            own = RandomStream(stream.seed, keys)
             masks = [
-                RandomMasks.of(
-                    f"input {k}", x, axis, side, probability, stream.seed, keys, out, each_channel=each_channel
-                )
+                RandomMasks.of(own.draws("masks", k), x, axis, side, probability, out, each_channel=each_channel)
                 for k, (x, axis, out) in enumerate(zip(tensors, axes, hidden, strict=True))
             ]
             try:

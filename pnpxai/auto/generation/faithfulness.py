@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.auto.generation.task import Task
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.rank_correlation import spearman
 
@@ -42,8 +42,7 @@ def linear_datamodeling_score(
     varies; higher is better.
     """
     count = values.shape[1]
-    draw = generator(seed, "linear datamodeling", count)
-    present = torch.rand(n_ablations, count, generator=draw) < keep
+    present = draws(seed, "linear datamodeling", count).uniform((n_ablations, count)) < keep
     found, defined = spearman(task.scores(present).T.contiguous(), values.double() @ present.double().T)
     return torch.where(torch.tensor(defined), found.double(), torch.nan)
 

@@ -1,33 +1,97 @@
-"""Draws random numbers that depend on a seed, the draw's number and the example, never on the batch."""
+r"""Draws random numbers by counting: number c of draw k is a function of a seed, an example's key, k and c alone.
+
+Nothing is drawn in a row, so that no number depends on which others are drawn, or with whom. The function is the
+finalizer of SplitMix64 (Steele et al., 2014), m: key e, draw k and number c give
+:math:`m(m(key_e + m(k g)) + m(c h))` in 64 bits, with two odd constants g and h.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
+from pnpxai.engine.running.keys import example_keys
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
-__all__ = ["RandomStream", "generator"]
+__all__ = ["Draws", "RandomStream", "draws", "seed_of"]
+
+_OF_DRAWS, _OF_NUMBERS = -0x61C8864680B583EB, -0x3C5D4C1F8E9A1B2D  # 64 bits, odd, as signed numbers
 
 
-def generator(*path: object) -> torch.Generator:
-    """Return a CPU generator that is seeded by a path such as ``(seed, "noise", k)``."""
-    digest = hashlib.blake2b(repr(path).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+def seed_of(*path: object) -> int:
+    """Return the seed, a whole number of 63 bits, that a path such as ``(seed, "trial", k)`` fixes."""
+    return int.from_bytes(hashlib.blake2b(repr(path).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def draws(*path: object) -> Draws:
+    """Return the draws that a path such as ``(seed, "orders")`` fixes, of no example."""
+    return Draws(torch.tensor(seed_of(*path)))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of random numbers: one for each key.
+
+    Every method returns (*keys, ...) numbers, which are alike on all devices. Real numbers are computed in float64 and
+    rounded to float32, so that every dtype sees the same ones.
+
+    Attributes:
+        keys: whole numbers (int64), of any shape.
+    """
+
+    keys: Tensor
+
+    def __getitem__(self, part: slice | Tensor) -> Draws:
+        """Return the draws of some of the keys."""
+        return Draws(self.keys[part])
+
+    def at(self, steps: int | Sequence[int] | Tensor) -> Draws:
+        """Return (steps, *keys) draws: draw k of each key for each k of the steps; (*keys) draws of a single step."""
+        moved = _mixed(torch.as_tensor(steps, dtype=torch.int64) * _OF_DRAWS)
+        return Draws(_mixed(self.keys + moved.reshape((*moved.shape, *[1] * self.keys.ndim))))
+
+    def bits(self, count: int, device: torch.device | None = None) -> Tensor:
+        """Return ``count`` signed whole numbers of 64 random bits for each key; the first ones go before any more."""
+        keys = self.keys if device is None else self.keys.to(device)
+        return _mixed(keys[..., None] + _counters(count, keys.device))
+
+    def uniform(self, shape: Sequence[int] = (), like: Tensor | None = None) -> Tensor:
+        """Return numbers from [0, 1), on the device and, if it is a floating one, in the dtype of ``like``."""
+        bits = self.bits(torch.Size(shape).numel(), None if like is None else like.device)
+        return self._formed((bits >> 40).bitwise_and_(2**24 - 1).float().mul_(2.0**-24), shape, like)
+
+    def normal(self, shape: Sequence[int] = (), like: Tensor | None = None) -> Tensor:
+        """Return standard normal numbers, in the form of ``uniform``."""
+        bits = self.bits(torch.Size(shape).numel(), None if like is None else like.device)
+        inside = (bits >> 11).double().add_(0.5).mul_(2.0**-52)  # -1 < inside < 1
+        return self._formed(inside.erfinv_().mul_(2**0.5).float(), shape, like)
+
+    def below(self, limit: int, shape: Sequence[int] = ()) -> Tensor:
+        """Return whole numbers from 0 to ``limit`` - 1, where ``limit`` is at most 2**53."""
+        bits = (self.bits(torch.Size(shape).numel()) >> 11).bitwise_and_(2**53 - 1)
+        return self._formed((bits.double() * 2.0**-53 * limit).long().clamp_(max=limit - 1), shape)
+
+    def permutation(self, size: int) -> Tensor:
+        """Return the numbers from 0 to ``size`` - 1 in random order."""
+        return self.bits(size).argsort(stable=True)
+
+    def _formed(self, numbers: Tensor, shape: Sequence[int], like: Tensor | None = None) -> Tensor:
+        if like is not None and like.is_floating_point():
+            numbers = numbers.to(like.dtype)
+        return numbers.reshape((*self.keys.shape, *shape))
 
 
 @dataclass(frozen=True)
 class RandomStream:
-    """Draws random numbers for the examples of a batch.
+    """Gives every example of a batch draws of its own, by its id or else its content.
 
-    Draw ``k`` comes from a generator of its own, seeded by ``(seed, k)``, and is shared by all examples of a batch;
-    with ``ids``, every example has draws of its own, seeded by its id too. So an example explained alone equals the
-    same example in a batch, and the first n draws do not depend on how many follow.
+    So an example explained alone equals the same example in a batch, and different examples' draws are independent.
 
     Attributes:
         seed: fixes the draws.
@@ -65,24 +129,37 @@ class RandomStream:
         """Return the stream of disturbed copies of some examples, with the draws of those examples."""
         return replace(self, originals=originals)
 
+    def of_examples(self, tensors: Tensors) -> RandomStream:
+        """Return the stream with ids: the content of these tensors (of their originals) where there are none."""
+        if self.ids is not None:
+            return self
+        return RandomStream(self.seed, example_keys(tensors if self.originals is None else self.originals))
+
     def fork(self, name: str) -> RandomStream:
         """Return a stream whose draws are independent of this one's."""
-        return replace(self, seed=generator(self.seed, name).initial_seed())
+        return replace(self, seed=seed_of(self.seed, name))
 
-    def normal(self, like: Tensor, *path: object) -> Tensor:
-        """Draw standard normal numbers for each example of ``like``: in its shape, or (1, ...) if all share them."""
-        return self._draw(like, path, torch.randn)
+    def draws(self, *path: object) -> Draws:
+        """Return (examples,) the draws of each example; the stream must have ids."""
+        return Draws(_mixed(self._numbers + seed_of(self.seed, *path)))
 
-    def uniform(self, like: Tensor, *path: object) -> Tensor:
-        """Draw numbers from [0, 1) as ``normal`` does."""
-        return self._draw(like, path, torch.rand)
+    @cached_property
+    def _numbers(self) -> Tensor:
+        assert self.ids is not None  # noqa: S101
+        return torch.tensor([seed_of(name) for name in self.ids])
 
-    def generators(self, *path: object) -> list[torch.Generator]:
-        """Return the generator of each example, or the one that all share."""
-        owners = [()] if self.ids is None else [(name,) for name in self.ids]
-        return [generator(self.seed, *path, *owner) for owner in owners]
 
-    def _draw(self, like: Tensor, path: tuple[object, ...], sample: object) -> Tensor:
-        # drawn in float32 on the CPU, so that every dtype and device sees the same numbers
-        rows = [sample(like.shape[1:], generator=g) for g in self.generators(*path)]  # type: ignore[operator]
-        return torch.stack(rows).to(like.device, like.dtype if like.is_floating_point() else torch.float32)
+def _mixed(numbers: Tensor) -> Tensor:
+    """Return the numbers after SplitMix64's finalizer (variant 13 of Stafford)."""
+    x = numbers ^ (numbers >> 30).bitwise_and_((1 << 34) - 1)
+    x *= -0x40A7B892E31B1A47
+    x ^= (x >> 27).bitwise_and_((1 << 37) - 1)
+    x *= -0x6B2FB644ECCEEE15
+    x ^= (x >> 31).bitwise_and_((1 << 33) - 1)
+    return x
+
+
+@lru_cache(maxsize=4)
+def _counters(count: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return _mixed(torch.arange(count, device=device) * _OF_NUMBERS)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pnpxai.engine.running.keys import content_key
 from pnpxai.engine.running.row_independence import model_behind
 from pnpxai.engine.running.score import Score
+from pnpxai.engine.running.seeds import draws
 from pnpxai.engine.seeing.torch_private import count_edits, function_modes_active
 from pnpxai.tensors import Tensors, take_rows
 
@@ -183,5 +184,4 @@ def _contents(tensor: Tensor) -> list[tuple[Any, ...]]:
 
 @cache
 def _factors(count: int) -> Tensor:
-    draws = torch.Generator().manual_seed(count)
-    return torch.randint(-(2**62), 2**62, (2, count), generator=draws) * 2 + 1
+    return draws("factors").at([0, 1]).bits(count) * 2 + 1

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream, draws
 from pnpxai.errors import ShapeError
 from pnpxai.metrics.faithfulness.imputation import Fill, Imputer
 
@@ -38,13 +38,12 @@ class Elsewhere(Imputer):
             ShapeError: the rows are not like the inputs.
         """
         rows = self._rows(inputs)
-        starts = torch.tensor([int(torch.randint(_LARGEST, (1,), generator=g)) for g in stream.generators("elsewhere")])
-        starts = starts.expand(len(inputs)).to(inputs.device)
+        starts = stream.of_examples((inputs,)).draws("elsewhere").below(_LARGEST).to(inputs.device)
 
         def fill(gone: Tensor, examples: range) -> Tensor:
             part = inputs[examples.start : examples.stop]
             sets = gone.reshape(*gone.shape[:2], -1)
-            weights = torch.randint(_LARGEST, sets.shape[2:], generator=generator("elsewhere", sets.shape[2]))
+            weights = draws("elsewhere", sets.shape[2]).below(_LARGEST, sets.shape[2:])
             drawn = (sets.long() * weights.to(gone.device)).sum(2) + starts[examples.start : examples.stop]
             other = _moved(part, channel_axis, drawn) if rows is None else rows[drawn % len(rows)]
             return torch.where(gone, other, part)

@@ -90,7 +90,7 @@ class Linear(Imputer):
                 f"{tuple(inputs.shape)} of {inputs.dtype} with channel_dim={channel_axis}"
             )
         spread = RelativeNoise(self.noise)(inputs)
-        noise = spread * stream.normal(inputs, "imputation")
+        noise = spread * stream.of_examples((inputs,)).draws("imputation").normal(inputs.shape[1:], inputs)
         pictures = _picture(inputs, channel_axis).to(torch.promote_types(inputs.dtype, torch.float32))
         middle = pictures.mean((2, 3), keepdim=True)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.keys import settings_key
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.errors import ArgumentError
 from pnpxai.metrics.base import Sample
 from pnpxai.metrics.faithfulness.features import Features, scores_without
@@ -94,9 +94,8 @@ class _Subsets:
         table = torch.zeros(1 + len(fractions) * n_runs, width, dtype=torch.bool)
         for size, fraction in enumerate(fractions):
             chosen = min(max(1, round(fraction * count)), max(count - 1, 1))
-            for k in range(n_runs):
-                drawn = torch.randperm(count, generator=generator(seed, "subset", size, k))[:chosen]
-                table[1 + size * n_runs + k, drawn] = True
+            drawn = draws(seed, "subset", size).at(range(n_runs)).permutation(count)[:, :chosen]
+            table[1 + size * n_runs :][:n_runs].scatter_(1, drawn, True)
         return table
 
     def of(self, steps: range, examples: range) -> Tensor:

@@ -137,9 +137,9 @@ class RandomLogit(Randomisation):
             )
         own = target if isinstance(target, Tensor) else torch.tensor([target]).expand(sample.size, -1)
         count = classes.shape[1]
-        drawn = [torch.randint(1, count, (1,), generator=g) for g in sample.stream.generators("class")]
+        drawn = 1 + sample.stream.of_examples(sample.tensors).draws("class").below(count - 1)
         moved = own.clone()
-        moved[:, 0] = (own[:, 0] + torch.cat(drawn).to(own.device)) % count
+        moved[:, 0] = (own[:, 0] + drawn.to(own.device)) % count
         return moved
 
 

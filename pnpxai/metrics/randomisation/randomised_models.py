@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import module_of
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.errors import UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.model_types import Model
@@ -94,6 +94,6 @@ def _drawn(module: nn.Module, seed: int) -> list[list[tuple[nn.Parameter, Tensor
 
 
 def _random_like(values: Tensor, seed: int, name: str) -> Tensor:
-    drawn = torch.randn(values.shape, generator=generator(seed, "parameters", name), dtype=torch.float32)
+    drawn = draws(seed, "parameters", name).normal(values.shape)
     exact = values.to(torch.float32)
     return (exact.mean() + exact.std(correction=0) * drawn.to(values.device)).to(values.dtype)

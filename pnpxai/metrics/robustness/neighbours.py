@@ -13,10 +13,10 @@ from pnpxai.attributors import RelativeNoise
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import WholeBatchOutput, select_output
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ShapeError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import of_rows
-from pnpxai.explainers.perturbation.grouped import Perturbation
 from pnpxai.explainers.run import Run
 from pnpxai.metrics.base import Metric, Sample
 from pnpxai.tensors import Tensors, as_tuple, rows_of
@@ -54,13 +54,13 @@ def neighbours(
 ) -> Tensor:
     """Return (examples, n_iter) what ``look`` sees (one number for each row) in disturbed copies of each example.
 
-    The disturbance is uniform, up to ``epsilon`` of each example's range (max - min), copy k the same for all maps.
-    A copy is explained with the random draws of its example, so that these do not move its map.
+    The disturbance is uniform, up to ``epsilon`` of each example's range (max - min); copy k of an example is the same
+    for all maps. A copy is explained with the random draws of its example, so that these do not move its map.
 
     Raises:
         ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
-    originals = sample.tensors
+    originals, stream = sample.tensors, sample.stream.of_examples(sample.tensors)
     if draws_at_layer(metric.explaining()):
         originals = Run.of(metric.explaining(), sample.arguments, stop=True).values
     sample = replace(sample, stream=sample.stream.of_copies(originals))
@@ -69,7 +69,7 @@ def neighbours(
 
     def visit(block: Block) -> None:
         near = sample.take(block.rows)
-        inputs = tuple(_disturbed(sample, number, reach[number], block) for number in range(len(reach)))
+        inputs = tuple(_disturbed(sample, number, reach[number], stream, block) for number in range(len(reach)))
         settings = of_rows(metric.explaining().settings(), block.rows)
         judge = metric.replace(explainer=metric.explaining().replace(**settings)) if settings else metric
         maps = as_tuple(judge.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
@@ -92,7 +92,7 @@ def neighbours(
 
 def draws_at_layer(explainer: Explainer) -> bool:
     """Tell whether random draws may go by the values of a layer, which are then read once more for the examples."""
-    return isinstance(explainer, Perturbation) and explainer.stochastic and explainer.layer is not None
+    return explainer.stochastic and explainer.layer is not None and explainer.layer_is_site
 
 
 def outputs(sample: Sample, inputs: Tensors) -> Tensor:
@@ -115,8 +115,8 @@ def _check_alike(judged: Tensors, explained: Tensors) -> None:
         )
 
 
-def _disturbed(sample: Sample, number: int, reach: Tensor, block: Block) -> Tensor:
+def _disturbed(sample: Sample, number: int, reach: Tensor, stream: RandomStream, block: Block) -> Tensor:
     """Return the rows of a block of one input."""
     x, part = sample.tensors[number], slice(block.examples.start, block.examples.stop)
-    draws = [sample.stream.uniform(x, "disturbance", k, number) for k in block.steps]
-    return torch.cat([x[part] + reach[part] * (2 * draw.expand_as(x)[part] - 1) for draw in draws])
+    own = stream.draws("disturbance", number)[part].at(block.steps)
+    return (x[part] + reach[part] * (2 * own.uniform(x.shape[1:], x) - 1)).flatten(0, 1)

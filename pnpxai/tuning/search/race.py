@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 from tqdm.auto import tqdm
 
 from pnpxai.declare.encoding import labels
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.errors import ArgumentError, grouped_reasons
 from pnpxai.examples import Examples
 from pnpxai.metrics.base import Metric
@@ -286,4 +285,4 @@ def _weak(runners: dict[str, _Runner], judge: Judge, seed: int) -> dict[str, str
 
 def _shuffled(labels: list[str], seed: int, number: int) -> list[str]:
     """Return the labels in an order of this round's, so that a budget that runs out favours none."""
-    return [labels[k] for k in torch.randperm(len(labels), generator=generator(seed, "round", number)).tolist()]
+    return [labels[k] for k in draws(seed, "round", number).permutation(len(labels)).tolist()]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import torch
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws, seed_of
 from pnpxai.errors import ArgumentError, MissingExtraError, did_you_mean
 from pnpxai.tuning.space.parameters import Parameters
 from pnpxai.tuning.space.space import Space
@@ -84,7 +84,7 @@ class Sampling:
         """Return the sampler of a trial."""
         if isinstance(self.kind, BaseSampler):
             return self.kind
-        seed = generator(self.seed, "trial", number).initial_seed() % 2**32
+        seed = seed_of(self.seed, "trial", number) % 2**32
         free = RandomSampler(seed=seed)
         if self.kind in ("random", "grid", "brute_force"):
             return free
@@ -104,10 +104,11 @@ class Sampling:
 
 def _drawn(count: int, wanted: int, seed: int) -> list[int]:
     """Return different numbers below ``count``, in random order."""
-    draws = generator(seed, "configurations")
+    source = draws(seed, "configurations")
     if count <= _MOST:
-        return torch.randperm(count, generator=draws)[:wanted].tolist()
+        return source.permutation(count)[:wanted].tolist()
     numbers: dict[int, None] = {}
+    steps = itertools.count()
     while len(numbers) < wanted:
-        numbers.setdefault(int(torch.randint(count, (1,), generator=draws)), None)
-    return list(numbers)
+        numbers |= dict.fromkeys(source.at(next(steps)).below(count, (wanted,)).tolist())
+    return list(numbers)[:wanted]

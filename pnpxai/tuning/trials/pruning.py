@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.tuning.storage.optuna_private import stored
 
 __all__ = ["Pruning", "p_value_of_loss"]
@@ -62,8 +61,7 @@ class Pruning:
         """Return the examples' numbers in the order in which a trial sees them."""
         if not self.active:
             return list(range(self.n_examples))
-        draws = generator(self.seed, "examples", trial_number)
-        return torch.randperm(self.n_examples, generator=draws).tolist()
+        return draws(self.seed, "examples", trial_number).permutation(self.n_examples).tolist()
 
     def prunes(self, trial: optuna.Trial) -> bool:
         """Tell whether a trial is clearly worse than the best, by the values that both have reported."""

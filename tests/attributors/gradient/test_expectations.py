@@ -15,6 +15,7 @@ from pnpxai.attributors import GradientShap, IntegratedGradients, LayerGradientS
 from pnpxai.attributors.gradient.noisy_copies import drawn_rows, noisy_copies
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.tensors import as_tuple
 from pnpxai.testing.audit import audit
 from pnpxai.testing.zoo import CASES
 from tests.attributors.at_layers import agree, drawn, flat, mended
@@ -27,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("captum_may_warn")
 @contextlib.contextmanager
 def as_we_draw(monkeypatch, case, n_samples, rows, seed=0):
     """Let captum draw what this package draws: places between the ends, and rows of the baselines (but no noise)."""
-    stream, size = RandomStream(seed), len(case)
-    blends = torch.cat([stream.uniform(torch.empty(1), "blend", k).expand(size) for k in range(n_samples)])
+    stream, size = RandomStream(seed).of_examples(as_tuple(case.inputs)), len(case)
+    blends = stream.draws("blend").at(range(n_samples)).uniform().flatten()
     picks = drawn_rows(rows, stream, Block(range(size), range(n_samples)))
     by_example = [k * size + e for e in range(size) for k in range(n_samples)]
     with monkeypatch.context() as patch, warnings.catch_warnings():
@@ -123,7 +124,7 @@ def test_many_samples_of_one_baseline_come_near_integrated_gradients(case):
 def test_a_linear_model_is_explained_by_its_weight(name, stdevs):
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double()
     x, rows = drawn(3, 4), drawn(5, 4, seed=1)
-    stream = RandomStream(11)
+    stream = RandomStream(11).of_examples((x,))
     picks = drawn_rows(5, stream, Block(range(3), range(6)))
     noisy = noisy_copies((x,), [stdevs], stream, Block(range(3), range(6)))[0]
     change = (noisy - rows[picks]).reshape(6, 3, 4).mean(0)
@@ -145,7 +146,7 @@ def test_deltas_of_an_example_stand_side_by_side(name):
     it, rows = CASES["cnn"](), rows_for("cnn", 3)
     method = made(pnpxai.attributors, name, "cnn")
     found, deltas = method.attribute(it.inputs, rows, 4, 0.2, it.targets, None, True)
-    stream, model = RandomStream(0), it.model
+    stream, model = RandomStream(0).of_examples((it.inputs,)), it.model
     block = Block(range(3), range(4))
     ends = noisy_copies((it.inputs,), [0.2], stream, block)[0]
     starts = rows[drawn_rows(3, stream, block)]

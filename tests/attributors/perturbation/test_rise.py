@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pnpxai.attributors.perturbation.random_masks import RandomMasks
 from pnpxai.attributors.perturbation.rise import RISE
 from pnpxai.engine.running.probes import is_probe
-from pnpxai.engine.running.seeds import RandomStream, generator
+from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.testing.answers import linear_case
 from pnpxai.testing.subject import Subject, counted
@@ -58,14 +58,14 @@ def test_it_is_the_formula_of_the_paper(case, centred):
 
 @pytest.mark.parametrize(("shape", "grid"), [((1, 9, 13), 4), ((3, 8, 8), 8), ((2, 17), 5), ((1, 4, 5, 6), 3)], ids=str)
 def test_a_mask_is_an_enlarged_and_shifted_grid(shape, grid):
-    """Each is found, cut at some place, in the enlargement of the grid that its generator draws."""
+    """Each is found, cut at some place, in the enlargement of the grid that is drawn for it."""
     x = torch.zeros(1, *shape, dtype=torch.float64)
     masks = masks_of(x, 12, grid_size=grid, probability=0.3, seed=RandomStream(2, ("a",)))
     positions = shape[1:]
     cells = tuple(min(grid, n) for n in positions)
     sizes = [math.ceil(n / c) for n, c in zip(positions, cells, strict=True)]
     mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(positions)]
-    grids = torch.rand(64, *cells, generator=generator(2, "input 0", "a", 0)) < 0.3
+    grids = RandomStream(2, ("a",)).draws("masks", 0).at(range(12)).at(0).uniform(cells)[:, 0] < 0.3
     for step, mask in enumerate(masks):
         coarse = grids[step].double()
         large = F.interpolate(

@@ -228,8 +228,9 @@ def test_the_mean_square_is_that_of_a_plain_loop(name):
     case = CASES[name]()
     x, squares = case.inputs, []
     spread = (x.flatten(1).amax(1) - x.flatten(1).amin(1)).reshape(-1, *[1] * (x.ndim - 1))
+    draws = RandomStream(2).of_examples((x,)).draws("noise", 0)
     for k in range(5):
-        noise = RandomStream(2).normal(x, "noise", k, 0) if k < 4 else 0
+        noise = draws.at(k).normal(x.shape[1:], x) if k < 4 else 0
         noisy = (x + 0.15 * spread * noise).requires_grad_()
         squares.append(torch.autograd.grad(case.model(noisy)[range(len(x)), case.targets].sum(), noisy)[0] ** 2)
     found = SmoothGradSquared(case.model, 0.15, 5).attribute(x, case.targets, seed=2)

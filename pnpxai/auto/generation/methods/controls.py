@@ -11,7 +11,7 @@ from pnpxai.auto.generation.methods.base import ResponseMethod, UnitValues
 from pnpxai.auto.generation.task import Task
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, select_output
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 from pnpxai.errors import UnsuitableError
 
 __all__ = ["PromptAttention", "PromptPosition", "PromptRandom"]
@@ -28,7 +28,7 @@ class PromptRandom(ResponseMethod):
     def values(self, task: Task) -> UnitValues:
         """Return random values."""
         shape = (len(task.response.names), len(task.players))
-        drawn = torch.rand(shape, generator=generator(self.seed, "random", *shape), dtype=torch.float64)
+        drawn = draws(self.seed, "random", *shape).uniform(shape).double()
         return UnitValues(drawn, _whole(task))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.auto.generation.methods.base import ResponseMethod, UnitValues
 from pnpxai.auto.generation.task import Task
-from pnpxai.engine.running.seeds import generator
+from pnpxai.engine.running.seeds import draws
 
 __all__ = ["ContextCite"]
 
@@ -34,8 +34,8 @@ class ContextCite(ResponseMethod):
 
     def values(self, task: Task) -> UnitValues:
         """Return the coefficients; a note says so if they predict left-out ablations badly."""
-        count, draw = len(task.players), generator(self.seed, "ContextCite", len(task.players))
-        present = torch.rand(self.n_samples, count, generator=draw) < self.keep
+        count = len(task.players)
+        present = draws(self.seed, "ContextCite", count).uniform((self.n_samples, count)) < self.keep
         found = task.scores(torch.cat([torch.ones(1, count, dtype=torch.bool), present]))
         scores, ablated = found[0], found[1:]
         fits = [self._fit(present.numpy(), column) for column in self._scale(task, ablated).T.numpy()]
