@@ -72,7 +72,7 @@ RELIABILITY = (
     Fault(
         "an example's noise depends on its place",
         "pnpxai.engine.running.seeds:RandomStream.of_examples",
-        "example_keys(tensors if self.originals is None else self.originals)",
+        "example_keys(in_single(tensors))",
         "tuple(str(k) for k in range(len(tensors[0])))",
         (cell("SmoothGrad", "skip_cnn"),),
     ),

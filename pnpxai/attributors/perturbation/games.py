@@ -20,7 +20,7 @@ from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.keys import content_key, example_keys
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import RandomStream, in_single
 from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, like
 
@@ -76,11 +76,11 @@ class Game:
         """
         if stream.ids is not None:
             return stream.ids
-        tensors, originals, keys = self.tensors, stream.originals, []
+        tensors, originals, keys = in_single(self.tensors), stream.originals, []
         if originals is not None:
             if [x.shape for x in originals] != [x.shape for x in tensors]:  # at a layer
-                return example_keys(originals)
-            tensors = originals
+                return example_keys(in_single(originals))
+            tensors = in_single(originals)
         for e in range(self.score.size):
             one = range(e, e + 1)
             free = [self.groups.within(k, one)[0] >= 0 for k in range(len(self.tensors))]

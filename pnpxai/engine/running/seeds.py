@@ -19,7 +19,7 @@ from pnpxai.engine.running.keys import example_keys
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
-__all__ = ["Draws", "RandomStream", "draws", "seed_of"]
+__all__ = ["Draws", "RandomStream", "draws", "in_single", "seed_of"]
 
 _OF_DRAWS, _OF_NUMBERS = -0x61C8864680B583EB, -0x3C5D4C1F8E9A1B2D  # 64 bits, odd, as signed numbers
 
@@ -130,10 +130,14 @@ class RandomStream:
         return replace(self, originals=originals)
 
     def of_examples(self, tensors: Tensors) -> RandomStream:
-        """Return the stream with ids: the content of these tensors (of their originals) where there are none."""
+        """Return the stream with ids: the content of these tensors (of their originals) where there are none.
+
+        Content is compared in single precision: the same example in float64 has the same draws.
+        """
         if self.ids is not None:
             return self
-        return RandomStream(self.seed, example_keys(tensors if self.originals is None else self.originals))
+        tensors = tensors if self.originals is None else self.originals
+        return RandomStream(self.seed, example_keys(in_single(tensors)))
 
     def fork(self, name: str) -> RandomStream:
         """Return a stream whose draws are independent of this one's."""
@@ -147,6 +151,11 @@ class RandomStream:
     def _numbers(self) -> Tensor:
         assert self.ids is not None  # noqa: S101
         return torch.tensor([seed_of(name) for name in self.ids])
+
+
+def in_single(tensors: Tensors) -> Tensors:
+    """Return the tensors with floating numbers in single precision, by whose content draws go."""
+    return tuple(x.detach().float() if x.is_floating_point() else x for x in tensors)
 
 
 def _mixed(numbers: Tensor) -> Tensor:

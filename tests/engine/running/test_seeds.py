@@ -42,6 +42,12 @@ def test_an_example_has_its_own_draw_wherever_it_stands(rows, with_ids):
     assert len(set(whole[0, :, 0].tolist())) == 10
 
 
+def test_double_precision_has_the_draws_of_single():
+    x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one, other = (RandomStream(1).of_examples((t,)).draws("noise").normal((4,)) for t in (x, x.float()))
+    assert torch.equal(one, other)
+
+
 def test_a_copy_has_the_draws_of_its_original() -> None:
     stream = RandomStream(1)
     of_copy = stream.of_copies((X + 1,)).of_examples((X,)).draws("noise").normal((4,))
