@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.score import select_output
+from pnpxai.engine.running.score import Target, select_output
 from pnpxai.errors import ArgumentError, OutOfMemoryError
 from pnpxai.examples import MISSING_TARGET
-from pnpxai.model_types import ModelOutput
+from pnpxai.model_types import ModelInputs, ModelOutput
 
 __all__ = ["LABELS", "inputs_and_label", "labels_as_targets", "largest", "predicted_targets"]
 
+Labels: TypeAlias = ModelInputs
+"""True classes in the form that a user's batch holds them: a tensor, an array, a list; None without any."""
 LABELS = ("labels", "label", "targets", "target")
 """Names under which mappings hold true classes, which are not passed to the model."""
 
 
-def inputs_and_label(batch: Any, several: int = 1, needed: Sequence[str] = ()) -> tuple[Any, Any]:
+def inputs_and_label(batch: ModelInputs, several: int = 1, needed: Sequence[str] = ()) -> tuple[ModelInputs, Labels]:
     """Return the inputs of a batch and its true classes, which are None if it has none.
 
     A mapping holds the classes under one of the names in ``LABELS``, and everything else is inputs. A tuple begins with
@@ -43,7 +45,7 @@ def inputs_and_label(batch: Any, several: int = 1, needed: Sequence[str] = ()) -
     return batch[0], _classes(*batch[1:2])
 
 
-def _classes(member: Any = None) -> Any:
+def _classes(member: ModelInputs = None) -> Labels:
     first = member[0] if isinstance(member, (tuple, list)) and member else None
     single = getattr(member, "ndim", 1) == 1 and not isinstance(first, (tuple, list)) and not getattr(first, "ndim", 0)
     return member if single else None
@@ -65,7 +67,7 @@ def largest(output: ModelOutput) -> Tensor | None:
     return None if scores.ndim < 2 or scores.shape[-1] == 1 else scores.argmax(-1)
 
 
-def labels_as_targets(labels: Any) -> Any:
+def labels_as_targets(labels: Labels) -> Labels:
     """Return true classes as targets. Labels of a table with missing values are floats, and become whole numbers again.
 
     Raises:
@@ -82,7 +84,7 @@ def labels_as_targets(labels: Any) -> Any:
     return labels.where(known, 0).long().where(known, MISSING_TARGET)
 
 
-def predicted_targets(predict: Callable[[Sequence[int]], Any], size: int, *, first: bool) -> Any:
+def predicted_targets(predict: Callable[[Sequence[int]], Target], size: int, *, first: bool) -> Target:
     """Return the targets that the model's output decides; an example on which the model fails has no target.
 
     Args:
@@ -93,7 +95,7 @@ def predicted_targets(predict: Callable[[Sequence[int]], Any], size: int, *, fir
     try:
         return predict(range(size))
     except Exception as problem:
-        each: list[Any] = []
+        each: list[tuple[int, Target]] = []
         for row in range(size if size > 1 else 0):
             with contextlib.suppress(Exception):
                 each.append((row, predict([row])))
@@ -101,6 +103,6 @@ def predicted_targets(predict: Callable[[Sequence[int]], Any], size: int, *, fir
         if (first and not each) or len(targets) < len(each) or isinstance(problem, OutOfMemoryError):
             raise
         whole = torch.full((size, *(targets[0].shape[1:] if targets else ())), MISSING_TARGET)
-        for row, target in each:
+        for (row, _), target in zip(each, targets, strict=True):
             whole[row] = target[0]
         return whole

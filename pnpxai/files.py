@@ -8,13 +8,19 @@ import json
 import math
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pnpxai.errors import ArgumentError
 
-__all__ = ["complete", "file_digest", "read_json", "write_file", "write_folder", "write_json"]
+__all__ = ["Json", "ReadJson", "complete", "file_digest", "read_json", "write_file", "write_folder", "write_json"]
+
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+"""Value that can be written to a JSON file."""
+
+ReadJson: TypeAlias = Any
+"""What a JSON file holds. Who reads it digs for what should be there, and refuses the file if it is not."""
 
 _CHECKSUM = "checksum"
 
@@ -59,7 +65,7 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> Path:
+def write_json(path: Path, value: Mapping[str, object] | Sequence[object]) -> Path:
     """Write strict JSON: a number that is not finite becomes null. A mapping gets a checksum, alone or in a list."""
     strict = _strict(value)
     checked = [_with_checksum(member) for member in strict] if isinstance(strict, list) else _with_checksum(strict)
@@ -67,7 +73,7 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> Path:
     return write_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path, name: str) -> Any:
+def read_json(path: Path, name: str) -> ReadJson:
     """Read JSON that ``write_json`` wrote; without checksums, any JSON.
 
     Args:
@@ -86,7 +92,7 @@ def read_json(path: Path, name: str) -> Any:
     for member in value if isinstance(value, list) else [value]:
         if isinstance(member, dict) and _CHECKSUM in member:
             checksum = member.pop(_CHECKSUM)
-            if checksum != _with_checksum(member)[_CHECKSUM]:
+            if checksum != _checksum(member):
                 raise ArgumentError(
                     f"{name}: {path} is damaged: it is not as it was written; write it anew, or take the line "
                     f'"{_CHECKSUM}" out of it if it was changed on purpose'
@@ -100,14 +106,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
-def _with_checksum(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
+def _with_checksum(value: Json) -> Json:
+    return value | {_CHECKSUM: _checksum(value)} if isinstance(value, dict) else value
+
+
+def _checksum(value: Mapping[str, Json]) -> str:
     text = json.dumps(value, sort_keys=True, allow_nan=False)
-    return value | {_CHECKSUM: hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _strict(value: Any) -> Any:
+def _strict(value: object) -> ReadJson:
     """Return a value in JSON's types: text for names, lists for tuples, null for numbers that are not finite."""
     if isinstance(value, Mapping):
         return {str(name): _strict(member) for name, member in value.items()}

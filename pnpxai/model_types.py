@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["Attributions", "ForwardArgs", "Keywords", "Layer", "Model", "ModelInputs", "ModelOutput"]
+__all__ = ["Attributions", "ForwardArgs", "Keywords", "Layer", "Model", "ModelInputs", "ModelOutput", "Positional"]
 
 Model: TypeAlias = Callable[..., Any]
 """A user's model: a ``torch.nn.Module``, or a function of tensors."""
@@ -19,10 +19,15 @@ ForwardArgs: TypeAlias = Any
 ModelOutput: TypeAlias = Any
 """Output of a user's model: a tensor, or a tuple, mapping or object that holds tensors."""
 
+Positional: TypeAlias = tuple[Any, ...]
+"""Positional arguments of a user's model, of one of its layers or of a torch operation that it runs."""
+
 Keywords: TypeAlias = dict[str, Any]
 """Keyword arguments that are passed on to a user's model or to torch."""
+
 Layer: TypeAlias = Any
 """Layer of a user's model: a ``torch.nn.Module``, the name of one, a place, or a list of these."""
+
 Attributions: TypeAlias = Any
 """Attributions in the form of what they explain: a tensor for a tensor, a tuple for a tuple, a list for several layers.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
+
+if TYPE_CHECKING:
+    from pnpxai.model_types import ModelInputs, ModelOutput
 
 __all__ = [
     "Tensors",
@@ -27,6 +30,7 @@ __all__ = [
     "take_rows",
 ]
 
+S = TypeVar("S")
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 
@@ -36,7 +40,7 @@ def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
     Raises:
         ArgumentError: the value is neither a tensor nor a non-empty tuple (or list) of tensors.
     """
-    members: tuple[Any, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    members: tuple[ModelInputs, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for member in members:
         if not isinstance(member, Tensor):
             raise ArgumentError(
@@ -48,7 +52,13 @@ def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
     return members
 
 
-def like(original: Any, tensors: Sequence[Tensor]) -> Any:
+@overload
+def like(original: Tensor, tensors: Sequence[Tensor]) -> Tensor: ...
+@overload
+def like(original: tuple[object, ...] | list[object], tensors: Sequence[Tensor]) -> Tensors: ...
+@overload
+def like(original: object, tensors: Sequence[Tensor]) -> Tensor | Tensors: ...
+def like(original: object, tensors: Sequence[Tensor]) -> Tensor | Tensors:
     """Pack ``tensors`` in the form of ``original``: a tuple for a tuple, a bare tensor otherwise."""
     return tuple(tensors) if isinstance(original, (tuple, list)) else tensors[0]
 
@@ -99,7 +109,11 @@ def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
             )
 
 
-def map_tensors(function: Callable[[Tensor], Any], structure: Any) -> Any:
+@overload
+def map_tensors(function: Callable[[Tensor], Tensor], structure: S) -> S: ...
+@overload
+def map_tensors(function: Callable[[Tensor], object], structure: object) -> ModelOutput: ...
+def map_tensors(function: Callable[[Tensor], object], structure: ModelOutput) -> object:
     """Apply ``function`` to every tensor of a nested structure and keep all else as it is.
 
     Tuples (named ones too), lists, mappings and dataclasses (such as the outputs of transformers) keep their type.
@@ -133,7 +147,7 @@ _PLAIN = frozenset({type(None), bool, int, float, str, slice, torch.dtype, torch
 """Types that hold no tensors and are met in most calls."""
 
 
-def flat(structure: Any) -> Tensors:
+def flat(structure: object) -> Tensors:
     """Return the tensors of a nested structure, in order."""
     tensors: list[Tensor] = []
 
@@ -145,7 +159,7 @@ def flat(structure: Any) -> Tensors:
     return tuple(tensors)
 
 
-def take_rows(structure: Any, rows: Tensor, size: int) -> Any:
+def take_rows(structure: S, rows: Tensor, size: int) -> S:
     """Pick examples ``rows`` from every tensor whose first dimension is ``size``; share all others among the rows."""
     identity = rows.numel() == size and bool((rows == torch.arange(size, device=rows.device)).all())
     if identity:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pnpxai.strategies.base import Strategy
 
 __all__ = ["Traits"]
 
@@ -28,14 +31,14 @@ class Traits:
     positions: int
     discrete: bool = False
     others: tuple[Traits, ...] = ()
-    ready: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    ready: tuple[Strategy, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def each(self) -> tuple[Traits, ...]:
         """The facts about every input, one by one."""
         return (replace(self, others=()), *self.others)
 
-    def shared(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def shared(self, settings: Mapping[str, object] | None = None) -> dict[str, object]:
         """Return the settings that explainers and metrics share on such data, if they have them.
 
         These are the axis of channels, and for series ``each_channel``, since each channel is a sensor.

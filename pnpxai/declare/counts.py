@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
 
 from pnpxai.errors import ArgumentError
 
 __all__ = ["whole_number"]
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
+def whole_number(name: str, value: object, least: int = 1) -> int:
     """Return a whole number of Python or NumPy as a Python number; True and False are refused.
 
     Raises:

@@ -19,8 +19,13 @@ from pnpxai.declare.marks import Bound, Choice, Range, Tunable
 from pnpxai.declare.messages import translated
 from pnpxai.declare.registry import every, qualified_name
 from pnpxai.errors import ArgumentError, SignatureError, did_you_mean
+from pnpxai.files import Json
 from pnpxai.migration import missing_attribute
 from pnpxai.model_types import Model
+
+if typing.TYPE_CHECKING:
+    from pnpxai.strategies.base import Strategy
+    from pnpxai.traits import Traits
 
 __all__ = ["Bound", "Choice", "Declared", "Range", "Tunable"]
 
@@ -30,7 +35,7 @@ D = TypeVar("D", bound="Declared")
 @dataclasses.dataclass(frozen=True)
 class _Field:
     annotation: Any
-    default: Any
+    default: object
     keyword_only: bool
 
     @property
@@ -41,7 +46,7 @@ class _Field:
         return next((member for member in members if str in members and hasattr(member, "from_name")), bare)
 
     @property
-    def marks(self) -> tuple[Any, ...]:
+    def marks(self) -> tuple[object, ...]:
         return typing.get_args(self.annotation)[1:] if typing.get_origin(self.annotation) is Annotated else ()
 
     def mark(self, kind: type) -> Any:
@@ -60,7 +65,7 @@ class _Field:
         return self.default is dataclasses.MISSING
 
 
-def _field(annotation: Any, default: Any, keyword_only: bool) -> _Field:
+def _field(annotation: Any, default: object, keyword_only: bool) -> _Field:
     if isinstance(default, dataclasses.Field):
         return _Field(annotation, default.default, keyword_only or default.kw_only is True)
     return _Field(annotation, default, keyword_only)
@@ -81,7 +86,7 @@ class Declared:
     _hashed: ClassVar[tuple[str, ...]]
     _keyword_only: ClassVar[bool] = False
 
-    def __init_subclass__(cls, abstract: bool = False, keyword_only: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(cls, abstract: bool = False, keyword_only: bool = False, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         by_name_only = cls._keyword_only
         cls.abstract = abstract
@@ -103,7 +108,7 @@ class Declared:
     if not typing.TYPE_CHECKING:  # otherwise a type checker would accept every name
         __getattr__ = missing_attribute
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Return a copy with some settings changed, checked like a new one."""
         unknown = [name for name in changes if name not in self._fields]
         if unknown:
@@ -113,7 +118,7 @@ class Declared:
         return type(self)(**{name: getattr(self, name) for name in self._fields} | changes)
 
     @classmethod
-    def get_tunables(cls, traits: Any = None) -> dict[str, Tunable]:
+    def get_tunables(cls, traits: Traits | None = None) -> dict[str, Tunable]:
         """Return the settings worth searching: ``{name: (type, kwargs)}``.
 
         Args:
@@ -138,16 +143,16 @@ class Declared:
         return tunables
 
     @classmethod
-    def takes(cls, strategy: Any, traits: Any) -> bool:
+    def takes(cls, strategy: type[Strategy], traits: Traits) -> bool:
         """Return whether a strategy may be searched on such data."""
         return strategy.suits(traits)
 
     @classmethod
-    def defaults(cls) -> dict[str, Any]:
+    def defaults(cls) -> dict[str, object]:
         """Return the default of every optional setting."""
         return {name: field.default for name, field in cls._fields.items() if not field.required}
 
-    def settings(self, *, changed_only: bool = False) -> dict[str, Any]:
+    def settings(self, *, changed_only: bool = False) -> dict[str, object]:
         """Return the settings by name, without those that are bound to this process.
 
         Args:
@@ -159,12 +164,12 @@ class Declared:
         return {n: v for n, v in values.items() if comparable(v, self) != comparable(self._default_value(n), self)}
 
     @classmethod
-    def _default_value(cls, name: str) -> Any:
+    def _default_value(cls, name: str) -> object:
         field = cls._fields[name]
         convert = getattr(field.type, "from_name", None)
         return convert(field.default) if convert and isinstance(field.default, str) else field.default
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Return the settings as a JSON-ready dictionary that ``from_dict`` reads.
 
         Raises:
@@ -174,7 +179,7 @@ class Declared:
         return {"type": _type_name(type(self))} | written
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Model | None = None) -> Self:
+    def from_dict(cls, data: Mapping[str, Json], model: Model | None = None) -> Self:
         """Return the value of a dictionary that ``to_dict`` wrote. Nothing is executed, and nothing is imported.
 
         Args:
@@ -239,7 +244,7 @@ def _finish(cls: type[Declared]) -> None:
     validate = cls.__init__
 
     @functools.wraps(validate)
-    def __init__(self: Declared, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Declared, *args: object, **kwargs: object) -> None:
         try:
             validate(self, *map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
         except pydantic.ValidationError as invalid:
@@ -252,17 +257,17 @@ def _finish(cls: type[Declared]) -> None:
     cls.__signature__ = signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
 
 
-def _unchanging(self: Declared, name: str, value: Any) -> None:
+def _unchanging(self: Declared, name: str, value: object) -> None:
     raise dataclasses.FrozenInstanceError(
         f"{type(self).__name__} never changes: replace({name}=...) gives a new, checked one"
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _number_type(annotation: Any) -> type:
+def _number_type(annotation: object) -> type:
     return annotation if annotation in (int, float) else float
 
 
@@ -270,7 +275,7 @@ def _type_name(cls: type) -> str:
     return cls.__name__ if cls.__module__.startswith("pnpxai.") else qualified_name(cls)
 
 
-def _find_type(base: type[D], data: Mapping[str, Any]) -> type[D]:
+def _find_type(base: type[D], data: Mapping[str, Json]) -> type[D]:
     name = data.get("type")
     if not base.abstract:
         if name not in (None, _type_name(base)):
@@ -295,5 +300,5 @@ def _loaded(base: type[D]) -> list[type[D]]:
     return [cls for cls in below(base) if not cls.abstract]
 
 
-def _build(data: Mapping[str, Any], model: Model | None) -> Declared:
+def _build(data: Mapping[str, Json], model: Model | None) -> Declared:
     return _find_type(Declared, data).from_dict(data, model)

@@ -7,19 +7,24 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
 from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
+from pnpxai.files import Json
+from pnpxai.model_types import Model
+
+if TYPE_CHECKING:
+    from pnpxai.declare.declared import Declared
 
 __all__ = ["comparable", "decoded", "encoded", "labels", "rounded_text", "setting_text", "unlabelled"]
 
 _LONG = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
 
 
-def comparable(value: Any, owner: Any) -> Any:
+def comparable(value: object, owner: object) -> object:
     """Return a value that ``==`` compares by content in the place of ``value``: names of layers, numbers of tensors."""
     if isinstance(value, torch.Tensor):
         return (str(value.dtype), value.tolist())
@@ -32,13 +37,13 @@ def comparable(value: Any, owner: Any) -> Any:
     return value
 
 
-def _layer_name(layer: torch.nn.Module, owner: Any) -> str | None:
+def _layer_name(layer: torch.nn.Module, owner: object) -> str | None:
     named_modules = getattr(getattr(owner, "model", None), "named_modules", None)
     named: Iterable[tuple[str, torch.nn.Module]] = named_modules() if named_modules is not None else ()
     return next((name for name, module in named if module is layer), None)
 
 
-def setting_text(value: Any, owner: Any) -> str:
+def setting_text(value: object, owner: object) -> str:
     """Return a setting as ``repr`` writes it."""
     if isinstance(value, torch.nn.Module):
         return repr(_layer_name(value, owner) or type(value).__name__)
@@ -50,12 +55,12 @@ def setting_text(value: Any, owner: Any) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-def rounded_text(value: Any, owner: Any) -> str:
+def rounded_text(value: object, owner: object) -> str:
     """Return a setting as it is written in a sentence: as ``setting_text``, but long numbers with six digits."""
     return _LONG.sub(lambda number: f"{float(number[0]):g}", setting_text(value, owner))
 
 
-def labels(members: Sequence[Any]) -> list[str]:
+def labels(members: Sequence[Declared]) -> list[str]:
     """Return a label for each member: the name of its class, with differing settings where a class comes twice."""
     names = [type(member).__name__ for member in members]
     texts = []
@@ -73,11 +78,18 @@ def unlabelled(label: str) -> str:
     return label.partition(" (")[0]
 
 
-def encoded(value: Any, name: str, owner: Any) -> Any:
+@runtime_checkable
+class _Writable(Protocol):
+    """Is a value that writes itself to JSON, such as a declared one."""
+
+    def to_dict(self) -> Json: ...
+
+
+def encoded(value: object, name: str, owner: object) -> Json:
     """Return the JSON form of a setting called ``name``."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if hasattr(value, "to_dict"):
+    if isinstance(value, _Writable):
         return value.to_dict()
     if isinstance(value, (tuple, list)):
         return [encoded(member, name, owner) for member in value]
@@ -96,7 +108,9 @@ def encoded(value: Any, name: str, owner: Any) -> Any:
     )
 
 
-def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any], Any], Any]) -> Any:
+def decoded(
+    value: Json, name: str, model: Model | None, build: Callable[[Mapping[str, Json], Model | None], object]
+) -> object:
     """Return the value that ``encoded`` wrote; ``build(data, model)`` makes a declared value of its dictionary."""
     if isinstance(value, list):
         return tuple(decoded(member, name, model, build) for member in value)
@@ -110,11 +124,12 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
             raise ArgumentError(f"from_dict: {name}: {value.get('dtype')!r} is no dtype of torch")
         return torch.tensor(value["tensor"], dtype=dtype)
     if "layer" in value:
-        layers = dict(model.named_modules()) if hasattr(model, "named_modules") else {}
+        named_modules = getattr(model, "named_modules", None)
+        layers = {} if named_modules is None else dict(named_modules())
         if value["layer"] not in layers:
             raise ArgumentError(f"from_dict: {name}: the model has no layer {value['layer']!r}")
         return layers[value["layer"]]
-    function = _loaded_function(value.get("callable", ""))
+    function = _loaded_function(str(value.get("callable", "")))
     if function is None:
         raise ArgumentError(
             f"from_dict: {name}: {value.get('callable')!r} names no function that is loaded; import its module first"
@@ -122,7 +137,7 @@ def decoded(value: Any, name: str, model: Any, build: Callable[[Mapping[str, Any
     return function
 
 
-def _loaded_function(where: str) -> Callable[..., Any] | None:
+def _loaded_function(where: str) -> Callable[..., object] | None:
     """Return the function that a JSON name stands for, if its module is loaded; nothing is imported.
 
     Functions of Python's own library are refused: the function is called later, and ``os.system`` is no setting.
@@ -137,7 +152,7 @@ def _loaded_function(where: str) -> Callable[..., Any] | None:
     return function if callable(function) and _public_name(function) == where else None
 
 
-def _static_member(holder: Any, name: str) -> Any:
+def _static_member(holder: object, name: str) -> object:
     """Return the member of a module or class under a name, without its ``__getattr__``, which may import modules."""
     member = inspect.getattr_static(holder, name)
     return member.__func__ if isinstance(member, staticmethod) else member
@@ -147,12 +162,12 @@ _TORCH = ("torch", "torch.nn.functional", "torch.special", "torch.linalg", "torc
 """Modules that have public names for functions built into torch."""
 
 
-def _public_name(value: Any) -> str:
+def _public_name(value: object) -> str:
     full = getattr(value, "__name__", "")
     names = (full, full.partition("_")[2])  # torch.special.expit calls itself special_expit
     public = (f"{where}:{name}" for where in _TORCH for name in names if _member(where, name) is value)
     return next(public, qualified_name(value))
 
 
-def _member(module: str, name: str) -> Any:
+def _member(module: str, name: str) -> object:
     return vars(sys.modules[module]).get(name, _TORCH) if module in sys.modules else _TORCH

@@ -30,9 +30,9 @@ class Range:
 class Choice:
     """Marks the values worth searching. Without options, a field of a strategy has every strategy of its kind."""
 
-    options: tuple[Any, ...]
+    options: tuple[object, ...]
 
-    def __init__(self, *options: Any) -> None:
+    def __init__(self, *options: object) -> None:
         object.__setattr__(self, "options", options)
 
 

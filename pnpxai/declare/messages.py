@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import annotated_types
 import pydantic
@@ -16,7 +16,7 @@ from pnpxai.migration import replacement_hint
 __all__ = ["translated"]
 
 
-def translated(cls: type, fields: Mapping[str, Any], invalid: pydantic.ValidationError) -> ArgumentError:
+def translated(cls: type, fields: Mapping[str, object], invalid: pydantic.ValidationError) -> ArgumentError:
     """Return an error with the first problem that pydantic reports about the fields (name -> annotation) of a class."""
     problem = min(invalid.errors(), key=lambda e: e["type"] not in _CALL_PROBLEMS)
     where = problem["loc"][0] if problem["loc"] else ""
@@ -44,7 +44,7 @@ _CALL_PROBLEMS = {
 }
 
 
-def _hint(cls: type, fields: Mapping[str, Any], problem: str, name: str) -> str:
+def _hint(cls: type, fields: Mapping[str, object], problem: str, name: str) -> str:
     if problem == "unexpected_keyword_argument":
         return replacement_hint(name, fields) or did_you_mean(name, fields)
     if problem != "unexpected_positional_argument":
@@ -54,7 +54,7 @@ def _hint(cls: type, fields: Mapping[str, Any], problem: str, name: str) -> str:
     return f"; its signature is {signature.replace(parameters=plain)}"
 
 
-def _expected(annotation: Any) -> str:
+def _expected(annotation: object) -> str:
     """Describe a type for a person: ``Annotated[int, Ge(1)]`` is "a whole number >= 1"."""
     marks = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
     kind = typing.get_args(annotation)[0] if marks else annotation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 __all__ = ["filled", "in_columns"]
 
@@ -21,7 +21,7 @@ def filled(text: str) -> str:
     return "\n".join(wrap(text, _WIDTH, break_on_hyphens=False, break_long_words=False))
 
 
-def in_columns(table: Mapping[Any, Sequence[Any]]) -> str:
+def in_columns(table: Mapping[str, Sequence[object]]) -> str:
     """Return a table in lines that fit.
 
     Long cells continue on further lines. Columns without room come below the others, beside the first column again.
@@ -39,7 +39,7 @@ def in_columns(table: Mapping[Any, Sequence[Any]]) -> str:
     return "\n\n".join("\n".join(_lines(part)) for part in parts)
 
 
-def _column(head: str, cells: Sequence[Any]) -> Column:
+def _column(head: str, cells: Sequence[object]) -> Column:
     below = [_folded(str(cell), _CELL) for cell in cells]
     words = _HUMP.sub(" ", head)
     return [_folded(words, min(max([1, _width(below), *map(len, words.split())]), _CELL)), *below]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import labels
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
@@ -32,7 +33,7 @@ from pnpxai.tuning import TuningResult, tune
 
 __all__ = ["Experiment"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Declared)
 Id = int | str
 """An explainer, post-processor or metric: its place in the list, its class's name, or its label."""
 

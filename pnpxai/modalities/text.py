@@ -11,6 +11,7 @@ from torch import Tensor
 from pnpxai.modalities.base import Modality, reads_ids
 from pnpxai.model_types import Model
 from pnpxai.pictures import NEW_LINE, View
+from pnpxai.strategies.base import Strategy
 from pnpxai.strategies.baselines import Baseline, Zeros
 from pnpxai.strategies.known_features import Words
 from pnpxai.strategies.token_baselines import Pad, Token
@@ -34,7 +35,7 @@ class TextModality(Modality):
     def traits(self) -> Traits:
         """Ids, which cannot be blended; a tokenizer tells the words and the ids of mask and padding."""
         mask, pad = self._id("mask"), self._id("pad")
-        ready: list[Any] = [] if mask is None else [Token(token_id=mask)]
+        ready: list[Strategy] = [] if mask is None else [Token(token_id=mask)]
         ready += [] if pad is None else [Pad(token_id=pad)]
         ready += [Words.of(self.tokenizer)] if hasattr(self.tokenizer, "all_special_ids") else []
         return Traits("text", self.channel_dim, 1, discrete=True, ready=tuple(ready))

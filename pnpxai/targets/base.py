@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, ClassVar, Self, TypeAlias, TypeVar
 
 import torch
 from pydantic import BeforeValidator
@@ -16,15 +16,18 @@ from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import take_rows
 
+T = TypeVar("T")
+
 __all__ = ["Indices", "TargetValue", "index_rows", "output_of", "target_rows"]
 
 
-def _whole_numbers(value: Any) -> Any:
+def _whole_numbers(value: object) -> object:
     """Return one number, or a tuple with one for each example."""
-    if hasattr(value, "tolist") and not isinstance(value, str):
+    tolist = getattr(value, "tolist", None)
+    if tolist is not None:
         if isinstance(value, Tensor) and (value.is_floating_point() or value.dtype == torch.bool):
             raise ArgumentError(f"target: expected whole numbers, got a tensor of {value.dtype}")
-        value = value.tolist()
+        value = tolist()
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -103,13 +106,13 @@ class TargetValue(Declared, abstract=True):
             joined[name] = torch.cat(values) if isinstance(values[0], Tensor) else sum(values, ())
         return first.replace(**joined)
 
-    def _of_examples(self) -> dict[str, Any]:
+    def _of_examples(self) -> dict[str, Tensor | tuple[int, ...]]:
         """Return the fields that hold one value for each example."""
         fields = {name: getattr(self, name) for name in self.per_example}
         return {n: v for n, v in fields.items() if v is not None and _axes(v) > self.per_example[n]}
 
 
-def target_rows(targets: Any, rows: Tensor, size: int) -> Any:
+def target_rows(targets: T, rows: Tensor, size: int) -> T:
     """Return the targets of some of a batch's examples: indices, or a target value, or what all examples share.
 
     Args:
@@ -120,7 +123,7 @@ def target_rows(targets: Any, rows: Tensor, size: int) -> Any:
     return targets.take(rows) if isinstance(targets, TargetValue) else take_rows(targets, rows, size)
 
 
-def _axes(value: Any) -> int:
+def _axes(value: object) -> int:
     if isinstance(value, Tensor):
         return value.ndim
     return 1 + _axes(value[0]) if isinstance(value, tuple) and value else 0

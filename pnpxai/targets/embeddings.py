@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import BeforeValidator
@@ -15,7 +15,7 @@ from pnpxai.targets.base import TargetValue, output_of
 __all__ = ["Similarity"]
 
 
-def _detached(value: Any) -> Any:
+def _detached(value: object) -> object:
     tensor = torch.as_tensor(value) if hasattr(value, "__array__") or isinstance(value, (list, tuple)) else value
     return tensor.detach() if isinstance(tensor, Tensor) else value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import BeforeValidator
@@ -16,7 +16,7 @@ from pnpxai.targets.base import Indices, TargetValue, index_rows, output_of
 __all__ = ["Box", "Horizon", "Mean", "Pixels"]
 
 
-def _tensor(value: Any) -> Any:
+def _tensor(value: object) -> object:
     return torch.as_tensor(value) if hasattr(value, "__array__") and not isinstance(value, Tensor) else value
 
 

@@ -74,14 +74,15 @@ class LRP(Attributor):
     def __init__(self, model: Model, composite: Any = None, *, epsilon: float = 1e-9) -> None:
         """Take a model, a composite (of zennit too), and the stabiliser of the operations outside of it."""
         super().__init__(model)
-        if module_of(model) is None:
+        module = module_of(model)
+        if module is None:
             raise ArgumentError(f"model: expected a torch.nn.Module, got {type(model).__name__}; rules need its layers")
         if not epsilon >= 0:
             raise ArgumentError(f"epsilon: expected a number >= 0, got {epsilon!r}")
-        for name, module in eager(module_of(model)).named_modules():
-            if hasattr(module, "rule") and not isinstance(module.rule, (PropagationRule, type(None))):
+        for name, layer in module.named_modules():
+            if hasattr(layer, "rule") and not isinstance(layer.rule, (PropagationRule, type(None))):
                 raise SignatureError(
-                    f"model: expected a PropagationRule as the rule of layer {name!r}, got {module.rule!r}"
+                    f"model: expected a PropagationRule as the rule of layer {name!r}, got {layer.rule!r}"
                 )
         self.model = model
         self.composite = composite
@@ -168,11 +169,12 @@ class LRP(Attributor):
                     sums[name][part] = value.to(sums[name])
 
         whole = module_of(self.forward_func)
+        assert whole is not None  # noqa: S101  (checked when this was made)
         limit = row_limit(inputs, score.extra)
         apart = score.size == 1 or rows_are_apart(score, inputs, limit)  # before rules change what the model does
         plain = perturbed_scores(score, partial(_rows, inputs), 1, inputs)[:, 0] if self._canonizers else None
         report = reported(whole, rules) if verbose else contextlib.nullcontext()
-        with report, canonised(eager(whole), self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
+        with report, canonised(whole, self.composite) as of_modules, ruled_modules(of_modules, rules, verbose):
             in_blocks(score.size, 1, limit, visit, apart=lambda: apart)
         if plain is not None:
             _check_canonised(plain, sums["score"])
@@ -228,7 +230,7 @@ class LayerLRP(LRP):
     def _places(self, call: Call, side: Side) -> tuple[Place, ...]:
         if self.layer is not None:
             return find_places(self.forward_func, self.layer, side)
-        return single_runs(eager(self.forward_func), call, side)
+        return single_runs(self.forward_func, call, side)
 
 
 _SINKS = ("bias", "epsilon", "rest")

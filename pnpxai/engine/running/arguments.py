@@ -12,12 +12,12 @@ from pnpxai.engine.running.guard import eager
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import Call, argument_names
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Keywords, Model, ModelInputs
+from pnpxai.model_types import Keywords, Model, ModelInputs, ModelOutput, Positional
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["Arguments", "ByKeyword", "Extractor"]
 
-Extractor: TypeAlias = Callable[[Any], Any] | None
+Extractor: TypeAlias = Callable[[ModelInputs], ModelInputs] | None
 """Function that takes arguments of the model out of the user's inputs."""
 
 
@@ -33,7 +33,7 @@ class Arguments:
     """
 
     explained: Tensors
-    extra: tuple[Any, ...] = ()
+    extra: Positional = ()
     names: tuple[str, ...] = ()
     keywords: Keywords = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ class Arguments:
         forward, arguments = self.by_position(model)
         return Score.of(forward, arguments.explained, target, arguments.extra, transform)
 
-    def by_position(self, model: Model) -> tuple[Callable[..., Any], Arguments]:
+    def by_position(self, model: Model) -> tuple[Model, Arguments]:
         """Return the model as a function that takes these arguments by position, and the arguments in that form."""
         if not self.names:
             return model, self
@@ -112,11 +112,11 @@ class ByKeyword:
     model: Model
     names: tuple[str, ...]
 
-    def __call__(self, *values_and_rest: Any) -> Any:
+    def __call__(self, *values_and_rest: Any) -> ModelOutput:
         """Return the model's output."""
         *values, rest = values_and_rest
         return self.model(**(rest | dict(zip(self.names, values, strict=True))))
 
-    def runs_model(self) -> tuple[Any, tuple[str, ...]]:
+    def runs_model(self) -> tuple[Model, tuple[str, ...]]:
         """Return the model, and a key that says how it is called."""
         return self.model, self.names

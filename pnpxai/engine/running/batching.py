@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Block:
         return Block(self.examples[:half], self.steps), Block(self.examples[half:], self.steps)
 
 
-def row_limit(*structures: Any, at_most: int | None = None, name: str = "internal_batch_size") -> int:
+def row_limit(*structures: object, at_most: int | None = None, name: str = "internal_batch_size") -> int:
     """Return the number of rows for one pass: the device and the size of a row decide, ``at_most`` is an upper bound.
 
     A CPU is fastest with few rows at a time, a GPU with as many as fit.

@@ -51,10 +51,8 @@ def at_embeddings(model: Model, arguments: Arguments) -> tuple[tuple[Place, ...]
     if not sites and not any(x.is_floating_point() for x in arguments.explained):
         raise _nothing(arguments)
     rows, size = torch.tensor([0]), batch_size(arguments.explained)
-    explained, extra, keywords = (
-        map_tensors(own, take_rows(part, rows, size))
-        for part in (arguments.explained, arguments.extra, arguments.keywords)
-    )
+    parts = (arguments.explained, arguments.extra, arguments.keywords)
+    explained, extra, keywords = map_tensors(own, take_rows(parts, rows, size))
     reads = _reads(model, sites, Arguments(explained, extra, arguments.names, keywords))
     ids = [k for k, x in enumerate(explained) if not x.is_floating_point()]
     readers = {k: _readers(reads, explained[k], _same_memory) for k in ids}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,9 +13,13 @@ from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.row_independence import facts_of
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ShapeError
+from pnpxai.model_types import Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, alike, take_rows
 
 __all__ = ["ExamplesFirst", "Turn", "TurnedPlaces"]
+
+
+_Setting = TypeVar("_Setting")
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,11 @@ class ExamplesFirst:
         return tuple(Turn.between(value, other, size) for value, other in zip(values, twice, strict=True))
 
     @property
-    def model(self) -> Callable[..., Any]:
+    def model(self) -> Model:
         """The function of values at places that runs."""
         return self.at.model
 
-    def runs_model(self) -> tuple[Any, tuple[Turn, ...]]:
+    def runs_model(self) -> tuple[Model, tuple[Turn, ...]]:
         """Return the function of values at places, and the turns of its values."""
         return self.at, self.turns
 
@@ -144,7 +147,7 @@ class ExamplesFirst:
         """True if all values have their examples first already."""
         return all(turn.axis == 0 for turn in self.turns)
 
-    def __call__(self, *values_and_call: Any) -> Any:
+    def __call__(self, *values_and_call: Any) -> ModelOutput:
         """Return the result of the function for the values turned back."""
         *values, call = values_and_call
         return self.at(*(turn.back(v) for turn, v in zip(self.turns, values, strict=True)), call)
@@ -153,7 +156,7 @@ class ExamplesFirst:
         """Return values with their examples first."""
         return values if self.still else tuple(t.there(v).contiguous() for t, v in zip(self.turns, values, strict=True))
 
-    def setting_there(self, setting: Any) -> Any:
+    def setting_there(self, setting: _Setting) -> _Setting | Positional:
         """Return a setting in the layer's shapes (masks, baselines; None or numbers too) with its examples first."""
         if self.still or setting is None:
             return setting

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -15,14 +13,13 @@ from pnpxai.engine.running.missing_gradients import (
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.speed.layout import in_fast_layout
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Keywords
 from pnpxai.tensors import Tensors, check_finite, own
 
 __all__ = ["gradient", "refuse_integers"]
 
 
 def gradient(
-    score: Score, inputs: Tensors, *, seed_by_score: bool = False, **grad_kwargs: Any
+    score: Score, inputs: Tensors, *, seed_by_score: bool = False, **grad_kwargs: bool
 ) -> tuple[Tensors, Tensor]:
     """Return the gradient of the summed scores with respect to ``inputs``, and the scores.
 
@@ -54,7 +51,7 @@ def gradient(
 
 
 def _differentiated(
-    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: Keywords
+    score: Score, leaves: Tensors, seed_by_score: bool, grad_kwargs: dict[str, bool]
 ) -> tuple[Tensors, Tensor]:
     values = score(leaves)
     if not values.requires_grad:

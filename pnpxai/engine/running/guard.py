@@ -10,7 +10,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import overload
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from pnpxai.model_types import Model
 
 __all__ = ["borrowed", "eager", "module_of", "same_draws"]
 
-_locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+_locks: weakref.WeakKeyDictionary[Model, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
 _lent: set[int] = set()
 _passes = threading.local()
@@ -41,7 +41,11 @@ def module_of(forward: Model) -> nn.Module | None:
     return eager(inner) if isinstance(inner, nn.Module) else None
 
 
-def eager(model: Any) -> Any:
+@overload
+def eager(model: nn.Module) -> nn.Module: ...
+@overload
+def eager(model: Model) -> Model: ...
+def eager(model: Model) -> Model:
     """Return the model inside ``torch.compile`` or ``DataParallel`` (with the same parameters), else the model itself.
 
     Hooks do not reach a compiled module, and in copies on several devices a layer runs several times. So what has been
@@ -160,7 +164,7 @@ class _Loan:
                 )
         self.modes = [module.training for module in self.modules]
         # attributes, and what lies in those that are dictionaries: hooks, parameters, buffers, submodules, others' own
-        self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self.tables: list[tuple[dict[str, object], dict[str, object]]] = []
         for module in self.modules:
             attributes = vars(module)
             self.tables += [(held, dict(held)) for held in attributes.values() if isinstance(held, dict)]
@@ -217,7 +221,7 @@ def _are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.layout == torch.strided and torch.equal(one, other)
 
 
-def _lock_of(owner: Any) -> threading.RLock:
+def _lock_of(owner: Model) -> threading.RLock:
     with _locks_guard:
         try:
             lock = _locks.get(owner)

@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +65,7 @@ def model_key(model: Model, model_id: str | None = None) -> str:
     return f"{qualified_name(type(module))}@{digest.hexdigest()}"
 
 
-def settings_key(settings: Mapping[str, Any]) -> str:
+def settings_key(settings: Mapping[str, object]) -> str:
     """Return a key of settings in the form of ``to_dict``."""
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
 
@@ -81,7 +80,7 @@ def code_key(*members: Declared) -> str:
     return hashlib.blake2b("".join(sources).encode(), digest_size=12).hexdigest() if sources else ""
 
 
-def _sources(members: Iterable[Any]) -> list[str]:
+def _sources(members: Iterable[object]) -> list[str]:
     sources = []
     for member in members:
         if isinstance(member, (tuple, list)):

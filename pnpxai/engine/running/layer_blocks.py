@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from pnpxai.engine.running.row_independence import layer_rows_are_apart
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.site import Place
 from pnpxai.errors import OutOfMemoryError, ShapeError
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors
 
 __all__ = ["Explain", "Pace", "in_parts", "in_steps", "joined", "stacked"]
@@ -33,7 +34,8 @@ class Pace:
     most: int = 2**31
 
 
-Explain: TypeAlias = Callable[[Score, Tensors, Pace], tuple[Tensor, Any]]
+R = TypeVar("R")
+Explain: TypeAlias = Callable[[Score, Tensors, Pace], tuple[Tensor, R]]
 """Function of some examples that returns their scores, and results as a nested structure of tensors."""
 
 
@@ -42,12 +44,12 @@ def in_parts(
     inputs: Tensors,
     places: Sequence[Place],
     limit: int,
-    explain: Explain,
+    explain: Explain[R],
     *,
     n_steps: int = 1,
     beside: Tensors = (),
     values_only: bool = False,
-) -> Any:
+) -> R:
     """Return ``explain(score, (*inputs, *beside), pace)`` for at most ``limit`` examples at a time, joined.
 
     Where several examples or steps are wanted in parts or in one pass, it is looked up first whether the model's rows
@@ -64,7 +66,7 @@ def in_parts(
         beside: further tensors with one row per example.
         values_only: the values at the places alone are wanted, as of ``layer_rows_are_apart``.
     """
-    parts: list[Any] = []
+    parts: list[R] = []
     several = n_steps > 1 or score.size > limit
     pace = Pace(together=several and not layer_rows_are_apart(score, inputs, places, limit, values_only=values_only))
 
@@ -121,7 +123,7 @@ def stacked(tensor: Tensor, steps: range) -> Tensor:
     return tensor.reshape(len(steps), tensor.shape[0] // len(steps), *tensor.shape[1:])
 
 
-def joined(parts: Sequence[Any]) -> Any:
+def joined(parts: Sequence[ModelOutput]) -> ModelOutput:
     """Return equal structures as one, with their tensors joined along the first dimension."""
     first = parts[0]
     if len(parts) == 1:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.batching import row_limit
+from pnpxai.engine.running.guard import eager, module_of
 from pnpxai.engine.running.layer_blocks import Pace, in_parts
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, Side, Site
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors, check_finite, map_tensors, own
 
 __all__ = ["Slopes", "single_runs", "slopes", "value_and_gradient"]
@@ -36,24 +38,28 @@ class Slopes(NamedTuple):
     scores: Tensor
 
 
-def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: Any) -> Slopes:
+_Parts: TypeAlias = tuple[Tensors, Tensors, tuple[Members, ...], Tensor]
+"""Members of ``Slopes``."""
+
+
+def value_and_gradient(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: bool) -> Slopes:
     """Return the values at ``places`` and the gradient of the score there.
 
     Raises:
         ArgumentError: a place has no influence on the score.
     """
 
-    def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, tuple[Any, ...]]:
-        slopes_here = slopes(part, rows, places, **grad_kwargs)
-        if part.size < score.size and any(value.shape[:1] != (part.size,) for value in slopes_here.values):
+    def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, _Parts]:
+        values, gradients, members, scores = slopes(part, rows, places, **grad_kwargs)
+        if part.size < score.size and any(value.shape[:1] != (part.size,) for value in values):
             raise ShapeError("layer: its rows are not the examples")
-        return slopes_here.scores, tuple(slopes_here)
+        return scores, (values, gradients, members, scores)
 
     limit = score.size if grad_kwargs else row_limit(inputs, score.extra)
     return Slopes(*in_parts(score, inputs, places, limit, explain))
 
 
-def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: Any) -> Slopes:
+def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs: bool) -> Slopes:
     """Return values, gradients and scores of one pass.
 
     Nothing before the places is differentiated, so no graph is built for it (but with ``create_graph``). Where a place
@@ -88,8 +94,8 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
     if not scores.requires_grad:
         raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
     leaves = [leaf for group in held for leaf in group]
-    settings = {"grad_outputs": torch.ones_like(scores), "allow_unused": True} | grad_kwargs
-    partials = list(torch.autograd.grad(scores, leaves, **settings))
+    settings = {"allow_unused": True} | grad_kwargs
+    partials = list(torch.autograd.grad(scores, leaves, torch.ones_like(scores), **settings))
     # the members of one place may be unused (an LSTM's last state); a place as a whole may not
     for k, place in enumerate(places):
         start = sum(map(len, held[:k]))
@@ -102,16 +108,18 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
     return Slopes(tuple(v for group in values for v in group), gradients, tuple(members), scores)
 
 
-def single_runs(model: nn.Module, call: Call, side: Side) -> tuple[Site, ...]:
+def single_runs(forward: Model, call: Call, side: Side) -> tuple[Site, ...]:
     """Return the layers without sublayers that run exactly once and return numbers, in the order of execution."""
     seen: list[nn.Module] = []
 
     def note(module: nn.Module, args: object, output: object) -> None:
         seen.append(module)
 
-    leaves = {m: name for name, m in model.named_modules() if not any(True for _ in m.children())}
+    inside = module_of(forward)
+    modules = () if inside is None else inside.named_modules()
+    leaves = {m: name for name, m in modules if not any(True for _ in m.children())}
     with contextlib.ExitStack() as stack, torch.no_grad():
         for module in leaves:
             stack.callback(module.register_forward_hook(note).remove)
-        model(*map_tensors(own, call.args), **map_tensors(own, call.kwargs))
+        eager(forward)(*map_tensors(own, call.args), **map_tensors(own, call.kwargs))
     return tuple(Site(m, side, leaves[m]) for m in seen if seen.count(m) == 1)

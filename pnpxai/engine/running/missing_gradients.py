@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.running.score import Score
@@ -18,7 +18,7 @@ from pnpxai.tensors import Tensors, flat
 
 __all__ = ["naming_missing_gradients", "refuse_missing_gradients", "where_gradients_end"]
 
-_DIFFERENTIABLE: weakref.WeakSet[Any] = weakref.WeakSet()
+_DIFFERENTIABLE: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Models whose graph was checked before."""
 
 
@@ -63,7 +63,7 @@ def where_gradients_end(score: Score, leaves: Tensors) -> str:
     if model is None:
         return ""
 
-    def note(name: str, module: nn.Module, args: Any, output: ModelOutput) -> None:
+    def note(name: str, module: nn.Module, args: object, output: ModelOutput) -> None:
         numbers = [t for t in flat(output) if t.is_floating_point()]
         flowing = any(t.requires_grad for t in flat(args))
         if flowing and numbers and not any(map(_flows, numbers)):
@@ -83,7 +83,7 @@ def _flows(tensor: Tensor) -> bool:
     return tensor.requires_grad and not (tensor.grad_fn is not None and _lacks_derivative(tensor.grad_fn))
 
 
-def _lacks_derivative(node: Any) -> bool:
+def _lacks_derivative(node: Node) -> bool:
     return "NotImplemented" in node.name()
 
 

@@ -6,18 +6,19 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.guard import eager, module_of
 from pnpxai.errors import ArgumentError, ConfinedError, did_you_mean
-from pnpxai.model_types import Model
+from pnpxai.model_types import Layer, Model, ModelOutput
 from pnpxai.tensors import flat, own
 
 __all__ = [
     "Argument",
+    "At",
     "Members",
     "Place",
     "Side",
@@ -69,7 +70,7 @@ def argument_names(model: Model) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
-def find_places(model: Model, layer: Any, side: Side = "output") -> tuple[Place, ...]:
+def find_places(model: Model, layer: Layer, side: Side = "output") -> tuple[Place, ...]:
     """Return the places that ``layer`` names: a module, a module's name, a forward argument's name, or several mixed.
 
     Raises:
@@ -81,7 +82,7 @@ def find_places(model: Model, layer: Any, side: Side = "output") -> tuple[Place,
     return tuple(_find(eager(model), spec, side) for spec in specs)
 
 
-def _find(model: Model, spec: Any, side: Side) -> Place:
+def _find(model: Model, spec: Layer, side: Side) -> Place:
     if isinstance(spec, (Site, Argument)):
         return spec
     inside = module_of(model)
@@ -110,7 +111,7 @@ def _hookable(module: nn.Module) -> nn.Module:
     return module
 
 
-def members_of(structure: Any) -> Members:
+def members_of(structure: object) -> Members:
     """Return the members of a place whose value is this structure."""
     if structure is None:
         return (None,)
@@ -126,8 +127,12 @@ def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:
     return {model, *(model.get_submodule(name) for name in above)}
 
 
+At: TypeAlias = Callable[[int, ModelOutput], ModelOutput]
+"""Function that gets the number of a place and all that it holds, and returns what stands there from then on."""
+
+
 @contextlib.contextmanager
-def visited(places: Sequence[Place], at: Callable[[int, Any], Any]) -> Iterator[None]:
+def visited(places: Sequence[Place], at: At) -> Iterator[None]:
     """Within a ``with`` block, replace the value at site k by the result of ``at(k, structure)``.
 
     Args:

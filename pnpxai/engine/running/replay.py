@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.seeing.operations import Operation, Operations
 from pnpxai.engine.seeing.torch_private import count_edits
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, map_tensors, own
 
-__all__ = ["Recording", "equal_up_to_rounding", "recorded", "replayed"]
+__all__ = ["CallArguments", "Recording", "equal_up_to_rounding", "recorded", "replayed"]
 
 _Key = tuple[nn.Module, int]  # a module and the number of its call: one ReLU may run several times
-_CallArguments = tuple[tuple[Any, ...], dict[str, Any]]
+CallArguments: TypeAlias = tuple[Positional, Keywords]
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ class _Result:
         counts: how often every module had been called by then.
     """
 
-    skeleton: Any
+    skeleton: ModelOutput
     members: list[_SavedTensor | int]
     changes: list[tuple[int, _SavedTensor | None, Tensor]]
     counts: dict[nn.Module, int]
@@ -110,7 +110,7 @@ class Recording:
         self._everything.append(saved)
         return saved
 
-    def _call(self, module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self, module: nn.Module, original: Model, *args: object, **kwargs: object) -> ModelOutput:
         notes = self._notes
         key = (module, notes.calls.get(module, 0))
         notes.calls[module] = key[1] + 1
@@ -124,7 +124,7 @@ class Recording:
                 self.results[key] = self._result(result, arguments, before)
         return result
 
-    def _result(self, result: Any, arguments: Tensors, before: list[int]) -> _Result:
+    def _result(self, result: object, arguments: Tensors, before: list[int]) -> _Result:
         changes: list[tuple[int, _SavedTensor | None, Tensor]] = []
         for k, tensor in enumerate(arguments):
             if count_edits(tensor) == before[k]:
@@ -138,7 +138,7 @@ class Recording:
         members = [number[id(t)] if id(t) in number else self._save(t, own(t)) for t in flat(result)]
         return _Result(map_tensors(lambda t: torch.empty(0), result), members, changes, dict(self._notes.calls))
 
-    def _see(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def _see(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         result = function(*args, **kwargs)
         if not self._notes.hidden and not _asks_for_shape(function, result):
             for tensor in flat((args, kwargs)):
@@ -166,9 +166,7 @@ class Recording:
 
 
 @contextlib.contextmanager
-def recorded(
-    model: nn.Module, recording: Recording, args: tuple[Any, ...], kwargs: Keywords
-) -> Iterator[_CallArguments]:
+def recorded(model: nn.Module, recording: Recording, args: Positional, kwargs: Keywords) -> Iterator[CallArguments]:
     """Within a ``with`` block, record what every module call returns, until the recording is closed.
 
     Gives the arguments to call the model with.
@@ -186,7 +184,7 @@ def recorded(
 
 
 @contextlib.contextmanager
-def replayed(recording: Recording, rows: Tensor) -> Iterator[_CallArguments]:
+def replayed(recording: Recording, rows: Tensor) -> Iterator[CallArguments]:
     """Within a ``with`` block, recorded calls return their recorded results for these examples; all others run.
 
     Gives the arguments to call the model with.
@@ -211,11 +209,11 @@ def replayed(recording: Recording, rows: Tensor) -> Iterator[_CallArguments]:
             picked[id(member)] = rows.clone() if member.read and member.edited and ours else rows
         return picked[id(member)]
 
-    def filled(result: _Result, arguments: Tensors = ()) -> Any:
+    def filled(result: _Result, arguments: Tensors = ()) -> ModelOutput:
         waiting = iter(result.members)
         return map_tensors(lambda _: hand(next(waiting), arguments), result.skeleton)
 
-    def call(module: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(module: nn.Module, original: Model, *args: object, **kwargs: object) -> ModelOutput:
         key = (module, calls.get(module, 0))
         calls[module] = key[1] + 1
         if key not in recording.results:
@@ -247,14 +245,14 @@ def equal_up_to_rounding(values: Tensors, wanted: Tensors) -> bool:
 _SHAPE = {"size", "dim", "ndimension", "numel", "nelement", "__len__", "is_floating_point", "is_complex"}
 
 
-def _asks_for_shape(function: Operation, result: Any) -> bool:
+def _asks_for_shape(function: Operation, result: object) -> bool:
     """Return whether a call only asks for a shape or a dtype."""
     name = getattr(function, "__name__", "")
     return name in _SHAPE or (name == "__get__" and not isinstance(result, Tensor))
 
 
 @contextlib.contextmanager
-def _forwards(modules: list[nn.Module], wrapper: Callable[..., Any]) -> Iterator[None]:
+def _forwards(modules: list[nn.Module], wrapper: Model) -> Iterator[None]:
     """Replace the ``forward`` of modules within a ``with`` block."""
     before = {module: module.__dict__.get("forward") for module in modules}
     try:

@@ -19,7 +19,7 @@ from pnpxai.tensors import Tensors, alike, flat, take_rows
 
 __all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "rows_are_apart"]
 
-_FACTS: weakref.WeakKeyDictionary[Any, dict[Hashable, dict[Hashable, Any]]] = weakref.WeakKeyDictionary()
+_FACTS: weakref.WeakKeyDictionary[Model, dict[Hashable, dict[Hashable, Any]]] = weakref.WeakKeyDictionary()
 _MOST_WAYS = 256  # of a model, such as targets that are functions
 
 
@@ -106,9 +106,9 @@ def facts_of(forward: Model, target: object = None) -> dict[Hashable, Any]:
         return {}
 
 
-def model_behind(forward: Any) -> tuple[Any, tuple[Any, ...]]:
+def model_behind(forward: Any) -> tuple[Any, tuple[Hashable, ...]]:
     """Return the model inside a function, and how it runs; wrappers state both by a method ``runs_model()``."""
-    way: tuple[Any, ...] = ()
+    way: tuple[Hashable, ...] = ()
     while not isinstance(forward, torch.nn.Module) and hasattr(type(forward), "runs_model"):
         forward, own = forward.runs_model()
         way = (*way, own)
@@ -117,7 +117,7 @@ def model_behind(forward: Any) -> tuple[Any, tuple[Any, ...]]:
     return forward, way
 
 
-def _weak(way: Any) -> Hashable:
+def _weak(way: Hashable) -> Hashable:
     """Return a key that does not keep a layer alive, since a fact about a model must not outlive the model."""
     if isinstance(way, Site):
         return weakref.ref(way.module), way.side

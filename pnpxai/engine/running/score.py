@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, SupportsIndex, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,23 +13,29 @@ from torch import Tensor
 from pnpxai.engine.running.guard import eager, same_draws
 from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
-from pnpxai.model_types import ForwardArgs, Model, ModelOutput
+from pnpxai.model_types import ForwardArgs, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
 
 __all__ = ["Score", "Target", "WholeBatchOutput", "select_output"]
 
 Target: TypeAlias = (
-    None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[Any], Tensor]
+    None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[ModelOutput], Tensor]
 )
 """Output to explain: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
 function of the model's output that gives one number per example. None where the model has a single output."""
+CheckedTarget: TypeAlias = None | tuple[int, ...] | Tensor | Callable[[ModelOutput], Tensor]
+"""Target in the form of ``Score.target``."""
 
 
 @runtime_checkable
 class OfExamples(Protocol):
     """Is a function of the output that may hold a value for each example."""
 
-    def take(self, rows: Tensor) -> Callable[[Any], Tensor]:
+    def __call__(self, output: ModelOutput) -> Tensor:
+        """Return one number for each example."""
+        ...
+
+    def take(self, rows: Tensor) -> Callable[[ModelOutput], Tensor]:
         """Return the function of some examples."""
         ...
 
@@ -56,8 +62,8 @@ class Score:
 
     forward: Model
     size: int
-    target: None | tuple[int, ...] | Tensor | Callable[[Any], Tensor] = None
-    extra: tuple[Any, ...] = ()
+    target: CheckedTarget = None
+    extra: Positional = ()
     transform: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
@@ -89,7 +95,7 @@ class Score:
         """
         return self.of_output(self.checked_output(inputs), inputs)
 
-    def checked_output(self, inputs: Tensors) -> Any:
+    def checked_output(self, inputs: Tensors) -> ModelOutput:
         """Return the model's output, and refuse inputs that the model reads as a single example.
 
         Raises:
@@ -123,7 +129,7 @@ class Score:
             )
         return value
 
-    def output(self, inputs: Tensors) -> Any:
+    def output(self, inputs: Tensors) -> ModelOutput:
         """Return the model's output.
 
         A model that differentiates inside its forward pass (such as forces, the gradient of an energy) is run with
@@ -147,7 +153,7 @@ class Score:
             return False
         return output.shape[:1] == (1,)
 
-    def _run(self, inputs: Tensors) -> Any:
+    def _run(self, inputs: Tensors) -> ModelOutput:
         with same_draws():
             # the model may edit what it gets
             return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
@@ -242,7 +248,7 @@ def select_output(output: ModelOutput) -> Tensor:
     )
 
 
-def _one_each(value: Any, rows: int, who: str) -> Tensor:
+def _one_each(value: object, rows: int, who: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ArgumentError(f"{who} returned {type(value).__name__}; expected a tensor with one number per example")
     if value.numel() == 1:
@@ -257,7 +263,7 @@ def _one_each(value: Any, rows: int, who: str) -> Tensor:
     raise ShapeError(f"{who} returned shape {tuple(value.shape)}; expected one number for each of {rows} examples")
 
 
-def _normal_target(target: Any, size: int) -> Any:
+def _normal_target(target: Target, size: int) -> CheckedTarget:
     if target is None or (callable(target) and not isinstance(target, Tensor)):
         if isinstance(target, OfExamples):
             target.check_size(size)
@@ -286,9 +292,9 @@ def _normal_target(target: Any, size: int) -> Any:
     return (_index(target),)
 
 
-def _index(value: Any) -> int:
+def _index(value: object) -> int:
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_floating_point():
         value = value.item()
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise ArgumentError(f"target: expected a whole number, got {value!r} ({type(value).__name__})")
     return int(value)

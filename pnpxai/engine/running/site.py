@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pnpxai.engine.running.guard import eager, same_draws
 from pnpxai.engine.running.places import (
     Argument,
+    At,
     Members,
     Place,
     Side,
@@ -24,9 +25,9 @@ from pnpxai.engine.running.places import (
     members_of,
     visited,
 )
-from pnpxai.engine.running.replay import Recording, equal_up_to_rounding, recorded, replayed
+from pnpxai.engine.running.replay import CallArguments, Recording, equal_up_to_rounding, recorded, replayed
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import Keywords, Model, ModelOutput
+from pnpxai.model_types import Keywords, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, map_tensors, own, take_rows
 
 __all__ = [
@@ -59,7 +60,7 @@ class Call(NamedTuple):
         rows: (examples,) which examples of the recording these are.
     """
 
-    args: tuple[Any, ...] = ()
+    args: Positional = ()
     kwargs: Keywords = {}  # noqa: RUF012  (never changed)
     counts: tuple[int, ...] = ()
     recording: Recording | None = None
@@ -97,7 +98,7 @@ class AtSites:
         self.model = eager(model)
         self.places = tuple(places)
 
-    def __call__(self, *values_and_call: Any) -> Any:
+    def __call__(self, *values_and_call: Any) -> ModelOutput:
         """Return the model's output with these values at the places; the last argument is the call.
 
         Raises:
@@ -118,7 +119,7 @@ class AtSites:
         with replayed(call.recording, call.rows) as (args, kwargs):
             return self.run(Call(args, kwargs), replace)
 
-    def runs_model(self) -> tuple[Any, tuple[Place, ...]]:
+    def runs_model(self) -> tuple[Model, tuple[Place, ...]]:
         """Return the model, and a key of the places at which values are replaced."""
         return self.model, self.places
 
@@ -166,7 +167,7 @@ class AtSites:
 
         recording = self._recording(call, size) if replay and not graph else None
         with torch.set_grad_enabled(several or graph):
-            if recording is None:
+            if recording is None or not isinstance(self.model, nn.Module):
                 copied = map_tensors(torch.clone if graph else own, call)
                 output = self.run(copied, note, stop=stop, see=members.__setitem__, numbers=numbers)
             else:
@@ -220,7 +221,7 @@ class AtSites:
         stop: bool = False,
         see: _See | None = None,
         numbers: bool = True,
-    ) -> Any:
+    ) -> ModelOutput:
         """Run the model while ``visit(k, tensor)`` may exchange each floating point tensor at place k.
 
         Args:
@@ -237,7 +238,7 @@ class AtSites:
         reached = [0] * len(self.places)
         counts = [0] * len(self.places)
 
-        def at(k: int, structure: Any) -> Any:
+        def at(k: int, structure: ModelOutput) -> ModelOutput:
             reached[k] += 1
             if reached[k] > 1:
                 raise ArgumentError(f"layer: {self.places[k]} runs more than once in a forward pass")
@@ -274,7 +275,7 @@ class AtSites:
                 )
         return output
 
-    def _with_arguments(self, call: Call, at: Callable[[int, Any], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _with_arguments(self, call: Call, at: At) -> CallArguments:
         wanted = {place.name: k for k, place in enumerate(self.places) if isinstance(place, Argument)}
         if not wanted:
             return call.args, call.kwargs

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pnpxai.engine.seeing.cells import Gate
+from pnpxai.engine.seeing.operations import Operation
+from pnpxai.model_types import Keywords
 
 __all__ = ["ATTENTION_PARTS"]
 
 
 def _attention(
     gate: Gate,
-    function: Any,
+    function: Operation,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -51,7 +52,7 @@ def _weights(scores: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
 
 
-def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+def _multi_head(gate: Gate, function: Operation, *args: object, **kwargs: object) -> tuple[Tensor, Tensor | None]:
     given = inspect.signature(function).bind(*args, **kwargs)
     given.apply_defaults()
     a = given.arguments
@@ -91,7 +92,7 @@ def _multi_head(gate: Gate, function: Any, *args: Any, **kwargs: Any) -> tuple[T
     return (result if batched else result.squeeze(1)), shown
 
 
-def _mask(a: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+def _mask(a: Keywords, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
     """Return the mask that is added to the scores: zero where a query may look at a key, minus infinity elsewhere."""
 
     def additive(mask: Tensor) -> Tensor:

@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pnpxai.engine.seeing.operations import Operation
+from pnpxai.tensors import Tensors
+
 __all__ = ["CELLS", "Gate"]
 
 Gate: TypeAlias = Callable[[Callable[[], Tensor]], Tensor]
@@ -49,7 +52,7 @@ def _of(weight: Tensor | None) -> Tensor:
 def _recurrent(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
     """Return a network of several layers and directions that runs one kind of cell, also on packed sequences."""
 
-    def run(gate: Gate, function: Any, *args: Any) -> tuple[Tensor, ...]:
+    def run(gate: Gate, function: Operation, *args: Any) -> tuple[Tensor, ...]:
         packed = isinstance(args[1], Tensor) and args[1].dtype == torch.int64 and not args[1].is_floating_point()
         if packed:
             data, sizes, start, weights, has_biases, layers, _, _, both = args
@@ -116,8 +119,10 @@ def _unrolled(
     return [o for o in outputs if o is not None], end
 
 
-def _cell(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
-    def run(gate: Gate, function: Any, x: Tensor, state: Any, *weights: Tensor | None) -> Any:
+def _cell(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensor | Tensors]:
+    def run(
+        gate: Gate, function: Operation, x: Tensor, state: Tensor | Sequence[Tensor], *weights: Tensor | None
+    ) -> Tensor | Tensors:
         states = tuple(state) if isinstance(state, (tuple, list)) else (state,)
         result = step(gate, x, states, list(weights) + [None] * (4 - len(weights)))
         return result if len(result) != 1 else result[0]
@@ -125,7 +130,7 @@ def _cell(step: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
     return run
 
 
-CELLS: dict[str, Callable[..., Any]] = {
+CELLS: dict[str, Callable[..., Tensor | Tensors]] = {
     "lstm": _recurrent(_lstm_step),
     "gru": _recurrent(_gru_step),
     "rnn_tanh": _recurrent(_rnn_step(torch.tanh)),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,14 +10,15 @@ from torch import Tensor
 from pnpxai.engine.seeing.attention import ATTENTION_PARTS
 from pnpxai.engine.seeing.cells import CELLS, Gate
 from pnpxai.engine.seeing.norms import NORM_PARTS
+from pnpxai.engine.seeing.operations import Operation
 from pnpxai.engine.seeing.reductions import REDUCTION_PARTS, needs_parts
 from pnpxai.errors import RuleError
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, ModelOutput, Positional
 
 __all__ = ["DECOMPOSED", "check_same", "decomposed", "is_compound"]
 
 
-def decomposed(name: str, function: Callable[..., Any], gate: Gate, *args: Any, **kwargs: Any) -> Any:
+def decomposed(name: str, function: Operation, gate: Gate, *args: object, **kwargs: object) -> ModelOutput:
     """Run an operation of ``DECOMPOSED`` as elementary operations.
 
     Args:
@@ -38,7 +38,7 @@ def is_compound(name: str, operands: Sequence[Tensor]) -> bool:
     return name in DECOMPOSED and needs_parts(name, len(operands))
 
 
-def check_same(name: str, whole: Any, parts: Any) -> None:
+def check_same(name: str, whole: ModelOutput, parts: ModelOutput) -> None:
     """Refuse an operation whose elementary form gives another value (RuleError)."""
     for one, other in zip(_members(whole), _members(parts), strict=True):
         if one is None or other is None:
@@ -49,19 +49,19 @@ def check_same(name: str, whole: Any, parts: Any) -> None:
             raise RuleError(f"no rule for {name!r} with these settings")
 
 
-def _first_by_position(kwargs: Keywords) -> dict[str, Any]:
+def _first_by_position(kwargs: Keywords) -> Keywords:
     """Return keyword arguments under the names that the elementary forms use."""
     return {{"input": "x", "axis": "dim"}.get(name, name): value for name, value in kwargs.items()}
 
 
-def _complex_size(gate: Gate, function: Any, x: Tensor) -> Tensor:
+def _complex_size(gate: Gate, function: Operation, x: Tensor) -> Tensor:
     return torch.sqrt(torch.sum(torch.square(torch.view_as_real(x)), -1))
 
 
-def _members(value: Any) -> tuple[Any, ...]:
+def _members(value: ModelOutput) -> Positional:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-DECOMPOSED: dict[str, Callable[..., Any]] = {**NORM_PARTS, **REDUCTION_PARTS, **ATTENTION_PARTS, **CELLS}
+DECOMPOSED: dict[str, Operation] = {**NORM_PARTS, **REDUCTION_PARTS, **ATTENTION_PARTS, **CELLS}
 DECOMPOSED["abs"] = DECOMPOSED["absolute"] = _complex_size
 """Compound operations by name."""

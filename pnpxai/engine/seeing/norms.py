@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pnpxai.engine.seeing.cells import Gate
+from pnpxai.engine.seeing.operations import Operation
+from pnpxai.model_types import Keywords, Positional
 
 __all__ = ["NORM_PARTS", "by_batch_statistics"]
 
+_Order: TypeAlias = float | Literal["fro"] | None
+"""Order of a norm: a number, "fro", or None for the default."""
+_Axes: TypeAlias = int | tuple[int, ...] | None
+
 
 def by_batch_statistics(
-    x: Tensor, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, training: bool = False, *_: Any,
-    running_mean: Any = None, **__: Any,
+    x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, *_: object, running_mean: Tensor | None = None, **__: object,
 ) -> bool:  # fmt: skip
     """Return whether a call of ``batch_norm`` takes mean and variance from its own batch."""
     return bool(training) or (mean is None and running_mean is None)
 
 
 def _layer_norm(
-    gate: Gate, function: Any, x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
-    bias: Tensor | None = None, eps: float = 1e-5, *cudnn: Any,
+    gate: Gate, function: Operation, x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
+    bias: Tensor | None = None, eps: float = 1e-5, *cudnn: object,
 ) -> Tensor:  # fmt: skip
     axes = tuple(range(-len(tuple(normalized_shape)), 0))
     return _affine(_normed(gate, x - x.mean(axes, keepdim=True), axes, eps), weight, bias)
 
 
 def _rms_norm(
-    gate: Gate, function: Any, x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
+    gate: Gate, function: Operation, x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:  # fmt: skip
     axes = tuple(range(-len(tuple(normalized_shape)), 0))
@@ -39,8 +45,8 @@ def _rms_norm(
 
 
 def _group_norm(
-    gate: Gate, function: Any, x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
-    eps: float = 1e-5, *cudnn: Any,
+    gate: Gate, function: Operation, x: Tensor, num_groups: int, weight: Tensor | None = None,
+    bias: Tensor | None = None, eps: float = 1e-5, *cudnn: object,
 ) -> Tensor:  # fmt: skip
     groups = x.reshape(x.shape[0], num_groups, -1)
     normed = _normed(gate, groups - groups.mean(-1, keepdim=True), (-1,), eps).reshape(x.shape)
@@ -49,9 +55,9 @@ def _group_norm(
 
 
 def _instance_norm(
-    gate: Gate, function: Any, x: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    gate: Gate, function: Operation, x: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
     weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1,
-    eps: float = 1e-5, *cudnn: Any,
+    eps: float = 1e-5, *cudnn: object,
 ) -> Tensor:  # fmt: skip
     if not use_input_stats:
         return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
@@ -59,7 +65,7 @@ def _instance_norm(
 
 
 def _normalize(
-    gate: Gate, function: Any, x: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12,
+    gate: Gate, function: Operation, x: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     def scale() -> Tensor:
@@ -77,7 +83,7 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias
 
 
-def _length(x: Tensor, p: Any, dim: Any, keepdim: bool) -> Tensor:
+def _length(x: Tensor, p: _Order, dim: _Axes, keepdim: bool) -> Tensor:
     """Return the p-norm over some axes (all of them for None)."""
     axes = tuple(range(x.dim())) if dim is None else dim
     p = 2.0 if p is None or p == "fro" else p
@@ -95,20 +101,20 @@ def _length(x: Tensor, p: Any, dim: Any, keepdim: bool) -> Tensor:
 
 
 def _norm(
-    gate: Gate, function: Any, x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None,
-    dtype: torch.dtype | None = None,
+    gate: Gate, function: Operation, x: Tensor, p: _Order = "fro", dim: _Axes = None, keepdim: bool = False,
+    out: Tensor | None = None, dtype: torch.dtype | None = None,
 ) -> Tensor:  # fmt: skip
     return _length(x if dtype is None else x.to(dtype), p, dim, keepdim)
 
 
 def _vector_norm(
-    gate: Gate, function: Any, x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,  # noqa: A002
-    *, dtype: torch.dtype | None = None, out: Any = None,
+    gate: Gate, function: Operation, x: Tensor, ord: _Order = 2, dim: _Axes = None, keepdim: bool = False,  # noqa: A002
+    *, dtype: torch.dtype | None = None, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     return _length(x if dtype is None else x.to(dtype), ord, dim, keepdim)
 
 
-def _spread(x: Tensor, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _spread(x: Tensor, args: Positional, given: Keywords) -> tuple[Tensor, Tensor]:
     """Return variance and mean of a call of ``var`` or ``std`` in any of its forms."""
     names = ("unbiased",) if args and isinstance(args[0], bool) else ("dim", "unbiased", "keepdim")
     given = dict(zip(names, args, strict=False)) | given
@@ -124,25 +130,25 @@ def _spread(x: Tensor, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Te
     return squares / max(count - correction, 0), mean if keepdim else mean.squeeze(axes)
 
 
-def _var(gate: Gate, function: Any, x: Tensor, *args: Any, **given: Any) -> Tensor:
+def _var(gate: Gate, function: Operation, x: Tensor, *args: object, **given: object) -> Tensor:
     return _spread(x, args, given)[0]
 
 
-def _std(gate: Gate, function: Any, x: Tensor, *args: Any, **given: Any) -> Tensor:
+def _std(gate: Gate, function: Operation, x: Tensor, *args: object, **given: object) -> Tensor:
     return torch.sqrt(_spread(x, args, given)[0])
 
 
-def _var_mean(gate: Gate, function: Any, x: Tensor, *args: Any, **given: Any) -> tuple[Tensor, Tensor]:
+def _var_mean(gate: Gate, function: Operation, x: Tensor, *args: object, **given: object) -> tuple[Tensor, Tensor]:
     return _spread(x, args, given)
 
 
-def _std_mean(gate: Gate, function: Any, x: Tensor, *args: Any, **given: Any) -> tuple[Tensor, Tensor]:
+def _std_mean(gate: Gate, function: Operation, x: Tensor, *args: object, **given: object) -> tuple[Tensor, Tensor]:
     variance, mean = _spread(x, args, given)
     return torch.sqrt(variance), mean
 
 
 def _cosine(
-    gate: Gate, function: Any, x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8
+    gate: Gate, function: Operation, x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8
 ) -> Tensor:  # fmt: skip
     def scale() -> Tensor:
         lengths = [_length(x, 2, dim, False).clamp_min(eps) for x in (x1, x2)]
@@ -151,18 +157,26 @@ def _cosine(
     return torch.sum(x1 * x2, dim) * gate(scale)
 
 
-def _distances(gate: Gate, function: Any, x1: Tensor, x2: Tensor, p: float = 2.0, *rest: Any, **given: Any) -> Tensor:
+def _distances(
+    gate: Gate, function: Operation, x1: Tensor, x2: Tensor, p: float = 2.0, *rest: object, **given: object
+) -> Tensor:
     return _length(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1, False)
 
 
 def _pairwise(
-    gate: Gate, function: Any, x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+    gate: Gate, function: Operation, x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     return _length(x1 - x2 + eps, p, -1, keepdim)
 
 
 def _layer_norm_with_statistics(
-    gate: Gate, function: Any, x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+    gate: Gate,
+    function: Operation,
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
 ) -> tuple[Tensor, None, None]:
     return _layer_norm(gate, function, x, shape, weight, bias, eps), None, None
 

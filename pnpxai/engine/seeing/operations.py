@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, ModelOutput, Positional
 from pnpxai.tensors import map_tensors
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "with_operands",
 ]
 
+S = TypeVar("S")
 Operation: TypeAlias = Callable[..., Any]
-Replace: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
+"""Function or tensor method of torch, whose arguments and result depend on which it is."""
+Replace: TypeAlias = Callable[[Operation, Positional, Keywords], ModelOutput]
 
 
 class Operations(TorchFunctionMode):
@@ -40,8 +42,8 @@ class Operations(TorchFunctionMode):
         self._replace = replace
 
     def __torch_function__(
-        self, func: Operation, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Keywords | None = None
-    ) -> Any:
+        self, func: Operation, types: Sequence[type], args: Positional = (), kwargs: Keywords | None = None
+    ) -> ModelOutput:
         """Pass the call to ``replace``."""
         return self._replace(func, args, kwargs or {})
 
@@ -73,9 +75,7 @@ def in_place(function: Operation, kwargs: Keywords) -> bool:
     return operator or bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
 
 
-def out_of_place(
-    function: Operation, args: tuple[Any, ...], kwargs: Keywords
-) -> tuple[Operation, tuple[Any, ...], dict[str, Any]]:
+def out_of_place(function: Operation, args: Positional, kwargs: Keywords) -> tuple[Operation, Positional, Keywords]:
     """Return a call with the result of an in-place call, on a copy of the first operand."""
     changed, before = args[0], args[0].clone()
     plain = {"inplace": False} if kwargs.get("inplace") else {}
@@ -90,7 +90,7 @@ def _outside(function: Operation) -> Operation:
     if hasattr(torch.nn.functional, name):
         return getattr(torch.nn.functional, name)
 
-    def on_a_copy(changed: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def on_a_copy(changed: Tensor, *args: object, **kwargs: object) -> Tensor:
         return function(changed.clone(), *args, **kwargs)
 
     on_a_copy.__name__ = name
@@ -102,7 +102,7 @@ def carries(tensor: Tensor) -> bool:
     return tensor.requires_grad and not isinstance(tensor, torch.nn.Parameter)
 
 
-def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., Any]]:
+def with_operands(structure: S, chosen: Callable[[Tensor], bool]) -> tuple[list[Tensor], Callable[..., S]]:
     """Return the chosen tensors of a call's arguments, and a function that replaces them by others.
 
     The function holds none of the chosen tensors, so that their memory is free when they are no longer needed.
@@ -117,7 +117,7 @@ def with_operands(structure: Any, chosen: Callable[[Tensor], bool]) -> tuple[lis
 
     places = map_tensors(take, structure)
 
-    def put(*others: Tensor) -> Any:
+    def put(*others: Tensor) -> S:
         waiting = iter(others)
         return map_tensors(lambda t: next(waiting) if t is _PLACE else t, places)
 
@@ -128,7 +128,7 @@ _PLACE = torch.empty(0)
 """Stands where a chosen tensor was."""
 
 
-def drops_values(name: str, args: tuple[Any, ...], kwargs: Keywords) -> bool:
+def drops_values(name: str, args: Positional, kwargs: Keywords) -> bool:
     """Tell whether a call is one of dropout that drops, and scales what it keeps."""
     if "dropout" not in name:
         return False
@@ -136,7 +136,7 @@ def drops_values(name: str, args: tuple[Any, ...], kwargs: Keywords) -> bool:
     return bool(given.get("train", given["training"]))
 
 
-def divides(function: Operation, args: tuple[Any, ...]) -> bool:
+def divides(function: Operation, args: Positional) -> bool:
     """Return whether an operation divides by a tensor that requires a gradient."""
     if operation_name(function) not in ("div", "truediv", "divide", "true_divide"):
         return False

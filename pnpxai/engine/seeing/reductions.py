@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pnpxai.engine.seeing.cells import Gate
+from pnpxai.engine.seeing.operations import Operation
 
 __all__ = ["REDUCTION_PARTS", "needs_parts"]
 
@@ -29,13 +28,19 @@ _ELEMENTARY_UP_TO = {
 }
 
 
-def _glu(gate: Gate, function: Any, x: Tensor, dim: int = -1) -> Tensor:
+def _glu(gate: Gate, function: Operation, x: Tensor, dim: int = -1) -> Tensor:
     signal, gated = x.chunk(2, dim)
     return signal * torch.sigmoid(gated)
 
 
 def _prod(
-    gate: Gate, function: Any, x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
+    gate: Gate,
+    function: Operation,
+    x: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     if dim is None:
@@ -48,27 +53,27 @@ def _prod(
     return x if keepdim else x.squeeze(dim)
 
 
-def _cumprod(gate: Gate, function: Any, x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def _cumprod(gate: Gate, function: Operation, x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     members = list((x if dtype is None else x.to(dtype)).unbind(dim))
     for k in range(1, len(members)):
         members[k] = members[k - 1] * members[k]
     return torch.stack(members, dim)
 
 
-def _addcmul(gate: Gate, function: Any, x: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
+def _addcmul(gate: Gate, function: Operation, x: Tensor, one: Tensor, other: Tensor, *, value: float = 1) -> Tensor:
     return x + one * other * value
 
 
-def _addcdiv(gate: Gate, function: Any, x: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
+def _addcdiv(gate: Gate, function: Operation, x: Tensor, one: Tensor, other: Tensor, *, value: float = 1) -> Tensor:
     return x + one / other * value
 
 
-def _lerp(gate: Gate, function: Any, start: Tensor, end: Tensor, weight: Any) -> Tensor:
+def _lerp(gate: Gate, function: Operation, start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return start + (end - start) * weight
 
 
 def _addmm(
-    gate: Gate, function: Any, x: Tensor, one: Tensor, other: Tensor, *, beta: Any = 1, alpha: Any = 1
+    gate: Gate, function: Operation, x: Tensor, one: Tensor, other: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     product = torch.matmul(one, other)
     if x.dim() < product.dim() and getattr(function, "__name__", "").startswith("addbmm"):
@@ -76,7 +81,7 @@ def _addmm(
     return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
 
 
-def _einsum(gate: Gate, function: Any, equation: str, *operands: Any) -> Tensor:
+def _einsum(gate: Gate, function: Operation, equation: str, *operands: Tensor) -> Tensor:
     factors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (tuple, list)) else list(operands)
     left, arrow, result = equation.replace(" ", "").partition("->")
     terms = left.split(",")
@@ -94,7 +99,7 @@ def _einsum(gate: Gate, function: Any, equation: str, *operands: Any) -> Tensor:
 
 def _scatter_reduce(
     gate: Gate,
-    function: Any,
+    function: Operation,
     x: Tensor,
     dim: int,
     index: Tensor,
@@ -131,7 +136,7 @@ def _scatter_reduce(
 
 def _index_reduce(
     gate: Gate,
-    function: Any,
+    function: Operation,
     x: Tensor,
     dim: int,
     index: Tensor,

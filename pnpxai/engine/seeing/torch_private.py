@@ -7,14 +7,13 @@ import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import own
 
 __all__ = [
@@ -104,11 +103,11 @@ def direct_checkpoints() -> Iterator[None]:
         _direct.now = before
 
 
-def _reentrant_checkpoint(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+def _reentrant_checkpoint(function: Model, preserve: bool, *args: object) -> ModelOutput:
     return function(*args) if getattr(_direct, "now", False) else _reentrant(function, preserve, *args)
 
 
-def _other_checkpoint(*args: Any, **kwargs: Any) -> Iterator[None]:
+def _other_checkpoint(*args: object, **kwargs: object) -> Iterator[None]:
     return _nothing_around() if getattr(_direct, "now", False) else _generator(*args, **kwargs)
 
 
@@ -116,7 +115,7 @@ def _nothing_around() -> Iterator[None]:
     yield  # here ``checkpoint`` calls its function
 
 
-def source_of(model: Model) -> Any:
+def source_of(model: Model) -> Model:
     """Return the model inside ``torch.compile``, or the model itself if it is not compiled."""
     return getattr(model, "_orig_mod", getattr(model, "_torchdynamo_orig_callable", model))
 

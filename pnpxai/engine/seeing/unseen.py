@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -18,7 +17,7 @@ __all__ = ["account_for", "drops_gradient", "is_of_a_transform", "refuse_transfo
 _MARK = "pnpxai: seen"
 
 
-def account_for(result: Any) -> None:
+def account_for(result: object) -> None:
     """Mark the graph of the result of a seen operation, back to nodes that were marked before."""
     waiting = [tensor.grad_fn for tensor in flat(result) if tensor.grad_fn is not None]
     while waiting:
@@ -78,12 +77,12 @@ def is_of_a_transform(problem: Exception) -> bool:
     return any(word in str(problem) for word in ("functorch", "BatchedTensor", "TensorWrapper"))
 
 
-def _notes(node: Node) -> dict[str, Any]:
+def _notes(node: Node) -> dict[str, object]:
     """Return the dictionary of notes that torch keeps at a node of the graph."""
     return node.metadata  # type: ignore[return-value]  (a property, typed as a method)
 
 
-def drops_gradient(name: str, result: Any) -> bool:
+def drops_gradient(name: str, result: object) -> bool:
     """Return whether an operation computed numbers from values without a graph, though it should have one.
 
     A quantised layer or a kernel of one's own does; what makes constants by intention does not count.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from pnpxai.engine.running.keys import content_key
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import flat, map_tensors
 
 __all__ = ["OutputMemory"]
@@ -26,7 +25,7 @@ class OutputMemory(nn.Module):
         self.model = model
         self._memory = _Memory(most)  # no attribute of the module's own, which are given back as they were
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> ModelOutput:
         """Return the model's output."""
         if torch.is_grad_enabled():
             return self.model(*args, **kwargs)
@@ -43,4 +42,4 @@ class _Memory:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.outputs: dict[str, Any] = {}
+        self.outputs: dict[str, ModelOutput] = {}

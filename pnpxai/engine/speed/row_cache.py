@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from pnpxai.tensors import Tensors, take_rows
 
 __all__ = ["Compute", "RowMemory", "remembered", "remembering"]
 
-Key: TypeAlias = tuple[Any, ...]
+_Leaf: TypeAlias = Tensor | bool | int | float | str | None
+Key: TypeAlias = tuple[Hashable, ...]
 _Place: TypeAlias = tuple[Tensors, int]
 """Block of results, and a row in it."""
 _ENTRY = 1024
@@ -49,7 +50,7 @@ class RowMemory:
         self._limit = limit_bytes
         self._held = 0
         self._results: OrderedDict[Key, _Place] = OrderedDict()
-        self._owners: dict[int, Any] = {}  # kept alive, so that nothing else gets their number
+        self._owners: dict[int, object] = {}  # kept alive, so that nothing else gets their number
 
     def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
         """Return the result of ``compute``, which runs only for rows that are not stored."""
@@ -139,7 +140,7 @@ def _told_by_content(score: Score) -> bool:
     return _leaves(score.extra) is not None
 
 
-def _leaves(structure: Any) -> list[Any] | None:
+def _leaves(structure: object) -> list[_Leaf] | None:
     """Return the tensors, numbers and texts of further arguments; None if there is anything else among them."""
     if structure is None or isinstance(structure, (Tensor, bool, int, float, str)):
         return [structure]
@@ -167,11 +168,11 @@ def _row_size(block: Tensors) -> int:
     return _ENTRY + sum(part.nbytes for part in block) // max(len(block[0]), 1)
 
 
-def _belongs(part: Any, size: int) -> bool:
+def _belongs(part: object, size: int) -> TypeGuard[Tensor]:
     return isinstance(part, Tensor) and part.shape[:1] == (size,)
 
 
-def _contents(tensor: Tensor) -> list[tuple[Any, ...]]:
+def _contents(tensor: Tensor) -> list[Key]:
     """Return for each row a fingerprint of its content: two sums of its words, each times a random number."""
     plain = tensor.detach().contiguous().flatten(1) if tensor.ndim > 1 else tensor.detach().contiguous()[:, None]
     if plain.is_complex():

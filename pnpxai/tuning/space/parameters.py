@@ -48,7 +48,7 @@ class _Slot:
 
     field: str
     name: str
-    present: Any
+    present: object
     entry: Entry
     traits: Traits | None
     member: int | None = None
@@ -97,7 +97,7 @@ def _strategy(slot: _Slot, chosen: str) -> Strategy:
     """Return a strategy by name. Its settings that are not searched (the id of a mask token) stay as they are."""
     kind, _ = slot.entry
     ready = (slot.present, *(() if slot.traits is None else slot.traits.ready))
-    configured = (s for s in ready if isinstance(s, kind) and getattr(s, "name", None) == chosen)
+    configured = (s for s in ready if isinstance(s, Strategy) and isinstance(s, kind) and s.name == chosen)
     return next(configured, None) or by_name(kind, chosen, kind.__name__)()
 
 
@@ -133,7 +133,7 @@ def _holds(slot: _Slot) -> bool:
             return False
         steps = (present - options["low"]) / options["step"] if "step" in options else 0.0
         return math.isclose(steps, round(steps), abs_tol=1e-6)
-    return present.name in options["choices"] and contained(present, slot.traits)
+    return isinstance(present, Strategy) and present.name in options["choices"] and contained(present, slot.traits)
 
 
 def size(value: Declared, traits: Traits | None = None, points: int | None = None) -> float:
