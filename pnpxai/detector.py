@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from pnpxai.engine.seeing.module_kinds import CONVOLUTIONS, NORMS
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import Sides
 from pnpxai.errors import ArgumentError, UnsuitableError
-from pnpxai.model_types import Keywords, Model, ModelInputs, ModelOutput
+from pnpxai.model_types import Keywords, Model, ModelInputs, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat
 
 __all__ = ["ModelFacts", "detect"]
@@ -120,7 +119,7 @@ def _seen(facts: ModelFacts, model: Model, inputs: ModelInputs) -> ModelFacts:
     arguments = inputs if isinstance(inputs, Arguments) else Arguments.read(inputs, model=model)
     names: set[str] = set()
 
-    def note(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def note(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         names.add(operation_name(function))
         return function(*args, **kwargs)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["Attributions", "ForwardArgs", "Keywords", "Layer", "Model", "ModelInputs", "ModelOutput", "Positional"]
+__all__ = [
+    "Attributions",
+    "ForwardArgs",
+    "Keywords",
+    "Layer",
+    "Model",
+    "ModelInputs",
+    "ModelOutput",
+    "Positional",
+    "Tokenizer",
+]
 
 Model: TypeAlias = Callable[..., Any]
 """A user's model: a ``torch.nn.Module``, or a function of tensors."""
@@ -24,6 +34,9 @@ Positional: TypeAlias = tuple[Any, ...]
 
 Keywords: TypeAlias = dict[str, Any]
 """Keyword arguments that are passed on to a user's model or to torch."""
+
+Tokenizer: TypeAlias = Any
+"""A user's tokenizer: one of transformers, or what has the same methods as far as they are needed."""
 
 Layer: TypeAlias = Any
 """Layer of a user's model: a ``torch.nn.Module``, the name of one, a place, or a list of these."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 
 if TYPE_CHECKING:
-    from pnpxai.model_types import ModelInputs, ModelOutput
+    from pnpxai.model_types import ModelInputs, ModelOutput, Positional
 
 __all__ = [
     "Tensors",
@@ -34,13 +34,13 @@ S = TypeVar("S")
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 
-def as_tuple(value: Tensor | Sequence[Tensor], name: str = "inputs") -> Tensors:
+def as_tuple(value: ModelInputs, name: str = "inputs") -> Tensors:
     """Return the tensors of ``value`` as a tuple.
 
     Raises:
         ArgumentError: the value is neither a tensor nor a non-empty tuple (or list) of tensors.
     """
-    members: tuple[ModelInputs, ...] = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    members: Positional = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for member in members:
         if not isinstance(member, Tensor):
             raise ArgumentError(

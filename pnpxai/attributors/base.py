@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.baseline_arguments import broadcast_baselines
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError, NonFiniteError
@@ -49,10 +49,10 @@ class Outcome:
         notes: sentences that a reader of the attributions must know.
     """
 
-    attributions: Any
+    attributions: Attributions
     gap: Tensor | None = None
     sinks: Mapping[str, Tensor] = field(default_factory=dict)
-    standard_error: Any = None
+    standard_error: Attributions = None
     base_value: Tensor | None = None
     degrees_of_freedom: int | None = None
     feature_mask: Tensors | None = None
@@ -105,8 +105,8 @@ class Attributor(ABC):
     def compute_convergence_delta(
         self,
         attributions: Tensor | Tensors,
-        start_point: Any,
-        end_point: Any,
+        start_point: Baselines,
+        end_point: ModelInputs,
         target: Target = None,
         additional_forward_args: ForwardArgs = None,
     ) -> Tensor:
@@ -120,7 +120,7 @@ class Attributor(ABC):
         self,
         attributions: Attributions,
         computed: Tensor,
-        baselines: Any,
+        baselines: Baselines,
         inputs: ModelInputs,
         target: Target,
         extra: ForwardArgs,
@@ -132,7 +132,7 @@ class Attributor(ABC):
             attributions, baselines, inputs, target=target, additional_forward_args=extra
         )
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the attributions together with all that is known of their exactness."""
         if not self.has_convergence_delta():
             return Outcome(self.attribute(inputs, **arguments))
@@ -149,7 +149,7 @@ class Attributor(ABC):
         """Raise: pnpxai does not compute in the background. Call ``attribute`` in a thread instead."""
         raise NotImplementedError(f"{type(self).__name__} has no attribute_future; call attribute in a thread instead")
 
-    def configured(self, **settings: Any) -> Configured:
+    def configured(self, **settings: object) -> Configured:
         """Return this attributor with some arguments of ``attribute`` fixed."""
         return Configured(self, settings)
 
@@ -187,7 +187,7 @@ class AtLayerWithFactor(AtLayer):
 class Around(Attributor):
     """Is an attributor that runs another attributor several times."""
 
-    def __init__(self, attribution_method: Any) -> None:
+    def __init__(self, attribution_method: Attributor | Configured) -> None:
         if not hasattr(attribution_method, "attribute"):
             raise ArgumentError(f"attribution_method: expected an attributor, got {type(attribution_method).__name__}")
         super().__init__(attribution_method.forward_func)
@@ -202,7 +202,7 @@ class Around(Attributor):
 class FromInputs:
     """Marks a setting that is computed from the inputs of each call, such as a baseline."""
 
-    def __init__(self, function: Callable[[Tensors], Any]) -> None:
+    def __init__(self, function: Callable[[Tensors], object]) -> None:
         self.function = function
 
 
@@ -212,28 +212,30 @@ class Configured:
     All other attributes (``forward_func``, ``has_convergence_delta``, ...) are those of the attributor.
     """
 
-    def __init__(self, attributor: Attributor, settings: dict[str, Any]) -> None:
+    def __init__(self, attributor: Attributor, settings: dict[str, object]) -> None:
         self.attributor = attributor
         self.settings = settings
 
-    def arguments(self, inputs: ModelInputs) -> dict[str, Any]:
+    def arguments(self, inputs: ModelInputs) -> dict[str, object]:
         """Return the fixed arguments for these inputs."""
         tensors = as_tuple(inputs)
         return {n: v.function(tensors) if isinstance(v, FromInputs) else v for n, v in self.settings.items()}
 
-    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Attributions:
+    def attribute(self, inputs: ModelInputs, **arguments: object) -> Attributions:
         """Call the attributor with the fixed arguments and these."""
         return self.attributor.attribute(inputs, **(self.arguments(inputs) | arguments))
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Call the attributor's ``attribute_detailed`` in the same way."""
         return self.attributor.attribute_detailed(inputs, **(self.arguments(inputs) | arguments))
 
-    def cost(self, inputs: ModelInputs, **arguments: Any) -> int:
+    def cost(self, inputs: ModelInputs, **arguments: object) -> int:
         """Return the number of rows that ``attribute(inputs, **arguments)`` runs through the model."""
         return self.attributor.cost(inputs, **(self.arguments(inputs) | arguments))
 
-    def forward(self, forward_args: Any, targets: Target = None, additional_forward_args: ForwardArgs = None) -> Any:
+    def forward(
+        self, forward_args: ModelInputs, targets: Target = None, additional_forward_args: ForwardArgs = None
+    ) -> Attributions:
         """Return ``attribute`` of arguments in PnPXAI 0.1's order."""
         return self.attribute(forward_args, target=targets, additional_forward_args=additional_forward_args)
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import SupportsFloat, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError, ShapeError, SignatureError
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, check_finite
 
-__all__ = ["Baselines", "broadcast_baselines", "distribution_rows"]
+__all__ = ["BaselineRows", "Baselines", "broadcast_baselines", "distribution_rows"]
 
 Baselines: TypeAlias = None | int | float | Tensor | tuple[int | float | Tensor, ...]
 """Baselines with which inputs are compared: None (zero), a number, a tensor of the input's shape or with one row, or a
 tuple of these, one for each input."""
 
 
-def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines") -> Tensors:
+BaselineRows: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors]
+"""Rows (rows, ...) for each input, as many for each, or a function that returns them (of the inputs, if it takes an
+argument)."""
+
+
+def broadcast_baselines(baselines: Baselines, inputs: Tensors, name: str = "baselines") -> Tensors:
     """Return one baseline for each input, of the input's shape (expanded, not copied).
 
     Raises:
@@ -35,7 +42,7 @@ def broadcast_baselines(baselines: Any, inputs: Tensors, name: str = "baselines"
     return tuple(_one_baseline(value, tensor, name) for value, tensor in zip(members, inputs, strict=True))
 
 
-def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
+def _one_baseline(value: object, tensor: Tensor, name: str) -> Tensor:
     if value is None:
         return torch.zeros_like(tensor)
     if isinstance(value, Tensor):
@@ -46,14 +53,14 @@ def _one_baseline(value: Any, tensor: Tensor, name: str) -> Tensor:
                 f"{name}: expected shape {tuple(tensor.shape)}, one row or a number, got {tuple(value.shape)}"
             )
         return value.expand(tensor.shape)
-    if hasattr(value, "__float__") and not getattr(value, "shape", ()):
+    if isinstance(value, SupportsFloat) and not getattr(value, "shape", ()):
         filled = torch.full_like(tensor, float(value))
         check_finite(name, (filled,))
         return filled
     raise ArgumentError(f"{name}: expected None, a number or a tensor, got {type(value).__name__}")
 
 
-def distribution_rows(baselines: Any, original: Any, inputs: Tensors) -> Tensors:
+def distribution_rows(baselines: BaselineRows | None, original: ModelInputs, inputs: Tensors) -> Tensors:
     """Return the baseline rows with which each example is compared, the same number for each input.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +89,7 @@ class LayerActivation(AtLayer):
             at = AtSites(self.forward_func, places)
             runs_once = score.size > 1 and layer_rows_are_apart(score, tensors, places, 2, values_only=True)
 
-            def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            def explain(part: Score, rows: Tensors, pace: Pace) -> tuple[Tensor, Attributions]:
                 call = Call((*rows, *part.extra))
                 read = at.read(call, stop=runs_once, alone=False, numbers=False)
                 if any(value.shape[:1] != (part.size,) for value in read.values):  # does the layer run twice?

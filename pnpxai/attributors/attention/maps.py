@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from pnpxai.engine.seeing.operation_kinds import ATTENTION, ROUTES, SUMS
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import Sides
 from pnpxai.errors import UnsuitableError
-from pnpxai.model_types import Keywords, Model
+from pnpxai.model_types import Keywords, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, own
 
 __all__ = ["AttentionPass", "attention_pass"]
@@ -110,7 +109,7 @@ class _Watch:
     sums: set[torch.Size] = field(default_factory=set)
     origins: dict[int, tuple[Tensor, int]] = field(default_factory=dict)  # the tensor too: an id may be used again
 
-    def seen(self, name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> Any:
+    def seen(self, name: str, args: Positional, kwargs: Keywords, result: ModelOutput) -> ModelOutput:
         """Return what is handed on: results that the graph has to reach are made to require a gradient."""
         if not isinstance(result, Tensor) or not torch.is_grad_enabled():
             return result
@@ -143,15 +142,15 @@ def _apart(sums: set[torch.Size], size: int) -> bool:
     return size == 1 or all(s[0] in (1, size) and s[1:2] != (size,) for s in sums if s)
 
 
-def _axis(args: tuple[Any, ...], kwargs: Keywords) -> Any:
+def _axis(args: Positional, kwargs: Keywords) -> object:
     """Return the axis that a softmax is taken over."""
     return kwargs.get("dim", args[1] if len(args) > 1 else None)
 
 
-def _plain(watch: _Watch, forward: Model, *args: Any) -> Any:
+def _plain(watch: _Watch, forward: Model, *args: object) -> ModelOutput:
     """Run a model as it is, attention in elementary operations."""
 
-    def step(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def step(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         name = operation_name(function)
         if name not in ATTENTION:
             return watch.seen(name, args, kwargs, function(*args, **kwargs))

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from pnpxai.engine.seeing.operations import Operation, Operations, operation_nam
 from pnpxai.engine.seeing.token_grid import MapLayout, Sides, layout_of, reductions
 from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.errors import UnsuitableError
-from pnpxai.model_types import Keywords, Layer, Model, ModelOutput
+from pnpxai.model_types import Keywords, Layer, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, own
 
 __all__ = ["FeatureMap", "feature_maps", "last_feature_map", "pictured"]
@@ -117,7 +117,7 @@ def _grids(model: Model, sides: Sides) -> Iterator[list[Sides]]:
     """Record the sides of all maps that convolutions return."""
     grids: list[Sides] = []
 
-    def note(module: nn.Module, args: Any, output: ModelOutput) -> None:
+    def note(module: nn.Module, args: object, output: ModelOutput) -> None:
         if isinstance(output, Tensor) and output.ndim == len(sides) + 2 and tuple(output.shape[2:]) not in grids:
             grids.append(tuple(output.shape[2:]))
 
@@ -184,7 +184,7 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
     outputs: list[_Output] = []
     attended: list[tuple[int, Tensor]] = []
 
-    def see(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def see(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         result = function(*args, **kwargs)
         name = operation_name(function)
         if name in ATTENTION or (name == "softmax" and result.ndim > 3):  # (examples, heads, tokens, tokens)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Around
-from pnpxai.attributors.baseline_arguments import broadcast_baselines
+from pnpxai.attributors.base import Around, Attributor
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.attributors.perturbation.groups import Groups
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Attributions
+from pnpxai.model_types import Attributions, ModelInputs, ModelOutput, Positional
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["DataLoaderAttribution"]
@@ -29,18 +28,18 @@ class DataLoaderAttribution(Around):
     feature is replaced in every example at once.
     """
 
-    def __init__(self, attr_method: Any) -> None:
+    def __init__(self, attr_method: Attributor) -> None:
         super().__init__(attr_method)
         self.attr_method = attr_method
 
     def attribute(
         self,
-        dataloader: Iterable[Any],
+        dataloader: Iterable[ModelInputs],
         input_roles: Sequence[int] | None = None,
-        baselines: Any = None,
-        feature_mask: Any = None,
-        reduce: Callable[[Any, Any, Any], Any] | None = None,
-        to_metric: Callable[[Any], Tensor] | None = None,
+        baselines: Baselines = None,
+        feature_mask: Tensor | Tensors | None = None,
+        reduce: Callable[[ModelOutput, ModelOutput, Positional], ModelOutput] | None = None,
+        to_metric: Callable[[ModelOutput], Tensor] | None = None,
         perturbations_per_pass: int = 1,
         show_progress: bool = False,
         return_input_shape: bool = True,
@@ -79,7 +78,7 @@ class DataLoaderAttribution(Around):
 
         def metrics(present: Tensor) -> Tensor:
             """Return (sets, metrics) for sets of features that are present."""
-            accumulated: list[Any] = [None] * len(present)
+            accumulated: list[ModelOutput] = [None] * len(present)
             with torch.random.fork_rng(devices=()):  # a loader draws its order, or the seed of its workers
                 for batch in dataloader:
                     members = _members(batch)
@@ -104,11 +103,13 @@ class DataLoaderAttribution(Around):
         return tuple(maps) if isinstance(batch, (tuple, list)) else maps[0]
 
 
-def _members(batch: Any) -> tuple[Any, ...]:
+def _members(batch: ModelInputs) -> Positional:
     return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
 
 
-def _called(members: tuple[Any, ...], roles: list[int], baselines: Any, groups: Groups, present: Tensor) -> list[Any]:
+def _called(
+    members: Positional, roles: list[int], baselines: Baselines, groups: Groups, present: Tensor
+) -> list[object]:
     """Return the arguments of the model, with absent features replaced."""
     explained: Tensors = as_tuple(tuple(m for m, role in zip(members, roles, strict=True) if role == _EXPLAINED))
     starts = broadcast_baselines(baselines, explained, "baselines")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.model_types import ModelInputs
 
 __all__ = [
     "InterpretableEmbeddingBase",
@@ -28,7 +27,7 @@ class InterpretableEmbeddingBase(nn.Module):
         self.embedding = embedding
         self.full_name = full_name
 
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+    def forward(self, *inputs: ModelInputs, **kwargs: ModelInputs) -> ModelInputs:
         """Return the only argument.
 
         Raises:
@@ -39,7 +38,7 @@ class InterpretableEmbeddingBase(nn.Module):
             raise ArgumentError(f"{self.full_name}: expected one argument, the embeddings, got {len(arguments)}")
         return arguments[0]
 
-    def indices_to_embeddings(self, *inputs: Any, **kwargs: Any) -> Tensor:
+    def indices_to_embeddings(self, *inputs: object, **kwargs: object) -> Tensor:
         """Return the embeddings of ids."""
         return self.embedding(*inputs, **kwargs)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs
 
 __all__ = ["ProductBaselines", "TokenReferenceBase"]
 
@@ -20,7 +20,7 @@ class ProductBaselines:
 
     def __init__(
         self,
-        baseline_values: Sequence[Sequence[Any]] | Mapping[str | tuple[str, ...], Sequence[Any]],
+        baseline_values: Sequence[Sequence[ModelInputs]] | Mapping[str | tuple[str, ...], Sequence[ModelInputs]],
         seed: int = 0,
     ) -> None:
         """Take the values of each feature.
@@ -39,17 +39,17 @@ class ProductBaselines:
             raise ArgumentError("baseline_values: expected at least one value for each feature, got none")
         self._draws = random.Random(seed)  # noqa: S311  (no secret)
 
-    def sample(self) -> list[Any] | dict[str, Any]:
+    def sample(self) -> list[ModelInputs] | dict[str, ModelInputs]:
         """Return one value for each feature, in a list or by name."""
         drawn = [self._draws.choice(values) for values in self.values]
         if self.keys is None:
             return drawn
-        named: dict[str, Any] = {}
+        named: dict[str, ModelInputs] = {}
         for key, value in zip(self.keys, drawn, strict=True):
             named |= dict(zip(key, value, strict=True)) if isinstance(key, tuple) else {key: value}
         return named
 
-    def __call__(self) -> list[Any] | dict[str, Any]:
+    def __call__(self) -> list[ModelInputs] | dict[str, ModelInputs]:
         """Return ``sample()``."""
         return self.sample()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -213,7 +213,9 @@ class ClassSummarizer(Summarizer):
         super().__init__(stats)
         self._classes: dict[Hashable, Summarizer] = {}
 
-    def update(self, x: Any, labels: Any = None) -> None:
+    def update(
+        self, x: float | Tensor | tuple[float | Tensor, ...], labels: Tensor | Sequence[Hashable] | Hashable = None
+    ) -> None:
         """Take examples (examples, ...), all of one class, or with a label for each of them.
 
         Raises:
@@ -235,7 +237,7 @@ class ClassSummarizer(Summarizer):
             super().update(sample)
 
     @property
-    def class_summaries(self) -> dict[Hashable, Any]:
+    def class_summaries(self) -> dict[Hashable, Summary | list[Summary] | None]:
         """The summary of each class."""
         return {label: summarizer.summary for label, summarizer in self._classes.items()}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.base import Around, Configured
+from pnpxai.attributors.base import Around, Attributor, Configured
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Attributions, ModelInputs
+from pnpxai.model_types import Attributions, Keywords, ModelInputs
 from pnpxai.tensors import as_tuple, batch_size, flat, map_tensors, own, sum_rows, take_rows
 
 __all__ = ["AdaptiveSamples", "AdaptiveSteps", "Reached"]
@@ -31,22 +31,20 @@ class Reached(NamedTuple):
         error: (examples,) the remaining error, in the units of the tolerance; above it where the limit came first.
     """
 
-    attributions: Any
+    attributions: Attributions
     used: Tensor
     error: Tensor
 
 
 class _Adaptive(Around):
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, object]:
         """Return the arguments of the wrapped ``attribute`` with their defaults."""
         inner = self.attribution_method
         configured = isinstance(inner, Configured)
         known = inspect.signature(inner.attributor.attribute if configured else inner.attribute).parameters
         return {name: p.default for name, p in known.items()} | (inner.settings if configured else {})
 
-    def _parts(
-        self, inputs: ModelInputs, target: Target, arguments: dict[str, Any]
-    ) -> Callable[[Tensor], dict[str, Any]]:
+    def _parts(self, inputs: ModelInputs, target: Target, arguments: Keywords) -> Callable[[Tensor], Keywords]:
         """Return the arguments of the wrapped ``attribute`` for some of the examples."""
         tensors = as_tuple(inputs)
         size = batch_size(tensors)
@@ -54,7 +52,7 @@ class _Adaptive(Around):
         shared = self.attribution_method.shares_baselines or arguments.get("draw_baseline_from_distrib")
         rows_of_all = {"baselines": arguments["baselines"]} if shared and "baselines" in arguments else {}
 
-        def part(rows: Tensor) -> dict[str, Any]:
+        def part(rows: Tensor) -> Keywords:
             taken = take_rows({"inputs": inputs} | arguments, rows, size)
             return taken | rows_of_all | {"target": score.given_target(rows)}
 
@@ -68,7 +66,7 @@ class AdaptiveSteps(_Adaptive):
     ``LayerIntegratedGradients``, ``LayerConductance``.
     """
 
-    def __init__(self, attribution_method: Any) -> None:
+    def __init__(self, attribution_method: Attributor | Configured) -> None:
         super().__init__(attribution_method)
         if "n_steps" not in self._parameters() or not attribution_method.has_convergence_delta():
             raise ArgumentError(
@@ -83,7 +81,7 @@ class AdaptiveSteps(_Adaptive):
         n_steps: int = 8,
         most: int = 512,
         target: Target = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> Reached:
         """Return attributions, and the number of steps that each example took.
 
@@ -122,7 +120,7 @@ class AdaptiveSamples(_Adaptive):
     round. A bias of single rounds remains (``KernelShap`` with few samples).
     """
 
-    def __init__(self, attribution_method: Any) -> None:
+    def __init__(self, attribution_method: Attributor | Configured) -> None:
         super().__init__(attribution_method)
         if "seed" not in self._parameters():
             raise ArgumentError(
@@ -138,7 +136,7 @@ class AdaptiveSamples(_Adaptive):
         most: int = 64,
         target: Target = None,
         seed: int | RandomStream = 0,
-        **arguments: Any,
+        **arguments: object,
     ) -> Reached:
         """Return mean attributions, and the number of samples of each example (of rounds, where samples have none).
 
@@ -180,7 +178,7 @@ class _Results:
         self.open = torch.arange(size)
         self.used = torch.zeros(size, dtype=torch.long)
         self.error: Tensor | None = None
-        self.packing: Any = None
+        self.packing: Attributions = None
         self.values: list[Tensor] = []
         self.squares: list[Tensor] = []
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.gradient.rectifiers import Rectifiers
@@ -16,7 +16,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.unseen import account_for, refuse_unseen
 from pnpxai.errors import ConfinedError, UnsuitableError
-from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, like
 
 __all__ = ["Deconvolution", "GuidedBackprop"]
@@ -65,17 +65,22 @@ class Deconvolution(Attributor):
         return _modified_gradient(self, inputs, target, additional_forward_args, guided=False)
 
 
+class _Context(FunctionCtx):
+    guided: bool
+    saved_tensors: Tensors
+
+
 class _ModifiedReLU(torch.autograd.Function):
     """Is a ReLU forward. Backward it passes the positive part of the gradient, with ``guided`` only where x > 0."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, guided: bool) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, guided: bool) -> Tensor:
         ctx.guided = guided
         ctx.save_for_backward(x > 0)
         return torch.relu(x)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         (is_open,) = ctx.saved_tensors
         positive = torch.relu(grad_outputs[0])
         return positive * is_open if ctx.guided else positive, None
@@ -83,13 +88,13 @@ class _ModifiedReLU(torch.autograd.Function):
 
 def _modified_gradient(
     owner: GuidedBackprop | Deconvolution, inputs: ModelInputs, target: Target, extra: ForwardArgs, *, guided: bool
-) -> Any:
+) -> Attributions:
     model = owner.model
     seen = Rectifiers(lambda x: _ModifiedReLU.apply(x, guided))
 
     method = type(owner).__name__
 
-    def watched(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def watched(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         name = operation_name(function)
         if not torch.is_grad_enabled() or name == "get":
             return function(*args, **kwargs)
@@ -104,7 +109,7 @@ def _modified_gradient(
     with borrowed(model):
         tensors, score = prepared(model, inputs, target, extra)
 
-        def ruled(*args: Any) -> Any:
+        def ruled(*args: object) -> ModelOutput:
             with Operations(watched):
                 output = score.forward(*args)
             seen.forget()

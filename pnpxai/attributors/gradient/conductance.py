@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ from pnpxai.engine.running.site import AtSites, Call, Members, Place
 from pnpxai.errors import ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors
+
+R = TypeVar("R")
 
 __all__ = ["InternalInfluence", "LayerConductance"]
 
@@ -69,7 +71,7 @@ class LayerConductance(AtLayer):
         """
         along = _Path(self, attribute_to_layer_input, with_ends(method, n_steps), internal_batch_size, grad_kwargs)
 
-        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, tuple[Attributions, Tensor]]:
             flow = _Flow()
             scores, members = along.run(part, ends_and_starts, pace, flow.add, show_progress)
             result = packed(self.layer, members, flow.result)
@@ -118,7 +120,7 @@ class InternalInfluence(AtLayer):
         nodes, weights = quadrature(method, n_steps)
         along = _Path(self, attribute_to_layer_input, nodes, internal_batch_size, grad_kwargs)
 
-        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+        def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Attributions]:
             total = WeightedSum(weights)
             scores, members = along.run(
                 part,
@@ -136,7 +138,7 @@ class InternalInfluence(AtLayer):
 class _Path:
     """Reads the values and gradients of a layer along a straight path of inputs."""
 
-    owner: Any
+    owner: AtLayer
     at_input: bool
     nodes: list[float]
     at_most: int | None
@@ -147,8 +149,8 @@ class _Path:
         return places_of(self.owner.forward_func, self.owner.layer, self.at_input)
 
     def explained(
-        self, inputs: ModelInputs, baselines: Baselines, target: Target, extra: ForwardArgs, explain: Explain
-    ) -> Any:
+        self, inputs: ModelInputs, baselines: Baselines, target: Target, extra: ForwardArgs, explain: Explain[R]
+    ) -> R:
         """Return the results of ``explain(score, ends and starts, pace)`` for all examples, joined."""
         with borrowed(self.owner.forward_func, freeze=not self.grad_kwargs):
             ends, score = prepared(self.owner.forward_func, inputs, target, extra)

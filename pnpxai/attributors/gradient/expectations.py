@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -69,7 +69,7 @@ class GradientShap(Attributor):
         attributions, deltas, _ = samples.mean(inputs, baselines, target, additional_forward_args)
         return (attributions, deltas) if return_convergence_delta else attributions
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the attributions with the mean delta of each example, and their standard errors."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +87,7 @@ class LayerIntegratedGradients(AtLayerWithFactor):
             at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
             limit = score.size if grad_kwargs else row_limit(tensors, score.extra, at_most=internal_batch_size)
 
-            def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            def explain(part: Score, ends_and_starts: Tensors, pace: Pace) -> tuple[Tensor, tuple[Attributions, ...]]:
                 graph = bool(kwargs.get("create_graph"))
                 half = len(tensors)
                 here, there = (Call((*x, *part.extra)) for x in (ends_and_starts[:half], ends_and_starts[half:]))

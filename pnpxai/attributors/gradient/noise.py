@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import Attributions, ModelInputs
+from pnpxai.model_types import Attributions, Keywords, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, flat, like, map_tensors, take_rows
 
 __all__ = ["NoiseTunnel"]
@@ -37,7 +37,7 @@ class NoiseTunnel(Around):
         """Return what the wrapped attributor returns."""
         return self.attribution_method.has_convergence_delta()
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the attributions with the standard error of a mean, if they are one.
 
         There is no gap: a mean over noisy copies promises no sum for the inputs themselves.
@@ -73,7 +73,7 @@ class NoiseTunnel(Around):
         antithetic: bool = False,
         seed: int | RandomStream = 0,
         show_progress: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Attributions:
         """Return attributions in the shape that the wrapped attributor gives.
 
@@ -100,10 +100,11 @@ class NoiseTunnel(Around):
         )  # fmt: skip
 
     def _sampled(
-        self, inputs: ModelInputs, nt_type: str, nt_samples: int, nt_samples_batch_size: int | None, stdevs: Any,
+        self, inputs: ModelInputs, nt_type: str, nt_samples: int, nt_samples_batch_size: int | None,
+        stdevs: Deviation | tuple[Deviation, ...],
         draw_baseline_from_distrib: bool, last_clean: bool, antithetic: bool, seed: int | RandomStream,
-        show_progress: bool, kwargs: dict[str, Any], errors: MeanError | None,
-    ) -> Any:  # fmt: skip
+        show_progress: bool, kwargs: Keywords, errors: MeanError | None,
+    ) -> Attributions:  # fmt: skip
         """Return what ``attribute`` does; samples are added to the errors too, if they are given."""
         nt_samples = _checked(nt_type, nt_samples)
         tensors = as_tuple(inputs)
@@ -161,11 +162,11 @@ class _Moments:
         self.kind = kind
         self.size = size
         self.count = [0] * size  # number of samples of each example
-        self.packing: Any = None
+        self.packing: Attributions = None
         self.means: list[Tensor] = []  # means of the samples, or of their squares for ``smoothgrad_sq``
         self.deviations: list[Tensor] = []  # sums of squared deviations from the mean, for ``vargrad``
 
-    def add(self, block: Block, result: Any) -> None:
+    def add(self, block: Block, result: ModelOutput) -> None:
         members = flat(result)
         for m in members:
             if m.shape[:1] != (len(block),):
@@ -189,7 +190,7 @@ class _Moments:
             for example in block.examples:
                 self.count[example] += 1
 
-    def result(self) -> Any:
+    def result(self) -> Attributions:
         chosen = [d / self.count[0] for d in self.deviations] if self.deviations else self.means
         waiting = iter(chosen)
         return map_tensors(lambda _: next(waiting), self.packing)
@@ -201,7 +202,7 @@ def _checked(nt_type: str, nt_samples: int) -> int:
     return whole_number("nt_samples", nt_samples)
 
 
-def _baselines(baselines: Any, block: Block, stream: RandomStream) -> Any:
+def _baselines(baselines: Tensor | Tensors, block: Block, stream: RandomStream) -> Tensor | Tensors:
     counts = {b.shape[0] for b in as_tuple(baselines, "baselines")}
     if len(counts) != 1:
         raise ArgumentError(f"baselines: expected as many rows for each input, got {sorted(counts)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +42,7 @@ class RelativeNoise:
 Deviation = float | Callable[[Tensor], Tensor]
 
 
-def deviations(stdevs: Any, tensors: Tensors) -> list[Tensor | float]:
+def deviations(stdevs: Deviation | tuple[Deviation, ...] | list[Deviation], tensors: Tensors) -> list[Tensor | float]:
     """Return the standard deviation of each input's noise: a number, or a tensor that broadcasts to the input.
 
     Raises:

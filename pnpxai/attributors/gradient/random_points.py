@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from pnpxai.attributors.base import AtLayer, Attributor, prepared
 from pnpxai.attributors.baseline_arguments import broadcast_baselines, distribution_rows
 from pnpxai.attributors.gradient.layer_paths import by_example
 from pnpxai.attributors.gradient.mean_errors import MeanError
-from pnpxai.attributors.gradient.noisy_copies import deviations, drawn_rows, noisy_copies
+from pnpxai.attributors.gradient.noisy_copies import Deviation, deviations, drawn_rows, noisy_copies
 from pnpxai.attributors.layers import first_rows, packed
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
@@ -24,9 +24,9 @@ from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream
-from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.engine.running.site import AtSites, Call, Members
 from pnpxai.errors import ShapeError
-from pnpxai.model_types import ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, flat, like, take_rows
 
 __all__ = ["Distribution", "OwnBaselines", "Samples"]
@@ -42,7 +42,9 @@ class OwnBaselines:
 Distribution: TypeAlias = Tensor | Tensors | Callable[..., Tensor | Tensors] | OwnBaselines
 """Baselines to draw from: rows (rows, ...) for each input, as many for each; a function that returns them (of the
 inputs, if it takes an argument); or one row for each example."""
-_Ends: TypeAlias = tuple[Tensors, Any]  # values, and the model's output where it is needed
+_Ends: TypeAlias = tuple[Tensors, ModelOutput]  # values, and the model's output where it is needed
+_Means: TypeAlias = tuple[Attributions, Tensor, Attributions]
+"""Mean attributions, deltas, and standard errors."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Samples:
 
     owner: Attributor
     number: int
-    stdevs: Any
+    stdevs: Deviation | tuple[Deviation, ...]
     stream: RandomStream
     with_deltas: bool
     show_progress: bool
@@ -72,7 +74,7 @@ class Samples:
     def __post_init__(self) -> None:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
-    def mean(self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs) -> tuple[Any, Tensor, Any]:
+    def mean(self, inputs: ModelInputs, baselines: Distribution, target: Target, extra: ForwardArgs) -> _Means:
         """Return the mean attributions, (examples * samples,) deltas, and the standard errors of the means of inputs.
 
         Errors of fewer than three samples are NaN; at a layer there are none.
@@ -88,7 +90,7 @@ class Samples:
             scales = deviations(self.stdevs, tensors)
             limit = row_limit(tensors, score.extra)
 
-            def explain(part: Score, inputs_and_numbers: Tensors, pace: Pace) -> tuple[Tensor, Any]:
+            def explain(part: Score, inputs_and_numbers: Tensors, pace: Pace) -> tuple[Tensor, _Means]:
                 *own, numbers = inputs_and_numbers
                 block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
                 return _Part(samples, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
@@ -112,7 +114,7 @@ class _Part:
     block: Block
     pace: Pace
 
-    def explain(self, limit: int, original: Any) -> tuple[Tensor, Any]:
+    def explain(self, limit: int, original: ModelInputs) -> tuple[Tensor, _Means]:
         """Return the scores, and (mean attributions, deltas, standard errors)."""
         samples, size = self.samples, self.score.size
         still = all(isinstance(scale, float) and scale == 0 for scale in self.scales)
@@ -120,7 +122,7 @@ class _Part:
         sums: list[Tensor] = []
         errors = MeanError(size)
         deltas = self.inputs[0].new_zeros(size, samples.number)
-        seen: list[Any] = []
+        last_pass: list[tuple[tuple[Members, ...], Tensor]] = []
 
         def visit(steps: range, numbers: Tensor) -> Tensor:
             block, score = Block(self.block.examples, steps), self.score.take(numbers)
@@ -147,11 +149,11 @@ class _Part:
             sums[:] = [a + b for a, b in zip(sums, means, strict=True)] if sums else means
             if samples.at is None:
                 errors.add(Block(range(size), steps), shares)
-            seen[:] = [first_rows(at_points.members, size, numbers.numel()), at_points.scores]
+            last_pass[:] = [(first_rows(at_points.members, size, numbers.numel()), at_points.scores)]
             return at_points.scores
 
         in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
-        members, scores = seen
+        ((members, scores),) = last_pass
         if isinstance(samples.owner, AtLayer):
             return scores, (packed(samples.owner.layer, members, sums), deltas.reshape(-1), ())
         spread = errors.result(samples.number)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnpxai.engine.seeing.operations import Operation, in_place, operation_name
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, ModelInputs, ModelOutput, Positional
 
 __all__ = ["Rectifiers"]
 
@@ -54,7 +53,7 @@ class Rectifiers:
         """Forget the conditions of a pass that has ended."""
         self._conditions.clear()
 
-    def __call__(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def __call__(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         """Return the operation's result, or for a ReLU the result of the replacement."""
         name = operation_name(function)
         operand = self._rectified(name, args, kwargs)
@@ -68,7 +67,7 @@ class Rectifiers:
         self._follow(name, args, kwargs, result)
         return result
 
-    def _rectified(self, name: str, args: tuple[Any, ...], kwargs: Keywords) -> Tensor | None:
+    def _rectified(self, name: str, args: Positional, kwargs: Keywords) -> Tensor | None:
         """Return the operand if the operation is a ReLU, else None."""
         first = args[0] if args else kwargs.get("input")
         second = args[1] if len(args) > 1 else None
@@ -93,7 +92,7 @@ class Rectifiers:
         return self._conditioned(name, args, kwargs, first, second)
 
     def _conditioned(
-        self, name: str, args: tuple[Any, ...], kwargs: Keywords, first: Any, second: Any
+        self, name: str, args: Positional, kwargs: Keywords, first: ModelInputs, second: ModelInputs
     ) -> Tensor | None:
         """Return the operand if the operation is a ReLU by means of a condition, such as ``x * (x > 0)``, else None."""
         third = args[2] if len(args) > 2 else None
@@ -115,14 +114,14 @@ class Rectifiers:
             return first if _is_zero(third) and self._holds(second, first, False) else None
         return None
 
-    def _holds(self, condition: Any, operand: Any, positive: bool) -> bool:
+    def _holds(self, condition: object, operand: object, positive: bool) -> bool:
         """Return whether a tensor is the condition that an operand is positive (or with False, that it is not)."""
         return isinstance(operand, Tensor) and any(
             known.result is condition and known.operand is operand and known.positive == positive
             for known in self._conditions
         )
 
-    def _follow(self, name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> None:
+    def _follow(self, name: str, args: Positional, kwargs: Keywords, result: ModelOutput) -> None:
         """Record the condition that an operation makes, or makes out of another condition."""
         first = args[0] if args else None
         if not isinstance(result, Tensor) or not isinstance(first, Tensor):
@@ -138,7 +137,7 @@ class Rectifiers:
                 self._conditions.append(_Condition(result, known.operand, known.positive != (name in _NEGATED)))
 
 
-def _is_zero(value: Any) -> bool:
+def _is_zero(value: object) -> bool:
     """Return whether a value is a constant that is zero everywhere."""
     if isinstance(value, Tensor):
         return not value.requires_grad and value.numel() > 0 and not bool(value.any())

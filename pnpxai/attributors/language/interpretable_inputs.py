@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs, Tokenizer
 
 __all__ = ["InterpretableInput", "TextTemplateInput", "TextTokenInput"]
 
+V = TypeVar("V")
 Values: TypeAlias = Sequence[str] | Mapping[str, str]
 
 
@@ -32,7 +34,7 @@ class InterpretableInput(ABC):
         """Return (1, features) the features as they are, all present."""
 
     @abstractmethod
-    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Any:
+    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> ModelInputs:
         """Return what the model reads: a text, or ids (rows, tokens).
 
         Args:
@@ -57,7 +59,7 @@ class TextTokenInput(InterpretableInput):
     def __init__(
         self,
         text: str,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         baselines: int | str = 0,
         skip_tokens: Sequence[int] | Sequence[str] | None = None,
     ) -> None:
@@ -113,7 +115,7 @@ class TextTemplateInput(InterpretableInput):
         self.dict_keys = list(values) if isinstance(values, Mapping) else []
         self.values = self._listed(values, "values")
         self.n_features = len(self.values)
-        self.baselines: Any = baselines if callable(baselines) else (
+        self.baselines: list[str] | Callable[[], Values] = baselines if callable(baselines) else (
             [""] * self.n_features if baselines is None else self._listed(baselines, "baselines")
         )  # fmt: skip
         self.mask = None if mask is None else self._listed(mask, "mask")
@@ -121,14 +123,14 @@ class TextTemplateInput(InterpretableInput):
         self.formatted_mask = [list(groups).index(m) for m in self.mask] if self.mask is not None else list(groups)
         self.n_itp_features = len(groups)
 
-    def _listed(self, given: Any, name: str) -> list[Any]:
+    def _listed(self, given: Sequence[V] | Mapping[str, V], name: str) -> list[V]:
         if bool(self.dict_keys) != isinstance(given, Mapping) or isinstance(given, str):
             raise ArgumentError(
                 f"{name}: expected a {'dict' if self.dict_keys else 'list'}, as values are, got {given!r}"
             )
         if self.dict_keys and set(given) != set(self.dict_keys):
             raise ArgumentError(f"{name}: expected the names {self.dict_keys}, got {list(given)}")
-        listed = [given[k] for k in self.dict_keys] if self.dict_keys else list(given)
+        listed = [given[k] for k in self.dict_keys] if isinstance(given, Mapping) else list(given)
         if name != "values" and len(listed) != self.n_features:
             raise ArgumentError(f"{name}: expected {self.n_features}, one for each value, got {len(listed)}")
         return listed
@@ -143,7 +145,7 @@ class TextTemplateInput(InterpretableInput):
         if perturbed_tensor is not None:
             if len(perturbed_tensor) != 1:
                 raise ArgumentError(f"perturbed_tensor: expected one row for one text, got {len(perturbed_tensor)}")
-            given: Any = self.baselines
+            given = self.baselines
             baselines = self._listed(given(), "baselines") if callable(given) else given
             present = perturbed_tensor[0].tolist()
             values = [v if present[g] else b for v, b, g in zip(values, baselines, self.formatted_mask, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,14 @@ from pnpxai.attributors.gradient.expectations import LayerGradientShap
 from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients
 from pnpxai.attributors.language.interpretable_inputs import InterpretableInput, TextTemplateInput, TextTokenInput
 from pnpxai.attributors.language.llm_result import LLMAttributionResult
-from pnpxai.attributors.language.responses import ResponseModel, TokenScore, base_model
+from pnpxai.attributors.language.responses import LanguageModel, ResponseModel, TokenScore, base_model
 from pnpxai.attributors.layers import LayerGradientXActivation
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime
 from pnpxai.attributors.perturbation.shapley import KernelShap, ShapleyValues, ShapleyValueSampling
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Tokenizer
 
 __all__ = ["LLMAttribution", "LLMGradientAttribution"]
 
@@ -34,17 +34,17 @@ class _OfGeneratedText:
     SUPPORTED_METHODS: ClassVar[tuple[type, ...]]
     SUPPORTED_INPUTS: ClassVar[tuple[type, ...]]
 
-    def __init__(self, attr_method: Attributor, tokenizer: Any) -> None:
+    def __init__(self, attr_method: Attributor, tokenizer: Tokenizer) -> None:
         if not isinstance(attr_method, self.SUPPORTED_METHODS):
             names = ", ".join(cls.__name__ for cls in self.SUPPORTED_METHODS)
             raise ArgumentError(f"attr_method: expected one of {names}, got {type(attr_method).__name__}")
-        self.model: Any = base_model(attr_method.forward_func)
+        self.model: LanguageModel = base_model(attr_method.forward_func)
         self.tokenizer = tokenizer
         self.attr_method = copy(attr_method)
         self.device = self.model.get_input_embeddings().weight.device
 
     def _target(
-        self, inp: InterpretableInput, target: str | Tensor | None, gen_args: Mapping[str, Any] | None
+        self, inp: InterpretableInput, target: str | Tensor | None, gen_args: Mapping[str, object] | None
     ) -> Tensor:
         """Return the ids (tokens,) of the output that is explained: what is given, or what the model writes."""
         if not isinstance(inp, self.SUPPORTED_INPUTS):
@@ -108,7 +108,7 @@ class LLMAttribution(_OfGeneratedText):
     SUPPORTED_PER_TOKEN_ATTR_METHODS: ClassVar[tuple[type, ...]] = SUPPORTED_METHODS
     SUPPORTED_INPUTS = (TextTemplateInput, TextTokenInput)
 
-    def __init__(self, attr_method: Attributor, tokenizer: Any, attr_target: str = "log_prob") -> None:
+    def __init__(self, attr_method: Attributor, tokenizer: Tokenizer, attr_target: str = "log_prob") -> None:
         super().__init__(attr_method, tokenizer)
         if attr_target not in ("log_prob", "prob"):
             raise ArgumentError(f"attr_target: expected 'log_prob' or 'prob', got {attr_target!r}")
@@ -120,11 +120,11 @@ class LLMAttribution(_OfGeneratedText):
         inp: InterpretableInput,
         target: str | Tensor | None = None,
         num_trials: int = 1,
-        gen_args: Mapping[str, Any] | None = None,
+        gen_args: Mapping[str, object] | None = None,
         use_cached_outputs: bool = True,
-        _inspect_forward: Any = None,
+        _inspect_forward: object = None,
         forward_in_tokens: bool = True,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> LLMAttributionResult:
         """Return attributions of the output and of each of its tokens; every set of features runs once for all of them.
 
@@ -138,7 +138,7 @@ class LLMAttribution(_OfGeneratedText):
             **kwargs: passed on to the attributor.
         """
         ids = self._target(inp, target, gen_args)
-        total: Any = 0.0
+        total = torch.zeros((), dtype=torch.float64)
         for _ in range(num_trials):
             scored = _Scored(self, inp, ids)
             method = copy(self.attr_method)
@@ -172,8 +172,8 @@ class LLMGradientAttribution(_OfGeneratedText):
         self,
         inp: InterpretableInput,
         target: str | Tensor | None = None,
-        gen_args: Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        gen_args: Mapping[str, object] | None = None,
+        **kwargs: object,
     ) -> LLMAttributionResult:
         """Return attributions of log-probabilities of the output and of each of its tokens.
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pnpxai.attributors.language.interpretable_inputs import InterpretableInput
 from pnpxai.errors import ShapeError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["LLMAttributionResult"]
 
@@ -29,9 +33,9 @@ class LLMAttributionResult:
 
     input_tokens: list[str]
     output_tokens: list[str]
-    seq_attr: Any
-    token_attr: Any = None
-    output_probs: Any = None
+    seq_attr: Tensor
+    token_attr: Tensor | None = None
+    output_probs: Tensor | None = None
     inp: InterpretableInput | None = None
 
     def __post_init__(self) -> None:
@@ -54,7 +58,7 @@ class LLMAttributionResult:
         """The attribution of the whole output by the name of the feature; of several with one name, the last."""
         return dict(zip(self.input_tokens, self.seq_attr.tolist(), strict=True))
 
-    def plot_token_attr(self, show: bool = False) -> Any:
+    def plot_token_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
         """Draw a row for each output token and a column for each feature, with numbers.
 
         Returns:
@@ -73,14 +77,14 @@ class LLMAttributionResult:
         image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         figure.colorbar(image, ax=axes).ax.set_ylabel("Token Attribution", rotation=-90, va="bottom")
         self._label(axes)
-        axes.set_yticks(range(len(self.output_tokens)), labels=[_shown(token) for token in self.output_tokens])
+        axes.set_yticks(range(len(self.output_tokens)), labels=[_short(token) for token in self.output_tokens])
         for i, row in enumerate(values):
             for j, value in enumerate(row):
                 ink = "white" if abs(value) > 0.6 * limit else "black"
                 axes.text(j, i, f"{value:.4f}", ha="center", va="center", color=ink)
-        return self._given(plt, figure, axes, show)
+        return self._shown(figure, axes, show)
 
-    def plot_seq_attr(self, show: bool = False) -> Any:
+    def plot_seq_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
         """Draw a bar for each feature's attribution of the whole output; returns as ``plot_token_attr``."""
         import matplotlib.pyplot as plt
 
@@ -90,16 +94,18 @@ class LLMAttributionResult:
         axes.set_ylabel("Sequence Attribution")
         axes.axhline(0, color="black", linewidth=0.6)
         self._label(axes)
-        return self._given(plt, figure, axes, show)
+        return self._shown(figure, axes, show)
 
-    def _label(self, axes: Any) -> None:
-        axes.set_xticks(range(len(self.input_tokens)), labels=[_shown(token) for token in self.input_tokens])
+    def _label(self, axes: Axes) -> None:
+        axes.set_xticks(range(len(self.input_tokens)), labels=[_short(token) for token in self.input_tokens])
         axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False)
         for label in axes.get_xticklabels():
             label.set(rotation=-30, ha="right", rotation_mode="anchor")
 
     @staticmethod
-    def _given(plt: Any, figure: Any, axes: Any, show: bool) -> Any:
+    def _shown(figure: Figure, axes: Axes, show: bool) -> tuple[Figure, Axes] | None:
+        import matplotlib.pyplot as plt
+
         figure.set_facecolor("white")
         if not show:
             return figure, axes
@@ -107,6 +113,6 @@ class LLMAttributionResult:
         return None
 
 
-def _shown(token: str) -> str:
+def _short(token: str) -> str:
     plain = repr(token)[1:-1]
     return plain if len(plain) <= 50 else plain[:47] + "..."

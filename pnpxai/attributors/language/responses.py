@@ -15,17 +15,19 @@ from pnpxai.engine.running.batching import Block, in_blocks
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, NonFiniteError
-from pnpxai.model_types import Model
+from pnpxai.model_types import Keywords, Model
 
-__all__ = ["ResponseModel", "TokenScore", "base_model"]
+__all__ = ["LanguageModel", "ResponseModel", "TokenScore", "base_model"]
 
 TokenScore: TypeAlias = Literal["log_probability", "logit", "probability"]
 """What is taken of a token: log p, the raw output, or p."""
+LanguageModel: TypeAlias = Any
+"""A user's language model: a ``torch.nn.Module`` with the methods of those of transformers."""
 _TOKENS_PER_PASS = {"cpu": 1024, "other": 16_384}
 _LOGIT_BYTES = 2**28
 
 
-def base_model(model: Model) -> Any:
+def base_model(model: Model) -> LanguageModel:
     """Return the language model inside an adapter (peft) or a wrapper.
 
     Raises:
@@ -71,7 +73,7 @@ class ResponseModel:
             )
 
     @cached_property
-    def base(self) -> Any:
+    def base(self) -> LanguageModel:
         """The model without adapters' wrappers."""
         return base_model(self.model)
 
@@ -156,7 +158,7 @@ class ResponseModel:
             logits = select_output(self.model(inputs_embeds=together, **kept, **self._plain()))
         return _finite(self._taken(logits[:, -len(given) :]))
 
-    def attention_call(self, prompt: Tensor) -> dict[str, Any]:
+    def attention_call(self, prompt: Tensor) -> Keywords:
         """Return the arguments of one pass over a prompt (tokens,) and the response."""
         ids, response = prompt.to(self.device)[None], self.response.to(self.device)[None]
         if self.encodes:
@@ -191,7 +193,7 @@ class ResponseModel:
         side = "right" if self.encodes else self.padding
         ids, real = _padded(whole, side), _padded([torch.ones_like(w) for w in whole], side)
         mask = _padded([m.long() for m in looked], side)
-        call: dict[str, Any] = {"attention_mask": mask} if "attention_mask" in self.takes else {}
+        call: Keywords = {"attention_mask": mask} if "attention_mask" in self.takes else {}
         if self.encodes:
             call |= {"decoder_input_ids": self._decoder_ids(len(rows))}
         elif "position_ids" in self.takes:
@@ -206,7 +208,7 @@ class ResponseModel:
         places = (first[:, None] + torch.arange(count)).to(logits.device)
         return logits[torch.arange(len(rows), device=logits.device)[:, None], places]
 
-    def _plain(self) -> dict[str, Any]:
+    def _plain(self) -> Keywords:
         return {"use_cache": False} if "use_cache" in self.takes else {}
 
     def _decoder_ids(self, rows: int) -> Tensor:

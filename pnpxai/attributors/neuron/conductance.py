@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +19,9 @@ from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.places import Place
-from pnpxai.engine.running.score import Score, Target
+from pnpxai.engine.running.score import CheckedTarget, Score, Target
 from pnpxai.engine.running.site import AtSites, Call
-from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["NeuronConductance"]
@@ -90,10 +89,10 @@ class _Through:
 
     model: Model
     places: tuple[Place, ...]
-    select: Callable[[Any], Tensor]
-    target: Any
+    select: Callable[[ModelOutput], Tensor]
+    target: CheckedTarget
 
-    def __call__(self, *args: Any) -> Tensor:
+    def __call__(self, *args: ModelInputs) -> Tensor:
         target = self.target
         if isinstance(target, Tensor):
             args, target = args[:-1], args[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor
 
@@ -47,7 +46,9 @@ class _OfNeuron(AtLayer):
             raise ArgumentError(f"layer: expected one layer, got {len(places)}")
         return UpToLayer(self.forward_func, places)
 
-    def _run(self, backend: Attributor, inputs: Inputs, selector: Selector, extra: ForwardArgs, **settings: Any) -> Any:
+    def _run(
+        self, backend: Attributor, inputs: Inputs, selector: Selector, extra: ForwardArgs, **settings: object
+    ) -> Attributions:
         return backend.attribute(inputs, target=selected(selector), additional_forward_args=extra, **settings)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.site import AtSites, Call
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import rows_of
 
 __all__ = ["Selector", "UpToLayer", "selected"]
@@ -33,7 +33,7 @@ class UpToLayer:
     model: Model
     places: tuple[Place, ...]
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> ModelOutput:
         """Return the layer's value: a tensor, or a tuple where it has several."""
         values: list[Tensor] = []
 
@@ -44,12 +44,12 @@ class UpToLayer:
         AtSites(self.model, self.places).run(Call(args), note, stop=True)
         return values[0] if len(values) == 1 else tuple(values)
 
-    def runs_model(self) -> tuple[Any, tuple[Any, ...]]:
+    def runs_model(self) -> tuple[Model, tuple[str | Place, ...]]:
         """Return the model, and a key that says at which layer it ends."""
         return self.model, ("up to", *self.places)
 
 
-def selected(selector: Selector) -> Callable[[Any], Tensor]:
+def selected(selector: Selector) -> Callable[[ModelOutput], Tensor]:
     """Return the selector as a function of the layer's value.
 
     Raises:
@@ -63,7 +63,7 @@ def selected(selector: Selector) -> Callable[[Any], Tensor]:
             f"neuron_selector: expected an index, a tuple of indices and slices, or a function, got {selector!r}"
         )
 
-    def chosen(value: Any) -> Tensor:
+    def chosen(value: ModelOutput) -> Tensor:
         if not isinstance(value, Tensor):
             raise ArgumentError("neuron_selector: the layer has several tensors; pass a function of them")
         if value.ndim != 1 + len(members):

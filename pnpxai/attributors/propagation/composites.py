@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,7 +14,12 @@ from pnpxai.attributors.propagation.relevance.layer_rules import AlphaBeta, OfZe
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, Rule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Linear
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelOutput
 from pnpxai.tensors import Tensors
+
+if TYPE_CHECKING:
+    from zennit.canonizers import Canonizer
+    from zennit.core import BasicHook
 
 __all__ = ["Composite", "KernelRule", "Make", "RuleName", "kernel_rules_before", "rule_named"]
 
@@ -48,8 +53,8 @@ class Composite:
     passing: frozenset[str] = frozenset()
     sums: Literal["proportion", "balanced", "size"] = "proportion"
     attention: Literal["taylor", "constant"] = "constant"
-    canonizers: tuple[Any, ...] = ()
-    finish: Callable[[Any], None] | None = None
+    canonizers: tuple[Canonizer, ...] = ()
+    finish: Callable[[ModelOutput], None] | None = None
 
     def rule(self, kernel: Kernel, ledger: Ledger, *, merged: bool = False) -> KernelRule:
         """Return the rule of one call of a layer; ``merged`` with what follows it, whose value is then computed."""
@@ -129,8 +134,8 @@ def rule_named(
     """
     from zennit import rules
 
-    make: dict[str, Callable[[], Any]] = {
-        "epsilon": lambda: None,
+    make: dict[str, Callable[[], BasicHook]] = {
+        "epsilon": lambda: rules.Epsilon(epsilon),
         "gamma": lambda: rules.Gamma(gamma, stabilizer),
         "alpha_beta": lambda: rules.AlphaBeta(alpha, beta, stabilizer, zero_params=None if biases else "bias"),
         "z_plus": lambda: rules.ZPlus(stabilizer),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, completeness_gap, prepared
-from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines, distribution_rows
+from pnpxai.attributors.baseline_arguments import BaselineRows, Baselines, broadcast_baselines, distribution_rows
 from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.examples_axis import ExamplesFirst
@@ -85,7 +85,7 @@ class DeepLiftShap(DeepLift):
     def __init__(self, model: Model, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
 
-    def cost(self, inputs: ModelInputs, baselines: Any = None, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, baselines: BaselineRows | None = None, **settings: object) -> int:
         """Return two rows for each example and baseline."""
         return super().cost(inputs) * len(distribution_rows(baselines, inputs, as_tuple(inputs))[0])
 
@@ -220,7 +220,12 @@ def _has_own_delta(owner: DeepLift) -> bool:
 
 
 def _own_deltas(
-    owner: DeepLift, parts: list[Any], starts: list[Tensors], inputs: ModelInputs, target: Target, extra: ForwardArgs
+    owner: DeepLift,
+    parts: list[Attributions],
+    starts: list[Tensors],
+    inputs: ModelInputs,
+    target: Target,
+    extra: ForwardArgs,
 ) -> Tensor:
     """Return (examples * baselines,) deltas of a subclass's own method, from the attributions of each baseline."""
     given = {"target": target, "additional_forward_args": extra}
@@ -262,10 +267,10 @@ def _attributions(factors: Tensors, x: Tensors, b: Tensors, multiply: bool, cust
     return tuple(m * (xi - bi) for m, xi, bi in zip(factors, x, b, strict=True)) if multiply else factors
 
 
-def _packed(original: Any, result: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+def _packed(original: ModelInputs, result: tuple[Tensors, Tensor]) -> tuple[Attributions, Tensor]:
     return like(original, result[0]), result[1].reshape(-1)
 
 
-def _packed_at_layer(first: ExamplesFirst, result: tuple[Tensors, Tensor]) -> tuple[Any, Tensor]:
+def _packed_at_layer(first: ExamplesFirst, result: tuple[Tensors, Tensor]) -> tuple[Attributions, Tensor]:
     values = first.back(result[0])
     return _packed(values if len(values) != 1 else values[0], (values, result[1]))

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
 from pnpxai.errors import ArgumentError, ConfinedError, RuleError
-from pnpxai.model_types import Attributions, ForwardArgs, Keywords
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelOutput, Positional
 from pnpxai.tensors import Tensors, like, own
 
 __all__ = ["FullGrad", "FullGradients"]
@@ -142,7 +142,7 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
     leaves = tuple(own(x).requires_grad_() for x in inputs)
     biases = _Biases()
 
-    def watched(*args: Any) -> Any:
+    def watched(*args: object) -> ModelOutput:
         with Operations(biases.replace):
             return score.forward(*args)
 
@@ -187,7 +187,7 @@ class _Biases:
     rounded: list[int] = field(default_factory=list)
     grids: list[Sides] = field(default_factory=list)
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def replace(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         operands, put = with_operands((args, kwargs), carries)
         name = operation_name(function)
         if not operands or not torch.is_grad_enabled() or name in _PASSIVE:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ from pnpxai.errors import ArgumentError, SignatureError, UnsuitableError
 from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, like, own, sum_rows
 
+if TYPE_CHECKING:
+    from zennit.canonizers import Canonizer
+    from zennit.core import Composite as ZennitComposite
+
 __all__ = ["LRP", "LayerLRP", "Relevance"]
 
 
@@ -44,7 +48,7 @@ class Relevance:
         rest: (examples,) relevance that rules which do not conserve by design left over (softmax).
     """
 
-    attributions: Any
+    attributions: Attributions
     score: Tensor
     bias: Tensor
     epsilon: Tensor
@@ -71,7 +75,9 @@ class LRP(Attributor):
     _multiply_by_inputs = True
     _has_convergence_delta = True
 
-    def __init__(self, model: Model, composite: Any = None, *, epsilon: float = 1e-9) -> None:
+    def __init__(
+        self, model: Model, composite: Composite | ZennitComposite | None = None, *, epsilon: float = 1e-9
+    ) -> None:
         """Take a model, a composite (of zennit too), and the stabiliser of the operations outside of it."""
         super().__init__(model)
         module = module_of(model)
@@ -137,7 +143,7 @@ class LRP(Attributor):
         return super().cost(inputs, **settings) * (2 if self._canonizers else 1)
 
     @property
-    def _canonizers(self) -> tuple[Any, ...]:
+    def _canonizers(self) -> Sequence[Canonizer]:
         return tuple(self.composite.canonizers) if self.composite is not None else ()
 
     def _propagated(self, score: Score, inputs: Tensors, places: Sequence[Place], verbose: bool) -> Relevance:
@@ -186,7 +192,9 @@ class LRP(Attributor):
 class LayerLRP(LRP):
     """Relevance at layers: what ``LRP`` passes through them on its way to the inputs."""
 
-    def __init__(self, model: Model, layer: Layer, composite: Any = None, *, epsilon: float = 1e-9) -> None:
+    def __init__(
+        self, model: Model, layer: Layer, composite: Composite | ZennitComposite | None = None, *, epsilon: float = 1e-9
+    ) -> None:
         """Take a model and a layer, a list of layers, or None for all that run once."""
         super().__init__(model, composite, epsilon=epsilon)
         self.layer = layer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Ledger, ValueRule
 from pnpxai.attributors.propagation.relevance.linear import normalised
 from pnpxai.engine.seeing.operations import Operation
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Positional
 from pnpxai.tensors import Tensors
 
 __all__ = ["Attention", "BiasedAttention", "attention_rule"]
@@ -119,7 +118,7 @@ class BiasedAttention:
 
 
 def attention_rule(
-    function: Operation, args: tuple[Any, ...], kwargs: Keywords, constant: bool, epsilon: float, ledger: Ledger
+    function: Operation, args: Positional, kwargs: Keywords, constant: bool, epsilon: float, ledger: Ledger
 ) -> GraphRule | ValueRule | None:
     """Return the rule of a call of fused attention; None if its mask carries relevance, or it drops values."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ from pnpxai.attributors.propagation.relevance.softmax import LogSumExp, Softmax
 from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize
 from pnpxai.engine.seeing.operation_kinds import AFFINE, BILINEAR, ELEMENTWISE, SCALES, SUMS
 from pnpxai.engine.seeing.operations import Operation, divides, operation_name
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Positional
 from pnpxai.tensors import own
 
 __all__ = ["Choice", "RuledStep", "note_padding", "note_root"]
 
-OperationCall: TypeAlias = tuple[Operation, tuple[Any, ...], dict[str, Any]]
+OperationCall: TypeAlias = tuple[Operation, Positional, Keywords]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def note_root(name: str, result: Tensor, operands: list[Tensor]) -> None:
         result.grad_fn.root = root  # type: ignore[attr-defined]
 
 
-def note_padding(result: Tensor, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> None:
+def note_padding(result: Tensor, function: Operation, args: Positional, kwargs: Keywords) -> None:
     """Remember which places of a padded value are its own."""
     named = {name: value for name, value in kwargs.items() if name != "input"}
     value = args[0] if args else kwargs["input"]
@@ -220,7 +220,7 @@ def _reflected(function: Operation) -> bool:
     return getattr(function, "__name__", "").startswith("__r")
 
 
-def _affine_in(function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> bool:
+def _affine_in(function: Operation, args: Positional, kwargs: Keywords) -> bool:
     """Tell whether a call of an operation that is affine in most calls is so in this one."""
     if divides(function, args) or kwargs.get("rounding_mode"):
         return False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.seeing.operations import Operation, operation_name
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Positional
 
 __all__ = ["Kernel", "kernel_of"]
 
@@ -98,7 +97,7 @@ class _Called(nn.Module):
         return self._kernel.of_zeros(self.bias)
 
 
-def kernel_of(function: Operation, args: tuple[Any, ...], kwargs: Keywords, operand: Tensor) -> Kernel | None:
+def kernel_of(function: Operation, args: Positional, kwargs: Keywords, operand: Tensor) -> Kernel | None:
     """Return a call as a kernel on ``operand``, None if it is none: no layer, or the operand is its weight."""
     name = operation_name(function)
     if name in _LAYERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.linear import Affine, Linear
 from pnpxai.engine.seeing.torch_private import give_own_parameters, plain_copy
 from pnpxai.tensors import Tensors
+
+if TYPE_CHECKING:
+    from pnpxai.attributors.propagation.captum_rules import PropagationRule
 
 __all__ = ["AlphaBeta", "OfModule", "OfZennit", "epsilon_rule"]
 
@@ -30,7 +33,7 @@ def epsilon_rule(kernel: Kernel, epsilon: float, ledger: Ledger) -> Affine | Lin
 class OfZennit:
     """A rule of zennit, read as data (its modifiers, gradient mapper and reducer), on one call of a module."""
 
-    hook: Any
+    hook: Any  # a BasicHook, whose package states no types
     module: nn.Module
     forward: Callable[..., Tensor]
     ledger: Ledger = field(repr=False)
@@ -120,7 +123,7 @@ class AlphaBeta:
 class OfModule:
     """A rule that changes a module's weights (see ``propagation``), with the epsilon rule on what they give."""
 
-    rule: Any
+    rule: PropagationRule
     module: nn.Module
     ledger: Ledger = field(repr=False)
 

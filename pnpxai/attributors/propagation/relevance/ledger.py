@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pnpxai.tensors import Tensors, sum_rows
 
@@ -26,9 +27,9 @@ class Ledger:
     """
 
     size: int
-    bias: Any = 0.0
-    epsilon: Any = 0.0
-    rest: Any = 0.0
+    bias: Tensor | float = 0.0
+    epsilon: Tensor | float = 0.0
+    rest: Tensor | float = 0.0
     again: bool = False
 
     def clear(self) -> None:
@@ -82,16 +83,21 @@ class ValueRule(Protocol):
         ...
 
 
+class _Context(FunctionCtx):
+    ledger: Ledger
+    sign: int
+
+
 class _Sink(torch.autograd.Function):
     """A constant among what carries relevance: what it gets is noted as the bias's."""
 
     @staticmethod
-    def forward(ctx: Any, ledger: Ledger, value: list[Tensor], anchor: Tensor) -> Tensor:
+    def forward(ctx: _Context, ledger: Ledger, value: list[Tensor], anchor: Tensor) -> Tensor:
         ctx.ledger = ledger
         return value[0].clone()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         ctx.ledger.note(bias=grad_outputs[0])
         return None, None, None
 
@@ -105,12 +111,12 @@ class _Counted(torch.autograd.Function):
     """A value whose relevance is added to the bias's, or taken from it."""
 
     @staticmethod
-    def forward(ctx: Any, ledger: Ledger, sign: int, value: Tensor) -> Tensor:
+    def forward(ctx: _Context, ledger: Ledger, sign: int, value: Tensor) -> Tensor:
         ctx.ledger, ctx.sign = ledger, sign
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         ctx.ledger.note(bias=ctx.sign * grad_outputs[0])
         return None, None, grad_outputs[0]
 

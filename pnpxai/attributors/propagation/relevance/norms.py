@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.linear import normalised
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Positional
 from pnpxai.tensors import Tensors
 
 __all__ = ["Norm", "norm_rule"]
@@ -65,9 +65,7 @@ class Norm:
             return (g.reshape(x.shape).mul_(x),)
 
 
-def norm_rule(
-    name: str, args: Sequence[Any], kwargs: Keywords, x: Tensor, epsilon: float, ledger: Ledger
-) -> Norm | None:
+def norm_rule(name: str, args: Positional, kwargs: Keywords, x: Tensor, epsilon: float, ledger: Ledger) -> Norm | None:
     """Return the rule of a call of a norm of ``x``; None for other operations, and where several values vary."""
     names = _NAMES.get(name)
     if names is None:

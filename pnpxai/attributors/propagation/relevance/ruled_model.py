@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,12 +30,12 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import RuleError
-from pnpxai.model_types import Keywords, ModelOutput
+from pnpxai.model_types import Keywords, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, map_tensors
 
 __all__ = ["RuledScore", "Rules", "Seen"]
 
-Seen: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], Any], Any]
+Seen: TypeAlias = Callable[[str, Positional, Keywords, ModelOutput], ModelOutput]
 
 _WINNERS = frozenset({"max", "amax", "min", "amin", "maximum", "minimum", "fmax", "fmin"}) | SELECTIONS
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
@@ -48,7 +48,7 @@ _CHEAP |= {"add", "sub", "subtract", "rsub", "div", "divide", "true_divide", "tr
 """What is sooner computed again than kept."""
 
 
-def _unseen(name: str, args: tuple[Any, ...], kwargs: Keywords, result: Any) -> Any:
+def _unseen(name: str, args: Positional, kwargs: Keywords, result: ModelOutput) -> ModelOutput:
     return result
 
 
@@ -72,7 +72,7 @@ class Rules:
         """Return a score that is computed under these rules, the target's function included."""
         return RuledScore(score.forward, score.size, score.target, score.extra, score.transform, self)
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def replace(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         """Run an operation, ruled where it touches what carries relevance.
 
         Raises:
@@ -84,7 +84,7 @@ class Rules:
             account_for(args[0] if name == "setitem" else result)
         return self.seen(name, args, kwargs, result)
 
-    def _replaced(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def _replaced(self, name: str, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         operands, put = with_operands((args, kwargs), carries)
         if not operands or not torch.is_grad_enabled():
             return function(*args, **kwargs)
@@ -141,7 +141,7 @@ class Rules:
         return plain and self.seen is _unseen
 
     def _attention(
-        self, function: Operation, args: tuple[Any, ...], kwargs: Keywords, put: Any, operands: list[Tensor]
+        self, function: Operation, args: Positional, kwargs: Keywords, put: Operation, operands: list[Tensor]
     ) -> Tensor | None:
         constant = self.composite is not None and self.composite.attention == "constant"
         rule = attention_rule(function, args, kwargs, constant, self.epsilon, self.ledger)
@@ -160,7 +160,7 @@ class Rules:
             self.report(name, type(getattr(rule, "of_sum", rule)).__name__)
         return tied(step.rule, step.function, step.operands, copies=self.copies, cheap=cheap)
 
-    def _written(self, function: Operation, args: tuple[Any, ...]) -> None:
+    def _written(self, function: Operation, args: Positional) -> None:
         """Write into a value at an index; what constants take the place of is noted."""
         target, index, value = args
         written = counted(target.clone(), -1, self.ledger)
@@ -168,14 +168,14 @@ class Rules:
         function(written, index, value)
         target.copy_(counted(written, 1, self.ledger))
 
-    def _with_sinks(self, name: str, args: Any, anchor: Tensor) -> Any:
+    def _with_sinks(self, name: str, args: Positional, anchor: Tensor) -> Positional:
         """Let constants that are joined with what carries relevance note what they get."""
         if name not in JOINS:
             return args
         constant = lambda t: not t.requires_grad and t.is_floating_point() and t.ndim > 0  # noqa: E731
         return map_tensors(lambda t: sink(t, anchor, self.ledger) if constant(t) else t, args)
 
-    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def _decomposed(self, name: str, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         with Operations(self.replace):
             parts = decomposed(name, function, _constant, *args, **kwargs)
         if not self.checked:
@@ -209,12 +209,12 @@ class RuledScore(Score):
         return super().select(output)
 
 
-def _log_softmax(x: Tensor, dim: int, *rest: Any, dtype: torch.dtype | None = None, **more: Any) -> Tensor:
+def _log_softmax(x: Tensor, dim: int, *rest: object, dtype: torch.dtype | None = None, **more: object) -> Tensor:
     x = x if dtype is None else x.to(dtype)
     return x - torch.logsumexp(x, dim, keepdim=True)
 
 
-def _constants(args: tuple[Any, ...], kwargs: Keywords) -> list[Tensor]:
+def _constants(args: Positional, kwargs: Keywords) -> list[Tensor]:
     return [tensor for tensor in flat((args, kwargs)) if not tensor.requires_grad]
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,11 @@ from pnpxai.attributors.propagation.relevance.steps import tied
 from pnpxai.engine.seeing.unseen import refuse_unseen
 from pnpxai.errors import ConfinedError, RuleError
 
+if TYPE_CHECKING:
+    from zennit.canonizers import Canonizer
+    from zennit.core import BasicHook
+    from zennit.core import Composite as ZennitComposite
+
 __all__ = ["canonised", "edits_in_place", "reported", "ruled_modules"]
 
 _log = logging.getLogger("pnpxai")
@@ -34,12 +39,14 @@ def edits_in_place(model: nn.Module | None) -> bool:
 
 
 @contextlib.contextmanager
-def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module, Any]]]:
+def canonised(
+    model: nn.Module, composite: Composite | ZennitComposite | None
+) -> Iterator[list[tuple[str, nn.Module, object]]]:
     """Apply a composite's canonizers; give the modules with their rules; take the canonizers back."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ConfinedError("model: the inside of a scripted model cannot be seen; pass the original Python model")
-    applied: list[Any] = []
-    context: dict[str, Any] = {}
+    applied: list[Canonizer] = []
+    context: dict[str, object] = {}
     by_module = None if isinstance(composite, Composite) or composite is None else composite.module_map
     try:
         for canonizer in composite.canonizers if composite is not None else ():
@@ -60,7 +67,7 @@ def canonised(model: Any, composite: Any) -> Iterator[list[tuple[str, nn.Module,
 
 
 @contextlib.contextmanager
-def ruled_modules(with_rules: list[tuple[str, nn.Module, Any]], rules: Rules, verbose: bool) -> Iterator[None]:
+def ruled_modules(with_rules: list[tuple[str, nn.Module, object]], rules: Rules, verbose: bool) -> Iterator[None]:
     """Let the named modules pass relevance by their rules (their ``forward`` is exchanged for the time being)."""
     from zennit.core import BasicHook
     from zennit.rules import Pass as ZennitPass
@@ -121,15 +128,17 @@ def _passing(forward: Callable[..., Tensor]) -> Rule:
     return Pass()
 
 
-def _of_zennit(rules: Rules, module: nn.Module, hook: Any, forward: Callable[..., Tensor]) -> Rule:
+def _of_zennit(rules: Rules, module: nn.Module, hook: BasicHook, forward: Callable[..., Tensor]) -> Rule:
     return OfZennit(hook, module, forward, rules.ledger)
 
 
-def _of_module(rules: Rules, module: nn.Module, rule: Any, forward: Callable[..., Tensor]) -> Rule:
+def _of_module(rules: Rules, module: nn.Module, rule: PropagationRule, forward: Callable[..., Tensor]) -> Rule:
     return OfModule(rule, module, rules.ledger)
 
 
-def _ruled_forward(module: nn.Module, make: _Make, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _ruled_forward(
+    module: nn.Module, make: _Make, forward: Callable[..., Tensor], *args: Any, **kwargs: object
+) -> Tensor:
     if len(args) != 1 or kwargs or not args[0].requires_grad:
         return forward(*args, **kwargs)
     (operand,) = args

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pnpxai.attributors.propagation.relevance.kept import Held, Kept, keep, remember
 from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Rule, ValueRule
@@ -61,17 +62,23 @@ def tied(
     return result
 
 
+class _Context(FunctionCtx):
+    rule: Any  # of the kind that ``kept`` asks for
+    kept: _Kept | _Along
+    shape: torch.Size
+
+
 class _Step(torch.autograd.Function):
     """One ruled operation."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Any, value: list[Tensor], kept: Any, *operands: Tensor) -> Tensor:
+    def forward(ctx: _Context, rule: Any, value: list[Tensor], kept: _Kept | _Along, *operands: Tensor) -> Tensor:
         # the value comes in a list: were it an operand, autograd would take the result for a view of it
         ctx.rule, ctx.kept = rule, kept
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         shares = ctx.kept.share(ctx.rule, grad_outputs[0])
         return None, None, None, *(share.detach() for share in shares)
 
@@ -80,12 +87,12 @@ class _Shape(torch.autograd.Function):
     """One operation whose rule asks for no values."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Any, value: list[Tensor], operand: Tensor) -> Tensor:
+    def forward(ctx: _Context, rule: Any, value: list[Tensor], operand: Tensor) -> Tensor:
         ctx.rule, ctx.shape = rule, operand.shape
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         return None, None, ctx.rule.share_shape(ctx.shape, grad_outputs[0])
 
 

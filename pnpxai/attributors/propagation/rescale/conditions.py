@@ -7,15 +7,16 @@ the value that was compared, as the rescale rule has it for a rectifier that is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pnpxai.attributors.propagation.rescale.elementwise import rounding
 from pnpxai.attributors.propagation.rescale.step import Reference
 from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.errors import RuleError
+from pnpxai.model_types import ModelOutput, Positional
 from pnpxai.tensors import flat, own
 
 __all__ = ["Compared", "Conditions", "mixed", "noted", "refuse_condition"]
@@ -42,11 +43,11 @@ class Conditions:
 
     masks: dict[int, Compared] = field(default_factory=dict)
 
-    def of(self, structure: Any) -> list[Compared]:
+    def of(self, structure: object) -> list[Compared]:
         """Return the masks among the arguments of an operation."""
         return [self.masks[id(t)] for t in flat(structure) if id(t) in self.masks] if self.masks else []
 
-    def note(self, name: str, args: tuple[Any, ...], operands: list[Tensor], result: Any) -> None:
+    def note(self, name: str, args: Positional, operands: list[Tensor], result: ModelOutput) -> None:
         """Note what an operation decided by values that carry a difference, or by other masks."""
         masks = self.of(args)
         if name in _CONSTANTS or (not operands and not masks):
@@ -83,16 +84,22 @@ def refuse_condition(name: str) -> RuleError:
     )
 
 
+class _Context(FunctionCtx):
+    changed: Tensor
+    multiplier: Tensor
+    shape: torch.Size
+
+
 class _Mixed(torch.autograd.Function):
     """A value; backward, what a changed mask chose goes to what was compared."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, compared: Tensor, changed: Tensor, multiplier: Tensor) -> Tensor:
+    def forward(ctx: _Context, value: Tensor, compared: Tensor, changed: Tensor, multiplier: Tensor) -> Tensor:
         ctx.changed, ctx.multiplier, ctx.shape = changed, multiplier, compared.shape
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
         of_compared = (grad * ctx.multiplier).sum_to_size(ctx.shape)
         return grad.masked_fill(ctx.changed, 0.0), of_compared, None, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.unseen import account_for, drops_gradient, refuse_transforms, refuse_unseen
 from pnpxai.errors import ArgumentError, RuleError
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, ModelOutput, Positional
 from pnpxai.tensors import Tensors, check_finite, flat, map_tensors, own
 
 __all__ = ["Multipliers", "multipliers"]
@@ -100,7 +99,7 @@ class _Rescale:
         if self.position != len(self.references):
             raise RuleError("DeepLift: the model runs other operations for the inputs than for the baselines")
 
-    def replace(self, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def replace(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         """Run an operation under its rule.
 
         Raises:
@@ -136,8 +135,8 @@ class _Rescale:
         return result
 
     def _ruled(
-        self, name: str, function: Operation, call: tuple[Any, Any], operands: list[Tensor], put: Callable[..., Any]
-    ) -> Any:
+        self, name: str, function: Operation, call: tuple[Positional, Keywords], operands: list[Tensor], put: Operation
+    ) -> ModelOutput:
         args, kwargs = call
         if name == "detach":  # differences reach what derivatives do not
             return args[0].clone()
@@ -195,7 +194,7 @@ class _Rescale:
         account_for(result)
         return result
 
-    def _written(self, function: Operation, args: tuple[Any, ...], masks: list[Compared]) -> None:
+    def _written(self, function: Operation, args: Positional, masks: list[Compared]) -> None:
         """Write into a value at an index; at a mask that the values decide, on a copy that then takes its place."""
         target, *rest = args
         if not masks:
@@ -208,7 +207,7 @@ class _Rescale:
         target.copy_(self._under("setitem", masks, written))
         account_for(target)
 
-    def _decided(self, function: Operation, args: tuple[Any, ...]) -> Any:
+    def _decided(self, function: Operation, args: Positional) -> bool:
         """Return the truth of a value; both passes must take the same branch."""
         decision = function(*args)
         here = Reference("bool", (), torch.tensor(decision))
@@ -220,7 +219,9 @@ class _Rescale:
             )
         return decision
 
-    def _selected(self, name: str, function: Operation, call: tuple[Any, Any], operand: Tensor) -> Any:
+    def _selected(
+        self, name: str, function: Operation, call: tuple[Positional, Keywords], operand: Tensor
+    ) -> ModelOutput:
         """Return values at places that the values themselves decide, and those places."""
         args, kwargs = call
         with torch.no_grad():
@@ -243,7 +244,7 @@ class _Rescale:
         value = self._step(name, rule, lambda _: values.detach().clone(), [operand])
         return value if name in _PLACED else type(whole)((value, places))
 
-    def _decomposed(self, name: str, function: Operation, args: tuple[Any, ...], kwargs: Keywords) -> Any:
+    def _decomposed(self, name: str, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         with torch.no_grad():
             whole = function(*args, **kwargs)
         with Operations(self.replace):
@@ -257,12 +258,12 @@ _NUMBERS = frozenset({"__float__", "__int__", "__index__", "__complex__", "item"
 _PLACED = frozenset({"gather", "take_along_dim"})
 
 
-def _along_axis(args: tuple[Any, ...], kwargs: Keywords) -> bool:
+def _along_axis(args: Positional, kwargs: Keywords) -> bool:
     """Tell whether a call of ``max`` or ``min`` gives values and places along an axis."""
     return "dim" in kwargs or (len(args) > 1 and isinstance(args[1], int))
 
 
-def _axis(name: str, args: tuple[Any, ...], kwargs: Keywords) -> int | None:
+def _axis(name: str, args: Positional, kwargs: Keywords) -> int | None:
     """Return the axis of a selection."""
     position = 2 if name in ("topk", "kthvalue") else 1
     default = None if name in ("cummax", "cummin") else -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from pnpxai.attributors.propagation.rescale.softmax import Softmax
 from pnpxai.attributors.propagation.rescale.step import Rule
 from pnpxai.engine.seeing.operation_kinds import BILINEAR, ELEMENTWISE, MAX_POOLS
 from pnpxai.engine.seeing.operations import Operation, divides
+from pnpxai.model_types import Keywords, Positional
 
 __all__ = ["rule_for"]
 
@@ -23,7 +23,7 @@ def rule_for(
     function: Operation,
     apply: Callable[..., Tensor],
     operands: list[Tensor],
-    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+    arguments: tuple[Positional, Keywords],
     eps: float,
 ) -> Rule | None:
     """Return the rule for an operation, None if there is none.

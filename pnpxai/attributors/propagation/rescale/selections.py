@@ -12,8 +12,8 @@ are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.rescale.elementwise import rounding
 from pnpxai.attributors.propagation.rescale.step import Reference
-from pnpxai.model_types import Keywords
+from pnpxai.model_types import Keywords, Positional
 from pnpxai.tensors import Tensors
 
 __all__ = ["Extreme", "Larger", "MaxPool", "Selection"]
@@ -32,7 +32,7 @@ class MaxPool:
     """The largest value of each window."""
 
     name: str
-    args: tuple[Any, ...]
+    args: Positional
     kwargs: Keywords
 
     def share(self, operands: Tensors, reference: Reference, output: Tensor, grad: Tensor) -> Tensors:
@@ -75,9 +75,11 @@ class MaxPool:
         return members
 
 
-def _along(setting: Any, axis: int) -> Any:
-    """Return a pool's setting along an axis."""
-    return setting[axis if len(setting) > 1 else 0] if isinstance(setting, (tuple, list)) and setting else setting
+def _along(setting: int | Sequence[int] | None, axis: int) -> int:
+    """Return a pool's setting along an axis, 0 if the pool has none."""
+    if setting is None or isinstance(setting, int):
+        return setting or 0
+    return setting[axis if len(setting) > 1 else 0] if setting else 0
 
 
 @dataclass(frozen=True)

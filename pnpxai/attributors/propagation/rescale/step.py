@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pnpxai.tensors import Tensors, own
 
@@ -39,17 +40,24 @@ class Reference:
     rule: Rule | None = None
 
 
+class _Context(FunctionCtx):
+    rule: Rule
+    reference: Reference
+    operands: Tensors
+    output: Tensor
+
+
 class _Step(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rule: Rule, reference: Reference, value: list[Tensor], operands: Tensors, *carrying: Tensor
+        ctx: _Context, rule: Rule, reference: Reference, value: list[Tensor], operands: Tensors, *carrying: Tensor
     ) -> Tensor:
         # copies, since a later operation may edit any of them in place
         ctx.rule, ctx.reference, ctx.operands, ctx.output = rule, reference, operands, own(value[0])
         return value[0]
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+    def backward(ctx: _Context, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         operands = tuple(x.detach() for x in ctx.operands)
         with torch.enable_grad():
             shares = ctx.rule.share(operands, ctx.reference, ctx.output, grad_outputs[0])
