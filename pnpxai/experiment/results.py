@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,15 @@ import torch
 from torch import Tensor
 
 from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_difference, pairwise, pareto
+from pnpxai.declare.counts import whole_number
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.pictures import View, figure
+from pnpxai.pictures.notebook import table_html
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
+
+if TYPE_CHECKING:
+    from pnpxai.pictures.plot import Plot
 
 __all__ = ["Curves", "InputMaps", "Results", "decided"]
 
@@ -170,6 +176,37 @@ class Results:
 
     def __str__(self) -> str:
         return f"{filled(self.decision.sentence())}\n\n{in_columns(self.summary().to_dict('list'))}"
+
+    def _repr_html_(self) -> str:
+        picture = self.plot().as_html("maps of the best") if self._mapped(0) else ""
+        return table_html([self.decision.sentence()], self.summary()) + picture
+
+    def plot(self, number: int = 0, limit: int = 6) -> Plot:
+        """Return a matplotlib figure of an example's maps, those of the explainer that ranks first at the start.
+
+        Args:
+            number: which of the examples whose maps were kept.
+            limit: at most so many explainers.
+
+        Raises:
+            ArgumentError: there are no maps of that example.
+        """
+        labels = self._mapped(whole_number("number", number, 0))[: whole_number("limit", limit)]
+        if not labels:
+            raise ArgumentError(f"number: expected an example whose maps were kept, 0 to {len(self.inputs) - 1}")
+        views = [View.from_dict(view) for view in self.facts.get("views", ())]
+        view = views[0].take([number] * len(labels)) if views else View()
+        return figure(
+            [self.maps[label][number] for label in labels], self.inputs[[number] * len(labels)], labels, view,
+            heading=f"example {self.kept[number] if self.kept else number}",
+        )  # fmt: skip
+
+    def _mapped(self, number: int) -> list[str]:
+        """Return the explainers with a map of an example's first input, best mean rank first."""
+        return [
+            label for label in self.explainers
+            if number < len(self.maps.get(label, ())) and bool(self.maps[label][number].isfinite().any())
+        ]  # fmt: skip
 
     def save(self, folder: str | Path) -> Path:
         """Write the table (parquet), everything else (JSON) and the maps (safetensors), each complete or not at all."""

@@ -29,7 +29,7 @@ _NAME = 26
 
 
 def figure(
-    maps: Tensor,
+    maps: Tensor | Sequence[Tensor],
     inputs: Tensor,
     titles: Sequence[str],
     view: View,

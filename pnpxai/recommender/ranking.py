@@ -14,6 +14,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.model_types import Model
+from pnpxai.pictures.notebook import table_html
 from pnpxai.statistics import Decision, Interval
 from pnpxai.tuning import RowCount, TuningResult
 
@@ -77,7 +78,15 @@ class Ranking:
         return pd.DataFrame(rows)
 
     def __str__(self) -> str:
-        notes = []
+        table = in_columns(self.table().to_dict("list"))
+        return "\n".join([filled(self.decision.sentence()), "", table, "", *map(filled, self._notes())])
+
+    def _repr_html_(self) -> str:
+        return table_html([self.decision.sentence()], self.table(), self._notes())
+
+    def _notes(self) -> list[str]:
+        """Return sentences on how the table came about."""
+        notes: list[str] = []
         if self.tuned:
             metric = next(iter(self.tuned.values())).metric
             notes.append(f"mean [95 % interval] over {self.decision.n} held-out examples; gain in {metric}")
@@ -88,9 +97,7 @@ class Ranking:
         notes += [f"{label} failed: {reason}" for label, reason in self.failed.items()]
         if self.rejected:
             notes.append(f"Do not fit: {', '.join(self.rejected)}")
-        notes.append(f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}")
-        table = in_columns(self.table().to_dict("list"))
-        return "\n".join([filled(self.decision.sentence()), "", table, "", *map(filled, notes)])
+        return [*notes, f"{self.trials} trials in {self.seconds:.0f} s, {self.rows}"]
 
     def _ruled_out(self) -> dict[str, dict[str, int]]:
         counts_by_limit: dict[str, dict[str, int]] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 
 import pandas as pd
 
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.detector import ModelFacts
 from pnpxai.explainers.base import Explainer
+from pnpxai.pictures.notebook import table_html
 from pnpxai.recommender.dry_runs import DryRun
 
 __all__ = ["START_WORDS", "Recommendation"]
@@ -112,8 +112,7 @@ class Recommendation:
         return "\n\n".join([filled(self.summary), *([filled(self._start)] if self._start else []), *tables])
 
     def _repr_html_(self) -> str:
-        words = "".join(f"<p>{escape(text)}</p>" for text in (self.summary, self._start) if text)
-        return words + self.table().to_html(index=False, justify="left")
+        return table_html((self.summary, self._start), self.table())
 
     @property
     def summary(self) -> str:

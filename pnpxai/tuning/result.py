@@ -12,6 +12,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.files import read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.model_types import Model
+from pnpxai.pictures.notebook import lines_html
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning.trials.shared_runs import RowCount
@@ -133,6 +134,9 @@ class TuningResult:
             for candidate, values in self.front
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return lines_html(str(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return settings and figures, ready for JSON."""

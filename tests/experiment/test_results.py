@@ -77,3 +77,14 @@ def test_agreement_is_the_mean_over_the_inputs_that_both_map() -> None:
     odd.maps["C"] = torch.randn(6, 3, 3)
     assert np.isfinite(odd.agreement().loc["A", "B"])
     assert np.isnan(odd.agreement().loc["A", "C"])
+
+
+def test_an_example_is_drawn_by_the_explainers_that_map_it_best_first() -> None:
+    results = made()
+    results.maps[results.explainers[1]][2] = torch.nan  # it has no map of this example
+    figure = results.plot(2, limit=2)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title() != "input"]
+    assert titles == [results.explainers[0], results.explainers[2]]
+    assert "<img" in results._repr_html_()
+    with pytest.raises(ArgumentError, match="number: expected an example whose maps were kept, 0 to"):
+        results.plot(99)

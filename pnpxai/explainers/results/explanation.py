@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +21,7 @@ from pnpxai.explainers.results.gap import TOLERANCE, missed
 from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.explainers.results.match_inputs import whose
 from pnpxai.pictures import CLIP, Kind, Look, Style, View, drawing_of, figure, html
+from pnpxai.pictures.notebook import lines_html
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, map_tensors
@@ -203,7 +203,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return the HTML that a notebook shows: the facts, and the first examples of every explained argument."""
-        parts = [f"<pre>{escape(repr(self))}</pre>"]
+        parts = [lines_html(repr(self))]
         look = Look(signed=self.signed)
         members = [self._shown(6, member, None) for member in range(len(self.attributions))]
         if len(self) > (shown := len(members[0][2])):
