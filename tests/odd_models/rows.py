@@ -82,6 +82,15 @@ def attended(m: Any, x: Tensor) -> Tensor:
     return m.b(m.t(h, h, h, need_weights=False)[0])
 
 
+def chunks_centred(m: Any, x: Tensor) -> Tensor:
+    return torch.cat([m.b((h - h.mean(0)).exp()) for h in m.a(x).split(2)])
+
+
+def largest_counts_more(m: Any, x: Tensor) -> Tensor:
+    first = x[:, :1].detach()
+    return m.b((m.a(x) * (1 + (first == first.max()))).tanh())
+
+
 _UNSEEN = "no rule for"
 S = Situation
 SITUATIONS = [
@@ -156,6 +165,12 @@ SITUATIONS = [
     S(
         "halves of the batch compared",
         lambda: on_rows(lambda m, x: m.b((m.a(x) - m.a(x).roll(len(x) // 2, 0).square()).tanh()), rows=4),
+    ),
+    S("every chunk of rows is centred", lambda: on_rows(chunks_centred)),
+    S("the largest row counts more", lambda: on_rows(largest_counts_more)),
+    S(
+        "every other row is another",
+        lambda: on_rows(lambda m, x: m.b(m.a(x).tanh()) * (1 + torch.arange(len(x)) % 2)[:, None]),
     ),
     S("a batch size in a view", lambda: on_rows(lambda m, x: m.b(m.a(x.view(5, 3)).tanh()))),
     S(

@@ -90,6 +90,8 @@ RECTIFIED = {
     "masked_fill": lambda m, t: t.masked_fill(t < 0, 0),
     "index_put": lambda m, t: t.index_put((t < 0,), t.new_zeros(())),
     "written at a mask": lambda m, t: zeroed(t),
+    "half of x and its absolute value": lambda m, t: (t + t.abs()) / 2,
+    "x - min(x, 0)": lambda m, t: t - t.clamp(max=0),
     "relu_": lambda m, t: torch.relu_(t.clone()),
     "aten": lambda m, t: torch.ops.aten.relu.default(t),
 }

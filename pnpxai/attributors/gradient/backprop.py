@@ -14,7 +14,7 @@ from pnpxai.attributors.gradient.saliency import gradient_in_passes
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
-from pnpxai.engine.seeing.unseen import account_for, refuse_unseen
+from pnpxai.engine.seeing.unseen import account_for, refuse_transforms, refuse_unseen
 from pnpxai.errors import ConfinedError, UnsuitableError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, like
@@ -96,11 +96,13 @@ def _modified_gradient(
 
     def watched(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         name = operation_name(function)
-        if not torch.is_grad_enabled() or name == "get":
-            return function(*args, **kwargs)
-        refuse_unseen(method, name, [t for t in flat((args, kwargs)) if t.requires_grad])
+        if not torch.is_grad_enabled():  # conditions are made here too
+            return seen(function, args, kwargs)
+        if name != "get":
+            refuse_unseen(method, name, [t for t in flat((args, kwargs)) if t.requires_grad])
         result = seen(function, args, kwargs)
-        account_for(args[0] if name == "setitem" else result)
+        if name != "get":
+            account_for(args[0] if name == "setitem" else result)
         return result
 
     module = module_of(model)
@@ -110,7 +112,7 @@ def _modified_gradient(
         tensors, score = prepared(model, inputs, target, extra)
 
         def ruled(*args: object) -> ModelOutput:
-            with Operations(watched):
+            with Operations(watched), refuse_transforms(method):
                 output = score.forward(*args)
             seen.forget()
             refuse_unseen(method, "the score", [t for t in flat(output) if t.requires_grad])

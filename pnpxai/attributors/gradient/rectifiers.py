@@ -1,39 +1,81 @@
-"""Finds the ReLUs of a model by what operations compute: named ones, and those written by hand.
+"""Finds the ReLUs of a model by what its operations compute, however they are written.
 
-``max(x, 0)`` has many spellings: ``relu(x)``, ``x.clamp(min=0)``, ``torch.maximum(x, zeros)``, ``x * (x > 0)``,
-``torch.where(x > 0, x, 0)``, ``x.masked_fill(x < 0, 0)``, ``x[x < 0] = 0``. Conditions are followed from the comparison
-that makes them to the operation that uses them.
+``max(x, 0)`` has many spellings: ``x.clamp(min=0)``, ``x * (x > 0)``, ``torch.where(x > 0, x, 0)``, ``x[x < 0] = 0``,
+``(x + x.abs()) / 2``, ``x - x.clamp(max=0)``. So what is computed of a value is followed for a few operations, and
+where the signs of numbers count, it is computed of test values: f(u) = c u and f(-u) = 0 for all u > 0 make f a ReLU
+times c.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.seeing.operations import Operation, in_place, operation_name
-from pnpxai.model_types import Keywords, ModelInputs, ModelOutput, Positional
+from pnpxai.engine.seeing.operation_kinds import ELEMENTWISE, ROUTES
+from pnpxai.engine.seeing.operations import Operation, carries, in_place, operation_name, out_of_place, with_operands
+from pnpxai.engine.seeing.torch_private import count_edits
+from pnpxai.model_types import Keywords, ModelOutput, Positional
+from pnpxai.tensors import flat
 
 __all__ = ["Rectifiers"]
 
-_COMPARED = {"gt": True, "ge": True, "greater": True, "lt": False, "le": False, "less": False}
-"""Comparisons with zero: True where the result is true for a positive operand, False where it is true for others."""
-_UNCHANGED = {"float", "double", "half", "bfloat16", "to", "type", "type_as", "bool", "clone", "detach", "contiguous"}
-"""Operations whose result is the same condition as their operand."""
-_NEGATED = {"invert", "logical_not", "bitwise_not"}
-"""Operations whose result is the opposite condition of their operand."""
+_KINKED = frozenset(
+    "abs absolute sign sgn signbit copysign heaviside hypot norm vector_norm linalg_vector_norm sqrt pow float_power "
+    "clamp clamp_min clamp_max clip threshold hardtanh leaky_relu prelu rrelu elu celu maximum minimum fmax fmin max "
+    "min amax amin gt ge lt le greater greater_equal less less_equal nan_to_num".split()
+)
+"""Operations after which a value may depend on the sign of another."""
+_FOLLOWED = (
+    ELEMENTWISE
+    | ROUTES
+    | _KINKED
+    | frozenset(
+        "add sub subtract rsub neg negative mul multiply div divide true_divide truediv lerp addcmul einsum sum "
+        "logical_not logical_and logical_or bitwise_not bitwise_and invert and bool".split()
+    )
+)
+"""Operations that a ReLU may be written with; what others give is followed anew."""
+_DEPTH = 6
+"""Operations in a row that are followed."""
+_Function = Callable[[Tensor], ModelOutput]
 
 
 @dataclass(frozen=True)
-class _Condition:
-    """Records a tensor that is true where an operand is positive, or with ``positive=False`` where it is not."""
+class _Origin:
+    """Says how a value is computed of an earlier one, in so many operations."""
 
-    result: Tensor  # held, so that no other tensor gets its place in memory and is taken for it
-    operand: Tensor
-    positive: bool
+    value: Tensor
+    edits: int
+    function: _Function
+    depth: int
+    alone: bool = True  # whether no other tensor takes part
+
+    @property
+    def stands(self) -> bool:
+        """Tell whether the earlier value has not been edited since."""
+        return count_edits(self.value) == self.edits
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """Holds a value, so that no other tensor gets its place in memory, and what it is computed of.
+
+    Attributes:
+        value: the tensor.
+        edits: of the tensor when it was noted.
+        origins: earlier values, by identity.
+        kinked: whether signs may have counted on the way.
+        settled: whether what counted is a ReLU that has been replaced.
+    """
+
+    value: Tensor
+    edits: int
+    origins: dict[int, _Origin] = field(default_factory=dict)
+    kinked: bool = False
+    settled: bool = False
 
 
 class Rectifiers:
@@ -47,98 +89,131 @@ class Rectifiers:
         """Take the function that is called with a ReLU's operand."""
         self.count = 0
         self._replacement = replacement
-        self._conditions: list[_Condition] = []
+        self._followed: dict[int, _Followed] = {}
 
     def forget(self) -> None:
-        """Forget the conditions of a pass that has ended."""
-        self._conditions.clear()
+        """Forget the values of a pass that has ended."""
+        self._followed.clear()
 
     def __call__(self, function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         """Return the operation's result, or for a ReLU the result of the replacement."""
         name = operation_name(function)
-        operand = self._rectified(name, args, kwargs)
-        if operand is not None and operand.requires_grad and torch.is_grad_enabled():
+        operands, put = with_operands((args, kwargs), lambda tensor: carries(tensor) or self._of(tensor) is not None)
+        if not operands or not (name in _FOLLOWED or name == "relu"):
+            return function(*args, **kwargs)
+        # ``x[x < 0] = 0`` writes into its operand, as operations in place do
+        writes = name == "setitem" or in_place(function, kwargs) or (name == "relu" and args[1:2] == (True,))
+        plain, given = {"relu": torch.relu, "setitem": _set}.get(name, function), {}
+        if writes and plain is function:
+            plain, _, given = out_of_place(function, args, kwargs)
+
+        def run(*others: Tensor) -> ModelOutput:
+            new_args, new_kwargs = put(*others)
+            return torch.relu(others[0]) if name == "relu" else plain(*new_args, **(new_kwargs | given))
+
+        origins = self._common(operands, run, alone=len(flat((args, kwargs))) == len(operands))
+        before = [known for operand in operands if (known := self._of(operand)) is not None]
+        kinked = name in _KINKED or name == "relu" or any(known.kinked for known in before)
+        hit = None
+        if torch.is_grad_enabled():
+            if name == "relu" and operands[0].requires_grad:
+                hit = operands[0], None
+            elif kinked and not (name not in _KINKED and len(operands) == 1 and all(k.settled for k in before)):
+                hit = _rectified(origins.values())
+        if hit is None:
+            result = function(*args, **kwargs)
+        else:
             self.count += 1
-            # ``x[x < 0] = 0`` writes into its operand, as operations in place do
-            if name == "setitem" or in_place(function, kwargs) or (name == "relu" and args[1:2] == (True,)):
-                return operand.copy_(self._replacement(operand.clone()))
-            return self._replacement(operand)
-        result = function(*args, **kwargs)
-        self._follow(name, args, kwargs, result)
+            value, factor = hit
+            rectified = self._replacement(value.clone() if writes else value)
+            rectified = rectified if factor is None or (factor == 1).all() else rectified * factor
+            result = args[0].copy_(rectified) if writes else rectified
+            if name in ("max", "min") and not isinstance(whole := function(*args, **kwargs), Tensor):
+                result = type(whole)((rectified, whole[1]))
+        self._note(args[0] if name == "setitem" else result, origins, kinked, hit is not None)
         return result
 
-    def _rectified(self, name: str, args: Positional, kwargs: Keywords) -> Tensor | None:
-        """Return the operand if the operation is a ReLU, else None."""
-        first = args[0] if args else kwargs.get("input")
-        second = args[1] if len(args) > 1 else None
-        if name == "relu":
-            return first if isinstance(first, Tensor) else None
-        if name in ("clamp", "clip"):
-            low, high = kwargs.get("min", second), kwargs.get("max", args[2] if len(args) > 2 else None)
-            return first if _is_zero(low) and high is None else None
-        if name == "clamp_min":
-            return first if _is_zero(kwargs.get("min", second)) else None
-        if name == "threshold":
-            limit, value = kwargs.get("threshold", second), kwargs.get("value", args[2] if len(args) > 2 else None)
-            return first if _is_zero(limit) and _is_zero(value) else None
-        if name == "hardtanh":
-            low, high = kwargs.get("min_val", second), kwargs.get("max_val", args[2] if len(args) > 2 else None)
-            return first if _is_zero(low) and high == math.inf else None
-        if name in ("maximum", "max", "fmax"):
-            other = kwargs.get("other", second)
-            if isinstance(first, Tensor) and isinstance(other, Tensor):
-                return first if _is_zero(other) else other if _is_zero(first) else None
+    def _of(self, tensor: Tensor) -> _Followed | None:
+        """Return what is known of a value, None of one that is not followed or has been edited since."""
+        known = self._followed.get(id(tensor))
+        return known if known is not None and count_edits(known.value) == known.edits else None
+
+    def _common(self, operands: list[Tensor], run: Callable[..., ModelOutput], *, alone: bool) -> dict[int, _Origin]:
+        """Return all earlier values that the operands are computed of alone, and how the result is."""
+        ways = [self._ways(operand) for operand in operands]
+        common: dict[int, _Origin] = {}
+        for key, first in ways[0].items():
+            if first.stands and all(key in way for way in ways[1:]):
+                steps = [way[key].function for way in ways]
+                depth = 1 + max(way[key].depth for way in ways)
+                if depth <= _DEPTH:
+                    whole: _Function = lambda u, steps=steps: run(*(step(u) for step in steps))  # noqa: E731
+                    own = alone and all(way[key].alone for way in ways)
+                    common[key] = _Origin(first.value, first.edits, whole, depth, own)
+        return common
+
+    def _ways(self, operand: Tensor) -> dict[int, _Origin]:
+        known = self._of(operand)
+        ways = {} if known is None else dict(known.origins)
+        if carries(operand):
+            ways[id(operand)] = _Origin(operand, count_edits(operand), lambda u: u, 0)
+        return ways
+
+    def _note(self, result: ModelOutput, origins: dict[int, _Origin], kinked: bool, settled: bool) -> None:
+        members = flat(result)
+        for k, member in enumerate(members):
+            own = origins
+            if not isinstance(result, Tensor):
+                own = {
+                    key: _Origin(o.value, o.edits, lambda u, o=o, k=k: flat(o.function(u))[k], o.depth, o.alone)
+                    for key, o in origins.items()
+                }
+            self._followed[id(member)] = _Followed(member, count_edits(member), own, kinked, settled)
+
+
+def _set(target: Tensor, *rest: ModelOutput) -> Tensor:
+    written = target.clone()
+    written[rest[0]] = rest[1]
+    return written
+
+
+def _rectified(origins: Iterable[_Origin]) -> tuple[Tensor, Tensor] | None:
+    """Return the value that a function of it is a ReLU of, and its factors; None if it is none."""
+    for origin in origins:
+        if origin.value.is_floating_point() and origin.value.requires_grad and origin.stands:
+            like = origin.value
+            if origin.alone and like.numel() > 8:  # a few test values tell as much
+                few = _factor(origin.function, like.new_empty([1] * (like.ndim - 1) + [8]))
+                factor = None if few is None or few.min() != few.max() else few.flatten()[0].expand(like.shape)
+            else:
+                factor = _factor(origin.function, like)
+            if factor is not None:
+                return like, factor
+    return None
+
+
+def _factor(function: _Function, like: Tensor) -> Tensor | None:
+    """Return c if f(u) = c max(u, 0) for test values u, place by place; None otherwise."""
+    places = torch.arange(like.numel(), device=like.device)
+    sizes = torch.logspace(-2, 2, like.numel(), dtype=like.dtype, device=like.device)
+    tests = [sizes * (1 - 2 * (places % 2)), sizes.flip(0) * (1 - places // 2 % 2 * 2)]
+    factor = torch.zeros_like(like)
+    for u in (sign * test.reshape(like.shape) for test in tests for sign in (1, -1)):
+        try:
+            with torch.no_grad():
+                given = _first(function(u.clone()))
+        except (RuntimeError, ValueError, IndexError, TypeError):  # what the function needs is not in these values
             return None
-        return self._conditioned(name, args, kwargs, first, second)
-
-    def _conditioned(
-        self, name: str, args: Positional, kwargs: Keywords, first: ModelInputs, second: ModelInputs
-    ) -> Tensor | None:
-        """Return the operand if the operation is a ReLU by means of a condition, such as ``x * (x > 0)``, else None."""
-        third = args[2] if len(args) > 2 else None
-        if name in ("mul", "multiply"):
-            other = kwargs.get("other", second)
-            return first if self._holds(other, first, True) else other if self._holds(first, other, True) else None
-        if name == "where":
-            condition, yes, no = kwargs.get("condition", first), kwargs.get("input", second), kwargs.get("other", third)
-            if _is_zero(no) and self._holds(condition, yes, True):
-                return yes
-            return no if _is_zero(yes) and self._holds(condition, no, False) else None
-        if name == "masked_fill":
-            condition, value = kwargs.get("mask", second), kwargs.get("value", third)
-            return first if _is_zero(value) and self._holds(condition, first, False) else None
-        if name == "index_put":
-            index = second[0] if isinstance(second, (tuple, list)) and len(second) == 1 else None
-            return first if _is_zero(third) and self._holds(index, first, False) else None
-        if name == "setitem":
-            return first if _is_zero(third) and self._holds(second, first, False) else None
-        return None
-
-    def _holds(self, condition: object, operand: object, positive: bool) -> bool:
-        """Return whether a tensor is the condition that an operand is positive (or with False, that it is not)."""
-        return isinstance(operand, Tensor) and any(
-            known.result is condition and known.operand is operand and known.positive == positive
-            for known in self._conditions
-        )
-
-    def _follow(self, name: str, args: Positional, kwargs: Keywords, result: ModelOutput) -> None:
-        """Record the condition that an operation makes, or makes out of another condition."""
-        first = args[0] if args else None
-        if not isinstance(result, Tensor) or not isinstance(first, Tensor):
-            return
-        if name in _COMPARED:
-            other = args[1] if len(args) > 1 else kwargs.get("other")
-            if _is_zero(other):
-                self._conditions.append(_Condition(result, first, _COMPARED[name]))
-            elif isinstance(other, Tensor) and _is_zero(first):  # 0 > x
-                self._conditions.append(_Condition(result, other, not _COMPARED[name]))
-        elif name in _UNCHANGED or name in _NEGATED:
-            for known in [known for known in self._conditions if known.result is first]:
-                self._conditions.append(_Condition(result, known.operand, known.positive != (name in _NEGATED)))
+        if given is None or given.shape != u.shape or given.dtype != u.dtype:
+            return None
+        factor = torch.where((u > 0) & (factor == 0), given / u, factor)
+        # a leak of 1 % is told from rounding in half precision too
+        slack = torch.finfo(u.dtype).eps * torch.where(u > 0, 8 * given, u).abs()
+        if not ((given - factor * u.clamp(min=0)).abs() <= slack).all():
+            return None
+    return factor if (factor > 0).all() else None
 
 
-def _is_zero(value: object) -> bool:
-    """Return whether a value is a constant that is zero everywhere."""
-    if isinstance(value, Tensor):
-        return not value.requires_grad and value.numel() > 0 and not bool(value.any())
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+def _first(result: ModelOutput) -> Tensor | None:
+    """Return a result, the values of a selection with its places."""
+    return result if isinstance(result, Tensor) else next(iter(flat(result)), None)

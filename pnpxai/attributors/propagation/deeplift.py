@@ -16,7 +16,7 @@ from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.examples_axis import ExamplesFirst
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.row_independence import rows_are_apart
+from pnpxai.engine.running.row_independence import refuse_kept_values, rows_are_apart
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call, find_places
 from pnpxai.errors import ArgumentError
@@ -251,6 +251,7 @@ def _differences(owner: DeepLift, passes: Sequence[_Pass], custom: Custom) -> tu
             deltas[part, k] = completeness_gap(shares, factors.before, factors.after)
 
         limit = row_limit(inputs, score.extra)
+        refuse_kept_values(score, inputs, limit)
         in_blocks(size, 1, limit, visit, apart=partial(rows_are_apart, score, inputs, limit))
     return means, deltas
 

@@ -34,6 +34,7 @@ from pnpxai.engine.seeing.operations import (
     with_operands,
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
+from pnpxai.engine.seeing.unseen import refuse_transforms
 from pnpxai.errors import ArgumentError, ConfinedError, RuleError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelOutput, Positional
 from pnpxai.tensors import Tensors, like, own
@@ -143,7 +144,7 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
     biases = _Biases()
 
     def watched(*args: object) -> ModelOutput:
-        with Operations(biases.replace):
+        with Operations(biases.replace), refuse_transforms("FullGrad"):
             return score.forward(*args)
 
     values = replace(score, forward=watched)(leaves)

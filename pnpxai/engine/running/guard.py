@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 import random
 import sys
 import threading
@@ -17,12 +16,14 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from pnpxai.engine.running.kept_values import KeptValues, tensors_kept
 from pnpxai.engine.running.one_path import one_path
+from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
 from pnpxai.model_types import Model
 
-__all__ = ["borrowed", "eager", "module_of", "same_draws"]
+__all__ = ["borrowed", "eager", "module_of", "same_start"]
 
 _locks: weakref.WeakKeyDictionary[Model, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
@@ -109,16 +110,18 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
             torch.set_grad_enabled(outside)
 
 
-class same_draws:
-    """Let a model draw the same random numbers in each pass, from those that the innermost loan began with.
+class same_start:
+    """Let each pass begin as the innermost loan did: with the same random numbers, and what modules kept then.
 
-    So a model that drops or disturbs values of its own accord is one function, whatever number of passes it takes.
+    So a model that drops or disturbs values of its own accord, or keeps values for its next call, is one function,
+    whatever number of passes it takes.
     """
 
     def __enter__(self) -> None:
         """Set the state that the loan began with."""
         self.loan: _Loan | None = getattr(_passes, "loan", None)
         if self.loan is not None:
+            self.loan.changing.restore()
             self.outside = _DRAWS.get_state()  # a user's own function may draw from it between passes
             _draw_from(self.loan.states[2], self.loan.cuda_states)
 
@@ -126,6 +129,8 @@ class same_draws:
         """Restore the state outside, and warn once for each loan if the model drew."""
         if (loan := self.loan) is None:
             return
+        if not loan.has_run or is_probe():
+            loan.changing = loan.changing.with_those(loan.lent.changed())
         drawn = kind is None and not loan.has_run and not torch.equal(_DRAWS.get_state(), loan.states[2])
         loan.has_run = loan.has_run or kind is None
         _DRAWS.set_state(self.outside)
@@ -162,15 +167,10 @@ class _Loan:
                 raise ConfinedError(
                     f"model: its {type(module).__name__} has no parameters yet, as it was never run; run the model once"
                 )
-        self.modes = [module.training for module in self.modules]
-        # attributes, and what lies in those that are dictionaries: hooks, parameters, buffers, submodules, others' own
-        self.tables: list[tuple[dict[str, object], dict[str, object]]] = []
-        for module in self.modules:
-            attributes = vars(module)
-            self.tables += [(held, dict(held)) for held in attributes.values() if isinstance(held, dict)]
-            self.tables.append((attributes, dict(attributes)))
+        self.modes = [getattr(module, "training", False) for module in self.modules]  # which frozen scripts lack
+        self.outside = KeptValues.of(self.modules, hooks=True, tensors=tensors_kept(self.modules))
+        self.lent, self.changing = self.outside, KeptValues()
         self.parameters = [p for m in self.modules for p in m.parameters(recurse=False)]
-        self.buffers = [(b, b.detach().clone()) for m in self.modules for b in m.buffers(recurse=False)]
         self.frozen = [p for p in self.parameters if freeze and p.requires_grad and not p.is_inference()]
         self.states = random.getstate(), np.random.get_state(), _DRAWS.get_state()
         self.cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -195,30 +195,20 @@ class _Loan:
             # cuDNN differentiates recurrent networks in train mode alone, which without dropout gives the same
             if isinstance(module, nn.RNNBase) and any(p.is_cuda for p in module.parameters()):
                 module.training, module.dropout = True, 0.0
+        self.lent = KeptValues.of(self.modules, hooks=False, tensors=self.outside.tensors)
 
     def end(self) -> None:
         """Restore everything that was recorded."""
         for parameter in self.frozen:
             parameter.requires_grad_(True)
-        for table, noted in self.tables:
-            if list(table) != list(noted) or not all(map(operator.is_, table.values(), noted.values())):
-                table.clear()
-                table.update(noted)
-        for module, mode in zip(self.modules, self.modes, strict=True):
-            if module.training != mode:  # of a scripted module it lies elsewhere
-                module.training = mode
         torch.set_grad_enabled(False)
-        for buffer, value in self.buffers:
-            if not _are_equal(buffer, value):
-                buffer.copy_(value)
+        self.outside.changed().restore()
+        for module, mode in zip(self.modules, self.modes, strict=True):
+            if getattr(module, "training", mode) != mode:  # of a scripted module it lies elsewhere
+                module.training = mode
         random.setstate(self.states[0])
         np.random.set_state(self.states[1])
         _draw_from(self.states[2], self.cuda_states)
-
-
-def _are_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Tell whether tensors are equal; of sparse ones torch does not say, so that they count as others."""
-    return one.layout == torch.strided and torch.equal(one, other)
 
 
 def _lock_of(owner: Model) -> threading.RLock:

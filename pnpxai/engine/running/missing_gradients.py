@@ -31,11 +31,12 @@ def refuse_missing_gradients(score: Score, values: Tensor, leaves: Tensors) -> N
         ArgumentError: says which layer runs the operation.
     """
     model = module_of(getattr(score.forward, "forward", score.forward))
-    if model is None or model in _DIFFERENTIABLE:
+    if model is not None and model in _DIFFERENTIABLE:
         return
     if _has_operation_without_derivative(values):
         raise _missing(where_gradients_end(score, leaves))
-    _DIFFERENTIABLE.add(model)
+    if model is not None:
+        _DIFFERENTIABLE.add(model)
 
 
 class naming_missing_gradients(contextlib.AbstractContextManager[None]):

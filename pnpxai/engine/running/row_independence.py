@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from pnpxai.errors import ArgumentError, ConfinedError, OutOfMemoryError, ShapeE
 from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import Tensors, alike, flat, take_rows
 
-__all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "rows_are_apart"]
+__all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "refuse_kept_values", "rows_are_apart"]
 
 _FACTS: weakref.WeakKeyDictionary[Model, dict[Hashable, dict[Hashable, Any]]] = weakref.WeakKeyDictionary()
 _MOST_WAYS = 256  # of a model, such as targets that are functions
@@ -26,7 +27,7 @@ _MOST_WAYS = 256  # of a model, such as targets that are functions
 def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
     """Return True if steps may share a pass and a batch may be split: no row's output depends on its neighbours.
 
-    The first examples are run once alone, and once behind as many rows of other content; their outputs must be the
+    The first examples are run once alone, and once among twice as many rows of other content; their outputs must be the
     same. A model that exchanges messages along edges, attends over rows, normalises by its batch or compares neighbours
     gives other outputs, one that is made for a batch size fails. A model whose rows are apart is asked once, for inputs
     of one form.
@@ -34,8 +35,8 @@ def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
     Args:
         score: what will be run in many passes.
         inputs: the inputs of all its examples.
-        limit: the number of rows that a pass may have. All examples are run if twice as many fit into it, since a
-            graph's edges reach all of its nodes; else half as many rows as fit.
+        limit: the number of rows that a pass may have. All examples are run if three times as many fit into it, since a
+            graph's edges reach all of its nodes; else a third of the rows that fit.
 
     Raises:
         ConfinedError: the model keeps values between its calls, so that the same rows get other outputs.
@@ -77,7 +78,7 @@ _Run = Callable[[Score, Tensors], Tensors]
 
 def _apart(score: Score, inputs: Tensors, limit: int, forward: Model, run: _Run, values_only: bool = False) -> bool:
     size = score.size
-    rows = size if 2 * size < limit else max(1, (min(size, limit) - 1) // 2)
+    rows = size if 3 * size < limit else max(1, (min(size, limit) - 1) // 3)
     tensors = flat((inputs, score.extra))
     form = (values_only, *((t.ndim and t.shape[0] == size, t.shape[1:], t.dtype, t.device) for t in tensors))
     facts = facts_of(forward, score.target)
@@ -127,7 +128,7 @@ def _weak(way: Hashable) -> Hashable:
 def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> bool:
     first = torch.arange(rows)
     part = take_rows(inputs, first, score.size)
-    others = torch.cat([first, first[:1]])  # one more than there are, so that pairs of neighbours are torn apart
+    together = torch.cat([first[:1], first, first[1:], first, first[:1]])
     with torch.no_grad(), probing():
         try:
             alone = run(score.take(first), part)
@@ -138,21 +139,43 @@ def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> b
         if any(value.shape[:1] != (rows,) for value in alone):
             return False
         try:
-            both = run(score.take(torch.cat([others, first])), tuple(torch.cat([_unlike(x), x]) for x in part))
+            both = run(score.take(together), tuple(map(_among_others, part)))
         except Exception as problem:
             if _is_final(problem):
                 raise
             return False  # whatever a model raises where it takes no other batch
         apart = all(
-            value.shape[:1] == (2 * rows + 1,) and alike(one, value[rows + 1 :])
+            value.shape[:1] == (len(together),) and alike(one, value[1 : rows + 1])
             for one, value in zip(alone, both, strict=True)
         )
         if not apart and not all(map(alike, alone, run(score.take(first), part))):
-            raise ConfinedError(
-                "model: a second run of the same inputs gives other outputs, as the model keeps values between its "
-                "calls; wrap it in a module whose forward resets them first"
-            )
+            raise _keeps_values()
         return apart
+
+
+def refuse_kept_values(score: Score, inputs: Tensors, limit: int) -> None:
+    """Refuse a model whose second run of the same inputs gives other outputs. A model is run twice once.
+
+    Raises:
+        ConfinedError: the model keeps values between its calls, where they cannot be reset.
+    """
+    facts, rows = facts_of(score.forward, score.target), torch.arange(min(score.size, limit))
+    if "steady" not in facts:
+        part, of_rows = score.take(rows), take_rows(inputs, rows, score.size)
+        with torch.no_grad(), probing():
+            before = _outputs(part, of_rows)
+            with contextlib.suppress(Exception):  # whatever a model raises where it takes no other values
+                _outputs(part, tuple(_among_others(x)[len(x) + 1 : 2 * len(x) + 1] for x in of_rows))
+            if not all(map(alike, before, _outputs(part, of_rows))):
+                raise _keeps_values()
+        facts["steady"] = None
+
+
+def _keeps_values() -> ConfinedError:
+    return ConfinedError(
+        "model: a second run of the same inputs gives other outputs, as the model keeps values between its calls; wrap "
+        "it in a module whose forward resets them first"
+    )
 
 
 def _is_final(problem: Exception) -> bool:
@@ -168,13 +191,17 @@ def _of_output(score: Score, output: ModelOutput) -> Tensors:
     return (score.target(output) if callable(score.target) else select_output(output),)
 
 
-def _unlike(x: Tensor) -> Tensor:
-    """Return other rows of the same kind, and one more: in reverse order, numbers halved, ids in reverse too.
+def _among_others(x: Tensor) -> Tensor:
+    """Return a row of other content, the rows, and twice as many others: what neighbours may do shows in some place.
 
-    The last row is larger than all others, since a model may scale its rows by their largest value. Each column of a
-    table keeps its own values: codes among them must stay within what an embedding knows.
+    The first row is moved by one, so that it changes its place in every chunk. Others are the rows times three, with
+    either sign where a column has both, so that whatever is largest or smallest in a batch is one of them. A column of
+    whole numbers keeps its own values, in reverse order: codes must stay within what an embedding knows.
     """
     if not x.is_floating_point():
-        return torch.cat([x, x[:1]]).flip(tuple(range(x.ndim)))
-    larger = torch.where(x[:1] == x[:1].round(), x[:1], 3 * x.abs().amax(0, keepdim=True) * x[:1].sign())
-    return torch.cat([x.flip(0) / 2, larger])
+        turned = x.flip(tuple(range(x.ndim)))
+        return torch.cat([turned[:1], x, turned[1:], turned, turned[:1]])
+    turned, codes = x.flip(0), (x == x.round()).all(0)
+    larger = torch.where(codes, turned, 3 * x)
+    opposite = torch.where(codes, turned, torch.where(x.amin(0) < 0, -3 * x, x / 3))
+    return torch.cat([larger[:1], x, larger[1:], opposite, turned[:1] / 2])

@@ -10,7 +10,7 @@ from typing import Protocol, SupportsIndex, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.guard import eager, same_draws
+from pnpxai.engine.running.guard import eager, same_start
 from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.model_types import ForwardArgs, Model, ModelOutput, Positional
@@ -154,7 +154,7 @@ class Score:
         return output.shape[:1] == (1,)
 
     def _run(self, inputs: Tensors) -> ModelOutput:
-        with same_draws():
+        with same_start():
             # the model may edit what it gets
             return self.forward(*(x.clone() for x in inputs), *map_tensors(torch.clone, self.extra))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.running.guard import eager, same_draws
+from pnpxai.engine.running.guard import eager, same_start
 from pnpxai.engine.running.places import (
     Argument,
     At,
@@ -263,7 +263,7 @@ class AtSites:
         output = None
         with contextlib.suppress(_AllReached), visited(self.places, at):
             args, kwargs = self._with_arguments(call, at)
-            with same_draws():
+            with same_start():
                 output = self.model(*args, **kwargs)
         for k, place in enumerate(self.places):
             if not reached[k]:

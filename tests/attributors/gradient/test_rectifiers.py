@@ -44,6 +44,18 @@ RECTIFIERS = {
     "masked_fill": lambda t: t.masked_fill(t < 0, 0),
     "masked_fill in place": lambda t: _filled(t.clone()),
     "threshold": lambda t: nn.functional.threshold(t, 0.0, 0.0),
+    "absolute value": lambda t: (t + t.abs()) / 2,
+    "absolute value in place": lambda t: t.abs().add_(t).div_(2),
+    "absolute value as a root": lambda t: 0.5 * t + 0.5 * (t * t).sqrt(),
+    "sign": lambda t: t * (t.sign() + 1) / 2,
+    "without the negative part": lambda t: t - t.clamp(max=0),
+    "and the negative part's ReLU": lambda t: t + torch.relu(-t),
+    "minimum": lambda t: -torch.minimum(-t, torch.zeros_like(t)),
+    "zero times itself": lambda t: torch.maximum(t, 0 * t),
+    "a leak of zero": lambda t: nn.functional.leaky_relu(t, 0.0),
+    "a mask without gradients": lambda t: t * torch.heaviside(t.detach(), t.new_zeros(())),
+    "largest of a pair": lambda t: torch.stack([t, torch.zeros_like(t)]).max(0).values,
+    "scattered": lambda t: torch.zeros_like(t).masked_scatter(t > 0, t[t > 0]),
 }
 OTHERS = {
     "a bound above": lambda t: t.clamp(0, 0.5),
@@ -51,6 +63,8 @@ OTHERS = {
     "another mask": lambda t: t * (t.flip(1) > 0),
     "another threshold": lambda t: torch.where(t > 0.3, t, 0.0),
     "a leak": lambda t: torch.where(t > 0, t, 0.1 * t),
+    "a neighbour": lambda t: t.roll(1, 1) * (t > 0),
+    "an absolute value": lambda t: (t + 3 * t.abs()) / 4,
 }
 
 
@@ -67,6 +81,12 @@ def test_what_is_no_relu_passes_its_gradient(name):
     leaf = X.clone().requires_grad_()
     (slope,) = torch.autograd.grad(model(leaf)[:, 1].sum(), leaf)
     assert torch.allclose(GuidedBackprop(model).attribute(X, 1), slope)
+
+
+def test_factors_of_a_relu_count():
+    factors = torch.rand(6, generator=torch.Generator().manual_seed(0), dtype=X.dtype)
+    by_hand = GuidedBackprop(Between(lambda t: torch.where(t > 0, factors * t, 0.0))).attribute(X, 1)
+    assert torch.allclose(by_hand, GuidedBackprop(Between(lambda t: factors * torch.relu(t))).attribute(X, 1))
 
 
 def test_a_hidden_relu_is_refused():

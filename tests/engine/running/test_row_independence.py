@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -268,23 +270,47 @@ def test_nothing_is_asked_where_every_pass_holds_one_step_of_all_examples():
 
 
 class Keeps(nn.Module):
-    """The next call starts where this one ended."""
+    """The next call starts where this one ended; ``where`` it keeps that."""
 
-    def __init__(self):
+    def __init__(self, where):
         super().__init__()
-        self.a, self.b, self.state = nn.Linear(3, 4), nn.Linear(4, 2), 0.0
+        self.a, self.b, self.where = nn.Linear(3, 4), nn.Linear(4, 2), where
+        self.attribute, self.tensor, self.items, self.names = 0.0, torch.zeros(4, dtype=D), [0.0], {"h": 0.0}
+        self.register_buffer("buffer", torch.zeros(4))
+        self.other = SimpleNamespace(h=0.0)
 
     def forward(self, x):
-        h = self.a(x) + self.state
-        self.state = h.detach().mean(0)
+        kept = {
+            "an attribute": self.attribute, "a tensor": self.tensor.clone(), "a list": self.items[-1],
+            "a dictionary": self.names["h"], "a buffer": self.buffer.clone(), "an object": self.other.h,
+        }[self.where]  # fmt: skip
+        h = self.a(x) + kept
+        new = h.detach().mean(0)
+        if self.where == "an object":
+            self.other.h = new
+        self.attribute, self.names["h"] = new, new
+        self.tensor.copy_(new)
+        self.items.append(new)
+        self.buffer.mul_(0.5).add_(new)
         return self.b(h.tanh())
 
 
-def test_a_model_that_keeps_values_between_its_calls_is_refused():
-    model, x = Keeps().double(), torch.randn(5, 3, dtype=D)
-    with pytest.raises(ConfinedError, match="keeps values between its calls"):
-        A.IntegratedGradients(model).attribute(x, target=0)
-    assert model.state == 0.0
+@pytest.mark.parametrize("where", ["an attribute", "a tensor", "a list", "a dictionary", "a buffer"])
+def test_a_model_that_keeps_values_between_its_calls_starts_each_pass_as_it_was(where):
+    model, x = Keeps(where).double(), torch.randn(5, 3, dtype=D)
+    right = nn.Sequential(model.a, nn.Tanh(), model.b)  # which keeps nothing
+    for method in (A.IntegratedGradients, A.FeatureAblation, A.DeepLift, A.LRP):
+        found, wanted = (method(m).attribute(x, target=0) for m in (model, right))
+        assert torch.allclose(found, wanted), method
+    assert (model.attribute, model.items, model.names) == (0.0, [0.0], {"h": 0.0})
+    assert not torch.cat([model.tensor, model.buffer]).any()
+
+
+def test_a_model_that_keeps_values_out_of_reach_is_refused():
+    model, x = Keeps("an object").double(), torch.randn(5, 3, dtype=D)
+    for method in (A.IntegratedGradients, A.FeatureAblation, A.DeepLift):
+        with pytest.raises(ConfinedError, match="keeps values between its calls"):
+            method(model).attribute(x, target=0)
 
 
 def test_a_model_that_draws_numbers_is_one_function_and_says_so():

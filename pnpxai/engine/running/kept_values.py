@@ -1,0 +1,91 @@
+"""Records what modules keep beside their parameters: attributes, and what lists, dictionaries and buffers hold."""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pnpxai.engine.seeing.torch_private import without_function_modes
+
+__all__ = ["KeptValues", "tensors_kept"]
+
+_OF_TORCH = frozenset(vars(nn.Module())) - {"_buffers"}
+"""What every module has, which no forward pass changes; hooks come and go with those who set them."""
+
+
+class KeptValues:
+    """Records what modules keep, and restores it.
+
+    Attributes:
+        tables: dictionaries and lists, each with a copy.
+        tensors: tensors that may be edited in place, each with a copy.
+    """
+
+    def __init__(self, tables: Sequence[tuple[Any, Any]] = (), tensors: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+        self.tables = tables
+        self.tensors = tensors
+
+    @classmethod
+    def of(cls, modules: Sequence[nn.Module], *, hooks: bool, tensors: Sequence[tuple[Tensor, Tensor]]) -> KeptValues:
+        """Record what modules keep; with ``hooks`` everything else too that their attributes hold."""
+        tables: list[tuple[Any, Any]] = []
+        for module in modules:
+            attributes = vars(module)
+            for name, held in attributes.items():
+                if isinstance(held, (dict, list, deque)) and (hooks or name not in _OF_TORCH):
+                    tables.append((held, held.copy()))
+            tables.append((attributes, dict(attributes)))
+        return cls(tables, tensors)
+
+    def changed(self) -> KeptValues:
+        """Return what differs from what was recorded."""
+        with without_function_modes():
+            tensors = [pair for pair in self.tensors if not _are_equal(*pair)]
+        return KeptValues([pair for pair in self.tables if _differ(*pair)], tensors)
+
+    def with_those(self, others: KeptValues) -> KeptValues:
+        """Return what is recorded here or there."""
+        tables = [pair for pair in others.tables if not any(pair[0] is held for held, _ in self.tables)]
+        tensors = [pair for pair in others.tensors if not any(pair[0] is held for held, _ in self.tensors)]
+        return KeptValues([*self.tables, *tables], [*self.tensors, *tensors])
+
+    def restore(self) -> None:
+        """Give modules back what was recorded."""
+        for table, noted in self.tables:
+            table.clear()
+            (table.update if isinstance(table, dict) else table.extend)(noted)
+        if not self.tensors:
+            return
+        with torch.no_grad(), without_function_modes():
+            for tensor, value in self.tensors:
+                if tensor.requires_grad and not value.requires_grad:  # an edit in place has joined it to a graph
+                    tensor.detach_()
+                tensor.copy_(value)
+
+
+def tensors_kept(modules: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+    """Return the buffers of modules and the tensors among their attributes, each with a copy."""
+    held = [
+        tensor
+        for module in modules
+        for tensor in (*module.buffers(recurse=False), *(t for t in vars(module).values() if isinstance(t, Tensor)))
+    ]
+    return [(tensor, tensor.detach().clone().requires_grad_(tensor.requires_grad)) for tensor in held]
+
+
+def _differ(table: Any, noted: Any) -> bool:
+    if len(table) != len(noted) or (isinstance(table, dict) and list(table) != list(noted)):
+        return True
+    values = (table.values(), noted.values()) if isinstance(table, dict) else (table, noted)
+    return not all(map(operator.is_, *values))
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    """Tell whether tensors are equal; of sparse ones torch does not say, so that they count as others."""
+    same = one.layout == torch.strided and one.requires_grad == other.requires_grad
+    return same and torch.equal(one, other)
