@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.attributors import InputXGradient, IntegratedGradients, Saliency
+from pnpxai.attributors import GuidedBackprop, InputXGradient, IntegratedGradients, Saliency
 from pnpxai.errors import ArgumentError, ConfinedError, ShapeError
 
 X = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
@@ -36,6 +36,13 @@ def test_a_quantized_layer_is_named(quantised, method):
             method(model).attribute(X, target=0)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", [Saliency, GuidedBackprop])
+def test_a_quantized_layer_in_a_function_gives_no_zeros(quantised, method):
+    with pytest.raises(ArgumentError, match="quantized"):
+        method(lambda x: quantised(x.relu())).attribute(X, target=0)
+
+
 class Rounded(nn.Module):
     def forward(self, x):
         return x.detach().round()
@@ -45,6 +52,13 @@ def test_a_layer_that_ends_every_gradient_is_named():
     model = nn.Sequential(nn.Linear(6, 6), Rounded(), nn.Linear(6, 2))
     with pytest.raises(ArgumentError, match="does not depend on the inputs .*layer '1'"):
         Saliency(model).attribute(X, target=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_frozen_script_is_differentiated():
+    model = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    frozen = torch.jit.freeze(torch.jit.script(model))
+    assert torch.allclose(Saliency(frozen).attribute(X, target=0), Saliency(model).attribute(X, target=0), atol=1e-6)
 
 
 def test_zero_is_zero():
