@@ -13,7 +13,7 @@ from pnpxai.truth.problem import Drawn
 __all__ = ["GraphNet", "motifs"]
 
 NODES = 14
-_PAIRS = torch.triu_indices(NODES, NODES, 1)
+_PAIRS = torch.triu_indices(NODES, NODES, 1).unbind()
 _MOTIFS = (
     tuple((0, k) for k in range(1, 6)),
     ((0, 1), (1, 2), (2, 3), (3, 4), (4, 0)),
@@ -27,12 +27,12 @@ def motifs(copies: int = 1) -> Callable[[int, int, int], Drawn]:
     A graph is (pairs of nodes,) zeros and ones; the evidence is the motif's edges.
     """
     number = torch.zeros(NODES, NODES, dtype=torch.long)
-    number[_PAIRS[0], _PAIRS[1]] = torch.arange(_PAIRS.shape[1])
+    number[_PAIRS[0], _PAIRS[1]] = torch.arange(len(_PAIRS[0]))
     number = number + number.T
 
     def draw(count: int, problem: int, seed: int) -> Drawn:
         g = generator(problem, seed, 15)
-        empty, other = (torch.rand(count, _PAIRS.shape[1], generator=g) < 0.06 for _ in "ab")
+        empty, other = (torch.rand(count, len(_PAIRS[0]), generator=g) < 0.06 for _ in "ab")
         labels = torch.randint(2, (count,), generator=g)
         truth = torch.zeros_like(empty)
         for k, label in enumerate(labels.tolist()):
@@ -55,12 +55,11 @@ class GraphNet(nn.Module):
         self.own = nn.ModuleList(nn.Linear(width, 24) for width in (1, 24, 24))
         self.others = nn.ModuleList(nn.Linear(width, 24, bias=False) for width in (1, 24, 24))
         self.head = nn.Sequential(nn.Linear(48, 24), nn.ReLU(), nn.Linear(24, 2))
-        self.register_buffer("pairs", _PAIRS)
 
     def forward(self, edges: Tensor) -> Tensor:
         """Return (graphs, 2) of edges (graphs, pairs of nodes)."""
         half = edges.new_zeros(len(edges), NODES, NODES)
-        half[:, self.pairs[0], self.pairs[1]] = edges
+        half[:, _PAIRS[0], _PAIRS[1]] = edges
         joined = half + half.transpose(1, 2)
         states = joined.sum(2, keepdim=True)
         for own, others in zip(self.own, self.others, strict=True):

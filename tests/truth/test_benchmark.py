@@ -12,7 +12,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.explainers import Gradient
 from pnpxai.statistics import MeanRank
 from pnpxai.traits import Traits
-from pnpxai.truth import benchmark
+from pnpxai.truth import benchmark, packages
 from pnpxai.truth.benchmark import Cell, run, truth
 from pnpxai.truth.candidates import HABITS, averaged
 from pnpxai.truth.families import FAMILIES
@@ -112,6 +112,14 @@ def test_measured_cells_are_kept_and_held_problems_logged(tmp_path: Path, monkey
     (opening,) = map(json.loads, log.read_text().splitlines())
     assert opening["families"] == ["gate"]
     assert "glyph | bump" in truths(cells)
+
+
+def test_a_family_without_its_package_is_left_out_and_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "CACHE", tmp_path)
+    with pytest.warns(UserWarning, match=r"faces is left out: onnx 1.23.2 is not in .*download"):
+        assert run("dev", [0], tmp_path / "out.json", families=["faces"]) == []
 
 
 def test_what_is_no_split_or_family_is_refused(tmp_path: Path) -> None:
