@@ -16,7 +16,7 @@ from pnpxai.attributors.propagation.relevance.layer_rules import epsilon_rule
 from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Ledger, Rule, ValueRule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Product
 from pnpxai.attributors.propagation.relevance.softmax import LogSumExp, Softmax
-from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize
+from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize, Damped
 from pnpxai.engine.seeing.operation_kinds import AFFINE, BILINEAR, ELEMENTWISE, SCALES, SUMS
 from pnpxai.engine.seeing.operations import Operation, divides, operation_name
 from pnpxai.model_types import Keywords, Positional
@@ -155,6 +155,8 @@ class Choice:
         if name in SUMS:
             return self._of_sum(apply, operands)
         if name in BILINEAR and len(operands) == 2:
+            if self.composite is not None and self.composite.sums == "balanced":
+                return Damped(apply, self.epsilon, product=True)
             return Product(apply, self.epsilon, self.ledger, "of zeros" if name in _WITH_CONSTANTS else None)
         return None
 
