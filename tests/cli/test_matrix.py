@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
 from safetensors import safe_open
 
 import pnpxai
+from tests.forked import Forked, command, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -52,17 +54,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "net.py").write_text(MODEL)
     np.save(folder / "x.npy", np.random.default_rng(0).random((8, 1, 8, 8), np.float32))
     (folder / "empty").mkdir()
-    done = _run(["compare", "net.py", "x.npy", "-e", "Gradient", "-m", "AbPC", "--out", "finished"], folder)
+    done = command(["compare", "net.py", "x.npy", "-e", "Gradient", "-m", "AbPC", "--out", "finished"], folder)
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def _run(arguments: list[str], at: Path, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [*before, sys.executable, "-m", "pnpxai", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=at)  # noqa: S603
-
-
-def _refused(ran: subprocess.CompletedProcess[str], words: str, code: int) -> None:
+def _refused(ran: CompletedProcess[str], words: str, code: int) -> None:
     last = ran.stderr.replace("\r", "\n").rstrip("\n").splitlines()[-1]  # progress goes before it
     assert ran.returncode == code, ran.stderr
     assert last.startswith("pnpxai: "), ran.stderr
@@ -72,7 +69,7 @@ def _refused(ran: subprocess.CompletedProcess[str], words: str, code: int) -> No
     assert ran.stdout == ""
 
 
-@pytest.mark.parametrize("command", ON_DATA)
+@pytest.mark.parametrize("name", ON_DATA)
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -85,30 +82,30 @@ def _refused(ran: subprocess.CompletedProcess[str], words: str, code: int) -> No
     ],
     ids=["a wrong model", "an empty folder", "a bad key"],
 )
-def test_what_is_asked_wrongly(place: Path, command: str, changed: dict[str, str], words: str) -> None:
+def test_what_is_asked_wrongly(place: Path, name: str, changed: dict[str, str], words: str) -> None:
     (place / "bad.yaml").write_text("seed: 1\nmetrix: [AbPC]\n")
     (place / "room").mkdir(exist_ok=True)
-    asked = [changed.get(word, word) for word in [command, "net.py", "x.npy", *ON_DATA[command]]]
+    asked = [changed.get(word, word) for word in [name, "net.py", "x.npy", *ON_DATA[name]]]
     asked += ["--options", changed["--options"]] if "--options" in changed else []
-    _refused(_run(asked, place), words, 2)
+    _refused(command(asked, place), words, 2)
     assert not list((place / "room").iterdir())
 
 
 def test_a_report_of_nothing(place: Path) -> None:
-    _refused(_run(["report", "empty"], place), "empty", 2)
-    _refused(_run(["report", "missing"], place), "missing", 2)
+    _refused(command(["report", "empty"], place), "empty", 2)
+    _refused(command(["report", "missing"], place), "missing", 2)
     assert not list((place / "empty").iterdir())
     assert not (place / "missing").exists()
 
 
-@pytest.mark.parametrize("command", WRITING)
-def test_a_folder_that_cannot_be_written_to(place: Path, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("name", WRITING)
+def test_a_folder_that_cannot_be_written_to(place: Path, tmp_path: Path, name: str) -> None:
     if _mounts():
-        ran, seen = _in_room(place, tmp_path, WRITING[command], "mount -o remount,ro room")
+        ran, seen = _in_room(place, tmp_path, WRITING[name], "mount -o remount,ro room")
     elif os.geteuid():
         (place / "room").mkdir(exist_ok=True)
         (place / "room").chmod(0o555)
-        ran, seen = _run(WRITING[command], place), place / "room"
+        ran, seen = command(WRITING[name], place), place / "room"
     else:
         pytest.skip("root may write to any folder, and may mount none here; test_refusals.py simulates it")
     _refused(ran, "room", ran.returncode)
@@ -117,12 +114,12 @@ def test_a_folder_that_cannot_be_written_to(place: Path, tmp_path: Path, command
     assert not list(seen.iterdir())
 
 
-@pytest.mark.parametrize("command", WRITING)
-def test_a_full_disk(place: Path, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("name", WRITING)
+def test_a_full_disk(place: Path, tmp_path: Path, name: str) -> None:
     if not _mounts():
         pytest.skip("no file system can be mounted here (unshare -rm); test_refusals.py simulates a full disk")
-    used = (16 - FREE.get(command, 4)) * PAGE
-    ran, seen = _in_room(place, tmp_path, WRITING[command], f"head -c {used} /dev/zero > room/filler")
+    used = (16 - FREE.get(name, 4)) * PAGE
+    ran, seen = _in_room(place, tmp_path, WRITING[name], f"head -c {used} /dev/zero > room/filler")
     assert ran.returncode in (1, 2), (ran.stdout, ran.stderr)
     _refused(ran, "", ran.returncode)
     assert "full" in ran.stderr or "No space left" in ran.stderr or "disk I/O error" in ran.stderr
@@ -130,16 +127,28 @@ def test_a_full_disk(place: Path, tmp_path: Path, command: str) -> None:
         assert path.is_dir() or path.name == "filler" or _is_whole(path), path
 
 
-def _in_room(
-    place: Path, tmp_path: Path, arguments: list[str], prepare: str
-) -> tuple[subprocess.CompletedProcess[str], Path]:
+def _in_room(place: Path, tmp_path: Path, arguments: list[str], prepare: str) -> tuple[CompletedProcess[str], Path]:
     """Run with a small file system of its own at ``room``; return what it held in the end, too."""
     (place / "room").mkdir(exist_ok=True)
-    script = (
-        f"mount -t tmpfs -o size={16 * PAGE} tmpfs room && {prepare} || exit 99; "
-        f'"$@"; code=$?; cp -a room/. {tmp_path}; exit $code'
-    )
-    return _run(arguments, place, ("unshare", "-rm", "sh", "-c", script, "sh")), tmp_path
+    process = Forked(_command_in_room, arguments, prepare, tmp_path, at=place)
+    out, said = process.communicate()
+    return CompletedProcess(arguments, process.returncode or 0, out, said), tmp_path
+
+
+def _command_in_room(arguments: list[str], prepare: str, kept: Path) -> None:
+    """Be a command that sees a small file system at ``room``, which nobody else sees; keep what it leaves there."""
+    own_user, own_mounts = 0x10000000, 0x00020000
+    user, group = os.geteuid(), os.getegid()
+    assert not ctypes.CDLL(None).unshare(own_user | own_mounts)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    script = f"mount -t tmpfs -o size={16 * PAGE} tmpfs room && {prepare}"
+    subprocess.run(["sh", "-c", script], check=True)  # noqa: S603, S607
+    try:
+        run_command(arguments)
+    finally:
+        subprocess.run(["cp", "-a", "room/.", kept], check=True)  # noqa: S603, S607
 
 
 @functools.cache
