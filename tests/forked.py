@@ -10,9 +10,11 @@ import contextlib
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -33,7 +35,9 @@ class Forked:
     """
 
     def __init__(self, call: Callable[..., object], *arguments: object, at: Path | None = None) -> None:
-        self._texts = [Path(tempfile.mkstemp(prefix="forked-")[1]) for _ in range(2)]
+        folder = Path(tempfile.mkdtemp(prefix="forked-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._texts = [folder / "out", folder / "err"]
         self._process = _SERVER.Process(target=_work, args=(call, arguments, at, *self._texts))
         self._process.start()
         assert self._process.pid is not None
@@ -57,8 +61,6 @@ class Forked:
         """Wait until it ends, and return what it printed to stdout and to stderr."""
         self._process.join()
         out, said = (path.read_text() if path.exists() else "" for path in self._texts)
-        for path in self._texts:
-            path.unlink(missing_ok=True)
         return out, said
 
     def send_signal(self, sent: int) -> None:
@@ -89,7 +91,7 @@ def _work(call: Callable[..., object], arguments: tuple[object, ...], at: Path |
     """Call a function as the leader of a group of processes, with its output in files."""
     os.setsid()
     for stream, path in ((1, out), (2, said)):
-        descriptor = os.open(path, os.O_WRONLY)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, stream)
         os.close(descriptor)
     if at is not None:

@@ -1,7 +1,6 @@
-"""One comparison, search or ranking in a process of its own: python -m tests.killed_commands WHAT FOLDER."""
+"""One comparison, search or ranking, for a process of its own."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -38,7 +37,6 @@ def main(what: str, folder: Path) -> str:
     return json.dumps([means, {label: of.best.settings() for label, of in ranking.tuned.items()}])
 
 
-if __name__ == "__main__":
-    Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
-    text = main(sys.argv[1], Path(sys.argv[2]))
-    (Path(sys.argv[2]) / "done").write_text(text)
+def write(what: str, folder: Path) -> None:
+    """Do it, and write what it gives as ``done``."""
+    (folder / "done").write_text(main(what, folder))

@@ -4,6 +4,8 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a process with threads cannot be forked safely
 
+import pytest  # noqa: E402, F401
+
 import pnpxai.auto  # noqa: E402
 import pnpxai.cli.commands  # noqa: E402
 import pnpxai.experiment  # noqa: E402

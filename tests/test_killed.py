@@ -2,55 +2,50 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from tests import killed_commands
+from tests.forked import Forked
+
 pytestmark = pytest.mark.slow
 KILLS = 2
 
 
-def _start(what: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.killed_commands", what, str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parents[1]
-    return subprocess.Popen(command, cwd=root, env=environment, text=True, stderr=subprocess.PIPE)  # noqa: S603
-
-
-def _finished(what: str, folder: Path) -> str:
-    process = _start(what, folder)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    return (folder / "done").read_text()
+@functools.cache
+def _whole(what: str) -> tuple[str, float]:
+    """Return what it gives if nothing interrupts it, here, where sets have another order; and how long it takes."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        return killed_commands.main(what, Path(folder)), time.monotonic() - started
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("what", ["compare", "tune", "rank"])
 def test_it_goes_on_after_random_kills(what: str, sent: signal.Signals, tmp_path: Path) -> None:
     draw = random.Random(f"{what} {sent}")  # noqa: S311
-    started = time.monotonic()
-    whole = _finished(what, tmp_path / "whole")
-    takes = time.monotonic() - started
+    whole, takes = _whole(what)
     for _ in range(KILLS):
-        process = _start(what, tmp_path / "killed")
-        try:
-            process.wait(draw.uniform(0.3, 1.0) * takes)
-        except subprocess.TimeoutExpired:
+        process = Forked(killed_commands.write, what, tmp_path)
+        if process.wait(draw.uniform(0.3, 1.0) * takes) is None:
             process.send_signal(sent)
         process.communicate()
-    resumed = _finished(what, tmp_path / "killed")
+    last = Forked(killed_commands.write, what, tmp_path)
+    said = last.communicate()
+    assert last.returncode == 0, said
+    resumed = (tmp_path / "done").read_text()
     if what == "compare":
         assert resumed == whole
     else:  # a trial that was killed between its reports runs the rest in a smaller batch, which may round otherwise
         _assert_alike(json.loads(resumed), json.loads(whole))
-    assert not list((tmp_path / "killed").rglob(".*.part"))
+    assert not list(tmp_path.rglob(".*.part"))
 
 
 def _assert_alike(one: object, other: object) -> None:

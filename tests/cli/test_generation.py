@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -58,9 +56,9 @@ def test_sources_are_read_and_the_method_may_have_settings(run, folder):
         ((".", "x.npy", "--prompt", "prompt.txt"), "leave one of the two out"),
     ],
 )
-def test_wrong_calls_say_what_was_expected(folder, given, message):
-    command = [sys.executable, "-m", "pnpxai", "explain", *given]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert ran.returncode != 0
+def test_wrong_calls_say_what_was_expected(run, folder, monkeypatch, given, message):
+    monkeypatch.chdir(folder)
+    ran = run("explain", *given)
+    assert ran.exit_code == 2
     assert message in " ".join((ran.stderr + ran.stdout).split())
     assert "Traceback" not in ran.stderr

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from pnpxai.experiment import Results, compare
 from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.explainers.base import Explainer
 from pnpxai.traits import Traits
+from tests.forked import Forked
 from tests.small import Bright, examples, pictures
 
 IMAGE = Traits.image()
@@ -196,40 +194,35 @@ def test_what_cannot_be_written_is_refused_only_where_it_would_be(tmp_path: Path
         compare(net, pictures(4), ["Gradient"], folder=tmp_path, target_extractor=lambda out: out.argmax(1), **QUIET)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from pnpxai.experiment import compare
-from pnpxai.traits import Traits
-from tests.small import Bright, examples
-net, log = Bright(), open(sys.argv[2], "a")
-net.conv.register_forward_hook(lambda m, i, o: print(len(i[0]), file=log, flush=True))
-given = examples(net, 48, 8)
-compare(net, given, ["SmoothGrad", "Gradient"], ["AbPC", "FaithfulnessCorrelation"], traits=Traits.image(),
-        folder=sys.argv[1], chunk=4, show_progress=False)
-"""
+def _logged(folder: Path, log: Path) -> None:
+    """Compare, and write the number of rows of each pass to a log."""
+    net = Bright()
+    with log.open("a") as file:
+        net.conv.register_forward_hook(lambda m, i, o: print(len(i[0]), file=file, flush=True))
+        compare(
+            net, examples(net, 48, 8), ["SmoothGrad", "Gradient"], ["AbPC", "FaithfulnessCorrelation"],
+            traits=Traits.image(), folder=folder, chunk=4, show_progress=False,
+        )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "log"
-    command = [sys.executable, "-c", SCRIPT]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
 
     def counted(name: Path) -> int:
         return sum(map(int, name.read_text().split())) if name.exists() else 0
 
     for chunks in (2, 5, 9):
-        process = subprocess.Popen([*command, str(folder), str(log)], env=environment)  # noqa: S603
+        process = Forked(_logged, folder, log)
         while len(list((folder / "store").glob("*.parquet"))) < chunks and process.poll() is None:
             time.sleep(0.005)
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (folder / "run.json").exists()
-    subprocess.run([*command, str(folder), str(log)], env=environment, check=True)  # noqa: S603
     whole, other = tmp_path / "whole", tmp_path / "other"
-    subprocess.run([*command, str(whole), str(other)], env=environment, check=True)  # noqa: S603
+    assert Forked(_logged, folder, log).wait() == 0
+    _logged(whole, other)
     assert Results.load(folder).table.equals(Results.load(whole).table)
     in_all = counted(other) - 48  # without the targets, which each process asks for
     assert counted(log) - 4 * 48 <= in_all + 3 * in_all / 12

@@ -252,7 +252,7 @@ def test_a_delta_is_that_of_its_example_wherever_the_layer_has_the_examples(name
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model, x = _Turned(*TURNS[name]).double(), torch.randn(4, 4, 3, dtype=torch.float64)
-    steps = 50 if method is LayerIntegratedGradients else 2000
+    steps = 50 if method is LayerIntegratedGradients else 200
     _, delta = method(model, model.act).attribute(x, target=1, n_steps=steps, return_convergence_delta=True)
     assert delta.shape == (4,)
     assert delta.abs().max() < 2e-4

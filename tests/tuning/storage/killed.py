@@ -1,6 +1,5 @@
-"""A search in a process of its own, slow enough to be killed: python -m tests.tuning.storage.killed STORAGE."""
+"""A search for a process of its own, slow enough to be killed."""
 
-import sys
 import time
 from typing import Any, ClassVar
 
@@ -40,6 +39,8 @@ def search(storage: Any, n_trials: int = N_TRIALS, workers: int = 1) -> TuningRe
     )  # fmt: skip
 
 
-if __name__ == "__main__":
-    PAUSE = float(sys.argv[2])
-    search(sys.argv[1])
+def slow_search(storage: str) -> None:
+    """Run the search so slowly that it can be killed in the middle."""
+    global PAUSE  # noqa: PLW0603
+    PAUSE = 0.1
+    search(storage)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from optuna.trial import TrialState
 from pnpxai.tuning import TuningResult
 from pnpxai.tuning.search.plan import quiet
 from pnpxai.tuning.storage.storages import opened
+from tests.forked import Forked
 from tests.tuning.storage import killed
 from tests.tuning.storage.killed import N_TRIALS, search
 
-ROOT = Path(__file__).parents[2]
 ENDED = {TrialState.COMPLETE, TrialState.PRUNED}
 
 
@@ -70,9 +69,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{url}/{name}"
 
 
-def _started(storage: str, pause: float = 0.1) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.tuning.storage.killed", storage, str(pause)]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+def _started(storage: str) -> Forked:
+    return Forked(killed.slow_search, storage)
 
 
 def _trials(storage: str) -> list[optuna.trial.FrozenTrial]:
@@ -84,7 +82,7 @@ def _trials(storage: str) -> list[optuna.trial.FrozenTrial]:
         return trials
 
 
-def _wait_for(storage: str, ended: int, process: subprocess.Popen) -> None:
+def _wait_for(storage: str, ended: int, process: Forked) -> None:
     """Wait until a few trials have ended and another one is in the middle."""
     for _ in range(600):
         trials = _trials(storage)
