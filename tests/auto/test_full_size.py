@@ -1,4 +1,8 @@
-"""Models in the size people have: what fits runs with its defaults, within a budget of rows, and refusals are true."""
+"""Models in the size people have: what fits runs with its defaults, within a budget of rows, and refusals are true.
+
+Pictures, tokens and layers are as large as people have them. ResNet-18 and BERT are as deep, too; the transformers of
+pictures, whose layers take ten times as long, have a few of their layers, which are all alike.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,9 @@ def resnet18():
 
 
 def vit_b_16():
-    from torchvision.models import vit_b_16
+    from torchvision.models import VisionTransformer
 
-    model = vit_b_16()
+    model = VisionTransformer(image_size=224, patch_size=16, num_layers=4, num_heads=12, hidden_dim=768, mlp_dim=3072)
     nn.init.normal_(model.heads.head.weight, std=0.02)  # which is zero
     return model, torch.randn(2, 3, 224, 224)
 
@@ -42,7 +46,8 @@ def vit_b_16():
 def swin_tiny():
     import timm
 
-    return timm.create_model("swin_tiny_patch4_window7_224", pretrained=False), torch.randn(2, 3, 224, 224)
+    model = timm.create_model("swin_tiny_patch4_window7_224", pretrained=False, depths=(2, 2, 2, 2))
+    return model, torch.randn(2, 3, 224, 224)
 
 
 def bert_base():
@@ -62,7 +67,7 @@ def vilt():
         "input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids),
         "pixel_values": torch.randn(2, 3, 224, 224), "pixel_mask": torch.ones(2, 224, 224).long(),
     }  # fmt: skip
-    config = ViltConfig(image_size=224)
+    config = ViltConfig(image_size=224, num_hidden_layers=4)
     config.num_labels = 5
     return ViltForQuestionAnswering(config), batch
 

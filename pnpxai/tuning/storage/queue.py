@@ -18,7 +18,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from pnpxai.tuning.space.parameters import Parameters
-from pnpxai.tuning.storage.optuna_private import put_back
+from pnpxai.tuning.storage.optuna_private import put_back, stored
 from pnpxai.tuning.storage.storages import TrialStorage
 
 __all__ = ["Queue"]
@@ -80,6 +80,7 @@ class Queue:
                 waiting = self._in(TrialState.WAITING)
             self.study.sampler = sampler(waiting[0].number)
             trial = self.study.ask()
+            _draw_again(self.study, trial)
             trial.set_user_attr(_WORKER, self._me)
             return trial
 
@@ -139,6 +140,15 @@ class Queue:
             return worker["born"] == _born(worker["pid"])
         seen = self.study.user_attrs.get(f"seen {worker['id']}", 0.0)
         return time.time() - seen < _LOST_AFTER
+
+
+def _draw_again(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Draw what a killed process had drawn for a trial, so that what follows is what would have followed there."""
+    before = stored(trial)
+    fixed = before.system_attrs.get("fixed_params", {})
+    for name, distribution in before.distributions.items():
+        if name not in fixed and name not in trial.relative_params:
+            study.sampler.sample_independent(study, before, name, distribution)
 
 
 @cache

@@ -19,6 +19,7 @@ from pnpxai.explainers.gradient.smooth_grad import SmoothGrad
 from pnpxai.traits import Traits
 from pnpxai.tuning import TuningResult, tune
 from pnpxai.tuning.search.plan import quiet
+from pnpxai.tuning.search.samplers import Sampling
 from pnpxai.tuning.storage.queue import Queue
 from pnpxai.tuning.storage.storages import opened
 from tests.small import Bright, examples
@@ -90,6 +91,24 @@ def test_a_trial_that_fails_in_the_middle_is_taken_up_again(place: str, tmp_path
     assert _history(resumed) == _history(_tuned(None))
     assert len(calls) == 3
     assert calls[0] == 0, "its examples had been reported"
+
+
+@pytest.mark.parametrize("place", ["tuning.db", "tuning.journal"])
+def test_settings_are_the_same_if_a_process_was_killed_between_two_of_them(place: str, tmp_path: Path) -> None:
+    suggested = []
+    for killed in (False, True):
+        with quiet():
+            store = opened(tmp_path / f"{killed}{place}")
+            queue = Queue(optuna.create_study(storage=store.backend), store)
+            queue.plan([{}])
+            for names in ("a", "abc") if killed else ("abc",):
+                trial = queue.claim(lambda number: Sampling("tpe", 0).sampler(number, several_workers=False))
+                assert trial is not None
+                values = [trial.suggest_float(name, 0, 1) for name in names]
+                queue.give_back(trial)
+            store.close()
+        suggested.append(values)
+    assert suggested[0] == suggested[1]
 
 
 @pytest.mark.parametrize("place", ["tuning.db", "tuning.journal"])
