@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,12 +13,15 @@ from torch import Tensor
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.seeds import RandomStream, draws
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ModelInputs
+from pnpxai.model_types import ModelInputs, Positional
 from pnpxai.targets import target_rows
 from pnpxai.tensors import flat, map_tensors, take_rows
 
-__all__ = ["MISSING_TARGET", "Batch", "Examples", "masks_of", "no_more_masks"]
+__all__ = ["EvidenceMasks", "MISSING_TARGET", "Batch", "Examples", "masks_of", "no_more_masks"]
 
+EvidenceMasks: TypeAlias = ModelInputs
+"""Masks in the form that a user has them: (examples, *positions) truth values, as a tensor, an array or a sequence with
+one for each example; of several inputs a tuple with one of these (or None) for each. None without any."""
 MISSING_TARGET = torch.iinfo(torch.int64).min
 """Target of an example without one: its label is missing, or the model fails on it."""
 
@@ -39,7 +42,7 @@ class Batch:
     targets: Tensor | None
     labels: Tensor | None
     keys: tuple[str, ...]
-    masks: Any = None
+    masks: EvidenceMasks = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -77,7 +80,7 @@ class Examples:
     batches: tuple[Batch, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[tuple[Any, ...]]) -> Examples:
+    def of(cls, parts: Sequence[Positional]) -> Examples:
         """Build examples of batches (inputs, targets, labels) or (inputs, targets, labels, masks).
 
         The keys of examples with equal content differ by a running number.
@@ -115,7 +118,7 @@ class Examples:
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.batches)
 
-    def with_masks(self, masks: Any) -> Examples:
+    def with_masks(self, masks: EvidenceMasks) -> Examples:
         """Return the examples with masks of the positions that are known to matter.
 
         Args:
@@ -190,7 +193,7 @@ class Examples:
         return self.take(range(min(count, len(self))))
 
 
-def masks_of(masks: Any, numbers: Sequence[int]) -> Any:
+def masks_of(masks: EvidenceMasks, numbers: Sequence[int]) -> EvidenceMasks:
     """Return the masks of some of the examples.
 
     Args:
@@ -212,7 +215,7 @@ def masks_of(masks: Any, numbers: Sequence[int]) -> Any:
     return torch.stack([torch.as_tensor(masks[number]) for number in numbers])
 
 
-def no_more_masks(masks: Any, count: int) -> None:
+def no_more_masks(masks: EvidenceMasks, count: int) -> None:
     """Refuse masks if their number differs from the number of examples.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Bound", "Choice", "Range", "Tunable"]
+__all__ = ["Bound", "Choice", "Range", "Settings", "Tunable"]
 
-Tunable = tuple[type, dict[str, Any]]
+Settings: TypeAlias = dict[str, Any]
+"""Settings by name, as keyword arguments of a class; the class's fields say what each of them takes."""
+Tunable = tuple[type, Settings]
 """Search range of a setting: ``(float | int, {"low", "high", ...})`` or ``(list | a strategy class, {"choices"})``."""
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import labels
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.example_targets import largest
@@ -25,9 +26,9 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_explainer, as_metric
 from pnpxai.migration import missing_attribute
-from pnpxai.model_types import Model
+from pnpxai.model_types import Attributions, Model, ModelInputs, ModelOutput
 from pnpxai.recommender import by_facts
-from pnpxai.recommender.fit import needed_traits
+from pnpxai.recommender.fit import ModalitySpec, needed_traits
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning import TuningResult, tune
 
@@ -66,17 +67,17 @@ class Experiment:
         self,
         model: Model,
         data: Data,
-        modality: Any,
+        modality: ModalitySpec,
         explainers: Sequence[ExplainerSpec] | None = None,
         postprocessors: Sequence[PostProcessor] | None = None,
         metrics: Sequence[MetricSpec] | None = None,
-        input_extractor: Callable[[Any], Any] | None = None,
-        label_extractor: Callable[[Any], Any] | None = None,
-        target_extractor: Callable[[Any], Any] | None = None,
+        input_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
+        label_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
+        target_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
         target_labels: bool = False,
         *,
-        mask_extractor: Callable[[Any], Any] | None = None,
-        settings: dict[str, Any] | None = None,
+        mask_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
+        settings: Settings | None = None,
         folder: str | Path | None = None,
         seed: int = 0,
     ) -> None:
@@ -98,16 +99,18 @@ class Experiment:
     if not TYPE_CHECKING:  # a type checker would take every name for one that there is
         __getattr__ = missing_attribute
 
-    def predict_batch(self, data_ids: Sequence[int] | None = None) -> Any:
+    def predict_batch(self, data_ids: Sequence[int] | None = None) -> ModelOutput:
         """Return the model's outputs for some examples (their numbers; by default all)."""
         return _joined([select_output(self._job.output(batch)) for batch in self._batches(data_ids)])
 
-    def explain_batch(self, data_ids: Sequence[int] | None, explainer_id: Id) -> Any:
+    def explain_batch(self, data_ids: Sequence[int] | None, explainer_id: Id) -> Attributions:
         """Return an explainer's attributions of some examples."""
         explainer = _chosen(self.explainers, explainer_id, "explainer_id")
         return _joined([self._attributions(batch, explainer) for batch in self._batches(data_ids)])
 
-    def postprocess_batch(self, data_ids: Sequence[int] | None, explainer_id: Id, postprocessor_id: Id = 0) -> Any:
+    def postprocess_batch(
+        self, data_ids: Sequence[int] | None, explainer_id: Id, postprocessor_id: Id = 0
+    ) -> Attributions:
         """Return the maps that a post-processor makes of an explainer's attributions."""
         return _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")(
             self.explain_batch(data_ids, explainer_id)
@@ -137,7 +140,7 @@ class Experiment:
         postprocessor = _chosen(self.postprocessors, postprocessor_id, "postprocessor_id")
         metric = _chosen(self.metrics, metric_id, "metric_id")
         candidate = Candidate("", explainer, postprocessor)
-        of_batches: dict[str, list[Any]] = {}
+        of_batches: dict[str, list[object]] = {}
         for batch in self._batches(data_ids):
             attributions = self._attributions(batch, explainer)
             maps = postprocessor(attributions)
@@ -204,7 +207,7 @@ class Experiment:
         batches = list(self.stream) if data_ids is None else self.stream.take(data_ids)
         return [self._job.placed(batch) for batch in batches]
 
-    def _attributions(self, batch: Batch, explainer: Explainer) -> Any:
+    def _attributions(self, batch: Batch, explainer: Explainer) -> Attributions:
         return explainer.attribute(batch.inputs, batch.targets, seed=batch.stream(self.seed))
 
 
@@ -226,7 +229,7 @@ def _short(postprocessor: PostProcessor) -> str:
     return ", ".join(part if isinstance(part, str) else part.name for part in parts)
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def _joined(parts: Sequence[Attributions]) -> Attributions:
     """Join what was computed batch by batch: tensors of one shape to a tensor, others to a list."""
     first = parts[0]
     if len(parts) == 1 or first is None:

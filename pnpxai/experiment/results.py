@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -67,12 +67,12 @@ class Results:
     seconds: pd.DataFrame
     decision: Decision
     directions: dict[str, bool]
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, object]]
     maps: dict[str, Tensor]
     inputs: Tensor
-    facts: dict[str, Any]
+    facts: dict[str, object]
     rejected: dict[str, str] = field(default_factory=dict)
-    tuned: tuple[dict[str, Any], ...] = ()
+    tuned: tuple[dict[str, object], ...] = ()
     curves: Curves = field(default_factory=dict)
     kept: tuple[int, ...] = ()
     further: tuple[InputMaps, ...] = ()
@@ -107,7 +107,7 @@ class Results:
         rows = []
         for label in self.explainers:
             verdict = "best" if label == self.decision.best else "ties" if label in self.decision.set else ""
-            row: dict[str, Any] = {"explainer": label, "verdict": verdict or self.decision.dropped.get(label, "")}
+            row: dict[str, object] = {"explainer": label, "verdict": verdict or self.decision.dropped.get(label, "")}
             row["mean rank"] = str(self.decision.mean_rank[label])
             for metric, higher in self.directions.items():
                 row[f"{metric} {'(+)' if higher else '(-)'}"] = self.interval(metric, label).text(self.decision.n)

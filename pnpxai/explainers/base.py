@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator
 from torch import Tensor, nn
@@ -26,13 +26,18 @@ from pnpxai.explainers.explain import explain, predicted
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.run import Run, at_numbers, records
 from pnpxai.explainers.supported import SupportedModules
-from pnpxai.model_types import Attributions, Model, ModelInputs
+from pnpxai.model_types import Attributions, Layer, Model, ModelInputs
 from pnpxai.tensors import batch_size, map_tensors, own
 from pnpxai.traits import Traits
 
+if TYPE_CHECKING:
+    from pnpxai.strategies.base import Strategy
+
 __all__ = ["Explainer", "baselines_by", "fitting"]
 
-LayerSpec: TypeAlias = Annotated[Any, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+LayerSpec: TypeAlias = Annotated[
+    Layer, BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
 
 
 class Explainer(Declared, abstract=True):
@@ -42,7 +47,7 @@ class Explainer(Declared, abstract=True):
     ``attributor()`` the backend that its settings configure.
     """
 
-    model: Annotated[Callable[..., Any], Bound]
+    model: Annotated[Model, Bound]
     """Model: a ``torch.nn.Module``, or a function of tensors for methods that do not look inside the model."""
     forward_arg_extractor: Extractor = None
     """Function that takes the explained arguments of the model out of the inputs."""
@@ -74,7 +79,7 @@ class Explainer(Declared, abstract=True):
     """True if the explainer runs the model many times, so that recording the part before a layer pays."""
     first_choice: ClassVar[int | None] = None
     """Rank among the explainers to start with, None for the others; the first that fits of each family is taken."""
-    smallest: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    smallest: ClassVar[Mapping[str, object]] = MappingProxyType({})
     """Settings that make the explainer cheap enough for a trial run, besides the lowest value of each ``Range``."""
     narrows_gap: ClassVar[str | None] = None
     """Name of the setting that brings the sum of the attributions closer to the promised sum when it is raised."""
@@ -105,7 +110,7 @@ class Explainer(Declared, abstract=True):
         return None
 
     @classmethod
-    def takes(cls, strategy: Any, traits: Traits) -> bool:
+    def takes(cls, strategy: type[Strategy], traits: Traits) -> bool:
         """Return whether a strategy may be searched on such data.
 
         If ids are explained at their embedding, strategies for ids and strategies for embeddings both fit.
@@ -124,7 +129,7 @@ class Explainer(Declared, abstract=True):
             find_places(self.model, self.layer)
 
     @property
-    def forward_func(self) -> Callable[..., Any]:
+    def forward_func(self) -> Model:
         """The function that the backend differentiates or perturbs: the model, or its part from ``layer`` on."""
         if self.layer is None or not self.layer_is_site:
             return self.model

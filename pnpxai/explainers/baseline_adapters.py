@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -66,7 +65,7 @@ def starts_by(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors:
     return tuple(one(own(x)) for one, x in zip(for_each(baseline_fn, inputs), inputs, strict=True))
 
 
-def is_background(baseline_fn: Any) -> bool:
+def is_background(baseline_fn: object) -> bool:
     """Tell whether it holds rows that all examples can be compared with (``rows_by``), not one for each example."""
     return all(isinstance(one, Background) for one in getattr(baseline_fn, "strategies", (baseline_fn,)))
 
@@ -76,7 +75,7 @@ def rows_by(baseline_fn: Baseline | str, inputs: Tensors) -> Tensors:
     return tuple(one.examples for one in for_each(baseline_fn, inputs) if isinstance(one, Background))
 
 
-def of_ids(settings: Mapping[str, Any], arguments: Arguments) -> dict[str, Baseline]:
+def of_ids(settings: Mapping[str, object], arguments: Arguments) -> dict[str, Baseline]:
     """Return the settings that are baselines of ids, if ids are among the arguments."""
     if all(x.is_floating_point() for x in arguments.explained):
         return {}
@@ -111,7 +110,7 @@ def embedded(
     return _Embedded(tuple(start if _is_of_ids(one) else one(own(x)) for one, x, start in each))
 
 
-def of_columns(settings: Mapping[str, Any], arguments: Arguments, columns: Collection[int]) -> dict[str, Baseline]:
+def of_columns(settings: Mapping[str, object], arguments: Arguments, columns: Collection[int]) -> dict[str, Baseline]:
     """Return the baselines where zero stands for a column of codes: the code 0, whose embedding is seldom zero.
 
     Args:
@@ -130,7 +129,7 @@ def of_columns(settings: Mapping[str, Any], arguments: Arguments, columns: Colle
     return changed
 
 
-def at_places(settings: Mapping[str, Any], arguments: Arguments, owners: Sequence[int]) -> dict[str, Baseline]:
+def at_places(settings: Mapping[str, object], arguments: Arguments, owners: Sequence[int]) -> dict[str, Baseline]:
     """Return the baselines that are given one for each argument as one for each place that stands for an argument.
 
     Args:
@@ -145,7 +144,7 @@ def at_places(settings: Mapping[str, Any], arguments: Arguments, owners: Sequenc
     }
 
 
-def of_rows(settings: Mapping[str, Any], rows: Tensor) -> dict[str, Baseline]:
+def of_rows(settings: Mapping[str, object], rows: Tensor) -> dict[str, Baseline]:
     """Return the settings that are baselines of ids where they are embedded, of some examples."""
     return {name: value.take(rows) for name, value in settings.items() if isinstance(value, _Embedded)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -60,7 +60,7 @@ class _Distance(Attributor):
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
         return 0
 
-    def attribute(self, inputs: ModelInputs, **arguments: Any) -> Attributions:
+    def attribute(self, inputs: ModelInputs, **arguments: object) -> Attributions:
         maps = []
         for x in as_tuple(inputs):
             values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)

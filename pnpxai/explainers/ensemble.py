@@ -10,10 +10,12 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor
 from pnpxai.declare.declared import Choice
+from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import by_name
 from pnpxai.detector import ModelFacts
 from pnpxai.engine.running.arguments import Arguments, ByKeyword
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.explainers.base import Explainer
@@ -76,7 +78,7 @@ class Ensemble(Explainer):
 
     def attributor(self) -> Attributor:
         """Return the mean of the members' maps."""
-        given: dict[str, Any] = {"baseline_fn": self.baseline_fn, "each_channel": self.each_channel}
+        given: Settings = {"baseline_fn": self.baseline_fn, "each_channel": self.each_channel}
         given |= {} if self.channel_dim is None else {"channel_dim": self.channel_dim}
         members = []
         for member in self.explainers:
@@ -113,7 +115,7 @@ class _Mean(Attributor):
     def attribute(
         self,
         inputs: ModelInputs,
-        target: Any = None,
+        target: Target = None,
         additional_forward_args: ForwardArgs = None,
         seed: int | RandomStream = 0,
     ) -> Attributions:
@@ -132,7 +134,7 @@ class _Mean(Attributor):
         return like(inputs, totals)
 
 
-def _maps(member: Explainer, arguments: Arguments, target: Any, seed: int | RandomStream) -> Any:
+def _maps(member: Explainer, arguments: Arguments, target: Target, seed: int | RandomStream) -> Attributions:
     """Return a member's maps of the values that the ensemble explains; of ids, where the member explains ids."""
     if _hold_ids(arguments):
         member, arguments = _by_keyword(member, arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.explainers.baseline_adapters import at_places, embedded, of_columns, of_ids, of_rows
-from pnpxai.model_types import Attributions
+from pnpxai.model_types import Attributions, Positional
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, take_rows
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Run:
     explainer: Explainer
     inputs: Tensors
     values: Tensors
-    extra: tuple[Any, ...]
+    extra: Positional
     back: Callable[[Tensors], Tensors]
 
     @classmethod
@@ -69,7 +69,7 @@ class Run:
         read = at.read(call, replay=not stop and records(explainer, arguments), stop=stop, size=size)
         first = ExamplesFirst.of(at, call, read.values, size)
         values = first.there(read.values)
-        changes: dict[str, Any] = {
+        changes: dict[str, object] = {
             name: embedded(
                 baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values, owners
             )
@@ -92,7 +92,7 @@ class Run:
         values, extra = take_rows((self.values, self.extra), rows, size)
         return replace(self, explainer=explainer, values=values, extra=extra)
 
-    def having(self, **settings: Any) -> Run:
+    def having(self, **settings: object) -> Run:
         """Return the run of the same values with other settings of the explainer."""
         return replace(self, explainer=self.explainer.replace(**settings))
 
@@ -112,8 +112,8 @@ class Run:
             check_finite("attributions", members)
         return members
 
-    def _arguments(self, targets: Target, seed: int | RandomStream) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"target": targets, "additional_forward_args": self.extra}
+    def _arguments(self, targets: Target, seed: int | RandomStream) -> dict[str, object]:
+        arguments: dict[str, object] = {"target": targets, "additional_forward_args": self.extra}
         return arguments | {"seed": seed} if self.explainer.stochastic else arguments
 
 

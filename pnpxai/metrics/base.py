@@ -6,7 +6,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import Masks, attended, position_masks, sensors_apart, with_channels
 from pnpxai.metrics.sample import Sample
 from pnpxai.metrics.shared_runs import SharedRuns
+from pnpxai.model_types import Model
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tensors import Tensors, as_tuple, batch_size, rows_of
 
@@ -55,7 +56,7 @@ class Measurement:
 class Metric(Declared, abstract=True, keyword_only=True):
     """Judges attributions example by example; what an example gets never depends on its batch mates."""
 
-    model: Annotated[Callable[..., Any], Bound]
+    model: Annotated[Model, Bound]
     """The explained model."""
     explainer: Annotated[Explainer | None, Bound] = None
     """Makes the attributions where none are given, and again where the metric needs it."""

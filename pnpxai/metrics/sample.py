@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from pnpxai.errors import ArgumentError
 from pnpxai.metrics.positions import Masks, position_maps
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.tensors import Tensors, flat, map_tensors, take_rows
+
+T = TypeVar("T")
 
 __all__ = ["Sample"]
 
@@ -82,7 +84,7 @@ class Sample:
     def take(self, rows: Tensor) -> Sample:
         """Return some of the examples, by their numbers (a number may occur several times)."""
 
-        def taken(structure: Any) -> Any:
+        def taken(structure: T) -> T:
             return take_rows(structure, rows, self.size)
 
         arguments = replace(

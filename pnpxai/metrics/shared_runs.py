@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from torch import Tensor
 from pnpxai.engine.running.guard import module_of
 from pnpxai.engine.seeing.torch_private import count_edits
 from pnpxai.model_types import Model
+
+T = TypeVar("T")
 
 __all__ = ["SharedRuns"]
 
@@ -34,7 +36,7 @@ class SharedRuns:
         self._limit = limit_bytes
         self._held = 0
         self._outputs: OrderedDict[tuple[int, object, str], Tensor] = OrderedDict()
-        self._things: dict[tuple[int, str], tuple[object, object]] = {}
+        self._things: dict[tuple[int, str], tuple[object, Any]] = {}
         self._models: dict[int, object] = {}  # held, so that no other model gets the same id
         self.rows_run = 0
         self.rows_saved = 0
@@ -64,7 +66,7 @@ class SharedRuns:
             self._held -= _size(*self._outputs.popitem(last=False))
         return torch.stack([known[key] for key in whole])
 
-    def thing(self, model: Model, key: str, make: Callable[[], Any]) -> Any:
+    def thing(self, model: Model, key: str, make: Callable[[], T]) -> T:
         """Return what was made of a model (with its present parameters) under a key, making it the first time."""
         number, state = self._state_of(model)
         known = self._things.get((number, key))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from pnpxai.declare.declared import Declared
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.model_types import Model
 from pnpxai.pictures import View
@@ -78,7 +79,7 @@ class Modality(Declared, abstract=True):
         """
         return cls()
 
-    def having(self, known: Mapping[str, Any]) -> Modality:
+    def having(self, known: Settings) -> Modality:
         """Return a copy with the facts that have a field here."""
         return self.replace(**{name: value for name, value in known.items() if name in self.defaults()})
 
@@ -99,7 +100,7 @@ class Modality(Declared, abstract=True):
         """
         return Zeros()
 
-    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+    def common(self, inputs: Sequence[Tensor]) -> Settings:
         """Return settings that explainers and metrics share, where they have them.
 
         Args:
@@ -117,7 +118,7 @@ class Modality(Declared, abstract=True):
 def width(model: Model, kinds: tuple[type[nn.Module], ...]) -> int | None:
     """Return how many channels, features or columns the first layer of some kinds takes."""
     module = module_of(model)
-    first: Any = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
+    first = next((m for m in module.modules() if isinstance(m, kinds)), None) if module is not None else None
     names = ("in_channels", "input_size", "in_features")
     return next((getattr(first, name) for name in names if hasattr(first, name)), None)
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator
 from torch import Tensor, nn
 
+from pnpxai.declare.marks import Settings
 from pnpxai.modalities.base import Modality, width
 from pnpxai.model_types import Model
 from pnpxai.pictures import Display, View
@@ -42,7 +43,7 @@ class ImageModality(Modality):
         last = wanted == values.shape[3] != values.shape[1]
         return cls(channel_dim=-1 if last else 1), "numbers in four dimensions are pictures"
 
-    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+    def common(self, inputs: Sequence[Tensor]) -> Settings:
         """Return the shared settings, with the range of values where it is known."""
         if self.display is None:
             return super().common(inputs)

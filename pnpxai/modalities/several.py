@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import ClassVar, TypeAlias
 
 from torch import Tensor
 
+from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import BASELINES, Modality
@@ -59,9 +60,7 @@ class SeveralModalities(Modality):
         """Return None: one input is never several."""
         return None
 
-    def completed(
-        self, known: Mapping[str, Any], inputs: Sequence[Tensor], arguments: Sequence[str]
-    ) -> SeveralModalities:
+    def completed(self, known: Settings, inputs: Sequence[Tensor], arguments: Sequence[str]) -> SeveralModalities:
         """Return a copy whose parts have the facts that they have a field for.
 
         Args:
@@ -88,10 +87,10 @@ class SeveralModalities(Modality):
         """Return how the first input is drawn."""
         return self.parts[0].view(values, classes)
 
-    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+    def common(self, inputs: Sequence[Tensor]) -> Settings:
         """Return what all inputs need, each with a baseline of its own."""
         self._fit(inputs)
-        settings: dict[str, Any] = {}
+        settings: Settings = {}
         for part, values in zip(reversed(self.parts), reversed(inputs), strict=True):
             settings |= part.common([values])
         starts = [part.baseline(values) for part, values in zip(self.parts, inputs, strict=True)]

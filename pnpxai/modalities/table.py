@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from pnpxai.declare.marks import Settings
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import Modality, Names, along_time, reads_ids
 from pnpxai.model_types import Model
@@ -70,7 +71,7 @@ class TabularModality(Modality):
             center[0, place] = known.mode().values if len(known) else torch.nan
         return Background(center.to(values.dtype).cpu())
 
-    def common(self, inputs: Sequence[Tensor]) -> dict[str, Any]:
+    def common(self, inputs: Sequence[Tensor]) -> Settings:
         """Return what all kinds share, and of numbers how far each column spreads, which noise is to follow.
 
         Values that are far out, as of a broken sensor, do not count: else one bad row would set the noise of all rows.

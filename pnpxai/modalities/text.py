@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from pnpxai.modalities.base import Modality, reads_ids
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, Tokenizer
 from pnpxai.pictures import NEW_LINE, View
 from pnpxai.strategies.base import Strategy
 from pnpxai.strategies.baselines import Baseline, Zeros
@@ -24,7 +24,7 @@ class TextModality(Modality):
     """Ids of tokens."""
 
     name: ClassVar[str] = "text"
-    tokenizer: Any = None
+    tokenizer: Tokenizer = None
     """A transformers tokenizer, or anything with ``convert_ids_to_tokens``: gives words, mask and padding ids."""
     mask_token_id: int | None = None
     """The id that stands for absence; by default the tokenizer's mask, or else its padding."""
@@ -96,7 +96,7 @@ def _written(token: str) -> str:
     return text.lstrip("\u2581\u0120").removeprefix("##").replace("\u0120", " ") or "\u2423"
 
 
-def _word_numbers(tokenizer: Any, values: Tensor) -> list[list[int]]:
+def _word_numbers(tokenizer: Tokenizer, values: Tensor) -> list[list[int]]:
     """Return the number of the word of each token."""
     if not hasattr(tokenizer, "all_special_ids"):
         return [list(range(values.shape[1]))] * len(values)

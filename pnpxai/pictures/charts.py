@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from pnpxai.pictures.colours import LEVELS, coloured, largest, palette, shrunk
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ROWS", "columns", "level_or_number", "series", "waterfall"]
 
@@ -22,7 +25,7 @@ ROWS = 16
 
 
 def series(
-    axes: Any, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, limit: float | None = None
+    axes: Axes, values: np.ndarray, x: np.ndarray, names: Sequence[str] | None = None, limit: float | None = None
 ) -> None:
     """Draw each channel as a line on the colours of its attributions.
 
@@ -66,7 +69,7 @@ def _envelope(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def columns(
-    axes: Any,
+    axes: Axes,
     values: np.ndarray,
     x: np.ndarray,
     names: Sequence[str] | None = None,
@@ -93,7 +96,7 @@ def columns(
 
 
 def waterfall(
-    axes: Any,
+    axes: Axes,
     values: np.ndarray,
     x: np.ndarray,
     names: Sequence[str] | None = None,
@@ -150,7 +153,7 @@ def _name(k: int, names: Sequence[str] | None) -> str:
     return names[k] if names else f"column {k}"
 
 
-def _row_labels(axes: Any, labels: Sequence[str]) -> None:
+def _row_labels(axes: Axes, labels: Sequence[str]) -> None:
     axes.set_yticks(np.arange(len(labels)), labels, fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.invert_yaxis()
@@ -158,5 +161,5 @@ def _row_labels(axes: Any, labels: Sequence[str]) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _bar_colour(value: Any) -> np.ndarray:
+def _bar_colour(value: float) -> np.ndarray:
     return palette()[round(0.9 * LEVELS) if value > 0 else round(0.1 * LEVELS)] / 255

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from pnpxai.pictures import charts
 from pnpxai.pictures.view import View
 from pnpxai.pictures.words import line_count, merged, words
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["Drawing", "Parts", "PictureDrawing", "RowDrawing", "WordSource", "drawing_of", "words_of_example"]
 
-WordSource: TypeAlias = Sequence[Any] | Callable[[list[int]], Sequence[str]] | None
+WordSource: TypeAlias = Sequence[str] | Sequence[Sequence[str]] | Callable[[list[int]], Sequence[str]] | None
 """The words of each example, or a function that returns the words of ids."""
 
 
@@ -125,7 +128,7 @@ class RowDrawing(Drawing):
 
     @classmethod
     @abstractmethod
-    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+    def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw a row on matplotlib's axes.
 
         Args:
@@ -171,7 +174,7 @@ class SeriesDrawing(RowDrawing):
         return 0.7 + 0.5 * min(cls.count(parts.x), 12)
 
     @classmethod
-    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+    def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw the channels as lines."""
         charts.series(axes, parts.values, parts.x, parts.names, limit)
 
@@ -200,7 +203,7 @@ class TableDrawing(RowDrawing):
         return 0.7 + 0.22 * min(len(parts.x), charts.ROWS + 1)
 
     @classmethod
-    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+    def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw the columns as bars, or as steps to the score."""
         if style == "waterfall":
             charts.waterfall(axes, parts.values, parts.x, parts.names, score, parts.levels)
@@ -231,7 +234,7 @@ class TokenDrawing(RowDrawing):
         return 0.22 + 0.28 * line_count(parts.names or [])
 
     @classmethod
-    def draw(cls, axes: Any, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+    def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw the words in lines."""
         words(axes, parts.values, parts.names or [], limit)
 

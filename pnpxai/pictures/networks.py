@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pnpxai.pictures.colours import coloured, largest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["network"]
 
@@ -16,7 +19,7 @@ _LINES = 40
 
 
 def network(
-    axes: Any,
+    axes: Axes,
     values: np.ndarray,
     pairs: np.ndarray,
     names: Sequence[str] | None = None,

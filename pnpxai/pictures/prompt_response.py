@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pnpxai.pictures.colours import LEVELS, colour_of, palette
 from pnpxai.pictures.words import dark, one_line
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.text import Text
 
 __all__ = ["PromptResponseView", "prompt_response_figure", "prompt_response_html", "prompt_response_text"]
@@ -111,7 +112,7 @@ def prompt_response_text(view: PromptResponseView, row: np.ndarray) -> Text:
     return found
 
 
-def prompt_response_figure(view: PromptResponseView) -> Any:
+def prompt_response_figure(view: PromptResponseView) -> Figure:
     """Return a matplotlib figure: one row for each part of the response, one column for each unit."""
     from matplotlib.figure import Figure
 

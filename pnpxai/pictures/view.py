@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pnpxai.declare.declared import Declared
 from pnpxai.errors import ArgumentError
+from pnpxai.files import ReadJson
 
 __all__ = ["Display", "Kind", "View", "as_array"]
 
@@ -59,7 +60,7 @@ class Display(Declared):
             raise ArgumentError(f"low: expected a number below high={self.high:g}, got {self.low:g}")
 
     @classmethod
-    def of(cls, spec: Any) -> Self | None:
+    def of(cls, spec: object) -> Self | None:
         """Read a ``Display``, a pair (mean, std), a mapping, or a transform or image processor that has both.
 
         Raises:
@@ -159,12 +160,12 @@ class View:
         words = tuple(words for view in views for words in view.words)
         return replace(views[0], words=words, sources=tuple(name for view in views for name in view.sources))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> View:
+    def from_dict(cls, data: Mapping[str, ReadJson]) -> View:
         """Return the view that ``to_dict`` wrote, also after JSON has turned its tuples into lists."""
         display = Display.of(data["display"])
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pnpxai.pictures.colours import colour_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LINE", "NEW_LINE", "dark", "line_count", "merged", "one_line", "without_formula", "words", "words_html"]
 
@@ -46,7 +49,7 @@ def line_count(texts: Sequence[str]) -> int:
     return 1 + _placed(shown)[-1][0] if shown else 1
 
 
-def words(axes: Any, totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> None:
+def words(axes: Axes, totals: np.ndarray, texts: Sequence[str], limit: float | None = None) -> None:
     """Draw words on the colours of their attributions, in lines, on matplotlib's axes.
 
     Args:

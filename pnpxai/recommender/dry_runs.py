@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
@@ -56,7 +56,7 @@ def dry_run(
     model: Model,
     inputs: ModelInputs,
     targets: Target = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> DryRun:
     """Let each explainer explain the first example of a batch, or a short version of it, one after the other.
 
@@ -113,12 +113,12 @@ class _Probe:
 
     model: Model
     targets: Target
-    settings: dict[str, Any]
+    settings: Settings
     full: _Example
     short: _Example | None
 
     @classmethod
-    def of(cls, model: Model, inputs: ModelInputs, targets: Target, settings: dict[str, Any]) -> _Probe:
+    def of(cls, model: Model, inputs: ModelInputs, targets: Target, settings: Settings) -> _Probe:
         reader = _reader(model, settings)
         size = batch_size(reader.arguments(inputs).explained)
         score = reader.arguments(inputs).score(model, targets)
@@ -155,7 +155,7 @@ class _Probe:
         return seconds if small is explainer and example is self.full else beside + rows * passes * self.full.seconds
 
 
-def _reader(model: Model, settings: Mapping[str, Any]) -> Explainer:
+def _reader(model: Model, settings: Settings) -> Explainer:
     """Return an explainer that reads inputs as all others will."""
     from pnpxai.explainers.controls import InputOnly
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pnpxai.declare.registry import by_name, every
 from pnpxai.detector import detect
@@ -30,7 +30,7 @@ def recommend(
     inputs: object = None,
     *,
     targets: Target = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Recommendation:
     """Return which explainers fit: without inputs by what they state about themselves, with them by what is seen.
 

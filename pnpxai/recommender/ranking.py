@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError
-from pnpxai.files import read_json, write_json
+from pnpxai.files import ReadJson, read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.model_types import Model
 from pnpxai.pictures.notebook import table_html
@@ -106,7 +105,7 @@ class Ranking:
                 counts_by_limit[check.limit] = counts_by_limit.get(check.limit, {}) | check.ruled_out
         return {limit: counts for limit, counts in counts_by_limit.items() if counts}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return everything, ready for JSON."""
         decision = asdict(self.decision) | {"set": list(self.decision.set)}
         return {
@@ -122,7 +121,7 @@ class Ranking:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Model) -> Ranking:
+    def from_dict(cls, data: Mapping[str, ReadJson], model: Model) -> Ranking:
         """Return what ``to_dict`` gave, on a model. Nothing is executed or imported.
 
         Raises:

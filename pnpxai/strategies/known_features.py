@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.model_types import Tokenizer
 from pnpxai.strategies.feature_masks import FeatureMask, consecutive, positions_of
 from pnpxai.traits import Traits
 
@@ -63,7 +64,7 @@ class Words(FeatureMask):
             )
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Self:
+    def of(cls, tokenizer: Tokenizer) -> Self:
         """Read the vocabulary of a transformers tokenizer: WordPiece (``##ing``), SentencePiece (``_the``) or bytes."""
         tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
         starts = ("\u2581", "\u0120", "\u010a")  # SentencePiece's and byte-level BPE's signs of a space or a new line
@@ -126,7 +127,7 @@ class Given(FeatureMask):
         return consecutive(self.ids.to(values.device))
 
 
-def _nested(groups: Any) -> Any:
+def _nested(groups: object) -> object:
     """Return groups of columns as tuples; anything else unchanged, so that the field's own check refuses it."""
     if not isinstance(groups, (tuple, list)):
         return groups

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from torch import Tensor
 
 from pnpxai.declare.declared import Choice, Declared
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Attributions
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.feature_masks import channel_axis
 from pnpxai.strategies.normalization import Normalization
@@ -40,7 +41,7 @@ class PostProcessor(Declared):
         pooling_fn = names[0] if len(set(names)) == 1 else EachPooling(tuple(map(Pooling.from_name, names)))
         return cls(pooling_fn=pooling_fn, channel_dim=axes if traits.others else axes[0])
 
-    def __call__(self, attributions: Tensor | tuple[Tensor, ...]) -> Any:
+    def __call__(self, attributions: Tensor | tuple[Tensor, ...]) -> Attributions:
         """Return maps (examples, *positions), one for each tensor of attributions.
 
         Raises:
@@ -59,7 +60,7 @@ class PostProcessor(Declared):
     def of(self, member: int) -> PostProcessor:
         """Return the post-processor for one of several inputs."""
         axes = self.channel_dim
-        own: dict[str, Any] = {"channel_dim": axes[member]} if isinstance(axes, tuple) else {}
+        own: dict[str, object] = {"channel_dim": axes[member]} if isinstance(axes, tuple) else {}
         for name in ("pooling_fn", "normalization_fn"):
             each = getattr(getattr(self, name), "strategies", None)
             if each is not None:

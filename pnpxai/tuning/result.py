@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.base import Explainer
-from pnpxai.files import read_json, write_json
+from pnpxai.files import ReadJson, read_json, write_json
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.model_types import Model
 from pnpxai.pictures.notebook import lines_html
 from pnpxai.statistics import Interval
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.tuning.trials.shared_runs import RowCount
+
+if TYPE_CHECKING:
+    import optuna
 
 __all__ = ["LimitCheck", "Stability", "TuningResult"]
 
@@ -91,7 +94,7 @@ class TuningResult:
     gain: Interval
     trials: int
     refused: int
-    study: Any = field(default=None, compare=False, repr=False)
+    study: optuna.Study | None = field(default=None, compare=False, repr=False)
     stopped: int = 0
     held_out: Interval | None = None
     stability: Stability | None = None
@@ -138,7 +141,7 @@ class TuningResult:
     def _repr_html_(self) -> str:
         return lines_html(str(self))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return settings and figures, ready for JSON."""
         record = {"label": self.best.label} | self.best.settings()
         record |= {"metric": self.metric, "value": self.value, "held_out_gain": asdict(self.gain)}
@@ -151,7 +154,7 @@ class TuningResult:
         return record | {"limits": [asdict(check) for check in self.limits]}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Model) -> TuningResult:
+    def from_dict(cls, data: Mapping[str, ReadJson], model: Model) -> TuningResult:
         """Return the result that ``to_dict`` wrote, without the study. Nothing is executed or imported.
 
         Args:
@@ -203,7 +206,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _candidate(label: str, settings: Mapping[str, Any], model: Model) -> Candidate:
+def _candidate(label: str, settings: Mapping[str, ReadJson], model: Model) -> Candidate:
     return Candidate(
         label,
         Explainer.from_dict(settings["explainer"], model),

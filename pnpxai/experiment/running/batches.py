@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +14,12 @@ from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import inputs_and_label, labels_as_targets
 from pnpxai.examples import Batch, Examples, masks_of, no_more_masks
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import flat
 
 __all__ = ["Data", "Stream", "members"]
 
-Data = DataLoader | Dataset | Tensor | tuple[Any, Any] | Iterable[Any]
+Data = DataLoader | Dataset | Tensor | tuple[ModelInputs, ModelInputs] | Iterable[ModelInputs]
 """A DataLoader, a Dataset, a tensor or array of inputs, a tuple (inputs, labels), or an iterable of batches."""
 
 
@@ -39,25 +39,25 @@ class Stream:
         beside: what is known to matter in all examples, where it stands beside the data; see ``masks_of``.
     """
 
-    batches: Iterable[Any]
-    inputs: Callable[[Any], Any]
-    labels: Callable[[Any], Any]
-    targets: Callable[[Any], Any] | None = None
-    collected: tuple[Dataset, Callable[..., Any] | None] | None = None
+    batches: Iterable[ModelInputs]
+    inputs: Callable[[ModelInputs], ModelInputs]
+    labels: Callable[[ModelInputs], ModelInputs]
+    targets: Callable[[ModelInputs], ModelInputs] | None = None
+    collected: tuple[Dataset, Callable[..., ModelInputs] | None] | None = None
     length: int | None = None
     count: int | None = None
-    masks: Callable[[Any], Any] | None = None
-    beside: Any = None
+    masks: Callable[[ModelInputs], ModelInputs] | None = None
+    beside: object = None
 
     @classmethod
     def of(
         cls,
-        data: Any,
-        input_extractor: Callable[[Any], Any] | None = None,
-        label_extractor: Callable[[Any], Any] | None = None,
+        data: Data,
+        input_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
+        label_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
         *,
         target_labels: bool = False,
-        mask_extractor: Callable[[Any], Any] | None = None,
+        mask_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
         batch_size: int = 32,
     ) -> Stream:
         """Return data as a stream.
@@ -164,24 +164,24 @@ class Stream:
         return [examples[n] for n in numbers]
 
 
-def members(data: Any) -> tuple[Dataset, Callable[..., Any]] | None:
+def members(data: object) -> tuple[Dataset, Callable[..., ModelInputs]] | None:
     """Return a loader's dataset and what makes a batch of its members, None where single ones cannot be read."""
     if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset) or data.batch_sampler is None:
         return None
     return data.dataset, data.collate_fn
 
 
-def _as_tensors(part: Any) -> Any:
+def _as_tensors(part: ModelInputs) -> ModelInputs:
     return torch.as_tensor(part) if type(part).__module__ == "numpy" else part
 
 
-def _nothing(batch: Any) -> Any:
+def _nothing(batch: ModelInputs) -> None:
     """Stand where batches are taken apart already."""
 
 
-def _inputs(batch: Any) -> Any:
+def _inputs(batch: ModelInputs) -> ModelInputs:
     return inputs_and_label(batch)[0]
 
 
-def _label(batch: Any) -> Any:
+def _label(batch: ModelInputs) -> ModelInputs:
     return inputs_and_label(batch)[1]

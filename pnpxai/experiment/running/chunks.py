@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch
@@ -120,6 +121,6 @@ class ChunkReader:
             yield Piece(explainer, missing, tuple(rows), maps)
 
 
-def _class_number(label: Any) -> int:
+def _class_number(label: float | Tensor | None) -> int:
     """Return a true class as a number, -1 where it is not known: None, or NaN as tables have it."""
     return -1 if label is None or label != label else int(label)  # noqa: PLR0124

@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 
 import pnpxai
 from pnpxai.declare.counts import whole_number
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import largest
-from pnpxai.examples import Examples
+from pnpxai.examples import EvidenceMasks, Examples
 from pnpxai.experiment.results import Results, decided
 from pnpxai.experiment.running.batches import Data, Stream
 from pnpxai.experiment.running.chunks import ChunkReader
@@ -32,7 +33,7 @@ from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, ModelInputs
 from pnpxai.recommender import by_facts
 from pnpxai.recommender.fit import ModalitySpec, needed_traits
 from pnpxai.statistics import DecisionRule, default_rule
@@ -58,13 +59,13 @@ def compare(
     seed: int = 0,
     keep: int | Sequence[int] = 16,
     map_bytes: int | None = 2**30,
-    masks: Any = None,
+    masks: EvidenceMasks = None,
     controls: bool = True,
-    common: dict[str, Any] | None = None,
+    common: Settings | None = None,
     model_id: str | None = None,
-    target_extractor: Callable[[Any], Any] | None = None,
+    target_extractor: Callable[[ModelInputs], ModelInputs] | None = None,
     chunk: int | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
     show_progress: bool = True,
 ) -> Results:
     """Compare explainers on examples.
@@ -179,7 +180,7 @@ class _Plan:
     """
 
     candidates: list[Candidate]
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, Mapping[str, object]]
     keys: dict[str, str]
     metrics: dict[str, Metric]
     known: dict[str, Any]
@@ -190,7 +191,7 @@ class _Plan:
         candidates: list[Candidate],
         judges: dict[str, Metric],
         known: dict[str, Any],
-        extractor: Callable[[Any], Any] | None,
+        extractor: Callable[[ModelInputs], ModelInputs] | None,
         *,
         stored: bool,
     ) -> _Plan:
@@ -211,7 +212,7 @@ class _Plan:
         return {metric_key(metric, settings[label]): metric for label, metric in self.metrics.items()}
 
     def results(
-        self, read: ChunkReader, store: Store, rule: DecisionRule, facts: dict[str, Any], **beside: Any
+        self, read: ChunkReader, store: Store, rule: DecisionRule, facts: dict[str, object], **beside: Any
     ) -> Results:
         """Return the results that the store holds."""
         directions = {label: m.higher_is_better for label, m in self.metrics.items()}
@@ -225,7 +226,7 @@ class _Plan:
             seconds=tables.seconds(),
             decision=decided(table, directions, [c.label for c in self.candidates if c.control], rule),
             directions=directions,
-            settings={c.label: self.settings[c.label] | {"control": c.control} for c in self.candidates},
+            settings={c.label: {**self.settings[c.label], "control": c.control} for c in self.candidates},
             maps=first.maps,
             inputs=first.inputs,
             facts=self.known | {"examples": len(read.identities)} | facts,
@@ -242,7 +243,7 @@ def _device(model: Model) -> str:
     return "cpu" if first is None else first.device.type
 
 
-def _tuning_record(result: TuningResult) -> dict[str, Any]:
+def _tuning_record(result: TuningResult) -> dict[str, object]:
     """Return a tuning result for JSON, with the value of every trial (None where its settings were refused)."""
     trials = getattr(result.study, "trials", ())
     return result.to_dict() | {"curve": [None if t.value is None else float(t.value) for t in trials]}

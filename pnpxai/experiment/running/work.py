@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import UnsuitableError
 from pnpxai.example_targets import predicted_targets
 from pnpxai.examples import Batch
@@ -21,7 +22,7 @@ from pnpxai.experiment.storage.records import EXPLAINED, CellRecord, ChunkResult
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate, Cell, Judgement, explain_and_measure
 from pnpxai.metrics.shared_runs import SharedRuns
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors
 
 __all__ = ["CURVES", "Job", "Piece", "Task"]
@@ -101,8 +102,8 @@ class Job:
     metrics: dict[str, Metric]
     seed: int
     model: Model
-    targets: Callable[[Any], Any] | None = None
-    common: dict[str, Any] = field(default_factory=dict)
+    targets: Callable[[ModelInputs], ModelInputs] | None = None
+    common: Settings = field(default_factory=dict)
     threads: int = 1
 
     def do(self, task: Task) -> ChunkResult:
@@ -128,7 +129,7 @@ class Job:
             return batch
         extractor = self.targets
 
-        def predict(rows: Sequence[int]) -> Any:
+        def predict(rows: Sequence[int]) -> Target:
             return extractor(self.output(batch if len(rows) == len(batch) else batch.take(rows)))
 
         return replace(batch, targets=predicted_targets(predict, len(batch), first=first))
@@ -138,7 +139,7 @@ class Job:
         explained, further = (self.common.get(f"{kind}forward_arg_extractor") for kind in ("", "additional_"))
         return Arguments.read(batch.inputs, explained, further, self.model)
 
-    def output(self, batch: Batch) -> Any:
+    def output(self, batch: Batch) -> ModelOutput:
         """Return the model's output."""
         call = self.arguments(batch).call()
         with borrowed(self.model, gradients=False):

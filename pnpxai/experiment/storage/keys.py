@@ -7,7 +7,6 @@ this package's, the model, the seed, the kind of device and this package's versi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 
@@ -21,7 +20,7 @@ from pnpxai.examples import Batch
 from pnpxai.explainers.results.descriptions import described
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, ModelInputs
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import flat
 
@@ -41,15 +40,15 @@ def identities(batch: Batch, own_targets: bool, stored: bool) -> tuple[str, ...]
     """
     if not own_targets or batch.targets is None:
         return batch.keys
-    targets: Any = batch.targets
-    if isinstance(targets, TargetValue) and targets.is_per_example:
-        own = [targets.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
+    shared: object = batch.targets  # may be a target value too
+    if isinstance(shared, TargetValue) and shared.is_per_example:
+        own = [shared.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
         return tuple(f"{key}/{settings_key(target)[:8]}" for key, target in zip(batch.keys, own, strict=True))
     if callable(batch.targets):
         name = settings_key({"target": encoded(batch.targets, "targets", None) if stored else repr(batch.targets)})
         return tuple(f"{key}/{name[:8]}" for key in batch.keys)
-    targets = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
-    return tuple(f"{key}/{target}" for key, target in zip(batch.keys, targets, strict=True))
+    own_keys = [content_key(torch.as_tensor(target))[:8] for target in batch.targets]
+    return tuple(f"{key}/{target}" for key, target in zip(batch.keys, own_keys, strict=True))
 
 
 def masked_identities(batch: Batch, plain: Sequence[str]) -> tuple[str, ...]:
@@ -67,9 +66,9 @@ def masked_identities(batch: Batch, plain: Sequence[str]) -> tuple[str, ...]:
 
 def explainer_key(
     candidate: Candidate,
-    settings: dict[str, Any],
-    facts: Mapping[str, Any],
-    target_extractor: Callable[[Any], Any] | None,
+    settings: Mapping[str, object],
+    facts: Mapping[str, object],
+    target_extractor: Callable[[ModelInputs], ModelInputs] | None,
     *,
     stored: bool,
 ) -> str:
@@ -82,20 +81,20 @@ def explainer_key(
         target_extractor: says what is explained, where examples have no targets.
         stored: True if the key must hold for longer than this process.
     """
-    targets: Any = "given"
+    targets: object = "given"
     if target_extractor is not None:
         targets = encoded(target_extractor, "target_extractor", None) if stored else None
     of_run = {name: facts[name] for name in ("model", "seed", "device")}
     of_run |= {"version": pnpxai.__version__, "targets": targets}
-    return settings_key(of_run | settings | {"code": code_key(candidate.explainer, candidate.postprocessor)})
+    return settings_key(of_run | dict(settings) | {"code": code_key(candidate.explainer, candidate.postprocessor)})
 
 
-def metric_key(metric: Metric, settings: Mapping[str, Any]) -> str:
+def metric_key(metric: Metric, settings: Mapping[str, object]) -> str:
     """Return what a metric is known by, given its settings."""
     return settings_key({**settings, "code": code_key(metric)})
 
 
-def settings_of(member: Candidate | Metric, *, stored: bool) -> dict[str, Any]:
+def settings_of(member: Candidate | Metric, *, stored: bool) -> Mapping[str, object]:
     """Return settings, ready for JSON; where nothing is stored, also of what JSON cannot have by a name.
 
     Raises:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment.results import Curves, InputMaps, Results, decided
-from pnpxai.files import file_digest, read_json, write_file, write_json
+from pnpxai.files import ReadJson, file_digest, read_json, write_file, write_json
 from pnpxai.statistics import DecisionRule
 
 __all__ = ["read_results", "write_results"]
@@ -81,7 +81,7 @@ def read_results(folder: Path, rule: DecisionRule | None) -> Results:
 
 
 def _results(
-    record: dict[str, Any], table: pd.DataFrame, of_inputs: list[InputMaps], rule: DecisionRule | None
+    record: Mapping[str, ReadJson], table: pd.DataFrame, of_inputs: list[InputMaps], rule: DecisionRule | None
 ) -> Results:
     first, *further = of_inputs
     settings, directions = record["settings"], record["directions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -119,7 +119,7 @@ class ScoreCAM(ClassActivation):
     """Number of channels, those with the largest spread over the positions; by default all."""
 
     aliases: ClassVar[tuple[str, ...]] = ("ScoreCam",)
-    smallest: ClassVar[Mapping[str, Any]] = {"n_channels": 16}
+    smallest: ClassVar[Mapping[str, object]] = {"n_channels": 16}
 
     def attributor(self) -> attributors.ScoreCAM:
         """Return ``ScoreCAM`` at the layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from torch import Tensor
@@ -13,7 +13,7 @@ from pnpxai.attributors.base import Configured
 from pnpxai.declare.declared import Range
 from pnpxai.engine.running.score import Target
 from pnpxai.explainers.base import Explainer
-from pnpxai.model_types import ForwardArgs
+from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
 
@@ -31,7 +31,7 @@ class NoisyGradient(Explainer, abstract=True):
     """Spread of each column of a table over the data (columns,), since every column has its own unit. ``auto_explain``
     sets it to the standard deviations without outliers."""
 
-    def _tunnel(self, kind: Any) -> Configured:
+    def _tunnel(self, kind: Literal["smoothgrad", "smoothgrad_sq", "vargrad"]) -> Configured:
         gradient = Saliency(self.forward_func).configured(abs=False)
         noise = RelativeNoise(self.noise_level, self.column_spread)
         settings = {"nt_type": kind, "nt_samples": self.n_iter, "stdevs": noise, "last_clean": True}
@@ -43,11 +43,11 @@ class NoisyBackend(Configured):
 
     def forward(
         self,
-        forward_args: Any,
+        forward_args: ModelInputs,
         targets: Target = None,
         additional_forward_args: ForwardArgs = None,
         return_squared: bool = False,
-    ) -> Any:
+    ) -> Attributions:
         """Return ``attribute`` of arguments in PnPXAI 0.1's order; with ``return_squared`` mean and mean square."""
         arguments = {"target": targets, "additional_forward_args": additional_forward_args}
         if not return_squared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator
 
@@ -46,7 +46,7 @@ class _Windowed(Perturbation, abstract=True):
                     )
 
     @abstractmethod
-    def _extents(self) -> list[tuple[str, tuple[Any, ...]]]:
+    def _extents(self) -> list[tuple[str, tuple[Extent | str, ...]]]:
         """Return the settings that are extents, by name."""
 
     def _occlusion(self, window: Extent | str, stride: Extent | str, each_channel: bool, scale: int = 1) -> Configured:
@@ -96,7 +96,7 @@ class Occlusion(_Windowed):
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
 
-    smallest: ClassVar[Mapping[str, Any]] = {"window": 1 / 4, "stride": 1 / 8}
+    smallest: ClassVar[Mapping[str, object]] = {"window": 1 / 4, "stride": 1 / 8}
     first_choice: ClassVar[int | None] = 6
 
     def check(self) -> None:
@@ -106,7 +106,7 @@ class Occlusion(_Windowed):
         if alike and self.stride > self.window:  # type: ignore[operator]
             raise ArgumentError(f"Occlusion: stride: expected at most the window {self.window}, got {self.stride}")
 
-    def _extents(self) -> list[tuple[str, tuple[Any, ...]]]:
+    def _extents(self) -> list[tuple[str, tuple[Extent | str, ...]]]:
         return [("window", (self.window,)), ("stride", (self.stride,))]
 
     def attributor(self) -> Configured:
@@ -131,9 +131,9 @@ class MultiScaleOcclusion(_Windowed):
     each_channel: bool = False
     """Windows cover one channel after the other, as is asked where channels are sensors."""
 
-    smallest: ClassVar[Mapping[str, Any]] = {"windows": (1 / 4,)}
+    smallest: ClassVar[Mapping[str, object]] = {"windows": (1 / 4,)}
 
-    def _extents(self) -> list[tuple[str, tuple[Any, ...]]]:
+    def _extents(self) -> list[tuple[str, tuple[Extent | str, ...]]]:
         return [("windows", self.windows if isinstance(self.windows, tuple) else ())]
 
     def attributor(self) -> MultiScale:

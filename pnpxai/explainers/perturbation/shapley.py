@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge
 
@@ -44,7 +44,7 @@ class ShapleyValues(GroupedPerturbation):
     """Estimator of the values; all but "exact" have a standard error."""
 
     stochastic: ClassVar[bool] = True
-    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
+    smallest: ClassVar[Mapping[str, object]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
         """Return ``ShapleyValues`` of the features."""
@@ -71,7 +71,7 @@ class KernelShap(GroupedPerturbation):
 
     first_choice: ClassVar[int | None] = 4
     stochastic: ClassVar[bool] = True
-    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 64}
+    smallest: ClassVar[Mapping[str, object]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
         """Return ``KernelShap`` on the features."""
@@ -101,7 +101,7 @@ class ShapleyValueSampling(GroupedPerturbation):
     """Number of orders; "auto" takes as many as run the coalitions of ``ShapleyValues``."""
 
     stochastic: ClassVar[bool] = True
-    smallest: ClassVar[Mapping[str, Any]] = {"n_samples": 1}
+    smallest: ClassVar[Mapping[str, object]] = {"n_samples": 1}
 
     def attributor(self) -> Configured:
         """Return ``ShapleyValueSampling`` of the features."""

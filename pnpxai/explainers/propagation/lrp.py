@@ -23,7 +23,7 @@ __all__ = ["CompositeLRP", "LRPEpsilonAlpha2Beta1", "LRPEpsilonGammaBox", "LRPEp
 _CONVOLUTION = frozenset({"convolution"})
 
 
-def _canonizers(value: Any) -> Any:
+def _canonizers(value: object) -> object:
     members = tuple(value) if isinstance(value, (list, tuple)) else value
     for member in members if isinstance(members, tuple) else ():
         if not callable(getattr(member, "apply", None)):

@@ -23,7 +23,7 @@ PartRule = Annotated[
 ]
 
 
-def _composite(value: Any) -> Any:
+def _composite(value: object) -> object:
     if value != "auto" and not (callable(getattr(value, "module_map", None)) and hasattr(value, "canonizers")):
         raise ArgumentError(f"composite: expected 'auto' or a composite of zennit, got {value!r}")
     return value

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Attributions
 from pnpxai.targets import TargetValue
 
 __all__ = ["joined_values", "same_values"]
 
 
-def same_values(one: Any, other: Any) -> bool:
+def same_values(one: object, other: object) -> bool:
     """Return whether two values are equal: tensors by dtype, device and numbers, containers member by member."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
     if type(one) is not type(other):
         return False
-    if isinstance(one, dict):
+    if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same_values(one[key], other[key]) for key in one)
-    if isinstance(one, (tuple, list)):
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(same_values, one, other))
     return one == other
 
@@ -39,7 +39,7 @@ def _cat(parts: Sequence[Tensor]) -> Tensor:
     )
 
 
-def joined_values(values: Sequence[Any]) -> Any:
+def joined_values(values: Sequence[Attributions]) -> Attributions:
     """Return the values of several batches as those of one."""
     first = values[0]
     if isinstance(first, Tensor):

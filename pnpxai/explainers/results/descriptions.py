@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
 
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import encoded, setting_text
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
+from pnpxai.files import Json
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import own
 
 __all__ = ["described", "largest", "numbered_examples", "of_target", "plain_target", "short", "written"]
 
 
-def described(explainer: Declared) -> dict[str, Any]:
+def described(explainer: Declared) -> dict[str, object]:
     """Return an explainer's settings as JSON values, without those that are None. Other objects are given by name."""
     return {n: _described(value, n, explainer) for n, value in explainer.settings().items() if value is not None}
 
 
-def _described(value: Any, name: str, owner: Declared) -> Any:
+def _described(value: object, name: str, owner: Declared) -> Json:
     if isinstance(value, Tensor):
         return f"tensor {tuple(value.shape)}"
     if isinstance(value, (tuple, list)):
@@ -33,7 +35,7 @@ def _described(value: Any, name: str, owner: Declared) -> Any:
         return setting_text(value, owner)
 
 
-def plain_target(target: Any) -> Any:
+def plain_target(target: object) -> object:
     """Return a copy of a target that no later change reaches: an own tensor, or plain whole numbers."""
     if isinstance(target, Tensor):
         return own(target)
@@ -41,7 +43,7 @@ def plain_target(target: Any) -> Any:
         return type(target)(plain_target(member) for member in target)
     if hasattr(target, "__array__") and getattr(target, "shape", ()):
         return torch.tensor(target)
-    return int(target) if hasattr(target, "__index__") else target
+    return int(target) if isinstance(target, SupportsIndex) else target
 
 
 def largest(values: Tensor) -> str:
@@ -57,7 +59,7 @@ def numbered_examples(chosen: Tensor) -> str:
     return f"example{'s' if len(numbers) > 1 else ''} {first}{more}"
 
 
-def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
+def of_target(targets: Target, classes: Sequence[str] = ()) -> str:
     """Return the words for the target of one example in a title: the class's name where it has one."""
     if isinstance(targets, Tensor):
         targets = targets.flatten().tolist()
@@ -70,7 +72,7 @@ def of_target(targets: Any, classes: Sequence[str] = ()) -> str:
     return "" if targets is None or callable(targets) else f"target {targets}  "
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """Return the first numbers of a tensor or list as text."""
     if isinstance(value, Tensor):
         numbers = value.flatten()[:6].tolist()
@@ -81,7 +83,7 @@ def short(value: Any) -> str:
     return getattr(value, "__qualname__", None) or str(value)
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """Return a setting that is a JSON value in the way it is written in Python."""
     if isinstance(value, dict) and "type" in value:
         arguments = ", ".join(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pnpxai.declare.counts import whole_number
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.batches import joined_values, same_values
 from pnpxai.explainers.results.descriptions import largest, numbered_examples, of_target, short, written
@@ -66,10 +67,10 @@ class Explanation:
     """
 
     explainer: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     attributions: Tensors
     inputs: Tensors
-    targets: Any
+    targets: Target
     scores: Tensor
     gap: Tensor | None
     seconds: float
@@ -153,7 +154,7 @@ class Explanation:
         *,
         member: int = 0,
         kind: Kind | None = None,
-        names: Sequence[Any] | Callable[[list[int]], Sequence[str]] | None = None,
+        names: Sequence[str] | Sequence[Sequence[str]] | Callable[[list[int]], Sequence[str]] | None = None,
         style: Style | None = None,
         shared: bool = False,
         clip: float = CLIP,
@@ -218,7 +219,7 @@ class Explanation:
         return "".join(parts)
 
     def _shown(
-        self, limit: int, member: int, kind: Kind | None, style: Any = None
+        self, limit: int, member: int, kind: Kind | None, style: Style | None = None
     ) -> tuple[Tensor, Tensor, list[str], View]:
         """Return the parts of a drawing of one explained argument: maps, inputs, titles and the view."""
         limit = whole_number("limit", limit)
@@ -253,7 +254,7 @@ class Explanation:
         first = parts[0]
         if len(parts) == 1:
             return first
-        joined: dict[str, Any] = {name: joined_values([getattr(p, name) for p in parts]) for name in _BY_EXAMPLE}
+        joined: dict[str, object] = {name: joined_values([getattr(p, name) for p in parts]) for name in _BY_EXAMPLE}
         if first.feature_mask is not None:  # the padding of shorter batches belongs to no feature: -1
             masks = [None if p.feature_mask is None else tuple(ids + 1 for ids in p.feature_mask) for p in parts]
             joined["feature_mask"] = tuple(ids - 1 for ids in joined_values(masks))
@@ -275,7 +276,7 @@ class Explanation:
 
         A target that is a function is written by its name alone.
         """
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
         made = None if self.postprocessor is None else self.postprocessor.to_dict()
         return write(Path(folder), parts | {"views": [view.to_dict() for view in self.views], "postprocessor": made})
 
@@ -295,7 +296,7 @@ class Explanation:
         parts["postprocessor"] = None if made is None else PostProcessor.from_dict(made)
         return cls(**parts)
 
-    def _rows(self, value: Any, rows: Tensor) -> Any:
+    def _rows(self, value: object, rows: Tensor) -> object:
         if isinstance(value, list):
             return [value[row] for row in rows.tolist()]
         if isinstance(value, TargetValue):

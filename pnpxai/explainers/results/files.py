@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
-from pnpxai.files import write_file
+from pnpxai.files import ReadJson, write_file
 
 __all__ = ["read", "write"]
 
 _TENSORS, _FACTS = "tensors.safetensors", "explanation.json"
 
 
-def write(folder: Path, parts: Mapping[str, Any]) -> Path:
+def write(folder: Path, parts: Mapping[str, object]) -> Path:
     """Write an explanation's parts by name; what was there before is replaced only by complete files."""
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
 
-    def plain(name: str, value: Any) -> Any:
+    def plain(name: str, value: object) -> object:
         """Return the JSON form of a part, and keep its tensors, whose names stand in their place."""
         if isinstance(value, Tensor):
             tensors[name] = value.detach().cpu().contiguous().clone()
@@ -45,7 +44,7 @@ def write(folder: Path, parts: Mapping[str, Any]) -> Path:
     return folder
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, ReadJson]:
     """Return the parts that ``write`` wrote.
 
     Raises:
@@ -63,13 +62,13 @@ def read(folder: Path) -> dict[str, Any]:
     except (ValueError, SafetensorError) as problem:
         raise ArgumentError(f"folder: {folder} holds a damaged explanation ({problem})") from problem
 
-    def built(value: Any) -> Any:
+    def built(value: ReadJson) -> ReadJson:
         if isinstance(value, list):
             return [built(member) for member in value]
         if not isinstance(value, dict):
             return value
         ((kind, held),) = value.items()
-        made: dict[str, Callable[[], Any]] = {
+        made: dict[str, Callable[[], ReadJson]] = {
             "tensor": lambda: tensors[held],
             "tuple": lambda: tuple(map(built, held)),
             "dict": lambda: {key: built(member) for key, member in held.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -25,7 +25,7 @@ def frame_of(explanation: Explanation) -> pd.DataFrame:
     import pandas as pd
 
     columns = table_columns(explanation, groups=False)
-    parts: dict[str, Any] = dict(zip(columns.names, columns.attributions.T, strict=True))
+    parts: dict[str, object] = dict(zip(columns.names, columns.attributions.T, strict=True))
     targets = explanation.targets.tolist() if isinstance(explanation.targets, Tensor) else None
     if isinstance(targets, list) and len(targets) == len(explanation):
         classes = explanation.views[0].classes if explanation.views else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +37,7 @@ class RandomisedCopy:
         module = module_of(model)
         if module is None:
             raise UnsuitableError("model: only the parameters of a torch.nn.Module can be made random")
-        self._memo: dict[int, Any] = {}
+        self._memo: dict[int, object] = {}
         try:
             self._copy: nn.Module = copy.deepcopy(module, self._memo)
         except (RuntimeError, TypeError, NotImplementedError) as problem:

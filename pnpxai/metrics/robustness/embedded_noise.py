@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.embeddings import owners_of
@@ -60,7 +59,7 @@ class Embedded:
         first = ExamplesFirst.of(at, arguments.call(), read.values, size)
         values = first.there(read.values)
         owners = owners_of(places)
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             name: embedded(
                 baseline, arguments, lambda call: first.there(at.read(call, stop=True).values), values, owners
             )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures.view import as_array
 from pnpxai.pictures.visualization.scales import Array, VisualizeSign, colour_scale, member, new_figure, shares
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 __all__ = ["ImageVisualizationMethod", "visualize_image_attr", "visualize_image_attr_multiple"]
 
@@ -30,15 +35,15 @@ def visualize_image_attr(
     original_image: Array | None = None,
     method: str = "heat_map",
     sign: str = "absolute_value",
-    plt_fig_axis: tuple[Any, Any] | None = None,
+    plt_fig_axis: tuple[Figure, Axes] | None = None,
     outlier_perc: float = 2,
-    cmap: Any = None,
+    cmap: str | Colormap | None = None,
     alpha_overlay: float = 0.5,
     show_colorbar: bool = False,
     title: str | None = None,
     fig_size: tuple[float, float] = (6, 6),
     use_pyplot: bool = True,
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Axes]:
     """Draw a picture's map and return the figure and its axes.
 
     Args:
@@ -68,7 +73,7 @@ def visualize_image_attr(
             raise ArgumentError(f"sign: expected a part of the map for method={method!r}, got 'all'")
     figure, axes = plt_fig_axis or new_figure(fig_size, use_pyplot)
     scale = None
-    if way is ImageVisualizationMethod.original_image:
+    if picture is not None and way is ImageVisualizationMethod.original_image:
         axes.imshow(picture, cmap="gray")
     else:
         summed = as_array(attr)
@@ -104,7 +109,7 @@ def visualize_image_attr_multiple(
     fig_size: tuple[float, float] = (8, 6),
     use_pyplot: bool = True,
     **kwargs: Any,
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Axes]:
     """Draw a picture's map in several ways beside each other; see ``visualize_image_attr``.
 
     Raises:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from pnpxai.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+E = TypeVar("E", bound=Enum)
 
 __all__ = ["Array", "VisualizeSign", "colour_scale", "member", "new_figure", "shares"]
 
@@ -44,14 +50,16 @@ def shares(values: Array, sign: VisualizeSign, outlier_perc: float) -> Array:
     return np.clip(chosen / (-deepest if sign is VisualizeSign.negative else deepest), -1, 1)
 
 
-def colour_scale(sign: VisualizeSign, cmap: Any) -> tuple[Any, float, float]:
+def colour_scale(sign: VisualizeSign, cmap: str | Colormap | None) -> tuple[str | Colormap, float, float]:
     """Return the colours of a part of a map, and the values of the first and the last."""
     if sign is VisualizeSign.all:
         return cmap or "RdBu_r", -1, 1
     return cmap or ("Blues" if sign is VisualizeSign.negative else "Reds"), 0, 1
 
 
-def new_figure(size: tuple[float, float], use_pyplot: bool, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+def new_figure(
+    size: tuple[float, float], use_pyplot: bool, rows: int = 1, columns: int = 1, *, sharex: bool = False
+) -> tuple[Figure, Any]:
     """Return a figure and its axes."""
     if use_pyplot:
         import matplotlib.pyplot as plt
@@ -61,10 +69,10 @@ def new_figure(size: tuple[float, float], use_pyplot: bool, rows: int = 1, colum
         from pnpxai.pictures.plot import Plot
 
         figure = Plot(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, **options)
+    return figure, figure.subplots(rows, columns, sharex=sharex)
 
 
-def member(kind: type[Enum], name: str, value: str) -> Any:
+def member(kind: type[E], name: str, value: str) -> E:
     """Return a member of an enumeration by its name.
 
     Raises:

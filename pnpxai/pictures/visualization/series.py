@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pnpxai.errors import ShapeError
 from pnpxai.pictures.view import as_array
 from pnpxai.pictures.visualization.scales import Array, VisualizeSign, colour_scale, member, new_figure, shares
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 __all__ = ["TimeseriesVisualizationMethod", "visualize_timeseries_attr"]
 
@@ -31,16 +36,16 @@ def visualize_timeseries_attr(
     sign: str = "absolute_value",
     channel_labels: Sequence[str] | None = None,
     channels_last: bool = True,
-    plt_fig_axis: tuple[Any, Any] | None = None,
+    plt_fig_axis: tuple[Figure, Any] | None = None,
     outlier_perc: float = 2,
-    cmap: Any = None,
+    cmap: str | Colormap | None = None,
     alpha_overlay: float = 0.7,
     show_colorbar: bool = False,
     title: str | None = None,
     fig_size: tuple[float, float] = (6, 6),
     use_pyplot: bool = True,
     **pyplot_kwargs: Any,
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Axes]:
     """Draw a series' map and return the figure and its axes.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from torch import Tensor
 
@@ -32,9 +31,9 @@ class VisualizationDataRecord:
 
     word_attributions: Tensor
     pred_prob: float
-    pred_class: Any
-    true_class: Any
-    attr_class: Any
+    pred_class: object
+    true_class: object
+    attr_class: object
     attr_score: float
     raw_input_ids: list[str]
     convergence_score: float

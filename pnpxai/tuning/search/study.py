@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from torch import Tensor
 
 from pnpxai.declare.counts import whole_number
+from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import qualified_name
 from pnpxai.engine.running.keys import content_key, model_key, settings_key
 from pnpxai.errors import ArgumentError
-from pnpxai.examples import Examples
+from pnpxai.examples import EvidenceMasks, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.selection import MetricSpec
@@ -40,10 +40,10 @@ def tune(
     metric: MetricSpec | Sequence[MetricSpec],
     *,
     limits: Limits | None = None,
-    masks: Any = None,
+    masks: EvidenceMasks = None,
     postprocessor: PostProcessor | None = None,
     traits: Traits | None = None,
-    common: dict[str, Any] | None = None,
+    common: Settings | None = None,
     n_trials: int | None = None,
     timeout: float | None = None,
     sampler: SamplerSpec = "auto",

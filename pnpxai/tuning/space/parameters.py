@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from optuna.trial import BaseTrial
 
 from pnpxai.declare.declared import Declared
+from pnpxai.declare.marks import Settings, Tunable
 from pnpxai.declare.registry import by_name
 from pnpxai.modalities import Modality
 from pnpxai.strategies.base import Strategy, for_each
@@ -26,9 +27,7 @@ from pnpxai.traits import Traits
 __all__ = ["Parameters", "choices", "configuration", "contained", "parameters", "size", "suggest"]
 
 D = TypeVar("D", bound=Declared)
-Entry: TypeAlias = tuple[type, dict[str, Any]]
-"""One entry of ``get_tunables()``: the kind of setting, and what of it is searched."""
-Parameters: TypeAlias = dict[str, Any]
+Parameters: TypeAlias = dict[str, object]
 """The parameters of a trial: name -> number, truth value or name of a strategy."""
 
 
@@ -49,7 +48,7 @@ class _Slot:
     field: str
     name: str
     present: object
-    entry: Entry
+    entry: Tunable
     traits: Traits | None
     member: int | None = None
     n_inputs: int = 1
@@ -61,7 +60,7 @@ def suggest(trial: BaseTrial, value: D, prefix: str, traits: Traits | None = Non
     Raises:
         ArgumentError: the suggested settings are not legal together.
     """
-    changes: dict[str, Any] = {}
+    changes: Settings = {}
     for slot in _slots(value, traits):
         suggested = _suggest_slot(trial, f"{prefix}.{slot.name}", slot)
         present = changes.get(slot.field, getattr(value, slot.field))
@@ -186,7 +185,7 @@ def _option(slot: _Slot, name: str, place: int, points: int | None) -> Parameter
     raise IndexError(place)
 
 
-def _step(entry: Entry) -> float | None:
+def _step(entry: Tunable) -> float | None:
     kind, options = entry
     return options.get("step", 1 if kind is int and not options.get("log") else None)
 
@@ -226,7 +225,7 @@ def _holds_data(present: object) -> bool:
     return any(field.required for field in getattr(present, "_fields", {}).values())
 
 
-def _tunables(value: Declared, traits: Traits | None) -> dict[str, Entry]:
+def _tunables(value: Declared, traits: Traits | None) -> dict[str, Tunable]:
     """Return the tunables; where ids are explained at their embedding, what suits either of them suits."""
     tunables = value.get_tunables(traits)
     at_embedding = getattr(value, "needs_gradient", False) or getattr(value, "layer", None) is not None

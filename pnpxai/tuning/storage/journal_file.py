@@ -7,7 +7,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from optuna.storages.journal import JournalFileBackend
@@ -33,11 +32,11 @@ class CheckedJournal(JournalFileBackend):
         self._path = path
         super().__init__(str(path), lock_obj=_JournalLock(path))
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[dict[str, object]]) -> None:
         """Write entries, each with its checksum."""
         super().append_logs([log | {_CHECKSUM: _checksum(log)} for log in logs])
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, object]]:  # type: ignore[override]
         """Yield the entries from a number on.
 
         Raises:
@@ -54,7 +53,7 @@ class CheckedJournal(JournalFileBackend):
             raise DamagedJournalError(f"{self._path} is damaged, or no journal ({problem})") from problem
 
 
-def _checksum(log: dict[str, Any]) -> int:
+def _checksum(log: dict[str, object]) -> int:
     others = {name: value for name, value in log.items() if name != _CHECKSUM}
     return zlib.crc32(json.dumps(others, sort_keys=True).encode())
 

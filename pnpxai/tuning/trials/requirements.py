@@ -6,10 +6,11 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from pnpxai.declare.marks import Settings
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.examples import Examples
+from pnpxai.examples import EvidenceMasks, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.selection import MetricSpec, as_metrics, several
@@ -48,7 +49,7 @@ class Limit:
 def judges_of(
     metric: MetricSpec | Sequence[MetricSpec],
     model: Model,
-    common: dict[str, Any] | None,
+    common: Settings | None,
     *,
     masked: bool,
     name: str = "metric",
@@ -84,7 +85,7 @@ def judges_of(
 def limits_of(
     limits: Limits | None,
     model: Model,
-    common: dict[str, Any] | None,
+    common: Settings | None,
     *,
     masked: bool,
     judges: Sequence[Judge] = (),
@@ -119,7 +120,7 @@ def limits_of(
     return tuple(checked)
 
 
-def has_masks(examples: Examples, masks: Any) -> bool:
+def has_masks(examples: Examples, masks: EvidenceMasks) -> bool:
     """Tell whether masks say what matters in each example: the argument ``masks``, or masks that the examples hold.
 
     Raises:
@@ -133,7 +134,7 @@ def has_masks(examples: Examples, masks: Any) -> bool:
     return masks is not None or all(batch.masks is not None for batch in examples)
 
 
-def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explainer: Explainer) -> Examples:
+def with_masks(examples: Examples, masks: EvidenceMasks, judges: Sequence[Judge], explainer: Explainer) -> Examples:
     """Return the examples that have a target, with masks of what matters, checked if a judge uses them.
 
     Raises:
@@ -148,7 +149,7 @@ def with_masks(examples: Examples, masks: Any, judges: Sequence[Judge], explaine
     return masked.with_targets
 
 
-def _judges(specs: Sequence[MetricSpec], model: Model, common: dict[str, Any] | None, name: str) -> tuple[Judge, ...]:
+def _judges(specs: Sequence[MetricSpec], model: Model, common: Settings | None, name: str) -> tuple[Judge, ...]:
     costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
     others = [spec for spec in specs if spec not in costs]
     for spec in others:

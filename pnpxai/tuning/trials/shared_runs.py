@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from pnpxai.engine.speed.row_cache import RowMemory, remembering
 from pnpxai.examples import Batch
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.shared_runs import SharedRuns
+from pnpxai.model_types import Attributions
 from pnpxai.tensors import as_tuple, flat
 
 __all__ = ["RowCount", "Shared"]
@@ -53,7 +53,7 @@ class Shared:
         self.separate = 0
         self._saved = 0
         self._maps: OrderedDict[tuple[str, str, int], tuple[Tensor, ...]] = OrderedDict()
-        self._costs: dict[tuple[Any, ...], int] = {}
+        self._costs: dict[Hashable, int] = {}
         self._functions: dict[int, object] = {}
         self._seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._limit = limit_bytes
@@ -71,7 +71,7 @@ class Shared:
         with remembering(self.rows):
             yield
 
-    def maps(self, explainer: Explainer, key: str, batch: Batch, seed: int) -> Any:
+    def maps(self, explainer: Explainer, key: str, batch: Batch, seed: int) -> Attributions:
         """Return an explainer's attributions of a batch, computing those that are not known.
 
         Args:
