@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pnpxai.migration import MissingModules, replacement_hint
 
@@ -106,7 +106,7 @@ _HOMES = {
 sys.meta_path.append(MissingModules)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module 'pnpxai' has no attribute {name!r}{replacement_hint(name)}")

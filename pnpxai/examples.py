@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from pnpxai.engine.running.keys import example_keys, numbered
 from pnpxai.engine.running.seeds import RandomStream, draws
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import ModelInputs, Positional
-from pnpxai.targets import target_rows
+from pnpxai.model_types import ModelInputs, ModelOutput, Positional
+from pnpxai.targets import TargetValue, target_rows
 from pnpxai.tensors import flat, map_tensors, take_rows
 
 __all__ = ["EvidenceMasks", "MISSING_TARGET", "Batch", "Examples", "masks_of", "no_more_masks"]
@@ -39,7 +39,7 @@ class Batch:
     """
 
     inputs: ModelInputs
-    targets: Tensor | None
+    targets: Tensor | TargetValue | Callable[[ModelOutput], Tensor] | None
     labels: Tensor | None
     keys: tuple[str, ...]
     masks: EvidenceMasks = None

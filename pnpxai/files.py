@@ -20,7 +20,7 @@ Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[st
 """Value that can be written to a JSON file."""
 
 ReadJson: TypeAlias = Any
-"""What a JSON file holds. Who reads it digs for what should be there, and refuses the file if it is not."""
+"""JSON whose form is not declared: who reads it looks for what should be there, and refuses a file that lacks it."""
 
 _CHECKSUM = "checksum"
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
-from pnpxai.example_targets import inputs_and_label, labels_as_targets
+from pnpxai.example_targets import Labels, inputs_and_label, labels_as_targets
 from pnpxai.examples import Examples
 from pnpxai.modalities import Modality, SeveralModalities
 from pnpxai.modalities.base import picture_channels, reads_ids
@@ -83,8 +83,8 @@ class BatchReader:
         )
         self._names, self.skipped = example_names(data), getattr(data, "skipped", {})
         self._source = batches(data, self._as_tensors)
-        self._unread: Iterator[Any] = iter(self._source)
-        self._failed: list[Any] = []
+        self._unread: Iterator[ModelInputs] = iter(self._source)
+        self._failed: list[ModelInputs] = []
         self._batches: list[ReadBatch] = []
         self._left_out: dict[str, None] = {}
         self._targets = BatchTargets(model, spec, self.arguments_of)
@@ -99,7 +99,7 @@ class BatchReader:
         return tuple(self._names[number] for number in numbers) if self._names else ()
 
     @functools.cached_property
-    def extractors(self) -> dict[str, Callable[[TakenApart], Any]]:
+    def extractors(self) -> dict[str, Callable[[TakenApart], ModelInputs]]:
         """The extractors that explainers and metrics need, by the names of their settings."""
         if not isinstance(self._first().inputs, TakenApart):
             return {}
@@ -199,7 +199,7 @@ class BatchReader:
             raise ArgumentError(f"background: expected rows like those of the data, got {type(data).__name__}")
         return self._rows(source)
 
-    def _rows(self, source: Iterable[Any]) -> Tensors:
+    def _rows(self, source: Iterable[ModelInputs]) -> Tensors:
         parts: list[Tensors] = []
         for batch in source:
             parts.append(tuple(x.detach().cpu() for x in self.arguments_of(self._inputs(batch)[0]).explained))
@@ -229,14 +229,14 @@ class BatchReader:
         extract = (explained_part, further_part) if isinstance(inputs, TakenApart) else (None, None)
         return Arguments.read(inputs, *extract, model=self.model)
 
-    def _inputs(self, batch: Any) -> tuple[Any, Any]:
+    def _inputs(self, batch: ModelInputs) -> tuple[ModelInputs, Labels]:
         """Return a batch's inputs as the model's arguments, and its true classes as they are."""
         spec = self.spec
         inputs, labels = inputs_and_label(batch, spec.count, required(self.model))
         inputs = self._placed(inputs if spec.input_extractor is None else spec.input_extractor(batch))
         return self._taken_apart(inputs), labels
 
-    def _read(self, batch: Any, start: int = 0) -> ReadBatch:
+    def _read(self, batch: ModelInputs, start: int = 0) -> ReadBatch:
         """Return a batch whose first example has the number ``start`` in the data."""
         spec = self.spec
         inputs, labels = self._inputs(batch)
@@ -247,7 +247,7 @@ class BatchReader:
         targets = labels_as_targets(labels) if spec.target_labels else self._targets.of(inputs, start)
         return ReadBatch(inputs, targets, labels, masks)
 
-    def _taken_apart(self, inputs: ModelInputs) -> Any:
+    def _taken_apart(self, inputs: ModelInputs) -> ModelInputs:
         """Return inputs in a form that shows which of them are explained."""
         explained, further = self.spec.forward_arg_extractor, self.spec.additional_forward_arg_extractor
         if explained is not None or further is not None:
@@ -261,12 +261,12 @@ class BatchReader:
         self._left_out |= dict.fromkeys(str(name) for name in inputs if name not in accepted)
         return accepted if self.spec.is_one_input else take_apart(self.model, accepted, self.spec.count)
 
-    def _placed(self, part: Any) -> Any:
+    def _placed(self, part: Data) -> ModelInputs:
         """Return a part of a batch as tensors on the model's device."""
         part = self._as_tensors(part)
         return part if self._device is None else map_tensors(lambda t: t.to(self._device), part)
 
-    def _placed_labels(self, labels: Any) -> Any:
+    def _placed_labels(self, labels: Labels) -> ModelInputs:
         """Return true classes as tensors on the model's device; words need the names of the classes."""
         if isinstance(labels, (list, tuple)) and labels and isinstance(labels[0], str) and not self.spec.class_names:
             raise ArgumentError(
@@ -280,8 +280,8 @@ class BatchReader:
 class _ReadAgain:
     """Batches that are read anew each time that someone goes through them."""
 
-    source: Iterable[Any]
-    read: Callable[[Any], ReadBatch]
+    source: Iterable[ModelInputs]
+    read: Callable[[ModelInputs], ReadBatch]
 
     def __iter__(self) -> Iterator[ReadBatch]:
         return map(self.read, self.source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from pnpxai.auto.default_targets import default_target
 from pnpxai.auto.misfits import misfit
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ShapeError
 from pnpxai.example_targets import predicted_targets
 from pnpxai.model_types import Model, ModelInputs
@@ -37,7 +37,7 @@ class BatchTargets:
         self._first = True
         self._default_words = ""
 
-    def of(self, inputs: ModelInputs, start: int) -> Any:
+    def of(self, inputs: ModelInputs, start: int) -> Target:
         """Return the targets of a batch, None where the model has one output.
 
         Args:
@@ -52,7 +52,7 @@ class BatchTargets:
         if target is not None:
             return index_for_each(target, batch_size(arguments.explained))
 
-        def predict(rows: Sequence[int]) -> Any:
+        def predict(rows: Sequence[int]) -> Target:
             of_rows = (
                 arguments if len(rows) == size else self._arguments_of(take_rows(inputs, torch.tensor(rows), size))
             )
@@ -75,7 +75,7 @@ class BatchTargets:
         self._first = False
         return predicted
 
-    def in_words(self, first: Any) -> str:
+    def in_words(self, first: Target) -> str:
         """Return what is explained, in words.
 
         Args:

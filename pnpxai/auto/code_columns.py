@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, Positional
 
 __all__ = ["read_by_column"]
 
@@ -30,7 +28,7 @@ def read_by_column(model: Model, arguments: Arguments) -> list[int]:
         return []
     reads: list[tuple[nn.Module, Tensor]] = []
 
-    def note(embedding: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def note(embedding: nn.Module, inputs: Positional) -> None:
         if inputs and isinstance(inputs[0], Tensor):
             reads.append((embedding, inputs[0].detach()))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from pnpxai.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.api.extensions import ExtensionDtype
+
+ColumnType: TypeAlias = "np.dtype | ExtensionDtype"
+"""Type of a column: numpy's, or one of pandas."""
 
 __all__ = ["TableSchema", "column_numbers", "frame_numbers", "is_numeric_column"]
 
@@ -28,19 +32,19 @@ class TableSchema:
         levels: of a column of categories its values, whose places stand for them; empty for numbers.
     """
 
-    names: tuple[Any, ...]
-    dtypes: tuple[Any, ...]
-    levels: tuple[tuple[Any, ...], ...]
+    names: tuple[Hashable, ...]
+    dtypes: tuple[ColumnType, ...]
+    levels: tuple[tuple[Hashable, ...], ...]
 
     @classmethod
-    def of(cls, frame: Any) -> TableSchema:
+    def of(cls, frame: pd.DataFrame) -> TableSchema:
         """Return what the columns of a frame hold.
 
         Raises:
             ArgumentError: a column holds neither numbers nor categories, or two columns have one name.
         """
         _check_names(frame)
-        levels = tuple(_levels(frame[name]) for name in frame.columns)
+        levels = tuple(_levels(column) for _, column in frame.items())
         return cls(tuple(frame.columns), tuple(frame.dtypes), levels)
 
     @property
@@ -48,15 +52,17 @@ class TableSchema:
         """The places of the columns of categories."""
         return tuple(place for place, levels in enumerate(self.levels) if levels)
 
-    def numbers(self, frame: Any, dtype: torch.dtype) -> Tensor:
+    def numbers(self, frame: pd.DataFrame, dtype: torch.dtype) -> Tensor:
         """Return (rows, columns) numbers of a frame with these columns; a missing value is NaN."""
         import pandas as pd
 
-        if missing := [name for name in self.names if name not in frame.columns]:
+        _check_names(frame)
+        columns = dict(frame.items())
+        if missing := [name for name in self.names if name not in columns]:
             raise ArgumentError(f"data: the frame has no column {missing[0]!r}")
         parts = []
         for name, levels in zip(self.names, self.levels, strict=True):
-            column = frame[name]
+            column = columns[name]
             if levels:
                 codes = pd.Categorical(column, categories=list(levels)).codes.astype(np.float64)
                 parts.append(np.where(codes < 0, np.nan, codes))
@@ -79,14 +85,14 @@ class TableSchema:
         return pd.DataFrame(columns)
 
 
-def frame_numbers(frame: Any) -> Tensor:
+def frame_numbers(frame: pd.DataFrame) -> Tensor:
     """Return (rows, columns) numbers of a frame of numbers and truth values; a missing value is NaN.
 
     Raises:
         ArgumentError: columns hold something else, or two have one name; the message names them.
     """
     _check_names(frame)
-    wrong = [f"{name} ({_example(frame[name])})" for name in frame.columns if not is_numeric_column(frame[name])]
+    wrong = [f"{name} ({_example(column)})" for name, column in frame.items() if not is_numeric_column(column)]
     if wrong:
         raise ArgumentError(
             f"data: expected columns of numbers, got others: {', '.join(wrong)}; encode them as the model was trained "
@@ -94,10 +100,10 @@ def frame_numbers(frame: Any) -> Tensor:
         )
     if not len(frame.columns):
         raise ArgumentError("data: expected columns of numbers, got a frame without columns")
-    return torch.tensor(np.stack([column_numbers(frame[name]) for name in frame.columns], 1))
+    return torch.tensor(np.stack([column_numbers(column) for _, column in frame.items()], 1))
 
 
-def _check_names(frame: Any) -> None:
+def _check_names(frame: pd.DataFrame) -> None:
     """Refuse two columns of one name: their values could not be told apart.
 
     Raises:
@@ -108,7 +114,7 @@ def _check_names(frame: Any) -> None:
         raise ArgumentError(f"data: expected columns of different names, got several named {', '.join(repeated)}")
 
 
-def column_numbers(column: Any) -> np.ndarray:
+def column_numbers(column: pd.Series) -> np.ndarray:
     """Return a column of numbers or truth values, of any pandas type, as doubles; a missing value is NaN."""
     import pandas as pd
 
@@ -117,12 +123,11 @@ def column_numbers(column: Any) -> np.ndarray:
     if column.dtype.kind in "biuf" and isinstance(column.dtype, np.dtype):
         return column.to_numpy().astype(np.float64)
     if column.dtype == object:
-        numbers: Any = pd.to_numeric(column)
-        return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        return pd.Series(pd.to_numeric(column)).to_numpy(dtype=np.float64, na_value=np.nan)
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def is_numeric_column(column: Any) -> bool:
+def is_numeric_column(column: pd.Series) -> bool:
     """Return whether a column holds numbers or truth values, also as objects or as categories of numbers."""
     import pandas as pd
 
@@ -135,7 +140,7 @@ def is_numeric_column(column: Any) -> bool:
     return numeric and not types.is_complex_dtype(column.dtype)
 
 
-def _levels(column: Any) -> tuple[Any, ...]:
+def _levels(column: pd.Series) -> tuple[Hashable, ...]:
     """Return the values of a column of categories, nothing for a column of numbers."""
     import pandas as pd
 
@@ -150,7 +155,7 @@ def _levels(column: Any) -> tuple[Any, ...]:
     return tuple(sorted(column.dropna().unique(), key=lambda value: (str(type(value)), value)))
 
 
-def _typed(numbers: Any, dtype: Any) -> Any:
+def _typed(numbers: pd.Series, dtype: ColumnType) -> pd.Series:
     """Return numbers in a type, unless it cannot hold them: a mean of whole numbers stays what it is."""
     try:
         typed = numbers.astype(dtype)
@@ -160,6 +165,6 @@ def _typed(numbers: Any, dtype: Any) -> Any:
     return typed if same else numbers
 
 
-def _example(column: Any) -> str:
-    values: Sequence[Any] = column.dropna().unique()[:3].tolist()
+def _example(column: pd.Series) -> str:
+    values = column.dropna().unique()[:3].tolist()
     return ", ".join(map(repr, values)) or str(column.dtype)

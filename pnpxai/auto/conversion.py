@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -13,10 +13,21 @@ from torch import Tensor
 from pnpxai.auto.class_codes import class_codes
 from pnpxai.auto.columns import TableSchema, column_numbers, frame_numbers, is_numeric_column
 from pnpxai.auto.picture_scaling import GREY, PictureScaling, picture_tensor
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs, Tokenizer
 
-__all__ = ["AsTensors", "as_pictures", "index_for_each", "is_column", "is_frame", "is_list", "is_picture"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL.Image import Image
 
+__all__ = ["AsTensors", "Data", "as_pictures", "index_for_each", "is_column", "is_frame", "is_list", "is_picture"]
+
+Data: TypeAlias = Any
+"""A DataLoader, a Dataset, an iterable of batches; picture files (a path, a folder, a pattern, several paths); or all
+at once: a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping or a tuple of these, or a tuple
+(inputs, labels). Numbers of numpy and pandas get the model's type; four dimensions of bytes are pictures, scaled to
+0 ... 1."""
 _WHITE = {torch.uint8: 255, torch.uint16: 65535}
 """The brightest value of pictures of whole numbers."""
 
@@ -35,7 +46,7 @@ class AsTensors:
         class_names: the model's classes, whose places stand for labels that are words.
     """
 
-    tokenizer: Callable[..., Any] | None = None
+    tokenizer: Tokenizer = None
     scaling: PictureScaling = PictureScaling()
     channels: int | None = None
     dtype: torch.dtype = torch.float32
@@ -43,7 +54,7 @@ class AsTensors:
     schema: TableSchema | None = None
     class_names: tuple[str, ...] = ()
 
-    def __call__(self, data: Any) -> Any:
+    def __call__(self, data: Data) -> ModelInputs:
         """Return tensors in the structure of the data; texts within a mapping stay what they are.
 
         Raises:
@@ -51,10 +62,14 @@ class AsTensors:
         """
         if isinstance(data, Tensor) or data is None:
             return data
-        if is_frame(data) or is_column(data):
+        if is_frame(data):
             return self._of_frame(data)
-        if is_picture(data) or (is_list(data) and all(map(is_picture, data))):
-            return self._of_pictures([data] if is_picture(data) else data)
+        if is_column(data):
+            return self._of_column(data)
+        if is_picture(data):
+            return self._of_pictures([data])
+        if is_list(data) and all(map(is_picture, data)):
+            return self._of_pictures(data)
         if _is_text(data):
             return _of_texts([data] if isinstance(data, str) else list(data), self.tokenizer)
         if isinstance(data, Mapping):
@@ -67,7 +82,7 @@ class AsTensors:
             return tuple(map(self, data))
         return self._numbers(data)
 
-    def labels(self, labels: Any) -> Any:
+    def labels(self, labels: Data) -> ModelInputs:
         """Return labels as tensors: words by their places among the model's classes, else in the alphabet.
 
         Raises:
@@ -78,23 +93,22 @@ class AsTensors:
         values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
         return torch.tensor(class_codes(list(map(str, values)), self.class_names, "label"))
 
-    def _of_frame(self, frame: Any) -> Tensor:
-        if self.schema is not None and is_frame(frame):
-            return self.schema.numbers(frame, self.dtype)
-        if is_frame(frame):
-            return frame_numbers(frame).to(self.dtype)
-        if not is_numeric_column(frame):
-            raise ArgumentError(f"data: expected a column of numbers, got {frame.name} of {frame.dtype}; encode it")
-        whole = getattr(frame.dtype, "kind", "f") in "biu" and not frame.isna().any()
-        values = torch.tensor(column_numbers(frame))
+    def _of_frame(self, frame: pd.DataFrame) -> Tensor:
+        return frame_numbers(frame).to(self.dtype) if self.schema is None else self.schema.numbers(frame, self.dtype)
+
+    def _of_column(self, column: pd.Series) -> Tensor:
+        if not is_numeric_column(column):
+            raise ArgumentError(f"data: expected a column of numbers, got {column.name} of {column.dtype}; encode it")
+        whole = getattr(column.dtype, "kind", "f") in "biu" and not bool(column.isna().any())
+        values = torch.tensor(column_numbers(column))
         return values.long() if whole else values.to(self.dtype)
 
-    def _codes(self, frame: Any) -> Tensor:
+    def _codes(self, frame: pd.DataFrame) -> Tensor:
         """Return one of several frames: a frame of whole numbers alone holds codes that embeddings read."""
         codes = all(getattr(frame[name].dtype, "kind", "") in "iu" for name in frame.columns)
         return frame_numbers(frame).long() if codes and self.schema is None else self._of_frame(frame)
 
-    def _of_pictures(self, pictures: Sequence[Any]) -> Tensor:
+    def _of_pictures(self, pictures: Sequence[Image]) -> Tensor:
         channels = self.channels if self.channels in (1, 3) else 1 if all(p.mode in GREY for p in pictures) else 3
         names = [getattr(p, "filename", "") or f"picture {k}" for k, p in enumerate(pictures)]
         tensors = [picture_tensor(p, channels, self.scaling, n) for p, n in zip(pictures, names, strict=True)]
@@ -104,7 +118,7 @@ class AsTensors:
             )
         return torch.stack(tensors).to(self.dtype)
 
-    def _numbers(self, data: Any) -> Tensor:
+    def _numbers(self, data: Data) -> Tensor:
         try:
             tensor = torch.as_tensor(_array(data))
         except (TypeError, ValueError) as problem:
@@ -118,7 +132,7 @@ class AsTensors:
         return tensor.to(self.dtype) if tensor.is_floating_point() or rows else tensor
 
 
-def index_for_each(target: Any, size: int) -> Tensor:
+def index_for_each(target: Target, size: int) -> Tensor:
     """Return (examples, dimensions) or (examples,) indices of outputs: the same for all examples, or one for each.
 
     Raises:
@@ -159,7 +173,7 @@ def as_pictures(values: Tensor, channels: int | None) -> Tensor | None:
     return values
 
 
-def _array(data: Any) -> np.ndarray:
+def _array(data: Data) -> np.ndarray:
     """Return an array that may be written to; NaN takes the place of masked entries."""
     if isinstance(data, np.ma.MaskedArray):
         data = np.where(data.mask, np.nan, data.data) if data.mask.any() else data.data
@@ -167,7 +181,7 @@ def _array(data: Any) -> np.ndarray:
     return array if array.flags.writeable else array.copy()
 
 
-def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[str, Tensor]:
+def _of_texts(texts: list[str], tokenizer: Tokenizer) -> dict[str, Tensor]:
     if tokenizer is None:
         raise ArgumentError("data: texts need a tokenizer; give tokenizer=, that of the model")
     if getattr(tokenizer, "pad_token_id", 0) is not None:
@@ -182,7 +196,7 @@ def _of_texts(texts: list[str], tokenizer: Callable[..., Any] | None) -> dict[st
     return {"input_ids": torch.tensor(ids), "attention_mask": masks.flip(1) if left else masks}
 
 
-def _are_words(data: Any) -> bool:
+def _are_words(data: Data) -> bool:
     """Return whether a column, an array or a list holds words, such as the names of classes."""
     if is_column(data):
         return not is_numeric_column(data)
@@ -191,26 +205,26 @@ def _are_words(data: Any) -> bool:
     return not isinstance(data, str) and _is_text(data)
 
 
-def _is_text(data: Any) -> bool:
+def _is_text(data: Data) -> bool:
     several = isinstance(data, (list, tuple)) and len(data) > 0
     return isinstance(data, str) or (several and all(isinstance(one, str) for one in data))
 
 
-def is_list(data: object) -> bool:
+def is_list(data: object) -> TypeGuard[list[Data]]:
     """Return whether an object is a list with members."""
     return isinstance(data, list) and len(data) > 0
 
 
-def is_frame(data: object) -> bool:
+def is_frame(data: object) -> TypeGuard[pd.DataFrame]:
     """Return whether an object has the methods of a data frame."""
     return hasattr(data, "columns") and hasattr(data, "to_numpy")
 
 
-def is_column(data: object) -> bool:
+def is_column(data: object) -> TypeGuard[pd.Series]:
     """Return whether an object has the methods of a data frame's column."""
     return hasattr(data, "to_numpy") and hasattr(data, "dtype") and not hasattr(data, "columns")
 
 
-def is_picture(data: object) -> bool:
+def is_picture(data: object) -> TypeGuard[Image]:
     """Return whether an object has the methods of a PIL picture."""
     return hasattr(data, "convert") and hasattr(data, "getbands")

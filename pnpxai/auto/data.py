@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from pnpxai.auto.conversion import is_frame, is_list, is_picture
+from pnpxai.auto.conversion import Data, is_frame, is_list, is_picture
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import flat, map_tensors, take_rows
 
 __all__ = ["Data", "batches", "column_names", "example_names"]
 
-Data = Any
-"""A DataLoader, a Dataset, an iterable of batches; picture files (a path, a folder, a pattern, several paths); or all
-at once: a tensor, a numpy array, a pandas frame, a picture or several, texts, a mapping or a tuple of these, or a tuple
-(inputs, labels). Numbers of numpy and pandas get the model's type; four dimensions of bytes are pictures, scaled to
-0 ... 1."""
-
 _SIZE = 32
 
 
-def batches(data: Data, as_tensors: Callable[[Any], Any]) -> Iterable[Any]:
+def batches(data: Data, as_tensors: Callable[[Data], ModelInputs]) -> Iterable[ModelInputs]:
     """Return an iterable of batches.
 
     Args:
@@ -50,7 +44,7 @@ def batches(data: Data, as_tensors: Callable[[Any], Any]) -> Iterable[Any]:
 
 def column_names(data: Data) -> tuple[str, ...]:
     """Return the names of the columns of frames, none of other data."""
-    frames: list[Any] = [one for one in (data if isinstance(data, tuple) else (data,)) if is_frame(one)]
+    frames = [one for one in (data if isinstance(data, tuple) else (data,)) if is_frame(one)]
     return tuple(str(name) for frame in frames for name in frame.columns)
 
 
@@ -64,13 +58,12 @@ def example_names(data: Data) -> tuple[str, ...]:
     samples = getattr(data, "samples", None)  # of torchvision's folders: (path, class)
     if isinstance(data, Dataset) and isinstance(samples, list) and samples and isinstance(samples[0], tuple):
         return tuple(Path(str(sample[0])).name for sample in samples)
-    members: Any = data
-    pictures = [data] if is_picture(data) else members if is_list(data) and all(map(is_picture, members)) else []
+    pictures = [data] if is_picture(data) else data if is_list(data) and all(map(is_picture, data)) else []
     names = [Path(str(getattr(picture, "filename", ""))).name for picture in pictures]
     return tuple(names) if all(names) else ()
 
 
-def _slices(whole: Any) -> list[Any]:
+def _slices(whole: ModelInputs) -> list[ModelInputs]:
     tensors = flat(whole)
     if not tensors or not tensors[0].ndim:
         raise ArgumentError("data: expected batches of tensors with at least one example")
@@ -83,7 +76,7 @@ def _slices(whole: Any) -> list[Any]:
     ]  # fmt: skip
 
 
-def _is_whole(data: Any) -> bool:
+def _is_whole(data: Data) -> bool:
     """Return whether all examples are there at once, not batch by batch."""
     if hasattr(data, "__array__") or isinstance(data, (str, Mapping)) or is_frame(data) or is_picture(data):
         return True
@@ -92,16 +85,16 @@ def _is_whole(data: Any) -> bool:
     return is_list(data) and all(isinstance(one, str) or is_picture(one) or _is_row(one) for one in data)
 
 
-def _is_row(data: Any) -> bool:
+def _is_row(data: Data) -> bool:
     """Return whether a list holds the numbers of one row."""
     return is_list(data) and all(isinstance(one, (int, float)) for one in data)
 
 
-def _are_samples(data: Any) -> bool:
+def _are_samples(data: Data) -> bool:
     """Return whether a list holds pairs (example, class), not batches: the class of one example is one number."""
     return is_list(data) and all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[1], int) for one in data)
 
 
-def _is_indexed(data: Any) -> bool:
+def _is_indexed(data: Data) -> bool:
     """Return whether an object has the methods of a dataset of Hugging Face."""
     return hasattr(data, "column_names") and hasattr(data, "__getitem__") and hasattr(data, "__len__")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from pnpxai.auto.code_columns import read_by_column
 from pnpxai.auto.misfits import misfit
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
@@ -17,7 +17,7 @@ __all__ = ["recognised_modality", "with_facts"]
 
 
 def recognised_modality(
-    model: Model, spec: ModalitySpec, facts: Mapping[str, Any], arguments: Arguments
+    model: Model, spec: ModalitySpec, facts: Settings, arguments: Arguments
 ) -> tuple[Modality, str]:
     """Return the kind of data, and why it is taken for that, in words.
 
@@ -41,9 +41,7 @@ def recognised_modality(
     return with_facts(model, modality, facts, lambda: arguments), why
 
 
-def with_facts(
-    model: Model, modality: Modality, facts: Mapping[str, Any], arguments: Callable[[], Arguments]
-) -> Modality:
+def with_facts(model: Model, modality: Modality, facts: Settings, arguments: Callable[[], Arguments]) -> Modality:
     """Return the modality with the facts that the user gave beside it; only for several inputs is a batch read.
 
     Raises:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from pnpxai.auto.data import Data
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.signatures import refuse_uncallable
+from pnpxai.engine.running.score import Target
+from pnpxai.examples import EvidenceMasks
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities
 from pnpxai.model_types import ModelInputs
 
@@ -28,9 +30,9 @@ class ReadBatch(NamedTuple):
     """
 
     inputs: ModelInputs
-    targets: Any
+    targets: Target
     labels: Tensor | None
-    masks: Any
+    masks: EvidenceMasks
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ class DataSpec:
     mask_extractor: Extract = None
     target_extractor: Extract = None
     target_labels: bool = False
-    target: Any = None
+    target: Target = None
     forward_arg_extractor: Extract = None
     additional_forward_arg_extractor: Extract = None
-    facts: Mapping[str, Any] | None = None
+    facts: Mapping[str, object] | None = None
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
@@ -21,7 +21,7 @@ from pnpxai.targets.base import Indices, index_rows, output_of
 
 __all__ = ["DefaultTarget", "Span", "default_target", "generation_keywords", "needed_ids"]
 
-Head: TypeAlias = Callable[[Callable[..., Any], Any, Arguments], "DefaultTarget"]
+Head: TypeAlias = Callable[[Model, ModelOutput, Arguments], "DefaultTarget"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def needed_ids(model: Model) -> tuple[int, ...]:
     return (end,) if reads_end and isinstance(end, int) else ()
 
 
-def generation_keywords(model: Model, ids: Tensor | None) -> dict[str, Any]:
+def generation_keywords(model: Model, ids: Tensor | None) -> Keywords:
     """Return keyword arguments that a language model needs to explain its next token: no cache, a begun answer.
 
     Args:
@@ -229,14 +229,15 @@ def _head_name(model: Model) -> str:
     return ""
 
 
-def _unwrapped(model: Model) -> Any:
+def _unwrapped(model: Model | None) -> nn.Module | None:
     """Return the model inside an adapter."""
     module = module_of(model)
     inner = getattr(module, "get_base_model", None)
-    return inner() if callable(inner) else module
+    unwrapped = inner() if callable(inner) else module
+    return unwrapped if isinstance(unwrapped, nn.Module) else None
 
 
-def _config(model: Model) -> Any:
+def _config(model: Model | None) -> object:
     config = getattr(_unwrapped(model), "config", None)
     return config if hasattr(config, "to_dict") else None
 

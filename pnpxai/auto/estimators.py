@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -13,13 +13,16 @@ from pnpxai.auto.conversion import is_frame
 from pnpxai.auto.data import Data
 from pnpxai.errors import ArgumentError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Estimator", "EstimatorModel", "is_estimator", "model_of_estimator"]
 
 
 class Estimator(Protocol):
     """What predicts: ``predict_proba`` too, if it is a classifier that knows probabilities."""
 
-    def predict(self, data: Any, /) -> Any:
+    def predict(self, data: Any, /) -> object:
         """Return a prediction for each row."""
 
 
@@ -53,11 +56,11 @@ class EstimatorModel:
                 f"model: {self.__name__} predicts without gradients, which this explainer needs; choose one that "
                 "perturbs its input, such as KernelShap or FeatureAblation"
             )
-        rows: Any = values.detach().cpu().numpy()
-        rows = rows if self.schema is None else self.schema.frame(rows)
+        numbers = values.detach().cpu().numpy()
+        rows = numbers if self.schema is None else self.schema.frame(numbers)
         return torch.as_tensor(self._predicted(rows), dtype=values.dtype, device=values.device)
 
-    def _predicted(self, rows: Any) -> np.ndarray:
+    def _predicted(self, rows: np.ndarray | pd.DataFrame) -> np.ndarray:
         """Return probabilities, else what the estimator decides by, else predictions, as (rows, ...) numbers."""
         for ask in ("predict_proba", "decision_function"):
             method = getattr(self.estimator, ask, None)
@@ -78,7 +81,7 @@ class EstimatorModel:
         return tuple(map(str, np.asarray(classes).tolist()))
 
 
-def is_estimator(model: object) -> bool:
+def is_estimator(model: object) -> TypeGuard[Estimator]:
     """Return whether an object predicts as estimators do, and is no torch module or function."""
     if isinstance(model, (nn.Module, type)) or not callable(getattr(model, "predict", None)):
         return False
@@ -87,7 +90,7 @@ def is_estimator(model: object) -> bool:
 
 def model_of_estimator(model: Estimator, data: Data) -> EstimatorModel:
     """Return an estimator as a function of the tensors that will be made of the data."""
-    frame: Any = data[0] if isinstance(data, tuple) and data else data
+    frame = data[0] if isinstance(data, tuple) and data else data
     fitted_on = getattr(model, "feature_names_in_", None)
     if is_frame(frame):
         schema = TableSchema.of(frame)
@@ -99,7 +102,7 @@ def model_of_estimator(model: Estimator, data: Data) -> EstimatorModel:
     return EstimatorModel(model, TableSchema(tuple(fitted_on), (number,) * len(fitted_on), ((),) * len(fitted_on)))
 
 
-def _by_class(values: Any, ask: str, classes: int) -> np.ndarray:
+def _by_class(values: object, ask: str, classes: int) -> np.ndarray:
     """Return (rows, classes) or (rows, outputs, classes) numbers of what an estimator says of each class.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -11,31 +11,31 @@ from pnpxai.auto.signatures import takes_any
 from pnpxai.engine.running.places import argument_names
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities.base import reads_ids
-from pnpxai.model_types import Model
+from pnpxai.model_types import Keywords, Model, ModelInputs
 
 __all__ = ["Extract", "TakenApart", "accepted_keywords", "explained_part", "further_part", "take_apart"]
 
-Extract: TypeAlias = Callable[[Any], Any] | None
+Extract: TypeAlias = Callable[[ModelInputs], ModelInputs] | None
 """Takes one part out of a batch or out of its inputs."""
 
 
-class TakenApart(tuple[Any, Any]):
+class TakenApart(tuple[ModelInputs, ModelInputs]):
     """Inputs as a pair: what is explained, and the model's further arguments."""
 
     __slots__ = ()
 
 
-def explained_part(inputs: TakenApart) -> Any:
+def explained_part(inputs: TakenApart) -> ModelInputs:
     """Return what is explained of inputs that were taken apart."""
     return inputs[0]
 
 
-def further_part(inputs: TakenApart) -> Any:
+def further_part(inputs: TakenApart) -> ModelInputs:
     """Return the model's further arguments of inputs that were taken apart."""
     return inputs[1]
 
 
-def accepted_keywords(model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def accepted_keywords(model: Model, inputs: Mapping[str, ModelInputs]) -> Keywords:
     """Return the keyword arguments that the model takes.
 
     Raises:
@@ -48,7 +48,7 @@ def accepted_keywords(model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]
     return accepted
 
 
-def take_apart(model: Model, inputs: Mapping[str, Any], count: int) -> Any:
+def take_apart(model: Model, inputs: Mapping[str, ModelInputs], count: int) -> ModelInputs:
     """Return keyword arguments as ``TakenApart`` if numbers and ids are explained together, else as they are.
 
     Numbers are explained, and beside them the ids that come first among the model's arguments. Columns of categories

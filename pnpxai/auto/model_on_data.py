@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,16 +18,17 @@ from pnpxai.auto.default_targets import needed_ids
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.declare.encoding import rounded_text
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed
-from pnpxai.engine.running.score import select_output
+from pnpxai.engine.running.score import Target, select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.selection import ExplainerSpec, as_explainer
 from pnpxai.modalities import Modality, ModalitySpec
 from pnpxai.modalities.base import BASELINES
-from pnpxai.model_types import Model
+from pnpxai.model_types import Layer, Model, Tokenizer
 from pnpxai.pictures import View
 from pnpxai.recommender import Recommendation, by_facts, dry_run
 from pnpxai.strategies.baselines import Baseline
@@ -52,21 +52,20 @@ class ModelOnData:
         target_labels: bool = False,
         *,
         mask_extractor: Extract = None,
-        target: Any = None,
+        target: Target = None,
         forward_arg_extractor: Extract = None,
         additional_forward_arg_extractor: Extract = None,
-        layer: Any = None,
-        tokenizer: Any = None,
-        display: Any = None,
+        layer: Layer = None,
+        tokenizer: Tokenizer = None,
+        display: object = None,
         class_names: Sequence[str] = (),
         feature_names: Sequence[str] = (),
-        settings: dict[str, Any] | None = None,
+        settings: Settings | None = None,
         background: Data = None,
         seed: int = 0,
     ) -> None:
         if is_estimator(model):
-            estimator: Any = model
-            model = model_of_estimator(estimator, data)
+            model = model_of_estimator(model, data)
             class_names = class_names or model.class_names
         if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
@@ -123,7 +122,7 @@ class ModelOnData:
         return "\n".join([f"{type(self).__name__} of {name}", *(f"  {line}" for line in self.assumed)])
 
     @functools.cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """Settings that explainers and metrics share, where they have them."""
         defaults = self.modality.common(self._reader.rows_of_defaults())
         if self._background is not None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from pnpxai.auto.picture_scaling import Transform
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.files import ReadJson
 
 __all__ = ["PACKAGED", "NamedModel", "is_named", "named_model"]
 
@@ -35,7 +36,7 @@ class NamedModel:
     model: nn.Module
     loaded: bool
     looked: str
-    transform: Callable[[Any], Any] | None
+    transform: Transform | None
     class_names: tuple[str, ...]
 
     def require_weights(self, remedy: str) -> None:
@@ -107,7 +108,7 @@ def _of_timm(name: str) -> NamedModel:
     from timm.data.transforms_factory import create_transform
 
     model = timm.create_model(name, pretrained=False).eval()
-    config: Any = resolve_data_config({}, model=model)
+    config = resolve_data_config({}, model=model)
     transform: Any = create_transform(**config)
     state, looked = None, "the cache of huggingface_hub"
     pretrained: Any = getattr(model, "pretrained_cfg", None) or {}
@@ -144,7 +145,7 @@ def _of_package() -> NamedModel:
     return NamedModel(PACKAGED, model, True, file, transform, tuple(map(str, names)))
 
 
-def _cached(hub: str) -> dict[str, Any] | None:
+def _cached(hub: str) -> dict[str, ReadJson] | None:
     """Return the weights of a model that huggingface_hub has stored; None if it has not."""
     try:
         from huggingface_hub import try_to_load_from_cache

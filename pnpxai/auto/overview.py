@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.auto.conversion import Data
 from pnpxai.auto.explanation import AutoExplanation
 from pnpxai.auto.named_models import is_named, named_model
 from pnpxai.declare.counts import whole_number
@@ -103,7 +104,7 @@ class Overview:
         self.plot().savefig(path, dpi=120)
         return path
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return all but the maps, ready for JSON."""
         classes = [{"name": n, "probability": p} for n, p in zip(self.classes, self.probabilities, strict=True)]
         rows = [{"explainer": r.name, "faithfulness": r.faithfulness, "seconds": r.seconds} for r in self.rows]
@@ -123,7 +124,7 @@ class Overview:
         return "\n".join(lines)
 
 
-def explain(data: Any, model: Model | str, *, quick: bool = False, number: int = 0, **facts: Any) -> Overview:
+def explain(data: Data, model: Model | str, *, quick: bool = False, number: int = 0, **facts: Any) -> Overview:
     """Explain a picture at a glance: its three likeliest classes by five explainers, the most faithful first.
 
     Explainers are of several families and cheap; one is shown if it explained the picture within its law. They are
@@ -272,7 +273,7 @@ def _faithfulness(auto: AutoExplanation, batch: Batch, number: int, maps: Sequen
         return []
     first = torch.stack(list(maps))[:, None]
     patches = Patches(size=max(min(first.shape[-2:]) // _PATCHES, 1))
-    metric: Any = as_metric("AbPC", auto.model, auto.settings)
+    metric = as_metric("AbPC", auto.model, auto.settings)
     rows = take_rows(batch.inputs, torch.zeros(len(first), dtype=torch.long), 1)
     with remembering(RowMemory()):
         return (

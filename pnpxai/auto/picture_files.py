@@ -7,12 +7,13 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pnpxai.auto.class_codes import class_codes
+from pnpxai.auto.conversion import Data
 from pnpxai.auto.picture_scaling import GREY, PictureScaling, picture_tensor
 from pnpxai.errors import ArgumentError
 
@@ -26,7 +27,7 @@ _DECODED = 256
 """Of so many files, the first ones, it is known from the start whether they can be decoded; of the others, opened."""
 
 
-def picture_paths(data: Any) -> tuple[list[Path], Path] | None:
+def picture_paths(data: Data) -> tuple[list[Path], Path] | None:
     """Return the picture files that data names, and the folder that their names are relative to; else None.
 
     Args:
@@ -64,7 +65,7 @@ def picture_paths(data: Any) -> tuple[list[Path], Path] | None:
     return None
 
 
-def opened(data: Any, *, texts: bool = False) -> Any:
+def opened(data: Data, *, texts: bool = False) -> Data:
     """Return the picture that bytes or an open file hold, else the data unchanged.
 
     Args:
@@ -93,7 +94,7 @@ def _in_folder(folder: Path) -> list[Path]:
     return paths
 
 
-class PictureFiles(Dataset[Any]):
+class PictureFiles(Dataset[Tensor | tuple[Tensor, int]]):
     """Pictures (channels, height, width) from 0 to 1, or scaled; pictures in folders have these as their classes.
 
     A file that is no picture is left out, and named in ``skipped``. Transparency is dropped.
@@ -157,7 +158,7 @@ class PictureFiles(Dataset[Any]):
         return values if self.labels is None else (values, self.labels[number])
 
 
-def open_picture(source: Any) -> Image:
+def open_picture(source: str | Path | bytes | IO[bytes]) -> Image:
     """Return the picture in a file, or in bytes.
 
     Args:

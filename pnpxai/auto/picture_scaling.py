@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs
 from pnpxai.pictures import Display
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["GREY", "PictureScaling", "Transform", "picture_tensor"]
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """The modes of pictures without colours."""
-Transform: TypeAlias = Callable[[Any], Any]
+Transform: TypeAlias = Callable[[ModelInputs], ModelInputs]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from pnpxai.migration import missing_attribute
+from pnpxai.model_types import Attributions, ModelOutput
 from pnpxai.tuning import TuningResult
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ class Steps(ABC):
     def experiment(self) -> Experiment:
         """What does them."""
 
-    def predict_batch(self, data_ids: Sequence[int] | None = None) -> Any:
+    def predict_batch(self, data_ids: Sequence[int] | None = None) -> ModelOutput:
         """Return the model's outputs; see ``Experiment.predict_batch``."""
         return self.experiment.predict_batch(data_ids)
 
-    def explain_batch(self, data_ids: Sequence[int] | None, explainer_id: int | str) -> Any:
+    def explain_batch(self, data_ids: Sequence[int] | None, explainer_id: int | str) -> Attributions:
         """Return an explainer's attributions; see ``Experiment.explain_batch``."""
         return self.experiment.explain_batch(data_ids, explainer_id)
 
     def postprocess_batch(
         self, data_ids: Sequence[int] | None, explainer_id: int | str, postprocessor_id: int | str = 0
-    ) -> Any:
+    ) -> Attributions:
         """Return an explainer's maps; see ``Experiment.postprocess_batch``."""
         return self.experiment.postprocess_batch(data_ids, explainer_id, postprocessor_id)
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from pnpxai.auto.data import Data
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.explanation import AutoExplanation
-from pnpxai.engine.running.score import select_output
+from pnpxai.engine.running.score import Target, select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.modalities import ImageModality, TabularModality, TextModality, TimeSeriesModality
-from pnpxai.model_types import Model, ModelOutput
+from pnpxai.model_types import Layer, Model, ModelOutput, Tokenizer
 
 __all__ = [
     "AutoExplanationForImageClassification",
@@ -79,7 +79,7 @@ class AutoExplanationForTextClassification(AutoExplanation):
         self,
         model: Model,
         data: Data,
-        layer: Any = None,
+        layer: Layer = None,
         mask_token_id: int | None = None,
         input_extractor: Extract = None,
         forward_arg_extractor: Extract = None,
@@ -89,7 +89,7 @@ class AutoExplanationForTextClassification(AutoExplanation):
         target_labels: bool = False,
         channel_dim: int = -1,
         *,
-        tokenizer: Any = None,
+        tokenizer: Tokenizer = None,
         **facts: Any,
     ) -> None:
         modality = TextModality(tokenizer=tokenizer, mask_token_id=mask_token_id, channel_dim=channel_dim)
@@ -151,7 +151,7 @@ class AutoExplanationForTabularRegression(AutoExplanation):
         data: Data,
         input_extractor: Extract = None,
         label_extractor: Extract = None,
-        target: Any = None,
+        target: Target = None,
         *,
         feature_names: Sequence[str] = (),
         **facts: Any,
@@ -233,7 +233,7 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
         self,
         model: Model,
         data: Data,
-        layer: Any = None,
+        layer: Layer = None,
         mask_token_id: int | None = None,
         input_extractor: Extract = None,
         forward_arg_extractor: Extract = None,
@@ -243,8 +243,8 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
         target_labels: bool = False,
         channel_dim: tuple[int, int] = (1, -1),
         *,
-        tokenizer: Any = None,
-        display: Any = None,
+        tokenizer: Tokenizer = None,
+        display: object = None,
         **facts: Any,
     ) -> None:
         picture = ImageModality(channel_dim=channel_dim[0], display=display)

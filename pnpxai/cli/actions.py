@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from pnpxai.auto import AutoExplanation, Overview
 from pnpxai.auto.overview import overview_of
 from pnpxai.cli.objects import auto, chosen
 from pnpxai.cli.options import Compare, Explain, Rank, Tune
+from pnpxai.declare.marks import Settings
 from pnpxai.errors import ArgumentError
 from pnpxai.experiment import Results
-from pnpxai.files import read_json, write_folder
+from pnpxai.explainers.results.explanation import Explanation
+from pnpxai.files import ReadJson, read_json, write_folder
 from pnpxai.modalities import ImageModality
 from pnpxai.processes import worker_pool
 from pnpxai.recommender import Ranking
@@ -52,11 +55,11 @@ def _tell_left_out(on: AutoExplanation) -> None:
         tqdm.write(f"left out: {line}", file=sys.stderr)
 
 
-def explained(options: Explain, on: AutoExplanation, folder: Path) -> dict[str, Any]:
+def explained(options: Explain, on: AutoExplanation, folder: Path) -> dict[str, ReadJson]:
     """Explain examples and write a folder for each explainer; return what was written, by the explainer's name."""
     _tell_left_out(on)
     named = chosen("explainers", options.explainers, on)
-    written: dict[str, Any] = {}
+    written: dict[str, ReadJson] = {}
     with tqdm(on.recommended.explainers if named is None else named, desc="explaining", unit="explainer") as bar:
         for one in bar:
             label = one.__name__ if isinstance(one, type) else type(one).__name__
@@ -74,7 +77,7 @@ def explained(options: Explain, on: AutoExplanation, folder: Path) -> dict[str, 
     return written
 
 
-def _written(explanation: Any, folder: Path) -> dict[str, Any]:
+def _written(explanation: Explanation, folder: Path) -> dict[str, object]:
     def write(to: Path) -> None:
         explanation.save(to)
         for member in range(len(explanation.attributions)):  # one for each input
@@ -88,7 +91,7 @@ def _written(explanation: Any, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "picture": str(folder / "picture.png"),
         **({"files": list(names)} if names else {}),
-        "targets": targets.tolist() if hasattr(targets, "tolist") else targets,
+        "targets": targets.tolist() if isinstance(targets, Tensor) else targets,
         "scores": explanation.scores.tolist(),
         "seconds": explanation.seconds,
     }
@@ -106,7 +109,7 @@ def tuned(options: Tune) -> list[TuningResult]:
     if options.workers > 1 and options.storage is None:
         raise ArgumentError("workers: several processes need a --storage: a folder, a file or the URL of a database")
     metrics = chosen("metrics", options.metrics, on) or ["AbPC"]
-    settings: dict[str, Any] = {
+    settings: Settings = {
         "count": options.count or _TUNED_ON, "n_trials": options.n_trials, "sampler": options.sampler,
         "storage": options.storage, "workers": options.workers,
     }  # fmt: skip
@@ -118,7 +121,7 @@ def tuned(options: Tune) -> list[TuningResult]:
     return [on.tune(one, metric, **settings) for one in searches]
 
 
-def _limit(budget: Budget, n_trials: int | None) -> dict[str, Any]:
+def _limit(budget: Budget, n_trials: int | None) -> Settings:
     """Return the limit of a search: a time, or trials."""
     if budget.kind == "seconds":
         return {"timeout": budget.amount}
@@ -135,7 +138,7 @@ def ranked(options: Rank) -> Ranking:
     """Tune all explainers and rank them."""
     on = auto(options)
     deciding = chosen("metrics", options.metrics, on)
-    settings: dict[str, Any] = {} if deciding is None else {"deciding": deciding}
+    settings: Settings = {} if deciding is None else {"deciding": deciding}
     if options.n_trials is not None:
         settings["n_trials"] = options.n_trials
     return on.rank(
@@ -147,7 +150,7 @@ def ranked(options: Rank) -> Ranking:
 def compared(options: Compare, folder: Path, arguments: Sequence[str]) -> Results:
     """Compare on all examples, into a run folder."""
     on = auto(options)
-    settings: dict[str, Any] = {
+    settings: Settings = {
         "count": options.count, "keep": options.keep, "controls": options.controls, "folder": folder,
         "facts": {"command": shlex.join(["pnpxai", *arguments])},
     }  # fmt: skip

@@ -53,7 +53,7 @@ class Answer:
     """
 
     text: str
-    data: Any
+    data: object
 
 
 def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
@@ -66,7 +66,7 @@ def offer(app: typer.Typer, command: Callable[[Any], Answer]) -> None:
     kind: type[Options] = typing.get_type_hints(command)["options"]
     of_file = set(kind.model_fields) <= set(OptionsFile.model_fields) and "model" in kind.model_fields
 
-    def called(**values: Any) -> None:
+    def called(**values: object) -> None:
         from pnpxai.cli.runner import run
 
         run(command, kind, values)
@@ -109,7 +109,7 @@ def _help(field: FieldInfo) -> str:
     return words
 
 
-def _plain(annotation: Any) -> Any:
+def _plain(annotation: object) -> type:
     """Return the type that the command line reads; other types are made of text when the options are checked."""
     members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, UnionType) else (annotation,)
     members = tuple(typing.get_args(m)[0] if typing.get_origin(m) is Annotated else m for m in members)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import pnpxai
 from pnpxai.cli.command import Answer, Group, offer
 from pnpxai.cli.options import Compare, Demo, Explain, OnData, Rank, Run, Tune
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pnpxai.experiment import Results
 
 __all__ = ["app"]
 
@@ -124,7 +130,7 @@ def report(options: Run) -> Answer:
     from pnpxai.report import write_report
 
     folder = Path(options.folder)
-    title: dict[str, Any] = {} if options.title is None else {"title": options.title}
+    title: dict[str, str] = {} if options.title is None else {"title": options.title}
     path = write_report(Results.load(folder), options.out or folder / "report.html", **title)
     return Answer(str(path), {"report": str(path)})
 
@@ -153,24 +159,25 @@ for command in (doctor, explain, tune, rank, compare, report, demo):
     offer(app, command)
 
 
-def _console() -> Any:
+def _console() -> Console:
     """Return a console that stores its text as the terminal would show it."""
     from rich.console import Console
 
     return Console(file=StringIO(), force_terminal=(sys.__stdout__ or sys.stdout).isatty() or None)
 
 
-def _text_of(console: Any) -> str:
+def _text_of(console: Console) -> str:
+    assert isinstance(console.file, StringIO)  # noqa: S101  (a console of ``_console``)
     return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())
 
 
-def _drawn(table: Any) -> str:
+def _drawn(table: Table) -> str:
     console = _console()
     console.print(table)
     return _text_of(console)
 
 
-def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
+def _summary(results: Results, folder: Path, path: Path) -> dict[str, object]:
     decision = results.decision
     return {
         "folder": str(folder), "report": str(path), "best": decision.best, "set": decision.set,
@@ -179,7 +186,7 @@ def _summary(results: Any, folder: Path, path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str]]]:
+def _file_of(out: str | None, example: str) -> Iterator[Callable[[Mapping[str, object] | Sequence[object]], list[str]]]:
     """Lend a function that writes JSON to a file, if one is named, and returns the lines to print about it.
 
     The file is known to be writable before anything long begins.
@@ -195,7 +202,7 @@ def _file_of(out: str | None, example: str) -> Iterator[Callable[[Any], list[str
     if path.is_dir():
         raise ArgumentError(f"out: expected a file such as {path / example}, got the folder {path}")
 
-    def write(data: Any) -> list[str]:
+    def write(data: Mapping[str, object] | Sequence[object]) -> list[str]:
         write_json(path, data)
         return [f"Written: {path}"]
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pnpxai.auto.class_codes import class_codes
+from pnpxai.auto.conversion import Data
 from pnpxai.auto.picture_files import picture_paths
 from pnpxai.cli.models import built, is_code, named_object
 from pnpxai.cli.options import OnData, Subject
 from pnpxai.cli.pictures import picture_dataset
 from pnpxai.errors import ArgumentError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pnpxai.auto.picture_scaling import Transform
 
 __all__ = ["load_data", "names_of"]
 
@@ -22,8 +28,8 @@ def load_data(
     options: OnData,
     class_names: Sequence[str] = (),
     channels: int | None = None,
-    transform: Callable[[Any], Any] | None = None,
-) -> Any:
+    transform: Transform | None = None,
+) -> Data:
     """Return data: pictures (a file, a folder, a pattern), a .npy, .npz, .csv, .parquet or .txt file, or an object.
 
     Args:
@@ -72,11 +78,11 @@ def _lines(path: Path, what: str) -> list[str]:
     return [line.strip() for line in text if line.strip()]
 
 
-def _texts(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
+def _texts(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     return _lines(path, "data")
 
 
-def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
+def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     import numpy as np
 
     try:
@@ -101,7 +107,7 @@ def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
     return parts, _coded(arrays[label], class_names)
 
 
-def _frame(path: Path, options: Subject, class_names: Sequence[str]) -> Any:
+def _frame(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     import pandas as pd
 
     try:
@@ -134,7 +140,7 @@ def _chosen(path: Path, names: list[str], options: Subject, label: str | None) -
     return chosen
 
 
-def _coded(labels: Any, class_names: Sequence[str]) -> Any:
+def _coded(labels: np.ndarray, class_names: Sequence[str]) -> Data:
     """Return classes as numbers."""
     if labels.dtype.kind in "biuf":
         return labels

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pnpxai.cli.options import Explain
 from pnpxai.errors import ArgumentError, MissingExtraError
+from pnpxai.files import ReadJson
+from pnpxai.model_types import Model, Tokenizer
 
 if TYPE_CHECKING:
     from pnpxai.auto.generation import AutoExplanationForGeneration
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["explained_response"]
 
 
-def explained_response(options: Explain, folder: Path) -> dict[str, Any]:
+def explained_response(options: Explain, folder: Path) -> dict[str, ReadJson]:
     """Explain a response and write a page and a JSON file for each method; return these and a summary, by method.
 
     Raises:
@@ -24,7 +26,7 @@ def explained_response(options: Explain, folder: Path) -> dict[str, Any]:
     if options.data is not None:
         raise ArgumentError("data: a prompt is explained, so that there is no data; leave one of the two out")
     auto = _auto(options)
-    written: dict[str, Any] = {}
+    written: dict[str, ReadJson] = {}
     for spec in options.explainers or [auto.recommended]:
         name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
         explanation = auto.explain(name, **settings)
@@ -48,7 +50,7 @@ def _auto(options: Explain) -> AutoExplanationForGeneration:
     )  # fmt: skip
 
 
-def _loaded(options: Explain) -> tuple[Any, Any]:
+def _loaded(options: Explain) -> tuple[Model, Tokenizer]:
     """Return the model and the tokenizer of a local folder; nothing is downloaded, and no code in it runs."""
     try:
         import transformers

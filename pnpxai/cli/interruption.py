@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 __all__ = ["end_at_once", "interruptible"]
 
@@ -30,6 +29,6 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, _leave)
 
 
-def _leave(*_: Any) -> None:
+def _leave(*_: object) -> None:
     os.write(2, b"pnpxai: interrupted\n")
     os._exit(130)

@@ -13,16 +13,18 @@ from pnpxai.cli.data import load_data, names_of
 from pnpxai.cli.models import built, is_code, load_model, named_object
 from pnpxai.cli.options import Named, OnData, Sample, Subject
 from pnpxai.cli.pictures import display_of, scaled
+from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.metrics.selection import as_explainer, as_metric
 from pnpxai.modalities.base import picture_channels
+from pnpxai.model_types import Model
 from pnpxai.pictures import Display
 from pnpxai.targets.written import target_from
 
 __all__ = ["auto", "chosen", "model_of", "writable"]
 
 
-def model_of(options: Subject) -> Any:
+def model_of(options: Subject) -> Model:
     """Return the model.
 
     Raises:
@@ -74,7 +76,7 @@ def auto(options: OnData) -> AutoExplanation:
     return on_data
 
 
-def _target(given: int | str | list[int] | None) -> Any:
+def _target(given: int | str | list[int] | None) -> Target:
     """Return what to explain: an index, the indices of one output, or a target that a text writes.
 
     Raises:

@@ -44,7 +44,7 @@ def spelled(kind: type[Options], name: str) -> str:
     return own[0] if own else f"--{name.replace('_', '-')}"
 
 
-def _with_settings(value: Any) -> Any:
+def _with_settings(value: object) -> object:
     """Return a name with its settings as a mapping, of ``{SmoothGrad: {n_iter: 50}}`` on the command line."""
     return yaml.safe_load(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
 
@@ -52,7 +52,7 @@ def _with_settings(value: Any) -> Any:
 def _numbers(separator: str, kind: type) -> BeforeValidator:
     """Return a validator that makes numbers of ``0.4,0.5`` or ``224x320``."""
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         if not isinstance(value, str):
             return value
         try:

@@ -15,7 +15,7 @@ from pnpxai.errors import ArgumentError, did_you_mean
 __all__ = ["read_options"]
 
 
-def read_options(path: Path) -> dict[str, Any]:
+def read_options(path: Path) -> dict[str, object]:
     """Return the options that a file holds.
 
     Raises:

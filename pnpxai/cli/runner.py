@@ -53,7 +53,7 @@ def run(command: Callable[[Any], Answer], kind: type[Options], values: dict[str,
         )
 
 
-def _options(kind: type[Options], of_file: dict[str, Any], values: dict[str, Any]) -> Options:
+def _options(kind: type[Options], of_file: dict[str, object], values: dict[str, object]) -> Options:
     of_kind = {name: value for name, value in of_file.items() if name in kind.model_fields}
     try:
         return kind.model_validate(of_kind | values)
@@ -127,7 +127,7 @@ def _results_only() -> Iterator[None]:
         os.close(stdout)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a value as JSON can hold it: numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(of) for key, of in value.items()}

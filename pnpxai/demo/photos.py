@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pnpxai.auto import explain
 from pnpxai.auto.named_models import PACKAGED, named_model
+from pnpxai.declare.marks import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def explain_photos(out: Path, *, quick: bool = False) -> dict[Path, Overview]:
     from PIL import Image
 
     network = named_model(PACKAGED)
-    facts: dict[str, Any] = {"display": network.transform, "class_names": network.class_names}
+    facts: Settings = {"display": network.transform, "class_names": network.class_names}
     out.mkdir(parents=True, exist_ok=True)
     written: dict[Path, Overview] = {}
     for name, source in PHOTOGRAPHS.items():

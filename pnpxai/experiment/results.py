@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from pnpxai.comparisons import CriticalDifference, Pair, agreement, critical_dif
 from pnpxai.declare.counts import whole_number
 from pnpxai.declare.text_columns import filled, in_columns
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.files import ReadJson
 from pnpxai.pictures import View, figure
 from pnpxai.pictures.notebook import table_html
 from pnpxai.statistics import Decision, DecisionRule, Interval, MeanRank, bootstrap
@@ -67,12 +68,12 @@ class Results:
     seconds: pd.DataFrame
     decision: Decision
     directions: dict[str, bool]
-    settings: dict[str, dict[str, object]]
+    settings: dict[str, Mapping[str, ReadJson]]
     maps: dict[str, Tensor]
     inputs: Tensor
-    facts: dict[str, object]
+    facts: dict[str, ReadJson]
     rejected: dict[str, str] = field(default_factory=dict)
-    tuned: tuple[dict[str, object], ...] = ()
+    tuned: tuple[Mapping[str, ReadJson], ...] = ()
     curves: Curves = field(default_factory=dict)
     kept: tuple[int, ...] = ()
     further: tuple[InputMaps, ...] = ()

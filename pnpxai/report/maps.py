@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from markupsafe import Markup
+from torch import Tensor
 
 from pnpxai.experiment import Results
 from pnpxai.pictures import LEVELS, View, drawing_of, palette
@@ -18,6 +19,9 @@ from pnpxai.report.forms.base import Form
 from pnpxai.report.forms.choice import form_of
 
 __all__ = ["Gallery", "Row", "ExampleRows", "Tile", "class_name", "class_names", "gallery"]
+
+TableRow: TypeAlias = Mapping[Hashable, Any]
+"""Row of the table of results: column -> value, of which pandas says no type."""
 
 _PIXELS, _LEAST = 3_000_000, 400_000
 """Pixels in a whole report, which bounds its size: many maps, or those beside long texts, are drawn smaller."""
@@ -119,7 +123,7 @@ def gallery(results: Results) -> Gallery | None:
     side = _side(results, views)
     metric = "AbPC" if "AbPC" in results.directions else results.metrics[0]
     numbers = results.kept or tuple(range(len(results.inputs)))
-    measured: dict[int, dict[str, dict[str, Any]]] = {}
+    measured: dict[int, dict[str, TableRow]] = {}
     for row in results.table.to_dict("records"):
         if row["metric"] == metric and row["example"] in numbers:
             measured.setdefault(row["example"], {})[row["explainer"]] = row
@@ -191,7 +195,7 @@ def _rows(results: Results, views: Sequence[View], k: int, number: int, side: in
         yield form, Row(form.kind, form.drawn, form.style, tiles)
 
 
-def _map(maps: dict[str, Any], label: str, k: int, count: int) -> np.ndarray | None:
+def _map(maps: Mapping[str, Sequence[Tensor] | Tensor], label: str, k: int, count: int) -> np.ndarray | None:
     """Return an example's map; None if there is none, or if there are fewer maps than examples."""
     if label not in maps or len(maps[label]) != count:
         return None
@@ -215,7 +219,7 @@ def _example_rows(
     classes: Sequence[str],
     rows: list[Row],
     labels: Sequence[str],
-    measured: dict[str, dict[str, Any]],
+    measured: dict[str, TableRow],
 ) -> ExampleRows:
     values = []
     for label in labels:
@@ -229,7 +233,7 @@ def _example_rows(
     return ExampleRows(number, source, target, true, *names, rows, values)
 
 
-def _known(row: dict[str, Any], column: str) -> int | None:
+def _known(row: TableRow, column: str) -> int | None:
     """Return a class; the table writes -1 where there is none."""
     return int(row[column]) if row.get(column, -1) >= 0 else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.encoding import unlabelled
@@ -92,7 +91,7 @@ def compared(results: Results) -> list[tuple[str, str]]:
     return pairs + [(name.replace("_", " ").capitalize(), setting(v)) for name, v in facts.items() if name not in known]
 
 
-def undefined(results: Results) -> list[dict[str, Any]]:
+def undefined(results: Results) -> list[dict[str, object]]:
     """Return how often, and why, a metric has no value for an explainer."""
     missing = [row for row in results.table.to_dict("records") if math.isnan(row["value"])]
     reasons = [row["reason"] if isinstance(row["reason"], str) else "no reason was given" for row in missing]
@@ -101,7 +100,7 @@ def undefined(results: Results) -> list[dict[str, Any]]:
     return [dict(zip(names, (*of, count), strict=True)) for of, count in counts.items()]
 
 
-def learned(results: Results) -> list[dict[str, Any]]:
+def learned(results: Results) -> list[dict[str, object]]:
     """Return the tuned settings, and whether their gain can be told from none."""
     rows = []
     for tuned in results.tuned:
@@ -121,7 +120,7 @@ def learned(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def settings(results: Results) -> list[dict[str, Any]]:
+def settings(results: Results) -> list[dict[str, object]]:
     """Return every explainer's and every metric's settings, as pairs of names and texts."""
     rows = []
     for label in results.explainers:
@@ -141,7 +140,7 @@ def unfit(results: Results) -> list[tuple[str, str]]:
     return sorted(results.rejected.items())
 
 
-def descriptions(results: Results) -> list[dict[str, Any]]:
+def descriptions(results: Results) -> list[dict[str, object]]:
     """Return the opening of each metric's docstring."""
     rows = []
     for name, higher in results.directions.items():

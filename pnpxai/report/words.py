@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -37,7 +36,7 @@ def humps(name: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
-def setting(value: Any) -> str:
+def setting(value: object) -> str:
     """Return a setting, as ``to_dict`` gives it, in one line: ``GaussianBlur(kernel_size=5)``."""
     if isinstance(value, dict):
         inner = ", ".join(f"{name}={setting(v)}" for name, v in value.items() if name != "type" and v is not None)

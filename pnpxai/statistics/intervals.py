@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from pnpxai.files import ReadJson
 
 __all__ = ["Interval", "bootstrap", "student"]
 
@@ -32,7 +33,7 @@ class Interval:
     n: int
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Interval:
+    def from_dict(cls, record: Mapping[str, ReadJson]) -> Interval:
         """Return an interval that was written as a dictionary; null, as JSON has no NaN, is NaN."""
         ends = {name: float("nan") if record[name] is None else record[name] for name in ("mean", "low", "high")}
         return cls(**ends, n=record["n"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def dependence(columns: TableColumns, place: int, partner: int | None, heading: 
     made, axes = _figure(10, heading)
     rows = _evenly(len(columns.attributions), _DOTS)
     values, attributions = columns.values[rows, place], columns.attributions[rows, place]
-    colours: Any = "#4477aa" if partner is None else _value_colours(columns.values[rows, partner])
+    colours: str | np.ndarray = "#4477aa" if partner is None else _value_colours(columns.values[rows, partner])
     levels = columns.levels[place]
     across = np.linspace(-0.2, 0.2, len(rows)) if levels else 0.0  # dots of one level side by side
     axes.scatter(values + across, attributions, c=colours, s=10, linewidths=0, rasterized=True)

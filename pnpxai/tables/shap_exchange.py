@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,19 +14,22 @@ from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.results.table_columns import table_columns
 from pnpxai.pictures import View, level_or_number
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["ShapExplanation", "from_shap", "to_shap"]
 
 
 class ShapExplanation(Protocol):
     """What of ``shap.Explanation`` is read."""
 
-    values: Any
+    values: ArrayLike
     """(rows, columns) the attributions."""
-    base_values: Any
+    base_values: ArrayLike
     """One number, or (rows,): what the attributions start from."""
-    data: Any
+    data: ArrayLike
     """(rows, columns) the values that the model read."""
-    feature_names: Any
+    feature_names: Sequence[object] | None
     """The columns' names, or None."""
 
 
@@ -50,7 +53,7 @@ def to_shap(explanation: Explanation) -> ShapExplanation:
     if explanation.base_value is not None:
         base = np.broadcast_to(explanation.base_value.detach().double().cpu().numpy(), (len(explanation),))
     levels = tuple((k, words) for k, words in enumerate(columns.levels) if words)
-    shown: Any = columns.values.astype(object)
+    shown = columns.values.astype(object)
     for k, _ in levels:
         shown[:, k] = [level_or_number(k, row, levels) for row in columns.values]
     return shap.Explanation(
@@ -81,7 +84,7 @@ def from_shap(values: ShapExplanation, *, explainer: str = "shap") -> Explanatio
     except (TypeError, ValueError) as problem:
         raise ArgumentError("values.data: expected numbers; encode words before explaining them") from problem
     base = np.broadcast_to(np.asarray(values.base_values, dtype=float).reshape(-1), (rows,)).copy()
-    names: Sequence[Any] = values.feature_names if values.feature_names is not None else ()
+    names = values.feature_names if values.feature_names is not None else ()
     maps = torch.from_numpy(attributions)
     return Explanation(
         explainer, {}, (maps,), (torch.from_numpy(data),), None, torch.from_numpy(base) + maps.sum(1), None, 0.0,

@@ -82,11 +82,11 @@ class MemoryGrew(LeftBehind):
     """Every call keeps tensors alive."""
 
 
-_Facts: TypeAlias = dict[str, Any]
+_Facts: TypeAlias = dict[str, object]
 
 
 @contextlib.contextmanager
-def audit(model: Any = None, *tensors: Tensor) -> Iterator[None]:
+def audit(model: object = None, *tensors: Tensor) -> Iterator[None]:
     """Check, when the block is left, that it left nothing behind; also when an exception leaves it.
 
     Looked at are: modes, hooks, attributes, buffers, parameters, gradients and flags of a model's modules; values,
@@ -130,7 +130,7 @@ def check_growth(call: Callable[[], object], *, warm: int = 2, calls: int = 4) -
         raise MemoryGrew(f"{calls} calls left {grown} more tensors alive")
 
 
-def _snapshot(model: Any, tensors: tuple[Tensor, ...]) -> dict[type[LeftBehind], _Facts]:
+def _snapshot(model: object, tensors: tuple[Tensor, ...]) -> dict[type[LeftBehind], _Facts]:
     facts: dict[type[LeftBehind], _Facts] = {kind: {} for kind in LeftBehind.__subclasses__()}
     for name, module in model.named_modules() if isinstance(model, nn.Module) else ():
         _note_module(facts, name or type(model).__name__, module)
@@ -181,7 +181,7 @@ def _note_tensor(facts: dict[type[LeftBehind], _Facts], name: str, tensor: Tenso
 class _Same:
     """Stands for an attribute: the same object, with the same members where it is a container."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
         self.members = list(value.items()) if isinstance(value, dict) else None
         if isinstance(value, (list, set)):
@@ -217,7 +217,7 @@ def _compare(before: dict[type[LeftBehind], _Facts], after: dict[type[LeftBehind
                 raise kind(f"{name}: was {_short(facts[name])}, is {_short(now[name])}")
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: Any) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         same_kind = one.dtype == other.dtype and one.shape == other.shape
         return same_kind and bool(torch.equal(one.nan_to_num(0.5), other.nan_to_num(0.5)))
@@ -228,6 +228,6 @@ def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) < 80 else text[:77] + "..."

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from pnpxai.declare.marks import Settings
 from pnpxai.detector import detect
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.base import Metric
 from pnpxai.modalities import Modality
+from pnpxai.model_types import Model
 from pnpxai.strategies.base import Strategy
 from pnpxai.testing import declarations, lending, measurements, modalities, randomness, results, strategies
 from pnpxai.testing.answers import Answer, check_linear
@@ -19,6 +21,9 @@ from pnpxai.testing.modalities import ModalityCase
 from pnpxai.testing.strategies import StrategyCall
 from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES, Case
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = [
     "COMMON_FIELDS",
@@ -120,14 +125,14 @@ class ExplainerContract:
     """
 
     explainer: ClassVar[type[Explainer]]
-    settings: ClassVar[dict[str, Any]] = {}
+    settings: ClassVar[Settings] = {}
     """Settings to check it with, such as few samples."""
     case_names: ClassVar[tuple[str, ...] | None] = None
     """Which cases of the zoo; by default all that ``reason_against`` lets through."""
     answer: ClassVar[Answer | None] = None
     """What it must say on a linear model, (weights, inputs) -> maps, if that is known."""
 
-    def pytest_generate_tests(self, metafunc: Any) -> None:
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask pytest for every check on every case."""
         if "case_name" in metafunc.fixturenames:
             chosen = self.case_names
@@ -163,12 +168,12 @@ class MetricContract:
     """
 
     metric: ClassVar[type[Metric]]
-    settings: ClassVar[dict[str, Any]] = {}
+    settings: ClassVar[Settings] = {}
     """Settings to check it with, such as few samples."""
     case_names: ClassVar[tuple[str, ...]] = ("mlp", "skip_cnn", "series")
     """Which cases of the zoo."""
 
-    def pytest_generate_tests(self, metafunc: Any) -> None:
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask pytest for every check on every case."""
         if "case_name" in metafunc.fixturenames:
             metafunc.parametrize("case_name", self.case_names)
@@ -197,14 +202,14 @@ class StrategyContract:
     """
 
     strategy: ClassVar[type[Strategy]]
-    settings: ClassVar[dict[str, Any]] = {}
+    settings: ClassVar[Settings] = {}
     """Settings to check it with, such as the data that it holds."""
     values: ClassVar[Tensor] = torch.randn(3, 2, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     """A batch that it suits."""
     channel_dim: ClassVar[int | None] = 1
     """The axis of channels of the batch; None without."""
 
-    def pytest_generate_tests(self, metafunc: Any) -> None:
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask pytest for every check."""
         if "check" in metafunc.fixturenames:
             metafunc.parametrize("check", STRATEGY_CHECKS, ids=lambda check: check.__name__)
@@ -231,12 +236,12 @@ class ModalityContract:
     """
 
     modality: ClassVar[Modality]
-    model: ClassVar[Any]
+    model: ClassVar[Model]
     """A model of such data, with several outputs."""
     values: ClassVar[Tensor]
     """(examples, ...) its input."""
 
-    def pytest_generate_tests(self, metafunc: Any) -> None:
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask pytest for every check."""
         if "check" in metafunc.fixturenames:
             metafunc.parametrize("check", MODALITY_CHECKS, ids=lambda check: check.__name__)

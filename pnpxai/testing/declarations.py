@@ -13,13 +13,14 @@ from typing import Any
 from pnpxai.declare.declared import Declared
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import SignatureError
+from pnpxai.model_types import Model
 from pnpxai.strategies.base import Strategy
 from pnpxai.testing.subject import Broken, require
 
 __all__ = ["check_defaults", "check_round_trip", "check_signature", "check_unique_names", "check_unknown_setting"]
 
 
-def check_round_trip(made: Declared, model: Any = None) -> None:
+def check_round_trip(made: Declared, model: Model | None = None) -> None:
     """It, and its neighbours in its search space, come back equal from JSON, ``copy``, ``deepcopy`` and ``pickle``.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.model_types import ModelOutput
 from pnpxai.testing.audit import audit, check_growth
 from pnpxai.testing.subject import Subject, close, counted, require
 from pnpxai.testing.zoo import Case
@@ -127,7 +128,7 @@ class _Scaled(nn.Module):
         self.model = model
         self.in_place = in_place
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor) -> ModelOutput:
         return self.model(*(x.mul_(1.5) if self.in_place else x * 1.5 for x in inputs))
 
 
@@ -165,7 +166,7 @@ def _failing(model: nn.Module, error: BaseException, call: int) -> Iterator[thre
     calls = [0]
     happened = threading.Event()
 
-    def fail(module: nn.Module, args: Any, output: Any) -> None:
+    def fail(module: nn.Module, args: object, output: object) -> None:
         calls[0] += 1
         if calls[0] >= call:
             happened.set()
@@ -196,7 +197,7 @@ def _meeting(model: nn.Module, meeting: threading.Barrier) -> Iterator[None]:
     """Let a thread's first forward pass wait a moment for the other thread's, so that they overlap if they can."""
     here = threading.local()
 
-    def wait(module: nn.Module, args: Any) -> None:
+    def wait(module: nn.Module, args: object) -> None:
         if not getattr(here, "waited", False):
             here.waited = True
             with contextlib.suppress(threading.BrokenBarrierError):

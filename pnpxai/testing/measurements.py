@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Measurement, Metric
+from pnpxai.model_types import Attributions
 from pnpxai.testing.subject import Subject, bright_positions, close, require
 from pnpxai.testing.zoo import Case
 
@@ -123,7 +122,7 @@ def _maps(made: Metric, case: Case) -> tuple[Tensor, ...]:
     return maps if isinstance(maps, tuple) else (maps,)
 
 
-def _measured(made: Metric, case: Case, maps: Any = None) -> Measurement:
+def _measured(made: Metric, case: Case, maps: Attributions = None) -> Measurement:
     return made.measure(case.inputs, case.targets, maps, masks=bright_positions(made, case.inputs))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from pnpxai.declare.registry import by_name, every
 from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.modalities import Modality, modality_of
+from pnpxai.model_types import Model
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask
 from pnpxai.testing.subject import require
@@ -29,7 +29,7 @@ class ModalityCase:
     """
 
     modality: Modality
-    model: Any
+    model: Model
     values: Tensor
 
 

@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.probes import is_probe
+from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.gradient.saliency import Gradient
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.positions import position_maps, sensors_apart
+from pnpxai.model_types import Attributions, Keywords, Model, ModelInputs, Positional
 from pnpxai.tensors import Tensors, as_tuple, flat
 from pnpxai.testing.zoo import Case
 
@@ -68,9 +71,9 @@ class Subject:
     """
 
     name: str
-    make: Callable[[Any], Any]
-    call: Callable[[Any, Any, Any, int | RandomStream], Any]
-    cost: Callable[[Any, Any], int] | None = None
+    make: Callable[[Model], Any]
+    call: Callable[[Any, ModelInputs, Target, int | RandomStream], Attributions]
+    cost: Callable[[Any, ModelInputs], int] | None = None
     stochastic: bool = False
     control: bool = False
     maps: bool = True
@@ -83,7 +86,9 @@ class Subject:
             self.known[case] = self.run(case)
         return self.known[case]
 
-    def run(self, case: Case, seed: int | RandomStream = 0, *, model: Any = None, targets: Any = None) -> Tensors:
+    def run(
+        self, case: Case, seed: int | RandomStream = 0, *, model: Model | None = None, targets: Target = None
+    ) -> Tensors:
         """Return what it gives for a case (or for another model, or other targets)."""
         made = self.make(case.model if model is None else model)
         return as_tuple(self.call(made, case.inputs, case.targets if targets is None else targets, seed), "result")
@@ -108,8 +113,8 @@ class Subject:
         cls,
         attributor: type,
         *,
-        made_of: Callable[[Any], Any] = lambda model: model,
-        more: Callable[[Any], tuple[Any, ...]] = lambda model: (),
+        made_of: Callable[[Model], object] = lambda model: model,
+        more: Callable[[Model], Positional] = lambda model: (),
         **arguments: Any,
     ) -> Subject:
         """Return an attributor made of ``made_of(model), *more(model)``, with some arguments of ``attribute``."""
@@ -127,13 +132,13 @@ class Subject:
     @classmethod
     def of_metric(cls, metric: type[Metric], case: Case, **settings: Any) -> Subject:
         """Return a metric that judges gradients."""
-        at: dict[str, Any] = {} if case.layer is None else {"layer": case.layer}
+        at: Settings = {} if case.layer is None else {"layer": case.layer}
         settings = {"channel_dim": case.traits.channel_dim} | settings
 
-        def make(model: Any) -> Metric:
+        def make(model: Model) -> Metric:
             return metric(model, Gradient(model, **at), **settings)
 
-        def rows(made: Metric, inputs: Any) -> int:
+        def rows(made: Metric, inputs: ModelInputs) -> int:
             return made.cost(inputs) + Gradient(made.model, **at).cost(inputs)
 
         return cls(
@@ -148,7 +153,7 @@ class Subject:
         )
 
 
-def bright_positions(metric: Metric, inputs: Any) -> Any:
+def bright_positions(metric: Metric, inputs: ModelInputs) -> Tensors:
     """Return a truth to hold maps against: the positions whose values are above their example's mean."""
     explained = metric.arguments(inputs).explained
     apart = sensors_apart(explained, metric.channel_dim, metric.each_channel)
@@ -167,7 +172,7 @@ def counted(model: nn.Module) -> Iterator[Counter]:
     """Count the rows that are run through a model for results, not to get to know the model."""
     counter = Counter()
 
-    def count(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def count(module: nn.Module, args: Positional, kwargs: Keywords) -> None:
         counter.rows += 0 if is_probe() else flat((args, kwargs))[0].shape[0]
 
     handle = model.register_forward_pre_hook(count, with_kwargs=True)

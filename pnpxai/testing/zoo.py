@@ -12,7 +12,6 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import select_output
 from pnpxai.engine.seeing.module_kinds import BATCH_NORMS
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import own
 from pnpxai.testing import nets
 from pnpxai.traits import Traits
@@ -61,7 +61,7 @@ class Case:
 
     name: str
     model: nn.Module
-    inputs: Any
+    inputs: ModelInputs
     targets: list[int]
     outputs: int
     traits: Traits
@@ -108,7 +108,7 @@ class Case:
 def calibrated(
     name: str,
     build: Callable[[], nn.Module],
-    draw: Callable[[int, torch.Generator], Any],
+    draw: Callable[[int, torch.Generator], ModelInputs],
     traits: Traits,
     *,
     examples: int = 3,

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +122,7 @@ def cell(family: str, seed: int, n_examples: int = 12, explainers: Sequence[Expl
     return Cell(family, seed, own.kind, own.redundant, proof, scores, values, compared)
 
 
-def _compared(problem: Problem, offered: Sequence[Any], seed: int) -> Results:
+def _compared(problem: Problem, offered: Sequence[ExplainerSpec], seed: int) -> Results:
     examples = problem.examples
     batch = Examples.of([(examples.inputs, examples.labels, None)])
     return compare(
@@ -184,5 +183,5 @@ def run(
     return done
 
 
-def _record(one: Cell) -> Mapping[str, Any]:
+def _record(one: Cell) -> Mapping[str, object]:
     return vars(one) | {"compared": list(one.compared)}

@@ -34,7 +34,7 @@ _DRAWS = torch.default_generator
 """Where models draw from."""
 
 
-def module_of(forward: Model) -> nn.Module | None:
+def module_of(forward: object) -> nn.Module | None:
     """Return the module behind a forward function, if it can be seen (not inside a lambda)."""
     if isinstance(forward, nn.Module):
         return eager(forward)

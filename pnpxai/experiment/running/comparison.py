@@ -29,6 +29,7 @@ from pnpxai.experiment.storage.keys import explainer_key, metric_key, run_model_
 from pnpxai.experiment.storage.saved_examples import shown_maps
 from pnpxai.experiment.storage.store import Store, writing
 from pnpxai.experiment.storage.tables import Tables
+from pnpxai.files import ReadJson
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
 from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
@@ -125,7 +126,7 @@ def compare(
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
     judges = with_rows(judges, stream.first(ROWS), traits)
     stored = folder is not None
-    known: dict[str, Any] = {
+    known: dict[str, ReadJson] = {
         "seed": seed,
         "model": run_model_key(model, model_id, stored=stored),
         "device": place,
@@ -183,14 +184,14 @@ class _Plan:
     settings: dict[str, Mapping[str, object]]
     keys: dict[str, str]
     metrics: dict[str, Metric]
-    known: dict[str, Any]
+    known: dict[str, ReadJson]
 
     @classmethod
     def of(
         cls,
         candidates: list[Candidate],
         judges: dict[str, Metric],
-        known: dict[str, Any],
+        known: dict[str, ReadJson],
         extractor: Callable[[ModelInputs], ModelInputs] | None,
         *,
         stored: bool,

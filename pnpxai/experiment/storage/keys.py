@@ -40,9 +40,8 @@ def identities(batch: Batch, own_targets: bool, stored: bool) -> tuple[str, ...]
     """
     if not own_targets or batch.targets is None:
         return batch.keys
-    shared: object = batch.targets  # may be a target value too
-    if isinstance(shared, TargetValue) and shared.is_per_example:
-        own = [shared.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
+    if isinstance(batch.targets, TargetValue) and batch.targets.is_per_example:
+        own = [batch.targets.take(torch.tensor([row])).to_dict() for row in range(len(batch))]
         return tuple(f"{key}/{settings_key(target)[:8]}" for key, target in zip(batch.keys, own, strict=True))
     if callable(batch.targets):
         name = settings_key({"target": encoded(batch.targets, "targets", None) if stored else repr(batch.targets)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ def _described(value: object, name: str, owner: Declared) -> Json:
         return setting_text(value, owner)
 
 
-def plain_target(target: object) -> object:
+def plain_target(target: object) -> Any:
     """Return a copy of a target that no later change reaches: an own tensor, or plain whole numbers."""
     if isinstance(target, Tensor):
         return own(target)
