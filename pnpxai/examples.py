@@ -63,9 +63,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the examples on a device."""
-        inputs, targets, labels, masks = (
-            map_tensors(lambda t: t.to(device), part) for part in (self.inputs, self.targets, self.labels, self.masks)
-        )
+        parts = (self.inputs, self.targets, self.labels, self.masks)
+        inputs, targets, labels, masks = map_tensors(lambda t: t.to(device), parts)
         return Batch(inputs, targets, labels, self.keys, masks)
 
     def stream(self, seed: int) -> RandomStream:

@@ -87,7 +87,7 @@ class Subject:
         return self.known[case]
 
     def run(
-        self, case: Case, seed: int | RandomStream = 0, *, model: Model | None = None, targets: Target = None
+        self, case: Case, seed: int | RandomStream = 0, *, model: Model | None = None, targets: Any = None
     ) -> Tensors:
         """Return what it gives for a case (or for another model, or other targets)."""
         made = self.make(case.model if model is None else model)

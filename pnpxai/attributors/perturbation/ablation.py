@@ -17,7 +17,7 @@ from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
-from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["FeatureAblation", "losses"]
@@ -28,7 +28,7 @@ class FeatureAblation(Attributor):
 
     _multiply_by_inputs = True
 
-    def cost(self, inputs: ModelInputs, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, **settings: Any) -> int:
         """Return one row for each group (and row of baselines) and one for the whole input, for each example."""
         tensors = as_tuple(inputs)
         hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
@@ -66,7 +66,7 @@ class FeatureAblation(Attributor):
             game, values = self._values(inputs, settings)
             return game.maps(inputs, values)
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the losses, and each group's loss once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -75,7 +75,7 @@ class FeatureAblation(Attributor):
             mask = game.feature_mask(len(values))
             return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
 
-    def _values(self, inputs: ModelInputs, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+    def _values(self, inputs: ModelInputs, settings: Keywords) -> tuple[Game, Tensor]:
         game = Game.of(
             self.forward_func,
             inputs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from pnpxai.engine.running.keys import content_key, example_keys
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.seeds import RandomStream, in_single
-from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, like
 
 __all__ = ["Game", "Present", "averaged_scores", "perturbable", "upper_bound"]
@@ -54,7 +54,7 @@ class Game:
         baselines: Baselines | Rows,
         target: Target,
         extra: ForwardArgs,
-        mask: Any,
+        mask: Tensor | Tensors | None,
         held: Sequence[Tensor | None] | None = None,
     ) -> Game:
         """Check the arguments that perturbing attributors share, and put them together.
@@ -143,7 +143,7 @@ class Game:
         parts = zip(self.groups.ids, self.tensors, strict=True)
         return tuple(ids.expand(rows, *x.shape[1:]).clone() for ids, x in parts)
 
-    def maps(self, inputs: ModelInputs, values: Tensor, in_input_shape: bool = True) -> Any:
+    def maps(self, inputs: ModelInputs, values: Tensor, in_input_shape: bool = True) -> Attributions:
         """Return the groups' values (examples, groups) at their elements, packed as ``inputs``; else by their ids."""
         return (
             like(inputs, self.groups.spread(values, self.tensors)) if in_input_shape else self.groups.by_label(values)
@@ -215,7 +215,7 @@ class Numeric:
 
     forward: Model
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> ModelOutput:
         """Return the output, with a number or a tensor of whole numbers in float64."""
         output = self.forward(*args)
         if isinstance(output, numbers.Real):
@@ -224,7 +224,7 @@ class Numeric:
             return output.double()
         return output
 
-    def runs_model(self) -> tuple[Any, str]:
+    def runs_model(self) -> tuple[Model, str]:
         """Return the forward function, and what is made of its output."""
         return self.forward, "floating point"
 

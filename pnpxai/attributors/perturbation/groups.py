@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +37,7 @@ class Groups:
     @classmethod
     def of(
         cls,
-        mask: Any,
+        mask: Tensor | Tensors | None,
         inputs: Tensors,
         name: str = "feature_mask",
         held: Sequence[Tensor | None] | None = None,

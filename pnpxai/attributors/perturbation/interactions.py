@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ForwardArgs, Model, ModelInputs
+from pnpxai.tensors import Tensors
 
 __all__ = ["Interactions", "shapley_interactions"]
 
@@ -54,7 +55,7 @@ def shapley_interactions(
     baselines: Baselines | Rows = None,
     target: Target = None,
     additional_forward_args: ForwardArgs = None,
-    feature_mask: Any = None,
+    feature_mask: Tensor | Tensors | None = None,
     n_samples: int | Literal["auto"] = "auto",
     *,
     index: Index = "faithful",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ class LayerFeatureAblation(AtLayer):
         self,
         inputs: ModelInputs,
         additional_forward_args: ForwardArgs = None,
-        layer_mask: Any = None,
+        layer_mask: Tensor | Tensors | None = None,
         attribute_to_layer_input: bool = False,
         **settings: object,
     ) -> int:

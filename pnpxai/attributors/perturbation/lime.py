@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game
+from pnpxai.attributors.perturbation.lime_base import Function
 from pnpxai.attributors.perturbation.similarity import ExponentialKernel, GroupProducts
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
@@ -23,7 +24,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import Attributions, ForwardArgs, Model, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["Lime"]
@@ -49,15 +50,15 @@ class Lime(Attributor):
         self,
         forward_func: Model,
         interpretable_model: Any = None,
-        similarity_func: Callable[..., Any] | None = None,
-        perturb_func: Callable[..., Any] | None = None,
+        similarity_func: Function | None = None,
+        perturb_func: Function | None = None,
     ) -> None:
         super().__init__(forward_func)
         self.interpretable_model = interpretable_model
         self.similarity_func = ExponentialKernel() if similarity_func is None else similarity_func
         self.perturb_func = perturb_func
 
-    def cost(self, inputs: ModelInputs, n_samples: int = 25, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, n_samples: int = 25, **settings: Any) -> int:
         """Return examples x n_samples, for each row of baselines."""
         tensors = as_tuple(inputs)
         return len(tensors[0]) * n_samples * StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -100,7 +101,7 @@ class Lime(Attributor):
             game, values = self._values(inputs, settings)
             return game.maps(inputs, values, return_input_shape)
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the weights, and each group's weight once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -109,7 +110,7 @@ class Lime(Attributor):
             mask = game.feature_mask(len(values))
             return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
 
-    def _values(self, inputs: ModelInputs, settings: dict[str, Any]) -> tuple[Game, Tensor]:
+    def _values(self, inputs: ModelInputs, settings: Keywords) -> tuple[Game, Tensor]:
         """Return the game and (examples, groups) weights."""
         count, stream = whole_number("n_samples", settings["n_samples"]), RandomStream.of(settings["seed"])
         game = Game.of(
@@ -187,8 +188,8 @@ class _Call:
         facts: keyword arguments: what stands in, the groups, their number.
     """
 
-    original: Any
-    facts: dict[str, Any]
+    original: ModelInputs
+    facts: Keywords
 
     @classmethod
     def of(cls, game: Game, inputs: ModelInputs, examples: range) -> _Call:
@@ -260,7 +261,7 @@ def _products(game: Game, examples: range, row: int) -> GroupProducts:
     return GroupProducts(own[1:], mixed[1:], other[1:], float(own[0]))
 
 
-def _drawn(perturb: Callable[..., Any], call: _Call) -> Iterator[Any]:
+def _drawn(perturb: Function, call: _Call) -> Iterator[ModelInputs]:
     if inspect.isgeneratorfunction(perturb):
         yield from perturb(call.original, **call.facts)
         return
@@ -268,7 +269,7 @@ def _drawn(perturb: Callable[..., Any], call: _Call) -> Iterator[Any]:
         yield perturb(call.original, **call.facts)
 
 
-def _stacked(samples: list[Any], size: int) -> Tensor:
+def _stacked(samples: list[ModelInputs], size: int) -> Tensor:
     rows = [sample.detach().cpu().reshape(-1) for sample in samples if isinstance(sample, Tensor)]
     if not rows or len(rows) < len(samples) or any(row.shape != (size,) for row in rows):
         shapes = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in samples[:1]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,9 +21,21 @@ from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import ForwardArgs, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
-__all__ = ["LimeBase"]
+__all__ = ["Function", "LimeBase"]
 
 Function = Callable[..., Any]
+"""Function of a user's: it draws, maps or weighs samples."""
+
+
+class Surrogate(Protocol):
+    """Is a model that is fitted to samples, such as one of ``surrogates``."""
+
+    def fit(self, train_data: DataLoader, /) -> object:
+        """Fit the model to batches of samples, scores and weights."""
+
+    def representation(self) -> Tensor:
+        """Return what the attributions are."""
+        ...
 
 
 class LimeBase:
@@ -50,7 +62,7 @@ class LimeBase:
     def __init__(
         self,
         forward_func: Model,
-        interpretable_model: Any,
+        interpretable_model: Surrogate,
         similarity_func: Function,
         perturb_func: Function,
         perturb_interpretable_space: bool,
@@ -77,7 +89,7 @@ class LimeBase:
         n_samples: int = 50,
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Tensor:
         """Return the representation of the interpretable model after its fit.
 
@@ -109,7 +121,7 @@ class LimeBase:
         self.interpretable_model.fit(DataLoader(data, batch_size=len(data)))
         return self.interpretable_model.representation()
 
-    def _samples(self, inputs: ModelInputs, kwargs: dict[str, Any]) -> Iterator[tuple[Any, Tensor]]:
+    def _samples(self, inputs: ModelInputs, kwargs: Mapping[str, object]) -> Iterator[tuple[ModelInputs, Tensor]]:
         """Yield samples in the form of the inputs and in the interpretable space."""
         if inspect.isgeneratorfunction(self.perturb_func):
             drawn = self.perturb_func(inputs, **kwargs)
@@ -120,7 +132,7 @@ class LimeBase:
             yield (other, sample) if self.perturb_interpretable_space else (sample, other)
 
     @staticmethod
-    def _member(tensors: Tensors, z: Any) -> Tensors:
+    def _member(tensors: Tensors, z: ModelInputs) -> Tensors:
         members = as_tuple(z, "perturb_func")
         if [m.shape for m in members] != [x.shape for x in tensors]:
             shapes = ([tuple(x.shape) for x in tensors], [tuple(m.shape) for m in members])

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,6 +26,11 @@ from pnpxai.tensors import Tensors, as_tuple, like
 
 __all__ = ["MultiScale", "Occlusion"]
 
+Shapes: TypeAlias = tuple[int, ...] | tuple[tuple[int, ...], ...]
+"""Shapes of windows: one for the only input, or one for each."""
+Strides: TypeAlias = None | int | tuple[int, ...] | tuple[int | tuple[int, ...], ...]
+"""Steps between windows: one for all axes and inputs, one for each axis, or these for each input."""
+
 
 @dataclass(frozen=True)
 class _Window:
@@ -40,7 +45,9 @@ class Occlusion(Attributor):
 
     _multiply_by_inputs = True
 
-    def cost(self, inputs: ModelInputs, sliding_window_shapes: Any = (), strides: Any = None, **settings: Any) -> int:
+    def cost(
+        self, inputs: ModelInputs, sliding_window_shapes: Shapes = (), strides: Strides = None, **settings: Any
+    ) -> int:
         """Return one row for each window (and row of baselines) and one for the whole input, for each example."""
         tensors = as_tuple(inputs)
         n_rows = StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -49,8 +56,8 @@ class Occlusion(Attributor):
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        sliding_window_shapes: tuple[int, ...] | tuple[tuple[int, ...], ...],
-        strides: None | int | tuple[int, ...] | tuple[int | tuple[int, ...], ...] = None,
+        sliding_window_shapes: Shapes,
+        strides: Strides = None,
         baselines: Baselines | Rows = None,
         target: Target = None,
         additional_forward_args: ForwardArgs = None,
@@ -170,11 +177,11 @@ def _scaled(maps: Tensors, hidden: Sequence[Tensor | None]) -> Tensors:
     return tuple(part.reshape(m.shape).to(m.dtype) for part, m in zip(scaled, maps, strict=True))
 
 
-def _windows(tensors: Tensors, shapes: Any, strides: Any) -> list[_Window]:
+def _windows(tensors: Tensors, shapes: Shapes, strides: Strides) -> list[_Window]:
     if not isinstance(shapes, (tuple, list)):
         raise ArgumentError(f"sliding_window_shapes: expected a tuple, got {shapes!r}")
     nested = len(shapes) > 0 and all(isinstance(shape, (tuple, list)) for shape in shapes)
-    per_input = tuple(shapes) if nested else (tuple(shapes),)
+    per_input: tuple[Any, ...] = tuple(shapes) if nested else (tuple(shapes),)
     if not isinstance(strides, (tuple, list)):
         moves: tuple[Any, ...] = (1 if strides is None else strides,) * len(tensors)
     elif len(tensors) == 1 and not (len(strides) == 1 and isinstance(strides[0], (tuple, list))):

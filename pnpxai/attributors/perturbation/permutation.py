@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class FeaturePermutation(Attributor):
         super().__init__(forward_func)
         self.perm_func = perm_func
 
-    def cost(self, inputs: ModelInputs, feature_mask: Any = None, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, feature_mask: Tensor | Tensors | None = None, **settings: object) -> int:
         """Return one row for each group and one for the whole input, for each example."""
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         return super().cost(inputs) * (1 + max(Groups.of(feature_mask, tensors).sizes))

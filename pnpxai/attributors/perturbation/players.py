@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +50,7 @@ def _masks(forward: Model, n_inputs: int, extra: ForwardArgs) -> Iterator[Tensor
                 yield value
 
 
-def _arguments(forward: Model, n_inputs: int, extra: ForwardArgs) -> Iterator[tuple[str, Any]]:
+def _arguments(forward: Model, n_inputs: int, extra: ForwardArgs) -> Iterator[tuple[str, object]]:
     """Yield the model's further arguments by their names."""
     parts = extra if isinstance(extra, (tuple, list)) else (extra,)
     if len(parts) == 1 and isinstance(parts[0], Call):  # the values of a layer are explained

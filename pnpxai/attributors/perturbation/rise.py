@@ -34,7 +34,7 @@ class RISE(Attributor):
     and of inputs with two dimensions (rows of a table, whose neighbours mean nothing), are drawn one by one instead.
     """
 
-    def cost(self, inputs: ModelInputs, n_masks: int = 500, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, n_masks: int = 500, **settings: Any) -> int:
         """Return examples x n_masks, for each row of baselines."""
         tensors = as_tuple(inputs)
         return len(tensors[0]) * n_masks * StandIns.of(settings.get("baselines"), tensors).n_rows
@@ -85,7 +85,7 @@ class RISE(Attributor):
         )  # fmt: skip
         return maps
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the maps with their standard errors."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -97,10 +97,10 @@ class RISE(Attributor):
         return Outcome(maps, standard_error=errors, degrees_of_freedom=free)
 
     def _maps(
-        self, inputs: ModelInputs, baselines: Any, target: Target, extra: ForwardArgs, n_masks: int, grid_size: int,
-        probability: float, channel_axes: tuple[int | None, ...] | None, centred: bool, perturbations_per_eval: int,
-        show_progress: bool, stream: RandomStream, each_channel: bool, *, with_error: bool,
-    ) -> tuple[Any, Any]:  # fmt: skip
+        self, inputs: ModelInputs, baselines: Baselines | Rows, target: Target, extra: ForwardArgs, n_masks: int,
+        grid_size: int, probability: float, channel_axes: tuple[int | None, ...] | None, centred: bool,
+        perturbations_per_eval: int, show_progress: bool, stream: RandomStream, each_channel: bool, *, with_error: bool,
+    ) -> tuple[Attributions, Attributions]:  # fmt: skip
         """Return the maps and, if wanted, their standard errors."""
         count, side = whole_number("n_masks", n_masks), whole_number("grid_size", grid_size)
         if not 0 < probability < 1:

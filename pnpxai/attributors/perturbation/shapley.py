@@ -23,7 +23,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
+from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple
 
 __all__ = ["KernelShap", "Samples", "ShapleyValueSampling", "ShapleyValues"]
@@ -95,7 +95,7 @@ class _Shapley(Attributor):
 
     _multiply_by_inputs = True
 
-    def _budget(self, settings: dict[str, Any], n_rows: int) -> Budget:
+    def _budget(self, settings: Keywords, n_rows: int) -> Budget:
         """Return the budget that the arguments of ``attribute`` ask for."""
         n_samples: Samples = settings.get("n_samples", "auto")
         estimator: Estimator = settings.get("estimator", "auto")
@@ -105,7 +105,7 @@ class _Shapley(Attributor):
             n_samples = whole_number("n_samples", n_samples, 2)
         return Budget(n_samples, estimator, n_rows)
 
-    def cost(self, inputs: ModelInputs, **settings: object) -> int:
+    def cost(self, inputs: ModelInputs, **settings: Any) -> int:
         """Return the rows that run: as many for each example as for the one with the most coalitions."""
         tensors = as_tuple(inputs)
         hidden = unseen(self.forward_func, tensors, settings.get("additional_forward_args"))
@@ -116,7 +116,7 @@ class _Shapley(Attributor):
         runs = runs_of(designs, n_rows, 0)
         return len(tensors[0]) * (max(len(d.present) for d in designs) if runs is None else int(runs.sum()))
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: Any) -> Outcome:
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
         """Return the values with their standard errors, the score they start from, and each group's value once."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
@@ -136,12 +136,12 @@ class _Shapley(Attributor):
                 notes=played.notes(),
             )
 
-    def _values(self, inputs: ModelInputs, in_input_shape: bool, settings: dict[str, Any]) -> Any:
+    def _values(self, inputs: ModelInputs, in_input_shape: bool, settings: Keywords) -> Attributions:
         with borrowed(self.forward_func, gradients=False):
             played = self._played(inputs, settings)
             return played.game.maps(inputs, played.estimate.values.to(played.scores), in_input_shape)
 
-    def _played(self, inputs: ModelInputs, settings: dict[str, Any]) -> _Played:
+    def _played(self, inputs: ModelInputs, settings: Keywords) -> _Played:
         stream = RandomStream.of(settings["seed"])
         self._budget(settings, 1)  # what is wrong with it is said before anything runs
         with borrowed(self.forward_func, gradients=False):
@@ -248,7 +248,7 @@ class ShapleyValueSampling(_Shapley):
     before it, backwards. Where all coalitions are no more than the orders would run, the values are exact.
     """
 
-    def _budget(self, settings: dict[str, Any], n_rows: int) -> Budget:
+    def _budget(self, settings: Keywords, n_rows: int) -> Budget:
         n_samples: Samples = settings.get("n_samples", "auto")
         n_orders = None if n_samples == "auto" else whole_number("n_samples", n_samples)
         return Budget("auto", "permutation", n_rows, n_orders)

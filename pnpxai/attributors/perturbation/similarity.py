@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import ModelInputs
 from pnpxai.tensors import as_tuple
 
 __all__ = ["ExponentialKernel", "GroupProducts", "get_exp_kernel_similarity_function"]
@@ -30,7 +31,7 @@ class ExponentialKernel:
         if not self.kernel_width > 0:
             raise ArgumentError(f"kernel_width: expected a number > 0, got {self.kernel_width!r}")
 
-    def __call__(self, original: Any, perturbed: Any, sample: Any = None, **_: Any) -> Tensor:
+    def __call__(self, original: ModelInputs, perturbed: ModelInputs, sample: object = None, **_: object) -> Tensor:
         """Return the similarity of two inputs (tensors, or tuples of them) as a tensor without dimensions."""
         left, right = (torch.cat([x.detach().double().flatten() for x in as_tuple(i)]) for i in (original, perturbed))
         if self.distance_mode == "cosine":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from torch import Tensor
 
-from pnpxai.attributors.baseline_arguments import broadcast_baselines
+from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.tensors import Tensors, check_finite
+
+B = TypeVar("B")
 
 __all__ = ["Rows", "StandIns"]
 
@@ -36,7 +38,7 @@ class StandIns:
     each: Tensors
 
     @classmethod
-    def of(cls, baselines: Any, tensors: Tensors, name: str = "baselines") -> StandIns:
+    def of(cls, baselines: Baselines | Rows, tensors: Tensors, name: str = "baselines") -> StandIns:
         """Read baselines: anything that broadcasts to ``tensors``, or ``Rows``.
 
         Raises:
@@ -47,7 +49,7 @@ class StandIns:
         if isinstance(baselines, Rows):
             return cls(_checked_rows(baselines.each, tensors, name))
         if isinstance(baselines, (tuple, list)) and len(baselines) == len(tensors):
-            fitted: Any = tuple(map(_expanded, baselines, tensors))
+            fitted: Baselines = tuple(map(_expanded, baselines, tensors))
         else:
             fitted = _expanded(baselines, tensors[0]) if len(tensors) == 1 else baselines
         return cls(tuple(blank[None] for blank in broadcast_baselines(fitted, tensors, name)))
@@ -76,7 +78,7 @@ def _checked_rows(each: Tensors, tensors: Tensors, name: str) -> Tensors:
     return tuple(rows.detach().to(x.device, x.dtype) for rows, x in zip(each, tensors, strict=True))
 
 
-def _expanded(value: Any, tensor: Tensor) -> Any:
+def _expanded(value: B, tensor: Tensor) -> B | Tensor:
     if not isinstance(value, Tensor) or value.ndim > tensor.ndim:
         return value
     shape = (1,) * (tensor.ndim - value.ndim) + tuple(value.shape)

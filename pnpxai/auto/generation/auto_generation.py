@@ -18,10 +18,11 @@ from pnpxai.auto.generation.prompt_specs import PromptSpec, Sources, Template
 from pnpxai.auto.generation.prompts import Prompt, UnitKind, read_prompt
 from pnpxai.auto.generation.responses import Response, ResponseKind, read_response
 from pnpxai.auto.generation.task import Removal, Task
+from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import every
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.model_types import Model
+from pnpxai.model_types import Model, Tokenizer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class AutoExplanationForGeneration:
     def __init__(
         self,
         model: Model,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         prompts: PromptSpec | Sequence[PromptSpec],
         responses: str | Tensor | Sequence[str | Tensor] | None = None,
         *,
@@ -79,7 +80,7 @@ class AutoExplanationForGeneration:
         prefix: Literal["hold", "count"] = "hold",
         removal: Removal | None = None,
         absent: int | None = None,
-        generate: Mapping[str, Any] | None = None,
+        generate: Mapping[str, object] | None = None,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self._base = base_model(model)
@@ -205,7 +206,7 @@ class AutoExplanationForGeneration:
         frame.attrs["refused"] = refused
         return frame
 
-    def _method(self, spec: Any, settings: dict[str, Any]) -> ResponseMethod:
+    def _method(self, spec: str | type[ResponseMethod] | ResponseMethod | None, settings: Settings) -> ResponseMethod:
         if isinstance(spec, ResponseMethod):
             return spec.replace(**settings) if settings else spec
         if isinstance(spec, type) and issubclass(spec, ResponseMethod):
@@ -237,7 +238,7 @@ class AutoExplanationForGeneration:
             forced = getattr(config, "forced_bos_token_id", None)
         return read_response(given, self.tokenizer, kind, forced)
 
-    def _written(self, generate: Mapping[str, Any] | None) -> list[Tensor]:
+    def _written(self, generate: Mapping[str, object] | None) -> list[Tensor]:
         """Return what the model writes after each prompt, without the special tokens at its end."""
         if not callable(getattr(self._base, "generate", None)):
             raise ArgumentError("responses: the model has no generate(); give the responses")
@@ -247,7 +248,7 @@ class AutoExplanationForGeneration:
         arguments |= dict(generate or {})
         return [self._generated(prompt, arguments) for prompt in self.prompts]
 
-    def _generated(self, prompt: Prompt, arguments: Mapping[str, Any]) -> Tensor:
+    def _generated(self, prompt: Prompt, arguments: Mapping[str, object]) -> Tensor:
         ids = prompt.ids.to(ResponseModel(self.model, prompt.ids).device)[None]
         with borrowed(self.model, gradients=False), torch.no_grad():
             found = self._base.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **arguments)[0].cpu()
@@ -267,7 +268,7 @@ def _methods() -> dict[str, type[ResponseMethod]]:
     return {cls.__name__.removeprefix("Prompt"): cls for cls in every(ResponseMethod)}
 
 
-def _is_chat(prompts: Any) -> bool:
+def _is_chat(prompts: object) -> bool:
     return isinstance(prompts, Sequence) and bool(prompts) and all(isinstance(m, Mapping) for m in prompts)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pnpxai.auto.generation.spans import Span
 from pnpxai.errors import ArgumentError, did_you_mean
-from pnpxai.files import read_json, write_file, write_json
+from pnpxai.files import ReadJson, read_json, write_file, write_json
 from pnpxai.pictures.prompt_response import (
     PromptResponseView,
     prompt_response_figure,
@@ -26,6 +26,7 @@ from pnpxai.pictures.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 __all__ = ["ResponseExplanation", "ResponseExplanations"]
 
@@ -138,7 +139,7 @@ class ResponseExplanation:
         )  # fmt: skip
         console.print(prompt_response_text(self._view(), self.of(unit).numpy()))
 
-    def plot(self) -> Any:
+    def plot(self) -> Figure:
         """Return a matplotlib figure: a row for each unit of the response, a column for each unit of the prompt."""
         return prompt_response_figure(self._view())
 
@@ -197,5 +198,5 @@ class ResponseExplanations(list[ResponseExplanation]):
         return "".join(explanation._repr_html_() for explanation in self)
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: ReadJson) -> ReadJson:
     return tuple(map(_tuples, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value

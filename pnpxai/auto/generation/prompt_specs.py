@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pnpxai.errors import ArgumentError, did_you_mean
 
@@ -81,6 +81,6 @@ class Sources:
 
 
 Content: TypeAlias = str | Template | Sources
-Chat: TypeAlias = Sequence[Mapping[str, Any]]
+Chat: TypeAlias = Sequence[Mapping[str, object]]
 PromptSpec: TypeAlias = Content | Chat
 """What a user gives for one prompt: a text, a ``Template``, ``Sources``, or messages with "role" and "content"."""

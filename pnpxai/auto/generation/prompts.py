@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from pnpxai.auto.generation.prompt_specs import PromptSpec
 from pnpxai.auto.generation.spans import Span, owners, sentences, tokenized, words
 from pnpxai.auto.generation.written_prompts import Turn, WrittenPrompt
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.model_types import Tokenizer
 
 __all__ = ["Prompt", "Unit", "UnitKind", "read_prompt"]
 
@@ -58,7 +59,7 @@ class Prompt:
     turns: tuple[Turn, ...]
     ids: Tensor
     spans: tuple[Span, ...]
-    tokenizer: Any = field(repr=False)
+    tokenizer: Tokenizer = field(repr=False)
     special: bool = True
     chosen: tuple[int, ...] | None = None
 
@@ -89,7 +90,7 @@ class Prompt:
         return torch.cat([present, torch.tensor([True])])[self.owner]
 
 
-def read_prompt(spec: PromptSpec, tokenizer: Any, units: UnitKind = "auto", special: str = "hold") -> Prompt:
+def read_prompt(spec: PromptSpec, tokenizer: Tokenizer, units: UnitKind = "auto", special: str = "hold") -> Prompt:
     """Return a prompt, its units found.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pnpxai.auto.generation.spans import Span, decoded_spans, owners, sentences, words
 from pnpxai.errors import ArgumentError, did_you_mean
+from pnpxai.model_types import Tokenizer
 
 __all__ = ["Response", "ResponseKind", "read_response"]
 
@@ -45,7 +46,7 @@ class Response:
 
 
 def read_response(
-    given: str | Tensor, tokenizer: Any, kind: ResponseKind = "token", prefix: int | None = None
+    given: str | Tensor, tokenizer: Tokenizer, kind: ResponseKind = "token", prefix: int | None = None
 ) -> Response:
     """Return a response, its units found.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Tokenizer
 
 __all__ = ["Span", "decoded_spans", "owners", "sentences", "tokenized", "words"]
 
@@ -41,7 +42,7 @@ def sentences(text: str) -> list[Span]:
     return found
 
 
-def tokenized(tokenizer: Any, text: str, special: bool) -> tuple[Tensor, list[Span]]:
+def tokenized(tokenizer: Tokenizer, text: str, special: bool) -> tuple[Tensor, list[Span]]:
     """Return the ids (tokens,) of a text and the characters of each; special tokens that are added have none.
 
     Raises:
@@ -60,7 +61,7 @@ def tokenized(tokenizer: Any, text: str, special: bool) -> tuple[Tensor, list[Sp
     return ids, spans
 
 
-def decoded_spans(tokenizer: Any, ids: Tensor) -> tuple[str, list[Span]]:
+def decoded_spans(tokenizer: Tokenizer, ids: Tensor) -> tuple[str, list[Span]]:
     """Return the text of ids (tokens,), and the characters that each token adds to it.
 
     Tokens that hold a part of a character have the character in the last of them.
@@ -84,7 +85,7 @@ def owners(tokens: Sequence[Span], units: Sequence[Span]) -> list[int]:
     return found
 
 
-def _decode(tokenizer: Any, ids: list[int]) -> str:
+def _decode(tokenizer: Tokenizer, ids: list[int]) -> str:
     try:
         return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     except TypeError:  # a tokenizer of the user's own

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pnpxai.auto.generation.prompt_specs import Pieces, PromptSpec, Sources, Template
 from pnpxai.auto.generation.spans import Span
 from pnpxai.errors import ArgumentError
+from pnpxai.model_types import Tokenizer
 
 __all__ = ["NamedPart", "Turn", "WrittenPrompt"]
 
@@ -48,7 +48,7 @@ class WrittenPrompt:
     free: tuple[Span, ...]
 
     @classmethod
-    def of(cls, spec: PromptSpec, tokenizer: Any) -> WrittenPrompt:
+    def of(cls, spec: PromptSpec, tokenizer: Tokenizer) -> WrittenPrompt:
         """Write a prompt out; a chat is written by the tokenizer's template.
 
         Raises:
@@ -73,7 +73,7 @@ _Marked = list[tuple[tuple[str, Pieces], str | None]]
 """Contents with their roles; marks between them have the role ""."""
 
 
-def _content(content: Any) -> tuple[str, Pieces]:
+def _content(content: object) -> tuple[str, Pieces]:
     if isinstance(content, str):
         return "", [(content, None, "")]
     if isinstance(content, (Template, Sources)):
@@ -81,7 +81,7 @@ def _content(content: Any) -> tuple[str, Pieces]:
     raise ArgumentError(f"prompts: expected a text, a Template or Sources, got {type(content).__name__}")
 
 
-def _chat_pieces(chat: Any, tokenizer: Any) -> _Marked:
+def _chat_pieces(chat: object, tokenizer: Tokenizer) -> _Marked:
     """Return contents with their roles, and between them the marks that the chat template writes (role "")."""
     if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) for m in chat):
         raise ArgumentError(
@@ -114,7 +114,7 @@ def _chat_pieces(chat: Any, tokenizer: Any) -> _Marked:
     return pieces
 
 
-def _rendered(tokenizer: Any, messages: list[dict[str, Any]]) -> str:
+def _rendered(tokenizer: Tokenizer, messages: Sequence[object]) -> str:
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
