@@ -131,7 +131,7 @@ class Lime(Attributor):
         """Return (samples, groups) zeros and ones for each example."""
         if self.perturb_func is None:
             own = RandomStream(stream.seed, game.keys(stream)).draws("samples").at(range(count))
-            present = own.below(2, (max(game.groups.sizes),)) == 1
+            present = own.bits(max(game.groups.sizes)) < 0
             return [present[:, e, : game.groups.size_of(e)] for e in range(game.score.size)]
         each = []
         for e in range(game.score.size):

@@ -89,10 +89,11 @@ class _Prior:
     def of(cls, x: Tensor, l: Tensor) -> _Prior:  # noqa: E741  (as in the formula)
         plus, minus = torch.log1p(l), torch.log1p(-l)
         half = (plus - minus) / 2
+        factor = torch.exp((plus + minus).sum() / 2)
+        scale = max(float(factor * half.sum().sinh() - l.sum()), 1e-300)  # z = 1 on the diagonal
         # in place, as these are the largest tensors of a fit
-        kernel = ((x * half) @ x.T).sinh_().mul_(torch.exp((plus + minus).sum() / 2)).sub_((x * l) @ x.T)
-        scale = max(float(kernel.diagonal().mean()), 1e-300)
-        return cls(x, l, kernel.div_(scale), scale)
+        kernel = ((x * half) @ x.T).sinh_()
+        return cls(x, l, kernel.addmm_(x * (l / scale), x.T, beta=float(factor) / scale, alpha=-1), scale)
 
     def shares(self) -> Tensor:
         r"""Return (players, coalitions) covariances of each player's share of the interactions and each score.

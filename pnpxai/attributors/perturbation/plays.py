@@ -70,7 +70,7 @@ class Play:
 
         def present(k: int, examples: range, steps: Tensor) -> Tensor:
             chosen = slice(0, 1) if alike else slice(examples.start, examples.stop)
-            table = stacks[k][self.which[chosen]][:, steps]
+            table = stacks[k][self.which[chosen, None], steps]
             dealt = table.gather(2, roles[k][chosen][:, None].expand(-1, len(steps), -1))
             return self.game.groups.look_up(k, dealt, examples)
 

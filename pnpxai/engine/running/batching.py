@@ -37,7 +37,7 @@ class Block:
     @property
     def rows(self) -> Tensor:
         """The example that each row belongs to (a long tensor)."""
-        return torch.tensor([e for _ in self.steps for e in self.examples])
+        return torch.arange(self.examples.start, self.examples.stop).repeat(len(self.steps))
 
     def __len__(self) -> int:
         return len(self.examples) * len(self.steps)

@@ -161,14 +161,16 @@ class Score:
     def take(self, rows: Tensor) -> Score:
         """Return the score of some examples (an index may occur several times)."""
         target = take_rows(self.target, rows, self.size) if isinstance(self.target, Tensor) else self.target
-        if isinstance(target, OfExamples):
+        if callable(target) and isinstance(target, OfExamples):
             target = target.take(rows)
         return replace(self, size=rows.numel(), target=target, extra=take_rows(self.extra, rows, self.size))
 
     def given_target(self, rows: Tensor) -> Target:
         """Return the target of some examples in a form that attributors take."""
         target = self.take(rows).target
-        return [tuple(row) for row in target.tolist()] if isinstance(target, Tensor) else target
+        if isinstance(target, Tensor):
+            return target[:, 0] if target.shape[1] == 1 else [tuple(row) for row in target.tolist()]
+        return target
 
     def select(self, output: ModelOutput) -> Tensor:
         """Return the scores of an output for all examples."""

@@ -22,7 +22,8 @@ from pnpxai.tensors import Tensors, take_rows
 __all__ = ["Compute", "RowMemory", "remembered", "remembering"]
 
 _Leaf: TypeAlias = Tensor | bool | int | float | str | None
-Key: TypeAlias = tuple[Hashable, ...]
+Key: TypeAlias = tuple[int, bytes]
+"""Number of what all rows of a call have in common, and the fingerprint of a row."""
 _Place: TypeAlias = tuple[Tensors, int]
 """Block of results, and a row in it."""
 _ENTRY = 1024
@@ -51,6 +52,7 @@ class RowMemory:
         self._held = 0
         self._results: OrderedDict[Key, _Place] = OrderedDict()
         self._owners: dict[int, object] = {}  # kept alive, so that nothing else gets their number
+        self._common: dict[tuple[Hashable, ...], int] = {}
 
     def results(self, kind: str, score: Score, rows: Tensors, compute: Compute) -> Tensors:
         """Return the result of ``compute``, which runs only for rows that are not stored."""
@@ -97,9 +99,11 @@ class RowMemory:
             if not _belongs(part, score.size)
         )
         chosen = None if isinstance(target, Tensor) else id(target) if callable(target) else target
-        common = (kind, id(model), way, hash(state), chosen, id(score.transform), shared)
         own = (*rows, *of_rows, *((target,) if isinstance(target, Tensor) else ()))
-        return [(*common, *contents) for contents in zip(*(_contents(tensor) for tensor in own), strict=True)]
+        forms = tuple((tensor.dtype, tensor.shape[1:]) for tensor in own)
+        common = (kind, id(model), way, state, chosen, id(score.transform), shared, forms)
+        number = self._common.setdefault(common, len(self._common))
+        return [(number, fingerprint) for fingerprint in _fingerprints(own)]
 
 
 _ACTIVE: ContextVar[RowMemory | None] = ContextVar("rows", default=None)
@@ -154,13 +158,11 @@ def _leaves(structure: object) -> list[_Leaf] | None:
 
 def _gathered(places: Sequence[_Place]) -> Tensors:
     """Return the rows at these places as one block."""
-    blocks: dict[int, tuple[Tensors, list[int], list[int]]] = {}
-    for target, (block, row) in enumerate(places):
-        _, rows, targets = blocks.setdefault(id(block), (block, [], []))
-        rows.append(row)
-        targets.append(target)
-    order = torch.tensor([target for _, _, targets in blocks.values() for target in targets]).argsort()
-    columns = zip(*([part[rows] for part in block] for block, rows, _ in blocks.values()), strict=True)
+    blocks = {id(block): block for block, _ in places}
+    owners, rows = torch.tensor([(id(block), row) for block, row in places]).T
+    parts = [(block, owners == number) for number, block in blocks.items()]
+    order = torch.cat([own.nonzero()[:, 0] for _, own in parts]).argsort()
+    columns = zip(*([part[rows[own].to(part.device)] for part in block] for block, own in parts), strict=True)
     return tuple(torch.cat(column)[order.to(column[0].device)] for column in columns)
 
 
@@ -172,15 +174,19 @@ def _belongs(part: object, size: int) -> TypeGuard[Tensor]:
     return isinstance(part, Tensor) and part.shape[:1] == (size,)
 
 
-def _contents(tensor: Tensor) -> list[Key]:
-    """Return for each row a fingerprint of its content: two sums of its words, each times a random number."""
+def _fingerprints(tensors: Sequence[Tensor]) -> list[bytes]:
+    """Return for each row a fingerprint of its content: two sums of each tensor's words, each times a random number."""
+    sums = torch.cat([_sums(tensor).cpu() for tensor in tensors], 1).numpy()
+    return sums.view(f"V{sums.shape[1] * sums.itemsize}")[:, 0].tolist()
+
+
+def _sums(tensor: Tensor) -> Tensor:
+    """Return (rows, 2) the sums of a tensor's words."""
     plain = tensor.detach().contiguous().flatten(1) if tensor.ndim > 1 else tensor.detach().contiguous()[:, None]
     if plain.is_complex():
         plain = torch.view_as_real(plain).flatten(1)
     words = plain.view(torch.int32 if plain.element_size() * plain.shape[1] % 4 == 0 else torch.uint8).to(torch.int64)
-    sums = torch.stack([(words * factors.to(words.device)).sum(1) for factors in _factors(words.shape[1])], 1)
-    form = (str(tensor.dtype), tuple(tensor.shape[1:]))
-    return [(form, a, b) for a, b in sums.tolist()]
+    return torch.stack([(words * factors.to(words.device)).sum(1) for factors in _factors(words.shape[1])], 1)
 
 
 @cache

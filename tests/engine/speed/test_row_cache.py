@@ -199,11 +199,11 @@ def test_what_is_full_leaves_out_the_oldest() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_every_kind_of_number_is_told_by_all_its_bits(dtype: torch.dtype) -> None:
-    from pnpxai.engine.speed.row_cache import _contents
+    from pnpxai.engine.speed.row_cache import _fingerprints
 
     rows = torch.rand(64, 3, 5).to(dtype)
     changed = rows.clone()
     changed.view(torch.uint8)[:, 1, 4] ^= 1
-    keys, others = _contents(rows), _contents(changed)
+    keys, others = _fingerprints([rows]), _fingerprints([changed])
     assert len(set(keys) | set(others)) == 128
-    assert _contents(rows.clone()) == keys
+    assert _fingerprints([rows.clone()]) == keys
