@@ -47,6 +47,11 @@ def as_tuple(value: ModelInputs, name: str = "inputs") -> Tensors:
                 f"{name}: expected a tensor or a tuple of tensors, got {type(member).__name__}"
                 + ("; torch.from_numpy makes a tensor of it" if type(member).__module__ == "numpy" else "")
             )
+        if member.layout != torch.strided:
+            raise ArgumentError(
+                f"{name}: expected a dense tensor, got one of {member.layout}; explain {name}.to_dense() (a function "
+                "around the model may make it sparse again)"
+            )
     if not members:
         raise ArgumentError(f"{name}: expected at least one tensor, got an empty {type(value).__name__}")
     return members

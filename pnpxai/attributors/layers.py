@@ -53,7 +53,7 @@ def packed(layer: Layer, members: Sequence[Members], values: Sequence[Tensor], *
 def _filled(member: Tensor | None, waiting: Iterator[Tensor], others: bool) -> Tensor | None:
     if member is None:
         return None
-    if member.is_floating_point():
+    if member.is_floating_point() and member.ndim:
         return next(waiting)
     return member if others else torch.zeros_like(member, dtype=torch.get_default_dtype())
 

@@ -234,3 +234,33 @@ def test_grad_cam_takes_what_autograd_takes():
     kept = LayerGradCam(it.model, "0").attribute(it.inputs, it.targets, grad_kwargs={"create_graph": True})
     assert kept.requires_grad
     assert torch.allclose(plain, kept.detach())
+
+
+class WithLoss(nn.Module):
+    """A layer beside whose values stands a number of the whole batch, as the loss of a router does."""
+
+    def __init__(self, *, loss):
+        super().__init__()
+        self.inner, self.loss = nn.Linear(3, 4), loss
+
+    def forward(self, x):
+        return (self.inner(x), x.square().mean()) if self.loss else (self.inner(x),)
+
+
+@pytest.mark.parametrize("name", ["LayerIntegratedGradients", "LayerConductance"])
+def test_a_number_of_the_whole_batch_beside_a_layers_values_gets_nothing(name):
+    class Model(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer, self.head = layer, nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(self.layer(x)[0].tanh())
+
+    x = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    model = Model(WithLoss(loss=True))
+    values, number = getattr(pnpxai.attributors, name)(model, model.layer).attribute(x, target=0)
+    model.layer.loss = False
+    right = getattr(pnpxai.attributors, name)(model, model.layer.inner).attribute(x, target=0)
+    assert torch.allclose(values, right, atol=1e-6)
+    assert (number.ndim, float(number)) == (0, 0.0)

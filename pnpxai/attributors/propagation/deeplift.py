@@ -15,6 +15,7 @@ from pnpxai.attributors.baseline_arguments import BaselineRows, Baselines, broad
 from pnpxai.attributors.propagation.rescale.ruled_model import multipliers
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.examples_axis import ExamplesFirst
+from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.row_independence import refuse_kept_values, rows_are_apart
 from pnpxai.engine.running.score import Score, Target
@@ -70,6 +71,7 @@ class DeepLift(Attributor):
         """
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
+            refuse_integers(tensors)
             starts = broadcast_baselines(baselines, tensors)
             result = _packed(inputs, _differences(self, [(score, tensors, score, starts)], custom_attribution_func))
         if not return_convergence_delta:

@@ -117,7 +117,7 @@ def members_of(structure: object) -> Members:
         return (None,)
     if isinstance(structure, (tuple, list)):
         return tuple(member for part in structure for member in members_of(part))
-    return tuple(t.new_empty(0) if t.is_floating_point() else own(t) for t in flat(structure))
+    return tuple(t.new_empty(0) if t.is_floating_point() and t.ndim else own(t) for t in flat(structure))
 
 
 def holders(model: nn.Module, modules: Sequence[nn.Module]) -> set[nn.Module]:

@@ -66,7 +66,8 @@ def layer_rows_are_apart(
 
     def values(part: Score, rows: Tensors) -> Tensors:
         read = at.read(Call((*rows, *part.extra)), alone=False, numbers=not values_only)
-        others = [m for held in read.members for m in held if m is not None and not m.is_floating_point()]
+        held = [member for members in read.members for member in members if member is not None]
+        others = [member for member in held if member.numel() or not member.is_floating_point()]
         scored = () if values_only else _of_output(part, read.output)
         return (*scored, *read.values, *others)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, SupportsIndex, TypeAlias, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.guard import eager, same_start
+from pnpxai.engine.running.guard import eager, module_of, same_start
 from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.model_types import ForwardArgs, Model, ModelOutput, Positional
@@ -100,6 +100,7 @@ class Score:
 
         Raises:
             ShapeError: the model runs on the inputs with one more axis alone.
+            ArgumentError: the model fails as its parameters have another dtype.
         """
         try:
             return self.output(inputs)
@@ -111,7 +112,21 @@ class Score:
                     f"{[tuple(x.shape) for x in inputs]}, which the model takes for a single example; pass "
                     "inputs.unsqueeze(0)"
                 ) from problem
+            if not own and (wanted := self._other_dtype(inputs)) is not None and "type" in str(problem):
+                raise ArgumentError(
+                    f"inputs: expected {wanted}, in which the model has its parameters, got "
+                    f"{', '.join(sorted({str(x.dtype) for x in inputs}))} ({problem})"
+                ) from problem
             raise
+
+    def _other_dtype(self, inputs: Tensors) -> torch.dtype | None:
+        """Return the dtype of the model's parameters if the inputs have another one."""
+        forward: Any = self.forward
+        while hasattr(type(forward), "runs_model"):
+            forward = forward.runs_model()[0]
+        model = module_of(forward)
+        own = [] if model is None else [p.dtype for p in model.parameters() if p.is_floating_point()]
+        return own[0] if own and any(x.dtype != own[0] for x in inputs) else None
 
     def of_output(self, output: ModelOutput, inputs: Tensors = ()) -> Tensor:
         """Return the scores of an output for all examples, with the checks of a call.

@@ -244,7 +244,7 @@ class AtSites:
                 raise ArgumentError(f"layer: {self.places[k]} runs more than once in a forward pass")
 
             def exchange(tensor: Tensor) -> Tensor:
-                if not tensor.is_floating_point():
+                if not tensor.is_floating_point() or not tensor.ndim:  # such as a loss beside the values
                     return tensor
                 counts[k] += 1
                 return visit(k, tensor)

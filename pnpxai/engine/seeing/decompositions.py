@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pnpxai.engine.seeing.attention import ATTENTION_PARTS
 from pnpxai.engine.seeing.cells import CELLS, Gate
+from pnpxai.engine.seeing.losses import LOSS_PARTS
 from pnpxai.engine.seeing.norms import NORM_PARTS
 from pnpxai.engine.seeing.operations import Operation
 from pnpxai.engine.seeing.reductions import REDUCTION_PARTS, needs_parts
@@ -62,6 +63,6 @@ def _members(value: ModelOutput) -> Positional:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-DECOMPOSED: dict[str, Operation] = {**NORM_PARTS, **REDUCTION_PARTS, **ATTENTION_PARTS, **CELLS}
+DECOMPOSED: dict[str, Operation] = {**NORM_PARTS, **REDUCTION_PARTS, **LOSS_PARTS, **ATTENTION_PARTS, **CELLS}
 DECOMPOSED["abs"] = DECOMPOSED["absolute"] = _complex_size
 """Compound operations by name."""

@@ -89,6 +89,13 @@ def test_what_no_single_value_decides_is_refused(function):
         DeepLift(Between(function)).attribute(X, B, 1)
 
 
+def test_a_number_that_leaves_torch_is_refused_where_it_counts():
+    with pytest.raises(RuleError, match="a number leaves torch by 'float'"):
+        DeepLift(Between(lambda t: t * float(t[0, 0]))).attribute(X, B, 1)
+    unused = Between(lambda t: F.relu(t) if float(t.sum()) < 1e9 else t)
+    assert torch.equal(DeepLift(unused).attribute(X, B, 1), DeepLift(Between(F.relu)).attribute(X, B, 1))
+
+
 @pytest.mark.parametrize("name", ALIKE)
 def test_relevance_is_conserved_through_conditions(name):
     found = LRP(Between(ALIKE[name][0])).relevance(X, 1)

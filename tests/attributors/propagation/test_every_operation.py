@@ -32,6 +32,17 @@ OPERATIONS = {
     "softmax": lambda x: x.softmax(1),
     "logsumexp": lambda x: torch.cat([x.logsumexp(1, keepdim=True), x[:, 1:]], 1),
     "logsumexp without its axis": lambda x: torch.stack([x.logsumexp(1)] * 6, 1),
+    "squared error": lambda x: F.mse_loss(x, like(x, C).expand_as(x), reduction="none"),
+    "absolute error": lambda x: F.l1_loss(x, like(x, C).expand_as(x), reduction="none"),
+    "Huber's loss": lambda x: F.huber_loss(x, like(x, C).expand_as(x), reduction="none", delta=0.3),
+    "smooth absolute error": lambda x: F.smooth_l1_loss(x, like(x, C).expand_as(x), reduction="none", beta=0.4),
+    "cross entropy": lambda x: torch.stack([F.cross_entropy(x, ROWS[: len(x)], reduction="none")] * 6, 1),
+    "log-likelihood": lambda x: torch.stack([F.nll_loss(x.log_softmax(1), ROWS[: len(x)], reduction="none")] * 6, 1),
+    "binary cross entropy": lambda x: F.binary_cross_entropy_with_logits(x, (x > 9).to(x), reduction="none"),
+    "binary cross entropy of probabilities": lambda x: F.binary_cross_entropy(
+        x.sigmoid(), torch.ones_like(x), reduction="none"
+    ),
+    "divergence": lambda x: F.kl_div(x.log_softmax(1), torch.full_like(x, 1 / 6), reduction="none"),
     "clamp": lambda x: x.clamp(-0.3, 0.4),
     "clamp_min": lambda x: x.clamp_min(0.1),
     "abs": lambda x: x.abs(),

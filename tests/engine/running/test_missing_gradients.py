@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnpxai.attributors import GuidedBackprop, InputXGradient, IntegratedGradients, Saliency
+from pnpxai.attributors import LRP, FeatureAblation, GuidedBackprop, InputXGradient, IntegratedGradients, Saliency
 from pnpxai.errors import ArgumentError, ConfinedError, ShapeError
 
 X = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
@@ -76,6 +76,19 @@ def test_layers_that_were_never_run_are_named(kind):
     model = nn.Sequential(kind(*{nn.LazyLinear: (4,), nn.LazyConv1d: (4, 3)}.get(kind, ())), nn.Flatten())
     with pytest.raises(ConfinedError, match=f"its {kind.__name__} has no parameters yet.*run the model once"):
         Saliency(model).attribute(X, target=0)
+
+
+@pytest.mark.parametrize("method", [FeatureAblation, LRP, IntegratedGradients])
+def test_numbers_of_another_type_than_the_models_are_told(method):
+    model = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2))
+    with pytest.raises(ArgumentError, match=r"expected torch.float32, in which the model .* got torch.float64"):
+        method(model).attribute(X.double(), target=0)
+
+
+@pytest.mark.parametrize("method", [FeatureAblation, Saliency])
+def test_sparse_inputs_are_refused(method):
+    with pytest.raises(ArgumentError, match="expected a dense tensor"):
+        method(nn.Linear(6, 2)).attribute(X.to_sparse(), target=0)
 
 
 def test_complex_numbers_are_told_from_ids():

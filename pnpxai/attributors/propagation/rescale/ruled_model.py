@@ -75,6 +75,8 @@ def multipliers(score: Score, inputs: Tensors, reference: Score, baselines: Tens
     with naming_missing_gradients():
         values = torch.autograd.grad(after.sum(), leaves, allow_unused=True, materialize_grads=True)
     check_finite("multipliers", values)
+    if rules.moved is not None:
+        rules.refuse_moved(values, inputs, baselines)
     return Multipliers(tuple(m.detach() for m in values), after.detach(), before.detach())
 
 
@@ -87,6 +89,8 @@ class _Rescale:
     outputs: list[Tensor] = field(default_factory=list)
     position: int = 0
     conditions: Conditions = field(default_factory=Conditions)
+    numbers: list[Tensor] = field(default_factory=list)
+    moved: str | None = None
 
     def run(self, score: Score, inputs: Tensors) -> Tensor:
         self.position, self.conditions = 0, Conditions()
@@ -94,6 +98,30 @@ class _Rescale:
             values = score(inputs)
         refuse_unseen("DeepLift", "the score", [values])
         return values
+
+    def note_number(self, name: str, value: Tensor) -> None:
+        """Note a value that leaves torch; what becomes of it is a constant of its pass."""
+        if not self.outputs:
+            self.numbers.append(own(value))
+            return
+        before = self.numbers.pop(0) if self.numbers else None
+        if before is None or before.shape != value.shape or not torch.equal(before, value):
+            self.moved = self.moved or name.strip("_")
+
+    def refuse_moved(self, values: Tensors, inputs: Tensors, baselines: Tensors) -> None:
+        """Refuse numbers that left torch and differ between the passes, if the sum misses what they did.
+
+        Raises:
+            RuleError: names how they left.
+        """
+        before, after = (output.detach() for output in self.outputs)
+        parts = zip(values, inputs, baselines, strict=True)
+        gap = sum((m * (x - b)).sum() for m, x, b in parts) - (after - before).sum()
+        if gap.abs() > 1e-3 * torch.maximum(after.abs(), before.abs()).sum():
+            raise RuleError(
+                f"DeepLift: a number leaves torch by {self.moved!r} and differs between the inputs and the baselines, "
+                "so that its part of the score is in no difference; keep it a tensor, or use integrated gradients"
+            )
 
     def check_finished(self) -> None:
         if self.position != len(self.references):
@@ -126,6 +154,7 @@ class _Rescale:
         if name == "bool":
             return self._decided(function, args)
         if getattr(function, "__name__", "") in _NUMBERS:
+            self.note_number(function.__name__, args[0])
             return function(args[0].detach(), *args[1:], **kwargs)
         result = self._ruled(name, function, (args, kwargs), operands, put)
         account_for(result)
