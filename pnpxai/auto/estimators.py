@@ -20,7 +20,7 @@ __all__ = ["Estimator", "EstimatorModel", "is_estimator", "model_of_estimator"]
 
 
 class Estimator(Protocol):
-    """What predicts: ``predict_proba`` too, if it is a classifier that knows probabilities."""
+    """Is a fitted estimator, with ``predict_proba`` too if it is a classifier that knows probabilities."""
 
     def predict(self, data: Any, /) -> object:
         """Return a prediction for each row."""
@@ -39,7 +39,7 @@ class EstimatorModel:
     """
 
     differentiable = False
-    """That it has no gradients, for the facts about a model."""
+    """False, since an estimator has no gradients; the facts about a model read it."""
 
     def __init__(self, estimator: Estimator, schema: TableSchema | None = None) -> None:
         self.estimator, self.schema = estimator, schema

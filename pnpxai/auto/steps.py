@@ -20,7 +20,7 @@ __all__ = ["Steps"]
 
 
 class Steps(ABC):
-    """One explainer, post-processor or metric at a time, chosen by number or by name: what ``experiment`` does."""
+    """Runs one explainer, post-processor or metric at a time, chosen by number or by name."""
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that there is
         __getattr__ = missing_attribute
@@ -28,7 +28,7 @@ class Steps(ABC):
     @functools.cached_property
     @abstractmethod
     def experiment(self) -> Experiment:
-        """What does them."""
+        """Experiment that runs the steps."""
 
     def predict_batch(self, data_ids: Sequence[int] | None = None) -> ModelOutput:
         """Return the model's outputs; see ``Experiment.predict_batch``."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pnpxai.model_types import Tokenizer
 from pnpxai.truth.draws import generator
 from pnpxai.truth.packages import package
 from pnpxai.truth.problem import Drawn
@@ -180,7 +180,7 @@ _TOPICS = (
 
 
 @functools.cache
-def _tokenizer() -> Any:
+def _tokenizer() -> Tokenizer:
     return minilm()[1]
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from pnpxai.model_types import Tokenizer
 from pnpxai.truth.packages import importable, package
 
 __all__ = [
@@ -45,7 +44,7 @@ def centerface() -> nn.Module:
         return onnx2torch.convert(onnx.load(str(file))).eval()
 
 
-def minilm() -> tuple[nn.Module, Any]:
+def minilm() -> tuple[nn.Module, Tokenizer]:
     """Return a sentence encoder (BERT of six layers) and its tokenizer. Apache 2.0."""
     from transformers import AutoModel, AutoTokenizer
 

@@ -89,7 +89,7 @@ class _Context(FunctionCtx):
 
 
 class _Sink(torch.autograd.Function):
-    """A constant among what carries relevance: what it gets is noted as the bias's."""
+    """Is a constant among values that carry relevance. The ledger counts its relevance as the bias's."""
 
     @staticmethod
     def forward(ctx: _Context, ledger: Ledger, value: list[Tensor], anchor: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def sink(constant: Tensor, anchor: Tensor, ledger: Ledger) -> Tensor:
 
 
 class _Counted(torch.autograd.Function):
-    """A value whose relevance is added to the bias's, or taken from it."""
+    """Hands a value on, and adds its relevance to the bias's or takes it from there."""
 
     @staticmethod
     def forward(ctx: _Context, ledger: Ledger, sign: int, value: Tensor) -> Tensor:

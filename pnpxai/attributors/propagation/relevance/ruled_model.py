@@ -39,13 +39,13 @@ Seen: TypeAlias = Callable[[str, Positional, Keywords, ModelOutput], ModelOutput
 
 _WINNERS = frozenset({"max", "amax", "min", "amin", "maximum", "minimum", "fmax", "fmin"}) | SELECTIONS
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
-"""The gradient hands all relevance to the values that won."""
+"""Operations that select values; their gradient hands all relevance to these."""
 _REPLACES = WRITES | {"pad", "constant_pad_nd", "where", "maximum", "minimum", "fmax", "fmin", "max", "min"}
-"""Constants may take the place of values."""
+"""Operations that may put constants in the place of values."""
 
 _CHEAP = ELEMENTWISE - {"rrelu"} | {"neg", "negative", "mul", "multiply", "softmax", "special_softmax"}
 _CHEAP |= {"add", "sub", "subtract", "rsub", "div", "divide", "true_divide", "truediv"}
-"""What is sooner computed again than kept."""
+"""Operations that are run again sooner than their results are kept."""
 
 
 def _unseen(name: str, args: Positional, kwargs: Keywords, result: ModelOutput) -> ModelOutput:
@@ -60,7 +60,7 @@ class Rules:
     composite: Composite | None = None
     ledger: Ledger = field(default_factory=lambda: Ledger(1))
     seen: Seen = _unseen
-    """Gets every operation's name, arguments and result, and returns what is handed on."""
+    """Gets every operation's name, arguments and result, and returns the result that the model goes on with."""
     checked: bool = False
     """Whether another pass has made sure that compound operations are what their parts give."""
     copies: bool = True
@@ -135,7 +135,7 @@ class Rules:
 
     @property
     def unwatched(self) -> bool:
-        """Whether nobody looks for attention weights, and their rules are those of attention in one step."""
+        """True if attention runs in one step: no one reads its weights, and they have no rules of their own."""
         composite = self.composite
         plain = composite is None or (composite.sums == "proportion" and "softmax" not in composite.passing)
         return plain and self.seen is _unseen

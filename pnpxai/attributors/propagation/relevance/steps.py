@@ -69,7 +69,7 @@ class _Context(FunctionCtx):
 
 
 class _Step(torch.autograd.Function):
-    """One ruled operation."""
+    """Runs an operation forward, and its rule backward."""
 
     @staticmethod
     def forward(ctx: _Context, rule: Any, value: list[Tensor], kept: _Kept | _Along, *operands: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class _Step(torch.autograd.Function):
 
 
 class _Shape(torch.autograd.Function):
-    """One operation whose rule asks for no values."""
+    """Runs an operation forward, and backward a rule that asks for no values."""
 
     @staticmethod
     def forward(ctx: _Context, rule: Any, value: list[Tensor], operand: Tensor) -> Tensor:
@@ -98,13 +98,13 @@ class _Shape(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a step keeps for its rule: its operands, and its value for rules that ask for it."""
+    """Holds what a step keeps for its rule: its operands, and its value if the rule asks for it."""
 
     operands: tuple[Kept, ...]
     value: Held | None = None
 
     def share(self, rule: Any, relevance: Tensor) -> Tensors:
-        """Return what the rule gives the operands."""
+        """Return the relevance that the rule gives to each operand."""
         operands = tuple(operand() for operand in self.operands)
         if self.value is not None:
             return rule.share_of(operands, self.value(), relevance)
@@ -114,14 +114,14 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Along:
-    """The graph of a step's own operation, and what must not have been edited meanwhile."""
+    """Holds the graph of a step's operation, and values that must not be edited before relevance is passed back."""
 
     leaves: Tensors
     output: Tensor
     held: tuple[Held, ...]
 
     def share(self, rule: Any, relevance: Tensor) -> Tensors:
-        """Return what the rule gives the operands."""
+        """Return the relevance that the rule gives to each operand."""
         for value in self.held:
             value()
         return rule.share_along(self.leaves, self.output, relevance)

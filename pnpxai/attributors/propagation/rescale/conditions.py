@@ -91,7 +91,7 @@ class _Context(FunctionCtx):
 
 
 class _Mixed(torch.autograd.Function):
-    """A value; backward, what a changed mask chose goes to what was compared."""
+    """Hands a value on. Backward, the gradient of what a changed mask chose goes to the value that was compared."""
 
     @staticmethod
     def forward(ctx: _Context, value: Tensor, compared: Tensor, changed: Tensor, multiplier: Tensor) -> Tensor:

@@ -283,7 +283,7 @@ class _Rescale:
 
 
 _NUMBERS = frozenset({"__float__", "__int__", "__index__", "__complex__", "item", "tolist", "numpy", "__array__"})
-"""They leave torch, so nothing carries on."""
+"""Conversions to plain numbers, which end the graph."""
 _PLACED = frozenset({"gather", "take_along_dim"})
 
 
