@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -43,7 +43,7 @@ class TableSchema:
         Raises:
             ArgumentError: a column holds neither numbers nor categories, or two columns have one name.
         """
-        _check_names(frame)
+        _check_names(list(frame.columns))
         levels = tuple(_levels(column) for _, column in frame.items())
         return cls(tuple(frame.columns), tuple(frame.dtypes), levels)
 
@@ -56,7 +56,7 @@ class TableSchema:
         """Return (rows, columns) numbers of a frame with these columns; a missing value is NaN."""
         import pandas as pd
 
-        _check_names(frame)
+        _check_names([name for name in frame.columns if name in self.names])
         columns = dict(frame.items())
         if missing := [name for name in self.names if name not in columns]:
             raise ArgumentError(f"data: the frame has no column {missing[0]!r}")
@@ -91,7 +91,7 @@ def frame_numbers(frame: pd.DataFrame) -> Tensor:
     Raises:
         ArgumentError: columns hold something else, or two have one name; the message names them.
     """
-    _check_names(frame)
+    _check_names(list(frame.columns))
     wrong = [f"{name} ({_example(column)})" for name, column in frame.items() if not is_numeric_column(column)]
     if wrong:
         raise ArgumentError(
@@ -103,13 +103,12 @@ def frame_numbers(frame: pd.DataFrame) -> Tensor:
     return torch.tensor(np.stack([column_numbers(column) for _, column in frame.items()], 1))
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def _check_names(names: Sequence[Hashable]) -> None:
     """Refuse two columns of one name: their values could not be told apart.
 
     Raises:
         ArgumentError: names the columns.
     """
-    names = list(frame.columns)
     if repeated := sorted({str(name) for name in names if names.count(name) > 1}):
         raise ArgumentError(f"data: expected columns of different names, got several named {', '.join(repeated)}")
 

@@ -16,7 +16,7 @@ from pnpxai.engine.running.layer_blocks import Pace, in_parts
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, Side, Site
 from pnpxai.errors import ArgumentError, ShapeError
-from pnpxai.model_types import Model
+from pnpxai.model_types import Keywords, Model
 from pnpxai.tensors import Tensors, check_finite, map_tensors, own
 
 __all__ = ["Slopes", "single_runs", "slopes", "value_and_gradient"]
@@ -94,8 +94,8 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
     if not scores.requires_grad:
         raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
     leaves = [leaf for group in held for leaf in group]
-    settings = {"allow_unused": True} | grad_kwargs
-    partials = list(torch.autograd.grad(scores, leaves, torch.ones_like(scores), **settings))
+    settings: Keywords = {"grad_outputs": torch.ones_like(scores), "allow_unused": True, **grad_kwargs}
+    partials = list(torch.autograd.grad(scores, leaves, **settings))
     # the members of one place may be unused (an LSTM's last state); a place as a whole may not
     for k, place in enumerate(places):
         start = sum(map(len, held[:k]))
