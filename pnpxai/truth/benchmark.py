@@ -24,7 +24,7 @@ from pnpxai.truth.families import FAMILIES
 from pnpxai.truth.packages import MissingPackageError
 from pnpxai.truth.problem import Problem
 
-__all__ = ["OPENINGS", "Cell", "Verdict", "cell", "run", "truth"]
+__all__ = ["OPENINGS", "Cell", "Verdict", "cell", "run", "shaped", "truth"]
 
 OPENINGS = Path("benchmarks/truth_openings.jsonl")
 """Where each look at held problems is written down."""
@@ -110,7 +110,7 @@ def cell(family: str, seed: int, n_examples: int = 12, explainers: Sequence[Expl
     problem = FAMILIES[family].problem(seed, n_examples)
     offered = candidates(problem, explainers)
     results = _compared(problem, [*offered, *habit_candidates(problem)], seed)
-    maps = averaged({label: _shaped(m, problem.examples.truth.shape) for label, m in results.maps.items()})
+    maps = averaged({label: shaped(m, problem.examples.truth.shape) for label, m in results.maps.items()})
     values = {
         metric: {label: [round(float(v), 4) for v in results.values(metric, label)] for label in results.explainers}
         for metric in results.metrics
@@ -130,7 +130,7 @@ def _compared(problem: Problem, offered: Sequence[ExplainerSpec], seed: int) -> 
     )
 
 
-def _shaped(maps: Tensor, shape: torch.Size) -> Tensor:
+def shaped(maps: Tensor, shape: torch.Size) -> Tensor:
     """Return maps by position: of ids summed over the embedding, of series without sensors the same for each."""
     maps = torch.nan_to_num(maps.float())
     if maps.shape == shape:
