@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-__all__ = ["Forked", "command"]
+__all__ = ["SERVER", "Forked", "command", "run_command"]
 
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.preloaded"])
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.preloaded"])
 
 
 class Forked:
@@ -38,7 +38,7 @@ class Forked:
         folder = Path(tempfile.mkdtemp(prefix="forked-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._texts = [folder / "out", folder / "err"]
-        self._process = _SERVER.Process(target=_work, args=(call, arguments, at, *self._texts))
+        self._process = SERVER.Process(target=_work, args=(call, arguments, at, *self._texts))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid

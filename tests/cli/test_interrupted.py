@@ -17,7 +17,6 @@ import pytest
 from optuna.trial import TrialState
 
 from pnpxai.tuning.storage.storages import opened
-from tests.forked import command
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("may_be_interrupted")]
 
@@ -50,15 +49,16 @@ def place(tmp_path: Path) -> Path:
 
 
 def _start(arguments: list[str], at: Path) -> subprocess.Popen[str]:
-    asked = [sys.executable, "-m", "pnpxai", *arguments]
+    command = [sys.executable, "-m", "pnpxai", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(asked, stdout=pipe, stderr=pipe, text=True, cwd=at, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=at, start_new_session=True)  # noqa: S603
 
 
 def _done(arguments: list[str], at: Path) -> str:
-    ran = command(arguments, at)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    process = _start(arguments, at)
+    out, said = process.communicate()
+    assert process.returncode == 0, said
+    return out
 
 
 def _when(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:

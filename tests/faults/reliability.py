@@ -386,6 +386,16 @@ RELIABILITY = (
         ),
     ),
     Fault(
+        "a trial whose process died draws its first numbers twice",
+        "pnpxai.tuning.storage.queue:Queue.claim",
+        "_draw_again(self.study, trial)",
+        "pass",
+        (
+            "tests/tuning/storage/test_storages.py::"
+            "test_settings_are_the_same_if_a_process_was_killed_between_two_of_them",
+        ),
+    ),
+    Fault(
         "trials of a process at work are taken from it",
         "pnpxai.tuning.storage.queue:Queue._at_work",
         'return worker["born"] == _born(worker["pid"])',

@@ -19,6 +19,7 @@ from pnpxai.experiment import Results, compare
 from pnpxai.experiment.running import workers
 from pnpxai.experiment.running.work import Job
 from pnpxai.traits import Traits
+from tests.forked import SERVER
 from tests.small import Bright, examples
 
 QUIET: dict[str, Any] = {"traits": Traits.image(), "show_progress": False, "chunk": 4}
@@ -123,7 +124,7 @@ def test_a_pool_that_breaks_leaves_what_was_done(net: Bright, alone: Results, tm
     slow = Slow()
     slow.load_state_dict(net.state_dict())
     given = examples(net, 24)
-    with ProcessPoolExecutor(2, get_context("spawn")) as executor:
+    with ProcessPoolExecutor(2, SERVER) as executor:
         threading.Thread(target=_kill_one, args=(executor, tmp_path / "store"), daemon=True).start()
         with pytest.raises(BrokenExecutor, match="the same call goes on"):
             compare(slow, given, EXPLAINERS, METRICS, executor=executor, folder=tmp_path, **QUIET)
