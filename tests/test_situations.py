@@ -178,6 +178,12 @@ def test_logits_far_apart_do_not_underflow_under_deeplift() -> None:
     assert maps.sum().item() == pytest.approx(1.0, abs=1e-5)
 
 
+def test_log_probabilities_of_nothing_keep_their_difference() -> None:
+    x, b = torch.tensor([[-300.0, 300.0, 0.0]]), torch.tensor([[-1e4, 0.0, 1e4]])
+    maps = attributors.DeepLift(torch.nn.LogSoftmax(1)).attribute(x, b, target=0)
+    assert maps.sum().item() == pytest.approx(19400.0)
+
+
 @pytest.mark.parametrize("step", [1e-4, 1e-7])
 def test_baselines_close_to_inputs_have_the_gradient_as_multiplier(step: float) -> None:
     x = torch.linspace(-2, 2, 9)[:, None]

@@ -33,6 +33,10 @@ def _glu(gate: Gate, function: Operation, x: Tensor, dim: int = -1) -> Tensor:
     return signal * torch.sigmoid(gated)
 
 
+def _softmin(gate: Gate, function: Operation, x: Tensor, dim: int, *rest: object, **more: object) -> Tensor:
+    return torch.softmax(-x, dim)
+
+
 def _prod(
     gate: Gate,
     function: Operation,
@@ -151,6 +155,7 @@ def _index_reduce(
 
 REDUCTION_PARTS = {
     "glu": _glu,
+    "softmin": _softmin,
     "prod": _prod,
     "cumprod": _cumprod,
     "addcmul": _addcmul,

@@ -30,6 +30,7 @@ def _written(x, index, value):
 OPERATIONS = {
     "log_softmax": lambda x: x.log_softmax(1),
     "softmax": lambda x: x.softmax(1),
+    "softmin": lambda x: F.softmin(x, 1),
     "logsumexp": lambda x: torch.cat([x.logsumexp(1, keepdim=True), x[:, 1:]], 1),
     "logsumexp without its axis": lambda x: torch.stack([x.logsumexp(1)] * 6, 1),
     "squared error": lambda x: F.mse_loss(x, like(x, C).expand_as(x), reduction="none"),

@@ -44,7 +44,7 @@ class Softmax:
         if self.form == "softmax":
             return (means * (grad - (grad * weights).sum(axis, keepdim=True)),)
         if self.form == "log_softmax":
-            grad = grad.masked_fill(means == 0, 0.0)
+            grad = grad.masked_fill(~(torch.isfinite(logs[0]) & torch.isfinite(logs[1])), 0.0)
             return (grad - weights * grad.sum(axis, keepdim=True),)
         if not self.keepdim:
             axes = (axis,) if isinstance(axis, int) else axis
