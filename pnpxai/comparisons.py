@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from pnpxai.statistics import holm, ranks
 
 __all__ = ["CriticalDifference", "Pair", "agreement", "critical_difference", "pairwise", "pareto"]
 
+_SHORT = 50
+"""Up to so many differences, scipy chooses between an exact test and a normal approximation."""
 _FEWEST = 3  # positions whose order says anything
 
 
@@ -48,19 +51,37 @@ def pairwise(values: Mapping[str, Sequence[float]], *, higher_is_better: bool) -
     Raises:
         ArgumentError: the explainers have different numbers of values.
     """
-    from scipy.stats import wilcoxon
-
     table = _table(values)
     sign = 1.0 if higher_is_better else -1.0
-    tests = []
-    for (a, first), (b, second) in itertools.combinations(zip(values, table, strict=True), 2):
-        difference = sign * (first - second)
-        difference = difference[np.isfinite(difference)]
-        p = float(wilcoxon(difference)[1]) if np.any(difference) else 1.0  # type: ignore[arg-type, index]
-        tests.append((a, b, float(difference.mean()) if difference.size else math.nan, p, int(difference.size)))
-    adjusted = holm([p for *_, p, _ in tests])
-    pairs = [Pair(a, b, mean, p, float(q), n) for (a, b, mean, p, n), q in zip(tests, adjusted, strict=True)]
+    both = list(itertools.combinations(values, 2))
+    differences = [sign * (first - second) for first, second in itertools.combinations(table, 2)]
+    differences = [difference[np.isfinite(difference)] for difference in differences]
+    p_values = _signed_rank_tests(differences)
+    pairs = [
+        Pair(a, b, float(difference.mean()) if difference.size else math.nan, p, float(q), difference.size)
+        for (a, b), difference, p, q in zip(both, differences, p_values, holm(p_values), strict=True)
+    ]
     return sorted(pairs, key=lambda pair: pair.p)
+
+
+def _signed_rank_tests(differences: Sequence[np.ndarray]) -> list[float]:
+    """Return a p-value for each array of differences.
+
+    A call of scipy takes longer than a test, so arrays of one length are tested in one; short ones are not, as scipy
+    then chooses the test by whether any of them has ties.
+    """
+    from scipy.stats import wilcoxon
+
+    p_values = [1.0] * len(differences)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for k, difference in enumerate(differences):
+        if np.any(difference):
+            groups.setdefault((difference.size, 0 if difference.size > _SHORT else k), []).append(k)
+    for members in groups.values():
+        result: Any = wilcoxon(np.stack([differences[k] for k in members]), axis=1)
+        for k, p in zip(members, result.pvalue.tolist(), strict=True):
+            p_values[k] = p
+    return p_values
 
 
 @dataclass(frozen=True)

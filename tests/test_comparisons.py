@@ -30,6 +30,18 @@ def test_a_planted_winner_is_found_and_equals_are_not_told_apart() -> None:
     assert lower["good", "bad"].difference == -pairs["good", "bad"].difference
 
 
+def test_pairs_that_are_tested_together_have_the_p_values_of_each_alone() -> None:
+    draw = np.random.default_rng(0)
+    values = {name: np.round(draw.normal(size=64), 1) for name in "abcd"}  # with ties and zeros
+    values["d"] = values["c"].copy()
+    values["a"][3] = np.nan
+    for pair in pairwise(values, higher_is_better=True):
+        difference = values[pair.first] - values[pair.second]
+        difference = difference[np.isfinite(difference)]
+        alone = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
+        assert pair.p == pytest.approx(alone)
+
+
 def test_undefined_values_leave_their_pair_out() -> None:
     (pair,) = pairwise({"a": [1.0, math.nan, 3.0], "b": [0.0, 0.0, 0.0]}, higher_is_better=True)
     assert (pair.n, pair.difference) == (2, 2.0)

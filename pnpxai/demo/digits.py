@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -47,14 +48,26 @@ def train(pictures: Tensor, classes: Tensor, seed: int, n_epochs: int = 8, show_
             nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 10),
         )  # fmt: skip
-        optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
+        step, moments = 0, [(torch.zeros_like(p), torch.zeros_like(p)) for p in model.parameters()]
         for epoch in tqdm(range(n_epochs), desc="training", unit="epoch", disable=not show_progress):
             order = draws(seed, "epoch", epoch).permutation(len(pictures))
             for rows in order.split(64):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(model(pictures[rows]), classes[rows]).backward()
-                optimizer.step()
+                loss = nn.functional.cross_entropy(model(pictures[rows]), classes[rows])
+                gradients, step = torch.autograd.grad(loss, tuple(model.parameters())), step + 1
+                _adam_step(model, gradients, moments, step)
     return model.eval()
+
+
+def _adam_step(
+    model: nn.Module, gradients: Sequence[Tensor], moments: list[tuple[Tensor, Tensor]], step: int, rate: float = 4e-3
+) -> None:
+    """Move the parameters by a step of Adam; ``torch.optim`` would load torch's compiler first, which takes seconds."""
+    with torch.no_grad():
+        for parameter, gradient, (mean, square) in zip(model.parameters(), gradients, moments, strict=True):
+            mean.lerp_(gradient, 1 - 0.9)
+            square.lerp_(gradient.square(), 1 - 0.999)
+            scale = (square / (1 - 0.999**step)).sqrt_().add_(1e-8)
+            parameter.sub_(rate / (1 - 0.9**step) * mean / scale)
 
 
 def run(

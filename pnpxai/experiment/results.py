@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,9 +96,12 @@ class Results:
 
     def values(self, metric: str, explainer: str) -> np.ndarray:
         """Return one metric's values of one explainer, example after example."""
-        chosen = (self.table["metric"] == metric) & (self.table["explainer"] == explainer)
-        rows = self.table.loc[chosen]
-        return rows["value"].to_numpy()[rows["example"].to_numpy().argsort(kind="stable")]
+        return self._values.get((metric, explainer), np.zeros(0)).copy()
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], np.ndarray]:
+        ordered = self.table.sort_values("example", kind="stable")
+        return {pair: rows.to_numpy() for pair, rows in ordered.groupby(["metric", "explainer"])["value"]}  # type: ignore[misc]
 
     def interval(self, metric: str, explainer: str) -> Interval:
         """Return the mean over examples with its bootstrap interval."""

@@ -17,6 +17,7 @@ from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.lime_base import Function
+from pnpxai.attributors.perturbation.ridge import Ridge
 from pnpxai.attributors.perturbation.similarity import ExponentialKernel, GroupProducts
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
@@ -36,8 +37,8 @@ class Lime(Attributor):
     Args:
         forward_func: the model.
         interpretable_model: what is fitted, a copy for each example: an estimator with ``fit(x, y, sample_weight=)``
-            and ``coef_`` as scikit-learn's, or one with ``fit(loader)`` and ``representation()`` as captum's. By
-            default ``sklearn.linear_model.Lasso(alpha=0.01)``.
+            and ``coef_`` as scikit-learn's, one with ``fit(loader)`` and ``representation()`` as captum's, or this
+            package's ``Ridge``. By default ``sklearn.linear_model.Lasso(alpha=0.01)``.
         similarity_func: gives the weight of a sample, called as ``similarity_func(original inputs, perturbed inputs,
             sample, baselines=, feature_mask=, num_interp_features=)`` with one example each. By default
             ``ExponentialKernel()``, of which all weights are computed at once.
@@ -285,6 +286,8 @@ def _fitted(model: Any, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
         model = Lasso(alpha=0.01)
     if not x.shape[1]:  # all elements are held
         return x.new_zeros(0)
+    if isinstance(model, Ridge):
+        return model.weights(x, y, weights)
     model = copy.deepcopy(model)
     if hasattr(model, "representation"):
         data = TensorDataset(x.float(), y.float(), weights.float())

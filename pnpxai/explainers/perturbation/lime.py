@@ -9,6 +9,7 @@ from annotated_types import Ge
 
 from pnpxai.attributors import Lime as Backend
 from pnpxai.attributors.base import Configured
+from pnpxai.attributors.perturbation.ridge import Ridge
 from pnpxai.declare.declared import Choice, Range
 from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
 from pnpxai.strategies.baselines import Baseline
@@ -38,7 +39,5 @@ class Lime(GroupedPerturbation):
 
     def attributor(self) -> Configured:
         """Return ``Lime`` on the features."""
-        from sklearn.linear_model import Ridge
-
         backend = Backend(self.forward_func, Ridge(alpha=1.0), perturb_func=self.perturb_fn)
         return backend.configured(n_samples=self.n_samples, **self.game())
