@@ -73,8 +73,10 @@ def batch_size(tensors: Tensors, name: str = "inputs") -> int:
 
     Raises:
         ShapeError: a tensor has no batch dimension, the batch is empty, or the sizes differ.
+        ArgumentError: a tensor is sparse, quantized or nested, or has no numbers (on the meta device).
     """
     for tensor in tensors:
+        _check_form(name, tensor)
         if tensor.ndim == 0:
             raise ShapeError(f"{name}: expected a batch dimension, got a tensor without dimensions")
     sizes = {tensor.shape[0] for tensor in tensors}
@@ -94,12 +96,14 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN and infinity, and tensors that do not hold their numbers one by one.
 
     Raises:
         NonFiniteError: a number is NaN or infinite; the message says in which tensor, where and how often.
+        ArgumentError: a tensor is sparse, quantized or nested, or has no numbers (on the meta device).
     """
     for k, tensor in enumerate(tensors):
+        _check_form(name, tensor)
         if not (tensor.is_floating_point() or tensor.is_complex()):
             continue
         # a sum is much faster to check than all numbers, and finite only if they all are
@@ -112,6 +116,15 @@ def check_finite(name: str, tensors: Sequence[Tensor]) -> None:
                 f"{where}: expected finite numbers, got {int(bad.sum())} NaN or infinite ones "
                 f"(the first at index {first})"
             )
+
+
+def _check_form(name: str, tensor: Tensor) -> None:
+    if tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta:
+        return
+    if tensor.is_meta:
+        raise ArgumentError(f"{name}: expected a tensor with numbers, got one on the meta device, which has none")
+    form, verb = ("quantized", "dequantize") if tensor.is_quantized else (f"{tensor.layout}", "to_dense")
+    raise ArgumentError(f"{name}: expected a dense tensor of plain numbers, got a {form} one; pass {name}.{verb}()")
 
 
 @overload

@@ -46,6 +46,7 @@ def _one_baseline(value: object, tensor: Tensor, name: str) -> Tensor:
     if value is None:
         return torch.zeros_like(tensor)
     if isinstance(value, Tensor):
+        _refuse_complex(name, value, tensor)
         value = value.detach().to(tensor.device, tensor.dtype)
         check_finite(name, (value,))
         if value.shape != tensor.shape and value.shape != (1, *tensor.shape[1:]) and value.ndim > 0:
@@ -58,6 +59,11 @@ def _one_baseline(value: object, tensor: Tensor, name: str) -> Tensor:
         check_finite(name, (filled,))
         return filled
     raise ArgumentError(f"{name}: expected None, a number or a tensor, got {type(value).__name__}")
+
+
+def _refuse_complex(name: str, value: Tensor, tensor: Tensor) -> None:
+    if value.is_complex() and not tensor.is_complex():
+        raise ArgumentError(f"{name}: expected real numbers, as the inputs are, got complex ones")
 
 
 def distribution_rows(baselines: BaselineRows | None, original: ModelInputs, inputs: Tensors) -> Tensors:
@@ -85,6 +91,7 @@ def distribution_rows(baselines: BaselineRows | None, original: ModelInputs, inp
         raise ArgumentError(f"baselines: expected one tensor for each of {len(inputs)} inputs, got {len(rows)}")
     check_finite("baselines", rows)
     for row, x in zip(rows, inputs, strict=True):
+        _refuse_complex("baselines", row, x)
         if row.shape[1:] != x.shape[1:] or not len(row):
             raise ShapeError(f"baselines: expected rows of shape {tuple(x.shape[1:])}, got {tuple(row.shape)}")
     if len({len(row) for row in rows}) > 1:

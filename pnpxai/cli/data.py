@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["load_data", "names_of"]
 
 _LABELS = ("y", "labels", "label")
+_LARGE, _PACKED = 2**30, 100
+"""An archive is a bomb if its arrays take more bytes than the first, and so many times the file's own."""
 
 
 def load_data(
@@ -86,12 +88,13 @@ def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     import numpy as np
 
     try:
+        _refuse_bomb(path)
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content
         with content:
             arrays = {name: content[name] for name in content}
-    except (ValueError, OSError, EOFError) as problem:
+    except Exception as problem:  # a damaged file makes numpy and zipfile raise errors of all kinds
         raise ArgumentError(f"data: {path} holds no plain arrays ({problem})") from problem
     label = options.label or next(
         (name for name in _LABELS if name in arrays and name not in (options.inputs or ())), None
@@ -107,12 +110,26 @@ def _arrays(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     return parts, _coded(arrays[label], class_names)
 
 
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a small archive that would fill the memory."""
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _LARGE and size > _PACKED * path.stat().st_size:
+        raise ValueError(
+            f"it would take {size / 2**30:.1f} GiB; arrays of such a size are read from files of their own"
+        )
+
+
 def _frame(path: Path, options: Subject, class_names: Sequence[str]) -> Data:
     import pandas as pd
 
     try:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as problem:
+    except Exception as problem:  # a damaged file makes pandas and pyarrow raise errors of all kinds
         raise ArgumentError(f"data: {path} cannot be read ({problem})") from problem
     inputs = _chosen(path, list(map(str, frame.columns)), options, options.label)
     rows: Any = frame[inputs]

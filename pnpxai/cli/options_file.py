@@ -23,11 +23,15 @@ def read_options(path: Path) -> dict[str, object]:
     """
     try:
         text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ArgumentError(f"options: {path}: expected every value written out, got an alias (*name)")
         values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
         tree = yaml.compose(text, yaml.SafeLoader)
+    except ArgumentError:
+        raise
     except (OSError, UnicodeDecodeError) as problem:
         raise ArgumentError(f"options: {path} cannot be read ({problem})") from problem
-    except (ValueError, yaml.YAMLError) as problem:
+    except (ValueError, yaml.YAMLError, RecursionError) as problem:
         raise ArgumentError(f"options: {path} is no YAML or JSON ({problem})") from problem
     if not isinstance(values, dict):
         raise ArgumentError(f"options: {path}: expected options by name, got {type(values).__name__}")

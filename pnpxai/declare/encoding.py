@@ -122,7 +122,10 @@ def decoded(
         dtype = vars(torch).get(str(value.get("dtype")))
         if not isinstance(dtype, torch.dtype):
             raise ArgumentError(f"from_dict: {name}: {value.get('dtype')!r} is no dtype of torch")
-        return torch.tensor(value["tensor"], dtype=dtype)
+        try:
+            return torch.tensor(value["tensor"], dtype=dtype)
+        except (ValueError, TypeError, RuntimeError, OverflowError) as problem:
+            raise ArgumentError(f"from_dict: {name}: expected lists of numbers, all alike ({problem})") from problem
     if "layer" in value:
         named_modules = getattr(model, "named_modules", None)
         layers = {} if named_modules is None else dict(named_modules())

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.row_independence import rows_are_apart
+from pnpxai.engine.running.row_order import refuse_moved_rows
 from pnpxai.engine.running.score import Score, Target, select_output
 from pnpxai.engine.seeing.token_grid import Sides, layout_of_tokens
 from pnpxai.errors import UnsuitableError
@@ -33,6 +34,9 @@ HeadFusion: TypeAlias = Literal["min", "max", "mean"]
 
 class _OfAttention(Attributor):
     """A map of the tokens, read off the rows of those that the score depends on."""
+
+    differentiates: ClassVar[bool]
+    """True if the map is of the score; False if, without a target, it is of whatever any output depends on."""
 
     def __init__(
         self,
@@ -68,9 +72,9 @@ class _OfAttention(Attributor):
         """
         parts: list[Tensor] = []
         with borrowed(self.forward_func):
-            # without a target, whatever any output depends on
-            wanted = _of_all if target is None else target
+            wanted = _of_all if target is None and not self.differentiates else target
             tensors, score = prepared(self.forward_func, inputs, wanted, additional_forward_args)
+            refuse_moved_rows(score, tensors)
 
             def visit(block: Block) -> None:
                 given = tuple(x[block.examples.start : block.examples.stop] for x in tensors)
@@ -98,6 +102,8 @@ class _OfAttention(Attributor):
 class AttentionRollout(_OfAttention):
     """Attention of the layers multiplied, residual connections included. Abnar and Zuidema, 2020 (arXiv:2005.00928)."""
 
+    differentiates = False
+
     def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
         maps = attention.by_heads(attention.maps)
         (slope,) = attention.gradients(attention.maps[-1:])
@@ -108,6 +114,8 @@ class AttentionRollout(_OfAttention):
 
 class TransformerAttribution(_OfAttention):
     """Relevance of attention times its gradient, positive parts rolled out. Chefer et al., 2021 (arXiv:2012.09838)."""
+
+    differentiates = True
 
     def __init__(
         self,

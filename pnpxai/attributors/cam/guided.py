@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pnpxai.attributors.base import Attributor
+from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.feature_maps import pictured
 from pnpxai.attributors.cam.grad_cam import LayerAttribution, LayerGradCam
 from pnpxai.attributors.cam.maps import UpsampledGradCam
 from pnpxai.attributors.gradient.backprop import GuidedBackprop
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_order import refuse_moved_rows
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
@@ -53,6 +54,8 @@ class GuidedGradCam(Attributor):
         """
         with borrowed(self.model):
             arguments = (target, additional_forward_args)
+            tensors, score = prepared(self.model, inputs, *arguments)
+            refuse_moved_rows(score, tensors)
             cam = LayerGradCam(self.model, self.layer, self.device_ids)
             maps = cam.attribute(inputs, *arguments, attribute_to_layer_input, relu_attributions=True)
             if not isinstance(maps, Tensor):

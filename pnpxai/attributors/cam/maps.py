@@ -12,6 +12,7 @@ from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.feature_maps import FeatureMap, feature_maps, pictured
 from pnpxai.attributors.cam.grad_cam import LayerAttribution
 from pnpxai.engine.running.guard import borrowed
+from pnpxai.engine.running.row_order import refuse_moved_rows
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.model_types import ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors, check_finite
@@ -60,11 +61,13 @@ class ActivationMap(Attributor):
         """Return a map (examples, 1, ...) with the sides of the first input that has positions.
 
         Raises:
-            UnsuitableError: no input has positions, or no layer holds a map of them.
+            UnsuitableError: no input has positions, no layer holds a map of them, or a layer has another order of
+                examples.
         """
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             sides = tuple(tensors[pictured(tensors)].shape[2:])
+            refuse_moved_rows(score, tensors)
             layers = feature_maps(score, tensors, self.layer, differentiate=self.differentiates)
             maps = [resized(self.coarse(one, score, tensors), sides, self.interpolate_mode) for one in layers]
             check_finite("attributions", maps)

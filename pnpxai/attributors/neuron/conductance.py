@@ -21,6 +21,7 @@ from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.score import CheckedTarget, Score, Target
 from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, like
 
@@ -107,6 +108,8 @@ class _Through:
             run = partial(AtSites(self.model, self.places).run, visit=note)
             size = next(a.shape[0] for a in args if isinstance(a, Tensor))
             scores = Score(lambda *arguments: run(Call(arguments)), size, target).of_output(run(Call(tuple(args))))
+            if not scores.requires_grad:
+                raise ArgumentError("model: the score does not depend on the layer through differentiable operations")
             slopes = torch.autograd.grad(scores.sum(), values, retain_graph=True, materialize_grads=True)
         packed = [part[0] if len(part) == 1 else tuple(part) for part in (values, list(slopes))]
         return self.select(packed[0]) * self.select(packed[1]).detach()

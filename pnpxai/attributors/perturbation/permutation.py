@@ -14,6 +14,7 @@ from pnpxai.attributors.base import AtLayer, Attributor, Inputs
 from pnpxai.attributors.layers import packed, places_of
 from pnpxai.attributors.perturbation.games import perturbable
 from pnpxai.attributors.perturbation.groups import Groups
+from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
@@ -65,6 +66,7 @@ class FeaturePermutation(Attributor):
             show_progress: accepted for compatibility.
             seed: fixes the permutations.
         """
+        whole_number("perturbations_per_eval", perturbations_per_eval)
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
             groups = Groups.of(feature_mask, tensors)
@@ -101,6 +103,7 @@ class LayerFeaturePermutation(AtLayer):
             perturbations_per_eval: accepted for compatibility.
             seed: fixes the permutations.
         """
+        whole_number("perturbations_per_eval", perturbations_per_eval)
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, target, additional_forward_args)
             places = places_of(self.forward_func, self.layer, False)

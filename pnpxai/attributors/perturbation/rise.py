@@ -103,7 +103,7 @@ class RISE(Attributor):
     ) -> tuple[Attributions, Attributions]:  # fmt: skip
         """Return the maps and, if wanted, their standard errors."""
         count, side = whole_number("n_masks", n_masks), whole_number("grid_size", grid_size)
-        if not 0 < probability < 1:
+        if not hasattr(probability, "__float__") or not 0 < probability < 1:
             raise ArgumentError(f"probability: expected a number between 0 and 1, got {probability!r}")
         with borrowed(self.forward_func, gradients=False):
             tensors, score = perturbable(self.forward_func, inputs, target, extra)

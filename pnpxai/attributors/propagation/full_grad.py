@@ -18,6 +18,7 @@ from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.missing_gradients import naming_missing_gradients
 from pnpxai.engine.running.row_independence import rows_are_apart
+from pnpxai.engine.running.row_order import refuse_moved_rows
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.seeing.cells import CELLS
 from pnpxai.engine.seeing.decompositions import decomposed
@@ -97,6 +98,7 @@ class FullGrad(Attributor):
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             refuse_integers(tensors)
+            refuse_moved_rows(score, tensors)
             maps = [x.new_zeros((x.shape[0], 1, *x.shape[2:]) if x.ndim > 2 else x.shape) for x in tensors]
 
             def visit(block: Block) -> None:

@@ -182,10 +182,13 @@ class ResponseExplanation:
         if not isinstance(data, dict) or not names >= set(data) - {"checksum"} or "values" not in data:
             raise ArgumentError(f"path: {path} holds no explanation of a response")
         data = {name: _tuples(value) for name, value in data.items() if name in names}
-        for name in _TENSORS:
-            if data.get(name) is not None:
-                data[name] = torch.tensor(np.asarray(data[name], float))
-        return cls(**data)
+        try:
+            for name in _TENSORS:
+                if data.get(name) is not None:
+                    data[name] = torch.tensor(np.asarray(data[name], float))
+            return cls(**data)
+        except (ValueError, TypeError, OverflowError) as problem:
+            raise ArgumentError(f"path: {path} holds another explanation than save writes ({problem})") from problem
 
 
 class ResponseExplanations(list[ResponseExplanation]):

@@ -38,8 +38,8 @@ def module_of(forward: object) -> nn.Module | None:
     """Return the module behind a forward function, if it can be seen (not inside a lambda)."""
     if isinstance(forward, nn.Module):
         return eager(forward)
-    inner = getattr(forward, "model", None) or getattr(forward, "__self__", None)
-    return eager(inner) if isinstance(inner, nn.Module) else None
+    inside = (getattr(forward, name, None) for name in ("model", "__self__"))
+    return next((eager(inner) for inner in inside if isinstance(inner, nn.Module)), None)
 
 
 @overload

@@ -27,7 +27,7 @@ def content_key(*tensors: Tensor) -> str:
     """Return a key of an example's content (dtype, shape and bytes)."""
     digest = hashlib.blake2b(digest_size=12)
     for tensor in tensors:
-        plain = tensor.detach().cpu().contiguous()
+        plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
         digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
     return digest.hexdigest()

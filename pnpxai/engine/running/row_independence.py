@@ -189,7 +189,10 @@ def _outputs(score: Score, inputs: Tensors) -> Tensors:
 
 
 def _of_output(score: Score, output: ModelOutput) -> Tensors:
-    return (score.target(output) if callable(score.target) else select_output(output),)
+    value = score.target(output) if callable(score.target) else select_output(output)
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"target: expected a function that returns a tensor, got {type(value).__name__} from it")
+    return (value,)
 
 
 def _among_others(x: Tensor) -> Tensor:

@@ -291,10 +291,17 @@ class Explanation:
         needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
         if not needed <= parts.keys() <= {f.name for f in fields(cls)}:
             raise ArgumentError(f"folder: {folder} holds other parts than an explanation has: {sorted(parts)}")
-        parts["views"] = tuple(map(View.from_dict, parts.get("views", ())))
-        made = parts.get("postprocessor")
-        parts["postprocessor"] = None if made is None else PostProcessor.from_dict(made)
-        return cls(**parts)
+        try:
+            parts["views"] = tuple(map(View.from_dict, parts.get("views", ())))
+            made = parts.get("postprocessor")
+            parts["postprocessor"] = None if made is None else PostProcessor.from_dict(made)
+            return cls(**parts)
+        except ArgumentError:
+            raise
+        except (LookupError, ValueError, AttributeError, TypeError) as problem:
+            raise ArgumentError(
+                f"folder: {folder} holds another explanation than save writes ({problem!r})"
+            ) from problem
 
     def _rows(self, value: object, rows: Tensor) -> object:
         if isinstance(value, list):

@@ -1,4 +1,7 @@
-"""Explanations as files: tensors in safetensors, all else in JSON; nothing that is read is executed."""
+"""Explanations as files: tensors in safetensors, all else in JSON; nothing that is read is executed.
+
+The JSON file has a checksum, and holds a digest of the tensors: what is damaged is noticed.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from torch import Tensor
 
 from pnpxai.declare.registry import qualified_name
 from pnpxai.errors import ArgumentError
-from pnpxai.files import ReadJson, write_file
+from pnpxai.files import ReadJson, file_digest, read_json, write_file, write_json
 
 __all__ = ["read", "write"]
 
 _TENSORS, _FACTS = "tensors.safetensors", "explanation.json"
+_DIGEST = "digest_of_tensors"
 
 
 def write(folder: Path, parts: Mapping[str, object]) -> Path:
@@ -38,9 +42,9 @@ def write(folder: Path, parts: Mapping[str, object]) -> Path:
 
     facts = {name: plain(name, value) for name, value in parts.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(facts, indent=1)
+    json.dumps(facts)  # what has no JSON form is noticed before anything is written
     write_file(folder / _TENSORS, lambda path: save_file(tensors, path))
-    write_file(folder / _FACTS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / _FACTS, facts | {_DIGEST: file_digest(folder / _TENSORS)})
     return folder
 
 
@@ -56,10 +60,16 @@ def read(folder: Path) -> dict[str, ReadJson]:
     for name in (_FACTS, _TENSORS):
         if not (folder / name).is_file():
             raise ArgumentError(f"folder: {folder} holds no {name}")
+    facts = read_json(folder / _FACTS, "folder")
+    digest = facts.pop(_DIGEST, None) if isinstance(facts, dict) else None
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if digest is not None and digest != file_digest(folder / _TENSORS):
+            raise ArgumentError(
+                f"folder: {folder} holds a damaged explanation: {_TENSORS} is not as it was written with {_FACTS}; "
+                "explain and save anew"
+            )
         tensors = load_file(folder / _TENSORS)
-    except (ValueError, SafetensorError) as problem:
+    except (OSError, SafetensorError) as problem:
         raise ArgumentError(f"folder: {folder} holds a damaged explanation ({problem})") from problem
 
     def built(value: ReadJson) -> ReadJson:
@@ -77,7 +87,7 @@ def read(folder: Path) -> dict[str, ReadJson]:
 
     try:
         return {name: built(value) for name, value in facts.items()}
-    except (KeyError, ValueError, AttributeError, TypeError) as problem:
+    except (LookupError, ValueError, AttributeError, TypeError, RecursionError) as problem:
         raise ArgumentError(
             f"folder: {folder} holds another explanation.json than save writes ({problem!r})"
         ) from problem

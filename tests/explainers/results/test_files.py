@@ -83,6 +83,12 @@ def _without_scores(folder):
     save_file(tensors, folder / "tensors.safetensors")
 
 
+def _one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(content)
+
+
 def _other_facts(folder, facts):
     (folder / "explanation.json").write_text(json.dumps(facts))
 
@@ -92,8 +98,8 @@ def _other_facts(folder, facts):
     [
         (lambda folder: (folder / "explanation.json").unlink(), "holds no explanation.json"),
         (lambda folder: (folder / "tensors.safetensors").unlink(), "holds no tensors.safetensors"),
-        (lambda folder: (folder / "explanation.json").write_text("{"), "holds a damaged explanation"),
-        (lambda folder: (folder / "explanation.json").write_bytes(b"\xff\xfe"), "holds a damaged explanation"),
+        (lambda folder: (folder / "explanation.json").write_text("{"), "is damaged, or holds no JSON"),
+        (lambda folder: (folder / "explanation.json").write_bytes(b"\xff\xfe"), "is damaged, or holds no JSON"),
         (lambda folder: (folder / "tensors.safetensors").write_bytes(b"123"), "holds a damaged explanation"),
         (
             lambda folder: (folder / "tensors.safetensors").write_bytes(
@@ -101,7 +107,9 @@ def _other_facts(folder, facts):
             ),
             "holds a damaged explanation",
         ),
-        (_without_scores, "holds another explanation.json than save writes"),
+        (_without_scores, "tensors.safetensors is not as it was written"),
+        (lambda folder: _one_bit(folder / "explanation.json"), "is not as it was written"),
+        (lambda folder: _one_bit(folder / "tensors.safetensors"), "is not as it was written"),
         (lambda folder: _other_facts(folder, [1]), "holds another explanation.json than save writes"),
         (lambda folder: _other_facts(folder, {"explainer": "x"}), r"holds other parts than an explanation has"),
         (
