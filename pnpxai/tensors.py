@@ -38,7 +38,8 @@ def as_tuple(value: ModelInputs, name: str = "inputs") -> Tensors:
     """Return the tensors of ``value`` as a tuple.
 
     Raises:
-        ArgumentError: the value is neither a tensor nor a non-empty tuple (or list) of tensors.
+        ArgumentError: the value is neither a tensor nor a non-empty tuple (or list) of tensors, or a tensor is sparse,
+            quantized or nested, or has no numbers (on the meta device).
     """
     members: Positional = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for member in members:
@@ -47,11 +48,7 @@ def as_tuple(value: ModelInputs, name: str = "inputs") -> Tensors:
                 f"{name}: expected a tensor or a tuple of tensors, got {type(member).__name__}"
                 + ("; torch.from_numpy makes a tensor of it" if type(member).__module__ == "numpy" else "")
             )
-        if member.layout != torch.strided:
-            raise ArgumentError(
-                f"{name}: expected a dense tensor, got one of {member.layout}; explain {name}.to_dense() (a function "
-                "around the model may make it sparse again)"
-            )
+        _check_form(name, member)
     if not members:
         raise ArgumentError(f"{name}: expected at least one tensor, got an empty {type(value).__name__}")
     return members
@@ -73,10 +70,8 @@ def batch_size(tensors: Tensors, name: str = "inputs") -> int:
 
     Raises:
         ShapeError: a tensor has no batch dimension, the batch is empty, or the sizes differ.
-        ArgumentError: a tensor is sparse, quantized or nested, or has no numbers (on the meta device).
     """
     for tensor in tensors:
-        _check_form(name, tensor)
         if tensor.ndim == 0:
             raise ShapeError(f"{name}: expected a batch dimension, got a tensor without dimensions")
     sizes = {tensor.shape[0] for tensor in tensors}
@@ -123,8 +118,12 @@ def _check_form(name: str, tensor: Tensor) -> None:
         return
     if tensor.is_meta:
         raise ArgumentError(f"{name}: expected a tensor with numbers, got one on the meta device, which has none")
-    form, verb = ("quantized", "dequantize") if tensor.is_quantized else (f"{tensor.layout}", "to_dense")
-    raise ArgumentError(f"{name}: expected a dense tensor of plain numbers, got a {form} one; pass {name}.{verb}()")
+    if tensor.is_quantized:
+        raise ArgumentError(f"{name}: expected plain numbers, got a quantized tensor; explain {name}.dequantize()")
+    raise ArgumentError(
+        f"{name}: expected a dense tensor, got one of {tensor.layout}; explain {name}.to_dense() (a function around the "
+        "model may make it sparse again)"
+    )
 
 
 @overload

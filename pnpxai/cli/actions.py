@@ -152,7 +152,7 @@ def compared(options: Compare, folder: Path, arguments: Sequence[str]) -> Result
     on = auto(options)
     settings: Settings = {
         "count": options.count, "keep": options.keep, "controls": options.controls, "folder": folder,
-        "facts": {"command": shlex.join(["pnpxai", *arguments])},
+        "facts": {"command": shlex.join(["pnpxai", *map(_without_machine, arguments)])},
     }  # fmt: skip
     explainers, metrics = chosen("explainers", options.explainers, on), chosen("metrics", options.metrics, on)
     if options.tuned is not None:
@@ -164,6 +164,17 @@ def compared(options: Compare, folder: Path, arguments: Sequence[str]) -> Result
         return on.compare(explainers, metrics, **settings)
     with worker_pool(options.workers) as executor:
         return on.compare(explainers, metrics, executor=executor, **settings)
+
+
+def _without_machine(argument: str) -> str:
+    """Return an argument of a command without the folders of this machine: a report is shown to others."""
+    option, equals, value = argument.rpartition("=")
+    path, colon, attribute = value.partition(":")
+    if not Path(path).is_absolute():
+        return argument
+    here = Path.cwd()
+    shown = str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else f".../{Path(path).name}"
+    return f"{option}{equals}{shown}{colon}{attribute}"
 
 
 def _tuning_results(path: Path, on: AutoExplanation) -> list[TuningResult]:

@@ -14,6 +14,8 @@ from pnpxai.errors import ArgumentError, did_you_mean
 
 __all__ = ["read_options"]
 
+_DEEPEST = 50
+
 
 def read_options(path: Path) -> dict[str, object]:
     """Return the options that a file holds.
@@ -23,8 +25,7 @@ def read_options(path: Path) -> dict[str, object]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ArgumentError(f"options: {path}: expected every value written out, got an alias (*name)")
+        _refuse_growth(text, path)
         values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
         tree = yaml.compose(text, yaml.SafeLoader)
     except ArgumentError:
@@ -45,6 +46,17 @@ def read_options(path: Path) -> dict[str, object]:
             expected += f", got {values[key]!r}"
         raise ArgumentError(f"options: {path}, line {_line(tree, key)}, {key}: {expected}") from None
     return values
+
+
+def _refuse_growth(text: str, path: Path) -> None:
+    """Refuse aliases, by which a small file holds many values, and values so deep that reading them takes long."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ArgumentError(f"options: {path}: expected values at most {_DEEPEST} deep")
+        if isinstance(event, yaml.AliasEvent):
+            raise ArgumentError(f"options: {path}: expected every value written out, got an alias (*name)")
 
 
 def _line(tree: Any, key: str) -> int:

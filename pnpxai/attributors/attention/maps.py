@@ -152,6 +152,10 @@ def _plain(watch: _Watch, forward: Model, *args: object) -> ModelOutput:
 
     def step(function: Operation, args: Positional, kwargs: Keywords) -> ModelOutput:
         name = operation_name(function)
+        if name in ("grad", "backward"):
+            raise UnsuitableError(
+                "attention: the model differentiates itself, so that attention runs for its own gradients, too"
+            )
         if name not in ATTENTION:
             return watch.seen(name, args, kwargs, function(*args, **kwargs))
         with torch.no_grad():

@@ -21,7 +21,7 @@ from pnpxai.engine.seeing.operation_kinds import ATTENTION
 from pnpxai.engine.seeing.operations import Operation, Operations, operation_name
 from pnpxai.engine.seeing.token_grid import MapLayout, Sides, layout_of, reductions
 from pnpxai.engine.seeing.torch_private import count_edits
-from pnpxai.errors import UnsuitableError
+from pnpxai.errors import ArgumentError, UnsuitableError
 from pnpxai.model_types import Keywords, Layer, Model, ModelOutput, Positional
 from pnpxai.tensors import Tensors, flat, own
 
@@ -179,8 +179,18 @@ def last_feature_map(score: Score, inputs: Tensors) -> tuple[Site, MapLayout]:
 def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list[tuple[int, Tensor]]]:
     """Run the first example; return its score, the outputs of layers in order, and the outputs of attention.
 
-    An output of attention comes with the number of layer outputs before it.
+    An output of attention comes with the number of layer outputs before it. All examples run where the model takes no
+    other number of them.
     """
+    try:
+        return _run_rows(score, inputs, slice(0, 1))
+    except (RuntimeError, AssertionError) as problem:  # an exported program asserts its number of rows
+        if score.size == 1 or isinstance(problem, ArgumentError):
+            raise
+        return _run_rows(score, inputs, slice(None))
+
+
+def _run_rows(score: Score, inputs: Tensors, rows: slice) -> tuple[Tensor, list[_Output], list[tuple[int, Tensor]]]:
     outputs: list[_Output] = []
     attended: list[tuple[int, Tensor]] = []
 
@@ -196,7 +206,7 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
         if len(values) == 1 and values[0].requires_grad:
             outputs.append(_Output(site, values[0], (id(values[0]), count_edits(values[0]))))
 
-    first = tuple(own(x[:1]) for x in inputs)
+    first = tuple(own(x[rows]) for x in inputs)
     leaves = tuple(x.requires_grad_() if x.is_floating_point() else x for x in first)
     with contextlib.ExitStack() as stack:
         root = module_of(score.forward)
@@ -207,7 +217,7 @@ def _one_row(score: Score, inputs: Tensors) -> tuple[Tensor, list[_Output], list
             hook = module.register_forward_hook(lambda module, args, output, site=site: note(site, output))
             stack.callback(hook.remove)
         stack.enter_context(Operations(see))
-        total = score.take(torch.tensor([0]))(tuple(x.clone() for x in leaves)).sum()
+        total = score.take(torch.arange(score.size)[rows])(tuple(x.clone() for x in leaves)).sum()
     return total, outputs, attended
 
 
@@ -219,7 +229,7 @@ def _is_convolution(output: _Output, sides: Sides) -> bool:
 
 def _fitting(output: _Output, source: Tensor, sides: Sides, grids: Sequence[Sides]) -> MapLayout | None:
     """Return the layout of an output that may be the last feature map, else None."""
-    layout = layout_of(output.value.shape, 1, sides, grids)
+    layout = layout_of(output.value.shape, len(source), sides, grids)
     if layout is None:
         return None
     if not layout.channels_last:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pnpxai.engine.running.places import Place
 from pnpxai.engine.running.site import AtSites, Call
-from pnpxai.errors import ArgumentError
+from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import rows_of
 
@@ -42,6 +42,12 @@ class UpToLayer:
             return value
 
         AtSites(self.model, self.places).run(Call(args), note, stop=True)
+        size = next((len(a) for a in args if isinstance(a, Tensor) and a.ndim), 1)
+        if any(value.shape[:1] == (1,) for value in values) and size > 1:
+            raise ShapeError(
+                f"layer: {self.places[0]} has one row for {size} examples; it runs for each of them by itself, or for "
+                "all at once, so that an example has no value of its own there"
+            )
         return values[0] if len(values) == 1 else tuple(values)
 
     def runs_model(self) -> tuple[Model, tuple[str | Place, ...]]:

@@ -61,9 +61,16 @@ def _differentiated(
         )
     refuse_missing_gradients(score, values, leaves)
     seeds = values.detach() if seed_by_score else torch.ones_like(values)
-    settings = {"allow_unused": True, "materialize_grads": True} | grad_kwargs
+    settings = {"allow_unused": True} | grad_kwargs
     with naming_missing_gradients():
-        gradients = torch.autograd.grad(values, leaves, grad_outputs=seeds, **settings)
+        partials = torch.autograd.grad(values, leaves, grad_outputs=seeds, **settings)
+    if all(partial is None for partial in partials):
+        raise ArgumentError(
+            "model: the score does not depend on the inputs, but on tensors that the model made to require gradients"
+        )
+    gradients = tuple(
+        torch.zeros_like(leaf) if partial is None else partial for partial, leaf in zip(partials, leaves, strict=True)
+    )
     check_finite("gradient", gradients)
     return gradients, values
 

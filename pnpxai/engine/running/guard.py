@@ -87,6 +87,8 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
         try:
             if loan is not None:
                 loan.begin(gradients)
+            elif gradients and (outer_loan := getattr(_passes, "loan", None)) is not None:
+                outer_loan.check_gradients()
             torch.set_grad_enabled(gradients)
             if loan is None:
                 yield
@@ -175,14 +177,18 @@ class _Loan:
         self.states = random.getstate(), np.random.get_state(), _DRAWS.get_state()
         self.cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
 
+    def check_gradients(self) -> None:
+        """Refuse parameters that cannot be differentiated through."""
+        if any(parameter.is_inference() for parameter in self.parameters):
+            raise ConfinedError(
+                "model: a parameter was made under torch.inference_mode and cannot be differentiated through; "
+                "build or load the model outside of it"
+            )
+
     def begin(self, gradients: bool) -> None:
         """Set the model to eval mode, and freeze its parameters."""
-        for parameter in self.parameters if gradients else ():
-            if parameter.is_inference():
-                raise ConfinedError(
-                    "model: a parameter was made under torch.inference_mode and cannot be differentiated through; "
-                    "build or load the model outside of it"
-                )
+        if gradients:
+            self.check_gradients()
         for parameter in self.frozen:
             parameter.requires_grad_(False)
         for module in self.modules:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pnpxai.engine.running.batching import row_limit
 from pnpxai.engine.running.guard import eager, module_of
 from pnpxai.engine.running.layer_blocks import Pace, in_parts
+from pnpxai.engine.running.missing_gradients import naming_missing_gradients
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.site import AtSites, Call, Members, Place, Side, Site
 from pnpxai.errors import ArgumentError, ShapeError
@@ -95,7 +96,8 @@ def slopes(score: Score, inputs: Tensors, places: Sequence[Place], **grad_kwargs
         raise ArgumentError(f"layer: the score does not depend on {places[0]} through differentiable operations")
     leaves = [leaf for group in held for leaf in group]
     settings: Keywords = {"grad_outputs": torch.ones_like(scores), "allow_unused": True, **grad_kwargs}
-    partials = list(torch.autograd.grad(scores, leaves, **settings))
+    with naming_missing_gradients():
+        partials = list(torch.autograd.grad(scores, leaves, **settings))
     # the members of one place may be unused (an LSTM's last state); a place as a whole may not
     for k, place in enumerate(places):
         start = sum(map(len, held[:k]))

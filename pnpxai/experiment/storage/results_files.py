@@ -56,6 +56,8 @@ def read_results(folder: Path, rule: DecisionRule | None) -> Results:
     record = read_json(folder / _RECORD, "folder")
     try:
         for name, digest in record.get("files", {}).items():
+            if Path(name).name != name:
+                raise ArgumentError(f"folder: {folder / _RECORD} names a file outside of the run: {name!r}")
             if file_digest(folder / name) != digest:
                 raise ArgumentError(
                     f"folder: {folder} holds a damaged run: {name} is not as it was written; the same comparison into "

@@ -85,7 +85,7 @@ def _without_scores(folder):
 
 def _one_bit(path):
     content = bytearray(path.read_bytes())
-    content[-30] ^= 1
+    content[-60] ^= 1
     path.write_bytes(content)
 
 

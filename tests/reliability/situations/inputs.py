@@ -115,7 +115,6 @@ REFUSED = {
     "holds minus infinity in one row": lambda x: x.index_fill(0, torch.tensor([0]), -torch.inf),
     "is complex": lambda x: torch.complex(x, x),
     "is empty": lambda x: x[:0],
-    "has no batch dimension": lambda x: x[0],
     "has a batch dimension too many": lambda x: x[None, None],
     "is None": lambda x: None,
     "is a list of lists": lambda x: x.tolist(),
@@ -168,6 +167,13 @@ SITUATIONS = [
         inside(lambda x: torch.cat([x, x[..., :1]], -1)),
         refused=True,
         suits=lambda method: method.case == "mlp" and method.runs_the_model,
+    ),
+    Situation(
+        "inputs",
+        "an input that has no batch dimension",
+        inside(lambda x: x[0]),
+        refused=True,
+        suits=lambda method: method.runs_the_model and method.name != "LayerActivation",  # which asks for no examples
     ),
     *(
         Situation(

@@ -148,13 +148,8 @@ class Uncopied(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise Planted("not to be pickled")
 
-    def __eq__(self, other: object) -> bool:
-        raise Planted("not to be compared")
-
     def __len__(self) -> int:
         return 0
-
-    __hash__ = nn.Module.__hash__
 
     def forward(self, x: Tensor) -> Any:
         """Run the network."""
@@ -183,7 +178,7 @@ COPY = {
     "in a module with arguments by name only": around(keyword_only),
     "in a module that keeps its input": around(counted, calls=0, seen=None),
     "in a module that draws random numbers": around(random_used),
-    "in a module that may not be copied or compared": made(lambda net, x: Uncopied(net)),
+    "in a module that may not be copied": made(lambda net, x: Uncopied(net)),
     "in a module that differentiates itself": around(own_gradient),
     "in a module that runs it twice and takes the second": around(lambda m, x: (m.net(x), m.net(x))[1]),
     "in a module that runs it under no_grad too": around(lambda m, x: (torch.no_grad()(m.net)(x), m.net(x))[1]),
@@ -277,10 +272,7 @@ def of_inputs(method: Method) -> bool:
 
 SITUATIONS = [
     *(Situation("model", f"a network {name}", odd) for name, odd in COPY.items()),
-    *(
-        Situation("model", f"a network {name}", odd, suits=of_inputs)
-        for name, odd in OTHER_ROWS.items()
-    ),
+    *(Situation("model", f"a network {name}", odd, suits=of_inputs) for name, odd in OTHER_ROWS.items()),
     *(Situation("model", f"a network {name}", *pair) for name, pair in OF_THE_SAME.items()),
     *(Situation("model", f"a network {name}", odd) for name, odd in PLANTED.items()),
     *(Situation("model", f"a network {name}", odd, refused=True, suits=looks) for name, odd in WRONG.items()),
