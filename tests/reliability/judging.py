@@ -51,7 +51,7 @@ class Situation:
     plain: Callable[[Call, Method], Call] = lambda call, method: call
     refused: bool = False
     suits: Callable[[Method], bool] = lambda method: True
-    tolerance: float = 1e-6
+    tolerance: float = 1e-5
     keeps_dtype: bool = True
 
 

@@ -44,6 +44,13 @@ class AttentionPass:
         )
         return self.by_heads(gradients)
 
+    def reaching(self) -> tuple[Tensors, Tensors]:
+        """Return, by heads, the maps on which the scores depend, and gradients of the scores at them."""
+        gradients = torch.autograd.grad(self.scores.sum(), self.maps, retain_graph=True, allow_unused=True)
+        pairs = [(m, g) for m, g in zip(self.maps, gradients, strict=True) if g is not None]
+        maps, slopes = zip(*pairs, strict=True)
+        return self.by_heads(maps), self.by_heads(slopes)
+
     def by_heads(self, values: Tensors) -> Tensors:
         """Return values of the shapes of the maps as (examples, heads, tokens, tokens).
 

@@ -105,11 +105,10 @@ class AttentionRollout(_OfAttention):
     differentiates = False
 
     def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
-        maps = attention.by_heads(attention.maps)
-        (slope,) = attention.gradients(attention.maps[-1:])
+        maps, slopes = attention.reaching()
         kept = [discarded(fused(m.detach(), self.head_fusion), self.discard_ratio) for m in maps]
         layers = [(k + torch.eye(k.shape[-1]).to(k)) / 2 for k in kept]
-        return tuple(a / a.sum(-1, keepdim=True) for a in layers), slope
+        return tuple(a / a.sum(-1, keepdim=True) for a in layers), slopes[-1]
 
 
 class TransformerAttribution(_OfAttention):

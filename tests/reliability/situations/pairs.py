@@ -34,8 +34,6 @@ def of_rows(method: Method) -> bool:
 
 
 SITUATIONS = [
-    Situation(
-        "written", one.name, written(one, False), written(one, True), suits=of_rows, tolerance=max(one.tolerance, 1e-6)
-    )
+    Situation("written", one.name, written(one, False), written(one, True), suits=of_rows, tolerance=one.tolerance)
     for one in WRITTEN
 ]
