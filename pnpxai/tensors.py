@@ -121,8 +121,8 @@ def _check_form(name: str, tensor: Tensor) -> None:
     if tensor.is_quantized:
         raise ArgumentError(f"{name}: expected plain numbers, got a quantized tensor; explain {name}.dequantize()")
     raise ArgumentError(
-        f"{name}: expected a dense tensor, got one of {tensor.layout}; explain {name}.to_dense() (a function around the "
-        "model may make it sparse again)"
+        f"{name}: expected a dense tensor, got one of {tensor.layout}; explain {name}.to_dense() (a function around "
+        "the model may make it sparse again)"
     )
 
 
