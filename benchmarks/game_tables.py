@@ -175,7 +175,7 @@ def minilm() -> Tensor:
 
 
 def photographs() -> Tensor:
-    """EfficientNet-Lite0 with its ImageNet weights on 14 superpixels of three photographs, 160 x 160 pixels."""
+    """EfficientNet-Lite0 with its ImageNet weights on 14 superpixels of three photographs, 96 x 96 pixels."""
     import skimage.data
     from skimage.segmentation import slic
 
@@ -185,7 +185,7 @@ def photographs() -> Tensor:
     tables = []
     for photograph in (skimage.data.coffee(), skimage.data.chelsea(), skimage.data.astronaut()):
         picture = torch.tensor(photograph).permute(2, 0, 1)[None].float()
-        picture = nn.functional.interpolate(picture, (160, 160), mode="bilinear", antialias=True)
+        picture = nn.functional.interpolate(picture, (96, 96), mode="bilinear", antialias=True)
         ids = fourteen(slic(picture[0].permute(1, 2, 0).numpy() / 255, n_segments=30, compactness=20, start_label=0))
         tables.append(played(model, (picture - 127) / 128, ids[None], at_a_time=16))
     return torch.cat(tables)

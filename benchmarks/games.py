@@ -99,10 +99,13 @@ PLAYERS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 def errors(name: str, game: Game, exact: Tensor, calls: int, seeds: int) -> list[float]:
-    """Return |error|^2 / |phi|^2 of every example and seed; none where a rival refuses or does not finish."""
+    """Return |error|^2 / |phi|^2 of every example and seed; none where a rival refuses or does not finish.
+
+    Each example has seeds of its own: with the same ones, one lucky plan would count for all examples.
+    """
     found = []
-    for table, values in zip(game.scores, exact, strict=True):
-        for seed in range(seeds):
+    for example, (table, values) in enumerate(zip(game.scores, exact, strict=True)):
+        for seed in range(example * seeds, (example + 1) * seeds):
             try:
                 given = PLAYERS[name][1](looked_up(table), game.players, calls, seed)
             except Exception as problem:  # noqa: BLE001  (whatever a rival raises, it has no values)

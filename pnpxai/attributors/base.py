@@ -46,6 +46,8 @@ class Outcome:
         feature_mask: for each input the group of every element, -1 where an element is in none. Attributions repeat a
             group's value at all its elements. None where every element has its own value.
         group_values: (examples, groups) value of each group.
+        draws: (examples,) number of random draws behind each example's attributions, 0 where nothing was drawn; None
+            where draws are not counted.
         notes: sentences that a reader of the attributions must know.
     """
 
@@ -57,6 +59,7 @@ class Outcome:
     degrees_of_freedom: int | None = None
     feature_mask: Tensors | None = None
     group_values: Tensor | None = None
+    draws: Tensor | None = None
     notes: tuple[str, ...] = ()
 
 

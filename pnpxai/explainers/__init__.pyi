@@ -48,6 +48,7 @@ from pnpxai.explainers.propagation.lrp import LRPUniformEpsilon as _LRPUniformEp
 from pnpxai.explainers.propagation.lrp_rules import AttnLRP as _AttnLRP
 from pnpxai.explainers.propagation.lrp_rules import LRP as _LRP
 from pnpxai.explainers.propagation.lrp_rules import RAP as _RAP
+from pnpxai.explainers.sampled import Sampled as Sampled
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.feature_masks import FeatureMask
 from pnpxai.strategies.normalization import Normalization
@@ -226,6 +227,7 @@ class GradientShap(_GradientShap):
         n_classes: int | None = None,
         *,
         column_spread: Tensor | None = None,
+        tolerance: float | None = None,
     ) -> None: ...
 
 class GradientXInput(_GradientXInput):
@@ -315,6 +317,8 @@ class KernelShap(_KernelShap):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        tolerance: float | None = None,
     ) -> None: ...
 
 class LRP(_LRP):
@@ -485,6 +489,8 @@ class RISE(_RISE):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        tolerance: float | None = None,
     ) -> None: ...
 
 class RandomMap(_RandomMap):
@@ -526,6 +532,8 @@ class ShapleyValueSampling(_ShapleyValueSampling):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        tolerance: float | None = None,
     ) -> None: ...
 
 class ShapleyValues(_ShapleyValues):
@@ -544,6 +552,8 @@ class ShapleyValues(_ShapleyValues):
         additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
         layer: Any = None,
         n_classes: int | None = None,
+        *,
+        tolerance: float | None = None,
     ) -> None: ...
 
 class SmoothGrad(_SmoothGrad):
@@ -558,6 +568,7 @@ class SmoothGrad(_SmoothGrad):
         layer: Any = None,
         n_classes: int | None = None,
         *,
+        tolerance: float | None = None,
         column_spread: Tensor | None = None,
     ) -> None: ...
 
@@ -573,6 +584,7 @@ class SmoothGradSquared(_SmoothGradSquared):
         layer: Any = None,
         n_classes: int | None = None,
         *,
+        tolerance: float | None = None,
         column_spread: Tensor | None = None,
     ) -> None: ...
 

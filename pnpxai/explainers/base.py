@@ -67,6 +67,8 @@ class Explainer(Declared, abstract=True):
     """True if the explainer differentiates with respect to the inputs."""
     stochastic: ClassVar[bool] = False
     """True if the explainer draws random numbers, so that its backend takes a seed."""
+    draws: ClassVar[str | None] = None
+    """Name of the setting that is the number of samples, if their mean has a standard error."""
     control: ClassVar[bool] = False
     """True if the explainer explains nothing and is there to be beaten."""
     explains_target: ClassVar[bool] = True

@@ -75,6 +75,8 @@ class Ensemble(Explainer):
                 raise ArgumentError(f"Ensemble: explainers: expected names or explainers, got {type(member).__name__}")
             elif taken := [name for name in _SHARED if getattr(member, name) is not None]:
                 raise ArgumentError(f"Ensemble: explainers: {member!r} has its own {taken[0]}; give it to the ensemble")
+            elif getattr(member, "tolerance", None) is not None:
+                raise ArgumentError(f"Ensemble: explainers: {member!r} has a tolerance; give it a number of samples")
 
     def attributor(self) -> Attributor:
         """Return the mean of the members' maps."""

@@ -48,6 +48,8 @@ def explain(
             judged = _judged(run.detailed(scored.targets, seed), scored, run)
             judged, used = _refined(run, judged, scored, seed) if narrowed else (judged, {})
             outcome = _masked(judged, explainer)
+            if run.tolerance is not None and outcome.draws is not None:
+                used |= {explainer.draws or "": outcome.draws}
             attributions = run.given_back(outcome.attributions, whole=not judged.hopeless.any())
             seconds = time.perf_counter() - start
     return Explanation(

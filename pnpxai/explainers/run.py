@@ -18,6 +18,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.engine.running.site import AtSites, Site, find_places
 from pnpxai.explainers.baseline_adapters import at_places, embedded, of_columns, of_ids, of_rows
+from pnpxai.explainers.tolerance import within_tolerance
 from pnpxai.model_types import Attributions, Positional
 from pnpxai.tensors import Tensors, as_tuple, batch_size, check_finite, take_rows
 
@@ -98,11 +99,24 @@ class Run:
 
     def attributions(self, targets: Target, seed: int | RandomStream) -> Tensors:
         """Return the attributions, in the form of the inputs or the layer."""
+        if self.tolerance is not None:
+            return self.given_back(self.detailed(targets, seed).attributions)
         result = self.explainer.attributor().attribute(self.values, **self._arguments(targets, seed))
         return self.given_back(result)
 
+    @property
+    def tolerance(self) -> float | None:
+        """Standard error up to which samples are drawn; None where their number is set."""
+        return getattr(self.explainer, "tolerance", None)
+
     def detailed(self, targets: Target, seed: int | RandomStream) -> Outcome:
         """Return the attributions, with the examples first, and all that is known of their exactness."""
+        if self.tolerance is None:
+            return self.once(targets, seed)
+        return within_tolerance(self, self.tolerance, self.explainer.draws or "", targets, seed)
+
+    def once(self, targets: Target, seed: int | RandomStream) -> Outcome:
+        """Return what ``detailed`` does, of as many samples as are set."""
         return self.explainer.attributor().attribute_detailed(self.values, **self._arguments(targets, seed))
 
     def given_back(self, attributions: Attributions, *, whole: bool = True) -> Tensors:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import AtLayerWithFactor, Attributor, Outcome
@@ -20,7 +22,37 @@ from pnpxai.tensors import Tensors
 __all__ = ["GradientShap", "LayerGradientShap"]
 
 
-class GradientShap(Attributor):
+class _Expected(Attributor, ABC):
+    """Is a mean over random points, which has a standard error."""
+
+    def _at(self, attribute_to_layer_input: bool = False) -> AtSites | None:
+        """Return the layer at which values and gradients are taken."""
+        return None
+
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
+        """Return the attributions with the mean delta of each example, and their standard errors."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        given = bound.arguments
+        count = given["n_samples"]
+        at = self._at(*(given[name] for name in ("attribute_to_layer_input",) if name in given))
+        stream = RandomStream.of(given["seed"])
+        samples = Samples(self, count, given["stdevs"], stream, True, given["show_progress"], at)
+        attributions, deltas, errors = samples.mean(
+            inputs, given["baselines"], given["target"], given["additional_forward_args"]
+        )
+        gap = deltas.reshape(-1, count).mean(1)
+        known = not isinstance(errors, tuple) or bool(errors)
+        return Outcome(
+            attributions,
+            gap,
+            standard_error=errors if known else None,
+            degrees_of_freedom=count - 1 if known else None,
+            draws=torch.full((len(gap),), count),
+        )
+
+
+class GradientShap(_Expected):
     """Computes E[(x - x') * dF/dx(x' + a (x - x'))] over random x' and a. Erion et al., 2021 (arXiv:1906.10670).
 
     These expected gradients approximate SHAP values (Lundberg and Lee, 2017, arXiv:1705.07874). F is the score, x the
@@ -69,23 +101,8 @@ class GradientShap(Attributor):
         attributions, deltas, _ = samples.mean(inputs, baselines, target, additional_forward_args)
         return (attributions, deltas) if return_convergence_delta else attributions
 
-    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
-        """Return the attributions with the mean delta of each example, and their standard errors."""
-        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
-        bound.apply_defaults()
-        given = bound.arguments
-        count = given["n_samples"]
-        samples = Samples(self, count, given["stdevs"], RandomStream.of(given["seed"]), True, given["show_progress"])
-        attributions, deltas, errors = samples.mean(
-            inputs, given["baselines"], given["target"], given["additional_forward_args"]
-        )
-        gap = deltas.reshape(-1, count).mean(1)
-        if count < 3:
-            return Outcome(attributions, gap)
-        return Outcome(attributions, gap, standard_error=errors, degrees_of_freedom=count - 1)
 
-
-class LayerGradientShap(AtLayerWithFactor):
+class LayerGradientShap(AtLayerWithFactor, _Expected):
     """Computes E[(y(x) - y(x')) * dF/dy at x' + a (x - x')] for the values y of a layer, as ``GradientShap`` does.
 
     The random points lie between the inputs x and the baselines x', not between values of the layer.
@@ -94,6 +111,9 @@ class LayerGradientShap(AtLayerWithFactor):
     _has_convergence_delta = True
 
     shares_baselines: ClassVar[bool] = True
+
+    def _at(self, attribute_to_layer_input: bool = False) -> AtSites:
+        return AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
 
     def cost(self, inputs: ModelInputs, n_samples: int = 5, **settings: object) -> int:
         """Return three rows for each sample, which is an upper bound."""
@@ -122,7 +142,7 @@ class LayerGradientShap(AtLayerWithFactor):
             return_convergence_delta: return (examples * n_samples,) deltas too.
             seed: seed of the draws.
         """
-        at = AtSites(self.forward_func, places_of(self.forward_func, self.layer, attribute_to_layer_input))
+        at = self._at(attribute_to_layer_input)
         samples = Samples(self, n_samples, stdevs, RandomStream.of(seed), return_convergence_delta, show_progress, at)
         attributions, deltas, _ = samples.mean(inputs, baselines, target, additional_forward_args)
         return (attributions, deltas) if return_convergence_delta else attributions

@@ -49,12 +49,13 @@ class NoiseTunnel(Around):
         errors = MeanError(batch_size(as_tuple(inputs)), paired=settings["antithetic"])
         attributions = self._sampled(**settings, errors=None if kind == "vargrad" else errors)
         standard_error = errors.result(count)
+        draws = torch.full((errors.size,), count)
         if standard_error is None:
-            return Outcome(attributions)
+            return Outcome(attributions, draws=draws)
         waiting = iter(standard_error[0])
         members = attributions[0] if settings["kwargs"].get("return_convergence_delta") else attributions
         packed = map_tensors(lambda _: next(waiting), members)
-        return Outcome(attributions, standard_error=packed, degrees_of_freedom=standard_error[1])
+        return Outcome(attributions, standard_error=packed, degrees_of_freedom=standard_error[1], draws=draws)
 
     def cost(self, inputs: ModelInputs, nt_samples: int = 5, **settings: object) -> int:
         """Return the rows that the wrapped attributor runs, for each copy."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -75,9 +74,9 @@ class Samples:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
     def mean(self, inputs: ModelInputs, baselines: Distribution, target: Target, extra: ForwardArgs) -> _Means:
-        """Return the mean attributions, (examples * samples,) deltas, and the standard errors of the means of inputs.
+        """Return the mean attributions, (examples * samples,) deltas, and the standard errors of the means.
 
-        Errors of fewer than three samples are NaN; at a layer there are none.
+        The errors are () where there are fewer than three samples, or where the rows at a layer are not the examples.
         """
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
@@ -147,22 +146,20 @@ class _Part:
                 deltas[:, steps.start : steps.stop] = gaps.reshape(len(steps), size).T
             means = [stacked(share, steps).sum(0) / samples.number for share in shares]
             sums[:] = [a + b for a, b in zip(sums, means, strict=True)] if sums else means
-            if samples.at is None:
+            if all(len(share) == numbers.numel() for share in shares):
                 errors.add(Block(range(size), steps), shares)
             last_pass[:] = [(first_rows(at_points.members, size, numbers.numel()), at_points.scores)]
             return at_points.scores
 
         in_steps(size, samples.number, self.pace, limit, visit, show_progress=samples.show_progress, label="samples")
         ((members, scores),) = last_pass
-        if isinstance(samples.owner, AtLayer):
-            return scores, (packed(samples.owner.layer, members, sums), deltas.reshape(-1), ())
         spread = errors.result(samples.number)
-        unknown = [torch.full_like(total, math.nan) for total in sums]
-        return scores, (
-            like(original, sums),
-            deltas.reshape(-1),
-            like(original, unknown if spread is None else spread[0]),
-        )
+
+        def placed(values: list[Tensor]) -> Attributions:
+            owner = samples.owner
+            return packed(owner.layer, members, values) if isinstance(owner, AtLayer) else like(original, values)
+
+        return scores, (placed(sums), deltas.reshape(-1), () if spread is None else placed(spread[0]))
 
     def _slopes(self, score: Score, points: Tensors) -> Slopes:
         if self.samples.at is None:

@@ -94,7 +94,8 @@ class RISE(Attributor):
         given["stream"] = RandomStream.of(given.pop("seed"))
         maps, errors = self._maps(**given, with_error=bool(given["centred"]))
         free = None if errors is None else given["n_masks"] - 1
-        return Outcome(maps, standard_error=errors, degrees_of_freedom=free)
+        draws = torch.full((len(as_tuple(maps)[0]),), given["n_masks"])
+        return Outcome(maps, standard_error=errors, degrees_of_freedom=free, draws=draws)
 
     def _maps(
         self, inputs: ModelInputs, baselines: Baselines | Rows, target: Target, extra: ForwardArgs, n_masks: int,

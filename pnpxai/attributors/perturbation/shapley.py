@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
@@ -54,6 +55,14 @@ class _Played:
         """The game."""
         return self.play.game
 
+    def draws(self, of_orders: bool) -> Tensor:
+        """Return (examples,) the number of coalitions, or of orders, that each example ran; 0 where all coalitions."""
+        counts = [
+            0 if method == "exact" else len(design.orders if of_orders else design.present)
+            for design, method in self.play.designs
+        ]
+        return torch.tensor(counts)[self.play.which].expand(len(self.scores)).clone()
+
     def notes(self) -> tuple[str, ...]:
         """Return a sentence where the values are noise: the error is more than half of their spread over features.
 
@@ -94,6 +103,8 @@ class _Shapley(Attributor):
     """What the attributors of Shapley values share."""
 
     _multiply_by_inputs = True
+    _counts_orders: ClassVar[bool] = False
+    """Whether ``n_samples`` is a number of orders."""
 
     def _budget(self, settings: Keywords, n_rows: int) -> Budget:
         """Return the budget that the arguments of ``attribute`` ask for."""
@@ -133,6 +144,7 @@ class _Shapley(Attributor):
                 degrees_of_freedom=estimate.degrees_of_freedom,
                 feature_mask=mask,
                 group_values=None if mask is None else values,
+                draws=played.draws(self._counts_orders),
                 notes=played.notes(),
             )
 
@@ -247,6 +259,8 @@ class ShapleyValueSampling(_Shapley):
     The values of an example's groups sum to F(x) - F(baseline), for any number of orders. Every second order is the one
     before it, backwards. Where all coalitions are no more than the orders would run, the values are exact.
     """
+
+    _counts_orders = True
 
     def _budget(self, settings: Keywords, n_rows: int) -> Budget:
         n_samples: Samples = settings.get("n_samples", "auto")

@@ -13,15 +13,15 @@ from pnpxai.attributors import RelativeNoise
 from pnpxai.attributors.base import Configured, FromInputs
 from pnpxai.attributors.gradient.random_points import Distribution, OwnBaselines
 from pnpxai.declare.declared import Choice, Range
-from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import is_background, rows_by, starts_by
+from pnpxai.explainers.sampled import Sampled
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.tensors import Tensors
 
 __all__ = ["GradientShap"]
 
 
-class GradientShap(Explainer):
+class GradientShap(Sampled):
     """Computes E[(x - x') * dF/dx(x' + a (x - x'))] over random x' and a. Erion et al., 2021 (arXiv:1906.10670).
 
     These expected gradients approximate SHAP values (Lundberg and Lee, 2017, arXiv:1705.07874). F is the score, x the
@@ -39,7 +39,6 @@ class GradientShap(Explainer):
     """Spread of each column of a table over the data (columns,), since every column has its own unit. ``auto_explain``
     sets it to the standard deviations without outliers."""
 
-    stochastic: ClassVar[bool] = True
     repeated: ClassVar[bool] = True
     narrows_gap: ClassVar[str] = "n_samples"
     aliases: ClassVar[tuple[str, ...]] = ("ExpectedGradients",)

@@ -13,6 +13,7 @@ from pnpxai.attributors.base import Configured
 from pnpxai.declare.declared import Range
 from pnpxai.engine.running.score import Target
 from pnpxai.explainers.base import Explainer
+from pnpxai.explainers.sampled import Sampled
 from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs
 
 __all__ = ["SmoothGrad", "SmoothGradSquared", "VarGrad"]
@@ -57,8 +58,10 @@ class NoisyBackend(Configured):
         )
 
 
-class SmoothGrad(NoisyGradient):
+class SmoothGrad(Sampled, NoisyGradient):
     """Computes the mean of dF/dx(x + e) under noise e ~ N(0, s^2). Smilkov et al., 2017 (arXiv:1706.03825)."""
+
+    draws: ClassVar[str | None] = "n_iter"
 
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the mean."""
@@ -73,8 +76,10 @@ class VarGrad(NoisyGradient):
         return self._tunnel("vargrad")
 
 
-class SmoothGradSquared(NoisyGradient):
+class SmoothGradSquared(Sampled, NoisyGradient):
     """Computes the mean of (dF/dx(x + e))^2 under noise e ~ N(0, s^2). Hooker et al., 2019 (arXiv:1806.10758)."""
+
+    draws: ClassVar[str | None] = "n_iter"
 
     def attributor(self) -> Configured:
         """Return a ``NoiseTunnel`` that takes the mean of squares."""

@@ -11,11 +11,12 @@ from pnpxai.attributors.perturbation.rise import RISE as Backend
 from pnpxai.declare.declared import Range
 from pnpxai.explainers.baseline_adapters import stand_ins_by
 from pnpxai.explainers.perturbation.grouped import Perturbation
+from pnpxai.explainers.sampled import Sampled
 
 __all__ = ["RISE"]
 
 
-class RISE(Perturbation):
+class RISE(Sampled, Perturbation):
     """Computes 1/(n p) sum_k m_k (F(x * m_k) - mean F) over n smooth random masks m_k. Petsiuk et al., 2018.
 
     p is the ``probability`` that a mask lets a cell through (arXiv:1806.07421). Subtracting the mean score shifts a map
@@ -31,7 +32,7 @@ class RISE(Perturbation):
     each_channel: bool = False
     """Whether each channel has masks of its own, as is asked where channels are sensors."""
 
-    stochastic: ClassVar[bool] = True
+    draws: ClassVar[str | None] = "n_masks"
 
     def attributor(self) -> Configured:
         """Return ``RISE`` over the positions."""

@@ -15,6 +15,7 @@ from pnpxai.attributors.perturbation.stand_ins import Rows
 from pnpxai.declare.declared import Choice
 from pnpxai.explainers.baseline_adapters import stand_ins
 from pnpxai.explainers.perturbation.grouped import GroupedPerturbation
+from pnpxai.explainers.sampled import Sampled
 from pnpxai.strategies.base import for_each
 from pnpxai.strategies.baselines import Baseline, EachBaseline
 from pnpxai.strategies.feature_masks import FeatureMask
@@ -26,7 +27,7 @@ EstimatorName: TypeAlias = Literal["auto", "exact", "permutation", "leverage", "
 __all__ = ["KernelShap", "ShapleyValueSampling", "ShapleyValues"]
 
 
-class ShapleyValues(GroupedPerturbation):
+class ShapleyValues(Sampled, GroupedPerturbation):
     """Computes phi_i, the mean of F(S + i) - F(S) over all orders of the features. Shapley, 1953.
 
     S holds the features before i in an order, and F(S) is the score with S present. Values are exact where all
@@ -43,7 +44,6 @@ class ShapleyValues(GroupedPerturbation):
     estimator: EstimatorName = "auto"
     """Estimator of the values; all but "exact" have a standard error."""
 
-    stochastic: ClassVar[bool] = True
     smallest: ClassVar[Mapping[str, object]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
@@ -53,7 +53,7 @@ class ShapleyValues(GroupedPerturbation):
         )
 
 
-class KernelShap(GroupedPerturbation):
+class KernelShap(Sampled, GroupedPerturbation):
     """Computes Shapley values by a weighted linear fit. Lundberg and Lee, 2017 (arXiv:1705.07874).
 
     The fit minimises sum_S k(S) (F(S) - phi_0 - sum_{i in S} phi_i)^2 over coalitions S with the Shapley kernel k.
@@ -70,7 +70,6 @@ class KernelShap(GroupedPerturbation):
     """Estimator of the values, as in ``ShapleyValues``."""
 
     first_choice: ClassVar[int | None] = 4
-    stochastic: ClassVar[bool] = True
     smallest: ClassVar[Mapping[str, object]] = {"n_samples": 64}
 
     def attributor(self) -> Configured:
@@ -89,7 +88,7 @@ class KernelShap(GroupedPerturbation):
         return stand_ins(EachBaseline(each), inputs)
 
 
-class ShapleyValueSampling(GroupedPerturbation):
+class ShapleyValueSampling(Sampled, GroupedPerturbation):
     """Computes the mean of F(S + i) - F(S) over random orders; S holds the features before i. Castro et al., 2009.
 
     doi:10.1016/j.cor.2008.04.004; Strumbelj and Kononenko, 2010. The estimate is unbiased for any number of orders, and
@@ -100,7 +99,6 @@ class ShapleyValueSampling(GroupedPerturbation):
     n_samples: Annotated[int, Ge(1)] | Literal["auto"] = "auto"
     """Number of orders; "auto" takes as many as run the coalitions of ``ShapleyValues``."""
 
-    stochastic: ClassVar[bool] = True
     smallest: ClassVar[Mapping[str, object]] = {"n_samples": 1}
 
     def attributor(self) -> Configured:

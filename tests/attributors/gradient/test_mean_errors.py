@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from pnpxai.attributors import GradientShap, NoiseTunnel, Saliency
+from pnpxai.attributors import GradientShap, LayerGradientShap, NoiseTunnel, Saliency
 from pnpxai.engine.running.seeds import RandomStream
 
 torch.manual_seed(0)
@@ -25,8 +25,9 @@ POINTS = GradientShap(NET)
         (NOISY, {"stdevs": 0.4, "abs": False, "last_clean": True}, "nt_samples"),
         (NOISY, {"stdevs": 0.4, "abs": False, "nt_type": "smoothgrad_sq"}, "nt_samples"),
         (POINTS, {"baselines": ROWS}, "n_samples"),
+        (LayerGradientShap(NET, "0"), {"baselines": ROWS}, "n_samples"),
     ],
-    ids=["noise", "antithetic", "last clean", "squares", "points"],
+    ids=["noise", "antithetic", "last clean", "squares", "points", "points at a layer"],
 )
 def test_intervals_cover_the_means_of_many_samples(method, settings, count):
     ids = tuple(str(k) for k in range(400))  # as many independent repetitions, in one batch
