@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -51,6 +51,7 @@ class Design:
         strata: (pairs,) the size of the smaller coalition of each pair.
         sampled: (pairs,) the share of its stratum that was drawn.
         orders: (orders, players) who joins first, second, ...
+        shrinks: whether the values of one order and its reverse are shrunk, as where nobody asked for orders.
     """
 
     method: Literal["exact", "permutation", "pairs"]
@@ -59,6 +60,7 @@ class Design:
     strata: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.long))
     sampled: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.float64))
     orders: Tensor = field(default_factory=lambda: torch.ones(0, 0, dtype=torch.long))
+    shrinks: bool = False
 
     @property
     def n_players(self) -> int:
@@ -129,7 +131,8 @@ def design_of(budget: Budget, size: int, seed: int) -> tuple[Design, Estimator]:
         return Design("exact", every_coalition(size)), method
     if method == "permutation":
         count = budget.n_orders or 2 * max(1, (calls - 2) // (2 * (size - 1)))
-        return from_orders(orders(size, count, seed)), method
+        shrinks = budget.estimator == "auto" and count == 2
+        return replace(from_orders(orders(size, count, seed)), shrinks=shrinks), method
     return pairs(size, (calls - 2) // 2, seed, alone_first=method == "odd"), method
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
 
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.lime_base import Function
-from pnpxai.attributors.perturbation.ridge import Ridge
+from pnpxai.attributors.perturbation.lime_fits import fitted, weight_errors, without_penalty
 from pnpxai.attributors.perturbation.similarity import ExponentialKernel, GroupProducts
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target, WholeBatchOutput
 from pnpxai.engine.running.seeds import RandomStream
-from pnpxai.errors import ArgumentError, ShapeError
+from pnpxai.errors import ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs
 from pnpxai.tensors import Tensors, as_tuple, like
 
@@ -99,20 +98,27 @@ class Lime(Attributor):
         """
         settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
         with torch.inference_mode(False), torch.no_grad():
-            game, values = self._values(inputs, settings)
+            game, values, _ = self._values(inputs, settings)
             return game.maps(inputs, values, return_input_shape)
 
     def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
-        """Return the weights, and each group's weight once."""
+        """Return the weights, each group's weight once, and standard errors where the fit has no penalty."""
         bound = inspect.signature(self.attribute).bind(inputs, **arguments)
         bound.apply_defaults()
         with torch.inference_mode(False), torch.no_grad():
-            game, values = self._values(inputs, bound.arguments)
-            mask = game.feature_mask(len(values))
-            return Outcome(game.maps(inputs, values), feature_mask=mask, group_values=None if mask is None else values)
+            game, values, errors = self._values(inputs, bound.arguments)
+            mask, count = game.feature_mask(len(values)), int(bound.arguments["n_samples"])
+            return Outcome(
+                game.maps(inputs, values),
+                standard_error=None if errors is None else game.maps(inputs, errors),
+                degrees_of_freedom=None if errors is None else count - max(game.groups.sizes) - 1,
+                feature_mask=mask,
+                group_values=None if mask is None else values,
+                draws=torch.full((len(values),), count),
+            )
 
-    def _values(self, inputs: ModelInputs, settings: Keywords) -> tuple[Game, Tensor]:
-        """Return the game and (examples, groups) weights."""
+    def _values(self, inputs: ModelInputs, settings: Keywords) -> tuple[Game, Tensor, Tensor | None]:
+        """Return the game, (examples, groups) weights, and their standard errors where these are known."""
         count, stream = whole_number("n_samples", settings["n_samples"]), RandomStream.of(settings["seed"])
         game = Game.of(
             self.forward_func,
@@ -126,7 +132,8 @@ class Lime(Attributor):
         samples = self._samples(game, inputs, count, stream)  # a perturb_func may draw from the global random state
         with borrowed(self.forward_func, gradients=False):
             samples, scores = self._scores(game, samples, settings["perturbations_per_eval"], settings["show_progress"])
-            return game, self._fits(game, inputs, samples, scores).to(scores)
+            values, errors = self._fits(game, inputs, samples, scores)
+            return game, values.to(scores), None if bool(errors.isnan().any()) else errors.to(scores)
 
     def _samples(self, game: Game, inputs: ModelInputs, count: int, stream: RandomStream) -> list[Tensor]:
         """Return (samples, groups) zeros and ones for each example."""
@@ -152,15 +159,19 @@ class Lime(Attributor):
                 raise
         return samples[:1], _scores(game, samples[:1], perturbations_per_eval, show_progress)
 
-    def _fits(self, game: Game, inputs: ModelInputs, samples: list[Tensor], scores: Tensor) -> Tensor:
-        """Return (1 or examples, groups) the weights of a model fitted to each example, or to all of them."""
+    def _fits(self, game: Game, inputs: ModelInputs, samples: list[Tensor], scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (1 or examples, groups) weights of a model fitted to each example or to all, and errors or NaN."""
+        plain = self.perturb_func is None and without_penalty(self.interpretable_model)
         values = torch.zeros(len(scores), max(game.groups.sizes), dtype=torch.float64)
-        for row, (value, own_scores) in enumerate(zip(values, scores.double().cpu(), strict=True)):
+        errors = torch.zeros_like(values)
+        for row, (value, error, own_scores) in enumerate(zip(values, errors, scores.double().cpu(), strict=True)):
             examples = range(row, row + 1) if len(scores) == game.score.size else range(game.score.size)
             own = samples[row % len(samples)]
             weights = self._weights(game, inputs, examples, own)
-            value[: own.shape[1]] = _fitted(self.interpretable_model, own.double(), own_scores[: len(own)], weights)
-        return values
+            of_samples = own.double(), own_scores[: len(own)], weights
+            value[: own.shape[1]] = fitted(self.interpretable_model, *of_samples)
+            error[: own.shape[1]] = weight_errors(*of_samples, value[: own.shape[1]]) if plain else math.nan
+        return values, errors
 
     def _weights(self, game: Game, inputs: ModelInputs, examples: range, samples: Tensor) -> Tensor:
         """Return (samples,) how near each sample is to the original."""
@@ -276,29 +287,3 @@ def _stacked(samples: list[ModelInputs], size: int) -> Tensor:
         shapes = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in samples[:1]]
         raise ShapeError(f"perturb_func: expected samples of shape (1, {size}), got {shapes or 'none'}")
     return torch.stack(rows)
-
-
-def _fitted(model: Any, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    """Return (groups,) the weights of a copy of the model, fitted to samples x with scores y."""
-    if model is None:
-        from sklearn.linear_model import Lasso
-
-        model = Lasso(alpha=0.01)
-    if not x.shape[1]:  # all elements are held
-        return x.new_zeros(0)
-    if isinstance(model, Ridge):
-        return model.weights(x, y, weights)
-    model = copy.deepcopy(model)
-    if hasattr(model, "representation"):
-        data = TensorDataset(x.float(), y.float(), weights.float())
-        model.fit(DataLoader(data, batch_size=len(data)))
-        coefficients = torch.as_tensor(model.representation())
-    else:
-        model.fit(x.numpy(), y.numpy(), sample_weight=weights.numpy())
-        coefficients = torch.as_tensor(model.coef_)
-    if coefficients.numel() != x.shape[1]:
-        raise ArgumentError(
-            f"interpretable_model: expected {x.shape[1]} weights of {type(model).__name__}, "
-            f"got {tuple(coefficients.shape)}"
-        )
-    return coefficients.detach().double().cpu().reshape(-1)

@@ -209,3 +209,20 @@ def test_values_by_id():
 def test_wrong_calls_are_refused():
     with pytest.raises(ArgumentError, match="n_samples: expected a whole number >= 2, got 1"):
         KernelShap(CASE.model).attribute(CASE.inputs, target=1, n_samples=1)
+
+
+def test_two_calls_for_each_player_shrink_what_depends_on_the_order():
+    """Ignored and additive players keep their exact values, the sum stays, and orders that were asked for are plain."""
+    weights = torch.tensor([0.1, -0.2, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    x = torch.ones(1, 8, dtype=torch.float64)
+
+    def score(x):
+        return x @ weights + torch.sin(3 * x[:, 4:].sum(1))
+
+    found = [KernelShap(score).attribute(x, n_samples=16, seed=seed)[0] for seed in range(40)]
+    plain = [KernelShap(score).attribute(x, n_samples=16, estimator="permutation", seed=seed)[0] for seed in range(40)]
+    exact = weights + torch.tensor([0.0] * 4 + [math.sin(12) / 4] * 4)
+    assert torch.allclose(torch.stack(found)[:, :4], exact[:4].expand(40, 4), atol=1e-12)
+    assert torch.allclose(torch.stack(found).sum(1), exact.sum().expand(40), atol=1e-12)
+    errors = [(torch.stack(values) - exact).square().sum() for values in (found, plain)]
+    assert errors[0] < errors[1]
