@@ -135,10 +135,15 @@ def map_tensors(function: Callable[[Tensor], object], structure: ModelOutput) ->
 
     Tuples (named ones too), lists, mappings and dataclasses (such as the outputs of transformers) keep their type.
     """
+    kind = type(structure)
+    if kind in _PLAIN:
+        return structure
     if isinstance(structure, Tensor):
         return function(structure)
-    if type(structure) in _PLAIN:
-        return structure
+    if kind is tuple or kind is list:
+        return kind([map_tensors(function, member) for member in structure])
+    if kind is dict:
+        return {key: map_tensors(function, member) for key, member in structure.items()}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_tensors(function, member) for member in structure))
     if isinstance(structure, (tuple, list)):
@@ -166,6 +171,8 @@ _PLAIN = frozenset({type(None), bool, int, float, str, slice, torch.dtype, torch
 
 def flat(structure: object) -> Tensors:
     """Return the tensors of a nested structure, in order."""
+    if isinstance(structure, Tensor):
+        return (structure,)
     tensors: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class LRP(Attributor):
         Raises:
             RuleError: an operation of the model has no rule; the message names it.
         """
-        result = self.relevance(inputs, target, additional_forward_args, verbose=verbose)
+        result = self._relevance(inputs, target, additional_forward_args, verbose, sinks=self.composite is not None)
         if not return_convergence_delta:
             return result.attributions
         return result.attributions, self.compute_convergence_delta(result.attributions, result.score)
@@ -133,9 +133,14 @@ class LRP(Attributor):
         verbose: bool = False,
     ) -> Relevance:
         """Return the attributions with the score and the relevance that went elsewhere."""
+        return self._relevance(inputs, target, additional_forward_args, verbose)
+
+    def _relevance(
+        self, inputs: ModelInputs, target: Target, extra: ForwardArgs, verbose: bool, *, sinks: bool = True
+    ) -> Relevance:
         with borrowed(self.forward_func):
-            tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
-            result = self._propagated(score, tensors, (), verbose)
+            tensors, score = prepared(self.forward_func, inputs, target, extra)
+            result = self._propagated(score, tensors, (), verbose, sinks)
             return replace(result, attributions=like(inputs, result.attributions))
 
     def cost(self, inputs: ModelInputs, **settings: object) -> int:
@@ -146,8 +151,13 @@ class LRP(Attributor):
     def _canonizers(self) -> Sequence[Canonizer]:
         return tuple(self.composite.canonizers) if self.composite is not None else ()
 
-    def _propagated(self, score: Score, inputs: Tensors, places: Sequence[Place], verbose: bool) -> Relevance:
-        """Return relevance of the inputs, or of the values at places, a few examples at a time."""
+    def _propagated(
+        self, score: Score, inputs: Tensors, places: Sequence[Place], verbose: bool, noted: bool = True
+    ) -> Relevance:
+        """Return relevance of the inputs, or of the values at places, a few examples at a time.
+
+        Where sinks are not noted, those of the result are zero.
+        """
         parts: list[tuple[Block, Tensors]] = []
         sums = {name: inputs[0].new_zeros(score.size, dtype=_number(inputs)) for name in ("score", *_SINKS)}
         model = eager(self.forward_func)
@@ -155,14 +165,14 @@ class LRP(Attributor):
         rules.copies = edits_in_place(module_of(self.forward_func))
 
         def visit(block: Block) -> None:
-            rules.ledger = Ledger(len(block))
+            rules.ledger = Ledger(len(block), silent=not noted)
             part = slice(block.examples.start, block.examples.stop)
             given = tuple(own(x) for x in _rows(inputs, block))
             chunk = score.take(block.rows)
             shares, values = _ruled_pass(chunk, given, places, rules, model)
             sinks = {name: torch.as_tensor(getattr(rules.ledger, name)) for name in _SINKS}
             left = values - sum(sum_rows(s, len(block)) for s in shares) - sum(sinks.values())
-            if len(block) > 1 and apart and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
+            if noted and len(block) > 1 and apart and not places and bool((left.abs() > 1e-3 * values.abs()).any()):
                 # a model that puts the batch elsewhere than first mixes the sinks of examples: take them one by one
                 for half in block.split():
                     visit(half)
@@ -267,13 +277,12 @@ def _ruled_pass(
 
     Steps share memory with the model's own values as long as the model edits none of them in place.
     """
-    size = rules.ledger.size
     try:
         return _passed_back(score, inputs, places, rules, model)
     except RuntimeError as problem:
         if rules.copies or "modified by an inplace operation" not in str(problem):
             raise
-        rules.copies, rules.ledger = True, Ledger(size)
+        rules.copies, rules.ledger = True, replace(rules.ledger, bias=0.0, epsilon=0.0, rest=0.0)
         return _passed_back(score, inputs, places, rules, model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -53,7 +54,12 @@ def operation_name(function: Operation) -> str:
 
     ``__iadd__``, ``add_`` and an exported program's ``add.Tensor`` are all "add".
     """
-    name = _written(function).strip("_")
+    return _unmarked(_written(function))
+
+
+@functools.cache  # of a few hundred names
+def _unmarked(written: str) -> str:
+    name = written.strip("_")
     for prefix in ("i", "r"):
         if name.startswith(prefix) and name[1:] in _OPERATORS:
             return name[1:]

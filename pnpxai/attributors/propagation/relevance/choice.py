@@ -15,12 +15,13 @@ from pnpxai.attributors.propagation.relevance.kernels import kernel_of
 from pnpxai.attributors.propagation.relevance.layer_rules import epsilon_rule
 from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Ledger, Rule, ValueRule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Product
+from pnpxai.attributors.propagation.relevance.places import PlacewiseProduct, PlacewiseScaling, PlacewiseSum, is_placewise
 from pnpxai.attributors.propagation.relevance.softmax import LogSumExp, Softmax
 from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize, Damped
 from pnpxai.engine.seeing.operation_kinds import AFFINE, BILINEAR, ELEMENTWISE, SCALES, SUMS
 from pnpxai.engine.seeing.operations import Operation, divides, operation_name
 from pnpxai.model_types import Keywords, Positional
-from pnpxai.tensors import own
+from pnpxai.tensors import flat, own
 
 __all__ = ["Choice", "RuledStep", "note_padding", "note_root"]
 
@@ -89,9 +90,9 @@ class Choice:
         if multiplies and len(operands) == 2:
             scales = [_comes_of(o, Scale) for o in operands]
             if sum(scales) == 1:
-                return self._in_one(apply, operands, scales.index(False))
+                return self._in_one(apply, operands, scales.index(False), placewise=True)
         if len(operands) == 2 and divides(call[0], call[1]) and not call[2].get("rounding_mode"):
-            return self._in_one(apply, operands, 1 if _reflected(call[0]) else 0)  # what divides is a scale
+            return self._in_one(apply, operands, 1 if _reflected(call[0]) else 0, placewise=True)  # the other scales
         if len(operands) == 2 and name in ("grid_sample", "grid_sampler"):  # where it looks is no value
             return self._in_one(apply, operands, 0)
         if self.composite is None:
@@ -104,10 +105,14 @@ class Choice:
                 return self._in_one(apply, operands, weights.index(False))
         return None
 
-    def _in_one(self, apply: Callable[..., Tensor], operands: list[Tensor], k: int) -> RuledStep:
+    def _in_one(
+        self, apply: Callable[..., Tensor], operands: list[Tensor], k: int, placewise: bool = False
+    ) -> RuledStep:
         """Return an operation of two operands as one of operand k alone, the other taken for a constant."""
         fixed = own(operands[1 - k])
         of_one = (lambda v: apply(v, fixed)) if k == 0 else (lambda v: apply(fixed, v))
+        if placewise and is_placewise([operands[k]], [fixed]):
+            return RuledStep(PlacewiseScaling(of_one, self.ledger), of_one, [operands[k]])
         return RuledStep(Affine(of_one, self.epsilon, self.ledger, None), of_one, [operands[k]])
 
     def _merged(self, apply: Callable[..., Tensor], call: OperationCall, operand: Tensor) -> RuledStep | None:
@@ -145,6 +150,8 @@ class Choice:
                 return composite.rule(kernel, self.ledger)
             if kernel is not None:
                 return epsilon_rule(kernel, self.epsilon, self.ledger)
+            if name in _PRODUCTS and _affine_in(*call) and is_placewise(operands, _besides(operands, args, kwargs)):
+                return PlacewiseScaling(apply, self.ledger)
             if name in AFFINE and _affine_in(*call):
                 return Affine(apply, self.epsilon, self.ledger, "of zeros" if name in _WITH_CONSTANTS else None)
             if name in ("softmax", "special_softmax") and isinstance(axis, int):
@@ -153,19 +160,23 @@ class Choice:
                 keepdim = bool(kwargs.get("keepdim", args[2] if len(args) > 2 else False))
                 return LogSumExp(axis if isinstance(axis, int) else tuple(axis), keepdim)
         if name in SUMS:
-            return self._of_sum(apply, operands)
+            return self._of_sum(apply, operands, plain=name == "add" and len(args) == 2 and not kwargs)
         if name in BILINEAR and len(operands) == 2:
             if self.composite is not None and self.composite.sums == "balanced":
                 return Damped(apply, self.epsilon, product=True)
+            if name in ("mul", "multiply") and is_placewise(operands, []):
+                return PlacewiseProduct(self.ledger)
             return Product(apply, self.epsilon, self.ledger, "of zeros" if name in _WITH_CONSTANTS else None)
         return None
 
-    def _of_sum(self, apply: Callable[..., Tensor], operands: list[Tensor]) -> Rule:
+    def _of_sum(self, apply: Callable[..., Tensor], operands: list[Tensor], plain: bool) -> Rule:
         sums = "proportion" if self.composite is None else self.composite.sums
         if sums == "size":
             return BySize(apply, self.epsilon, self.ledger)
         if sums == "balanced" and len(operands) == 2:
             return Balanced(apply, self.epsilon, self.ledger)
+        if plain and len(operands) == 2 and is_placewise(operands, []):
+            return PlacewiseSum(self.epsilon, self.ledger)
         return Affine(apply, self.epsilon, self.ledger, "of zeros" if len(operands) == 1 else None)
 
     def _scales(self, name: str, call: OperationCall, operand: Tensor) -> bool:
@@ -204,6 +215,14 @@ _WITH_CONSTANTS = frozenset(
     "batch_norm addmm addmv addbmm baddbmm addcmul addcdiv lerp bilinear convolution deform_conv2d linear".split()
 ) | {f"conv{kind}{axes}d" for kind in ("", "_transpose") for axes in (1, 2, 3)}
 """Operations that may add something of their own."""
+
+
+_PRODUCTS = frozenset("mul multiply neg negative div divide true_divide truediv".split())
+"""Products and quotients place by place, where factors have the shape of the result."""
+
+
+def _besides(operands: list[Tensor], args: Positional, kwargs: Keywords) -> list[Tensor]:
+    return [tensor for tensor in flat((args, kwargs)) if tensor is not operands[0]]
 
 
 def _comes_of(value: Tensor, kind: type[Rule]) -> bool:

@@ -48,11 +48,13 @@ class Again:
         function: computes it, of its operands.
         operands: what is kept of these.
         constants: further tensors that the function uses.
+        operations: how many operations computing it takes.
     """
 
     function: Callable[..., Tensor]
     operands: tuple[Kept, ...]
     constants: tuple[Held, ...]
+    operations: int = 1
 
     def __call__(self) -> Tensor:
         """Return the value, computed again."""
@@ -64,6 +66,9 @@ class Again:
 
 Kept: TypeAlias = Held | Again
 
+_OPERATIONS = 4
+"""The most operations that computing a value again may take."""
+
 
 def keep(value: Tensor) -> Kept:
     """Return what to keep of a value."""
@@ -72,9 +77,10 @@ def keep(value: Tensor) -> Kept:
 
 
 def remember(value: Tensor, function: Callable[..., Tensor], kept: Sequence[Kept], constants: Sequence[Tensor]) -> None:
-    """Note at a new value how it is computed again."""
-    if value.grad_fn is not None:
-        again = Again(function, tuple(kept), tuple(map(Held.of, constants)))
+    """Note at a new value how it is computed again, unless that takes long, as of a sum of all layers before."""
+    operations = 1 + sum(one.operations for one in kept if isinstance(one, Again))
+    if value.grad_fn is not None and operations <= _OPERATIONS:
+        again = Again(function, tuple(kept), tuple(map(Held.of, constants)), operations)
         value.grad_fn.again = again  # type: ignore[attr-defined]
 
 

@@ -24,6 +24,7 @@ class Ledger:
         epsilon: what stabilisers kept.
         rest: what rules kept that do not conserve by design.
         again: whether relevance will be passed back once more, so that rules keep their graphs.
+        silent: whether nobody asks for sinks, so that nothing is noted.
     """
 
     size: int
@@ -31,6 +32,7 @@ class Ledger:
     epsilon: Tensor | float = 0.0
     rest: Tensor | float = 0.0
     again: bool = False
+    silent: bool = False
 
     def clear(self) -> None:
         """Forget what was noted."""
@@ -38,12 +40,14 @@ class Ledger:
 
     def note(self, bias: Tensor | None = None, epsilon: Tensor | None = None, rest: Tensor | None = None) -> None:
         """Add what constants, stabilisers, and rules that do not conserve by design kept (tensors with a row each)."""
-        for name, value in (("bias", bias), ("epsilon", epsilon), ("rest", rest)):
+        for name, value in () if self.silent else (("bias", bias), ("epsilon", epsilon), ("rest", rest)):
             if value is not None:
                 setattr(self, name, getattr(self, name) + self._of_examples(value))
 
     def note_product(self, sink: str, value: Tensor, factor: Tensor) -> None:
         """Add the sums of products of a value with a factor that spreads over it, to a sink."""
+        if self.silent:
+            return
         factor = factor.to(value.dtype)  # which differ under autocast
         if factor.shape == value.shape and value.shape[:1] == (self.size,):
             total = torch.linalg.vecdot(value.flatten(1), factor.flatten(1)) if value.ndim > 1 else value * factor

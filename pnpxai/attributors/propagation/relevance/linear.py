@@ -61,7 +61,7 @@ class Affine:
         with torch.no_grad():
             z = _real(output)
             scale = normalised(z, _real(relevance), self.epsilon, self.ledger)
-            if self.constant is not None:
+            if self.constant is not None and not (callable(self.constant) and self.ledger.silent):
                 zeros = map(torch.zeros_like, operands)
                 added = _real(self.constant() if callable(self.constant) else self.function(*zeros))
                 if torch.isinf(added).any():  # the constant then gets all
@@ -123,7 +123,7 @@ def normalised(z: Tensor, relevance: Tensor, epsilon: float, ledger: Ledger) -> 
             stabiliser = torch.copysign(torch.full((), epsilon, dtype=z.dtype, device=z.device), part_of_z)
             torch.add(part_of_z, stabiliser, out=part_of_scale)
             torch.div(part, part_of_scale, out=part_of_scale)
-            if epsilon:
+            if epsilon and not ledger.silent:
                 ledger.note_product("epsilon", part_of_scale, stabiliser)
     return scale
 

@@ -43,6 +43,9 @@ def tied(
     if hasattr(rule, "share_shape") and len(operands) == 1:
         value = _value(function, (operands[0].detach(),), copies)
         result = _Shape.apply(rule, [value], operands[0])
+    elif hasattr(rule, "share_value"):
+        constants, value = None, _value(function, values, copies)
+        result = _Step.apply(rule, [value], _Result(Held.of(own(value) if copies else value)), *operands)
     elif constants is not None or not (hasattr(rule, "share_along") or hasattr(rule, "share_of")):
         value = _value(function, values, copies)
         result = _Step.apply(rule, [value], _Kept(kept), *operands)
@@ -110,6 +113,18 @@ class _Kept:
             return rule.share_of(operands, self.value(), relevance)
         with torch.enable_grad():
             return rule.share(tuple(x.detach() for x in operands), relevance)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The value of a step whose rule asks for nothing else."""
+
+    value: Held
+
+    def share(self, rule: Any, relevance: Tensor) -> Tensors:
+        """Return what the rule gives the operands."""
+        with torch.no_grad():
+            return rule.share_value(self.value(), relevance)
 
 
 @dataclass(frozen=True)
