@@ -75,7 +75,7 @@ SITUATIONS: tuple[Situation, ...] = (
         ("Strides are read, so that a faster layout in memory would change values", "right",
          "one pass in both layouts is compared first",
          f"{_OWN}::test_strides_that_a_faster_layout_would_change_are_read_as_they_are"),
-        ("Blocks are checkpointed", "right", "they run once, under the same rules",
+        ("Blocks are checkpointed, or branches of torch.cond", "right", "they run once, under the same rules",
          f"{_PATH}::test_a_checkpointed_block_has_the_map_of_a_plain_one"),
         ("A module runs another path without gradients", "right", "the path that is differentiated is run throughout",
          f"{_PATH}::test_scores_are_those_of_the_path_that_is_differentiated"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from pnpxai.engine.seeing.torch_private import direct_checkpoints
+from pnpxai.engine.seeing.torch_private import called_directly
 
 __all__ = ["one_path"]
 
@@ -23,7 +23,7 @@ def one_path() -> Iterator[None]:
 
     Torch's transformer encoder takes a fused path where nothing is differentiated, whose values differ from those that
     are. A checkpoint computes its function a second time in the backward pass, outside of the rules and hooks that
-    were open in the forward pass; here it is called once, directly. Both are switches of the process: the fused path
+    were open in the forward pass; here it is called once, directly, as are the branches of ``torch.cond``. Both are switches of the process: the fused path
     is closed for all threads while a block is open in any, checkpoints are direct in this thread alone.
     """
     with _lock:
@@ -32,7 +32,7 @@ def one_path() -> Iterator[None]:
             _before[0] = torch.backends.mha.get_fastpath_enabled()
             torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with direct_checkpoints():
+        with called_directly():
             yield
     finally:
         with _lock:

@@ -17,8 +17,8 @@ from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import own
 
 __all__ = [
+    "called_directly",
     "count_edits",
-    "direct_checkpoints",
     "drop_compiled_call",
     "function_modes_active",
     "give_own_parameters",
@@ -84,17 +84,20 @@ _GENERATOR = next(  # of torch 2.14 on, or before
     if hasattr(_CHECKPOINTS, name)
 )
 _generator = getattr(_CHECKPOINTS, _GENERATOR)
+_CONDITION = type(torch.ops.higher_order.cond)
+_condition = _CONDITION.__call__
 
 
 @contextlib.contextmanager
-def direct_checkpoints() -> Iterator[None]:
-    """Call functions under ``torch.utils.checkpoint`` directly and once, in this thread, inside a ``with`` block.
+def called_directly() -> Iterator[None]:
+    """Call functions under ``torch.utils.checkpoint``, and branches of ``torch.cond``, as if written without it.
 
-    ``checkpoint`` looks its two implementations up when it is called. They are exchanged for good, by functions that do
+    They are called once, in this thread, inside a ``with`` block. ``checkpoint`` looks its two implementations up when it is called. All are exchanged for good, by functions that do
     as before outside of such a block, since other threads may train meanwhile.
     """
     _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)
     setattr(_CHECKPOINTS, _GENERATOR, _other_checkpoint)
+    _CONDITION.__call__ = _branch
     before = getattr(_direct, "now", False)
     _direct.now = True
     try:
@@ -109,6 +112,14 @@ def _reentrant_checkpoint(function: Model, preserve: bool, *args: object) -> Mod
 
 def _other_checkpoint(*args: object, **kwargs: object) -> Iterator[None]:
     return _nothing_around() if getattr(_direct, "now", False) else _generator(*args, **kwargs)
+
+
+def _branch(
+    self: Any, holds: Any, one: Callable[..., Any], other: Callable[..., Any], operands: tuple[Any, ...] = ()
+) -> Any:
+    if getattr(_direct, "now", False):
+        return (one if holds else other)(*operands)
+    return _condition(self, holds, one, other, operands)
 
 
 def _nothing_around() -> Iterator[None]:

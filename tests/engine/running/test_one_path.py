@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from functools import partial
 
@@ -22,7 +23,7 @@ HEAD = nn.Linear(8, 3).double()
 
 
 class Checkpointed(nn.Module):
-    """A block that is computed twice to spare memory, in one of the ways in which that is written."""
+    """A block that is computed twice to spare memory, in one of the ways in which that is written, or in a branch."""
 
     def __init__(self, way):
         super().__init__()
@@ -33,6 +34,8 @@ class Checkpointed(nn.Module):
             return self.h(self.block(x))
         if self.way == "part":
             return self.h(partial(checkpoint, use_reentrant=False)(self.block, x))
+        if self.way == "branch":
+            return self.h(torch.cond(x.shape[0] > 0, self.block, self.h, (x,)))
         return self.h(checkpoint(self.block, x, use_reentrant=self.way == "reentrant"))
 
 
@@ -51,10 +54,12 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("way", ["reentrant", "other", "part"])
+@pytest.mark.parametrize("way", ["reentrant", "other", "part", "branch"])
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 def test_a_checkpointed_block_has_the_map_of_a_plain_one(way, method):
     explain = METHODS[method]
+    if way == "branch":
+        importlib.import_module("torch._dynamo")  # torch.cond runs by it
     assert torch.allclose(explain(Checkpointed(way)), explain(Checkpointed("plain")), atol=1e-12)
 
 
