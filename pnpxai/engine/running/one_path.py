@@ -23,8 +23,9 @@ def one_path() -> Iterator[None]:
 
     Torch's transformer encoder takes a fused path where nothing is differentiated, whose values differ from those that
     are. A checkpoint computes its function a second time in the backward pass, outside of the rules and hooks that
-    were open in the forward pass; here it is called once, directly, as are the branches of ``torch.cond``. Both are switches of the process: the fused path
-    is closed for all threads while a block is open in any, checkpoints are direct in this thread alone.
+    were open in the forward pass; here it is called once, directly, as is a branch of ``torch.cond``. Both are switches
+    of the process: the fused path is closed for all threads while a block is open in any, calls are direct in this
+    thread alone.
     """
     with _lock:
         _open[0] += 1

@@ -92,8 +92,9 @@ _condition = _CONDITION.__call__
 def called_directly() -> Iterator[None]:
     """Call functions under ``torch.utils.checkpoint``, and branches of ``torch.cond``, as if written without it.
 
-    They are called once, in this thread, inside a ``with`` block. ``checkpoint`` looks its two implementations up when it is called. All are exchanged for good, by functions that do
-    as before outside of such a block, since other threads may train meanwhile.
+    They are called once, in this thread, inside a ``with`` block. ``checkpoint`` looks its two implementations up when
+    it is called. All are exchanged for good, by functions that do as before outside of such a block, since other
+    threads may train meanwhile.
     """
     _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)
     setattr(_CHECKPOINTS, _GENERATOR, _other_checkpoint)

@@ -13,9 +13,14 @@ from pnpxai.attributors.propagation.composites import Composite, KernelRule
 from pnpxai.attributors.propagation.relevance.elementwise import Pass, Scale
 from pnpxai.attributors.propagation.relevance.kernels import kernel_of
 from pnpxai.attributors.propagation.relevance.layer_rules import epsilon_rule
-from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Ledger, Rule, ValueRule
+from pnpxai.attributors.propagation.relevance.ledger import AnyRule, Ledger, Rule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Product
-from pnpxai.attributors.propagation.relevance.places import PlacewiseProduct, PlacewiseScaling, PlacewiseSum, is_placewise
+from pnpxai.attributors.propagation.relevance.places import (
+    PlacewiseProduct,
+    PlacewiseScaling,
+    PlacewiseSum,
+    is_placewise,
+)
 from pnpxai.attributors.propagation.relevance.softmax import LogSumExp, Softmax
 from pnpxai.attributors.propagation.relevance.sums import Balanced, BySize, Damped
 from pnpxai.engine.seeing.operation_kinds import AFFINE, BILINEAR, ELEMENTWISE, SCALES, SUMS
@@ -39,7 +44,7 @@ class RuledStep:
         of_operands: whether the function computes its value of the operands that it is called with.
     """
 
-    rule: Rule | GraphRule | ValueRule
+    rule: AnyRule
     function: Callable[..., Tensor]
     operands: list[Tensor]
     of_operands: bool = True
@@ -136,7 +141,7 @@ class Choice:
 
     def _rule(
         self, name: str, apply: Callable[..., Tensor], call: OperationCall, operands: list[Tensor]
-    ) -> Rule | None:
+    ) -> AnyRule | None:
         function, args, kwargs = call
         axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
         if len(operands) == 1:
@@ -169,7 +174,7 @@ class Choice:
             return Product(apply, self.epsilon, self.ledger, "of zeros" if name in _WITH_CONSTANTS else None)
         return None
 
-    def _of_sum(self, apply: Callable[..., Tensor], operands: list[Tensor], plain: bool) -> Rule:
+    def _of_sum(self, apply: Callable[..., Tensor], operands: list[Tensor], plain: bool) -> AnyRule:
         sums = "proportion" if self.composite is None else self.composite.sums
         if sums == "size":
             return BySize(apply, self.epsilon, self.ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.autograd.function import FunctionCtx
 
 from pnpxai.tensors import Tensors, sum_rows
 
-__all__ = ["GraphRule", "Ledger", "Rule", "ValueRule", "counted", "sink"]
+__all__ = ["AnyRule", "GraphRule", "Ledger", "ResultRule", "Rule", "ValueRule", "counted", "sink"]
 
 
 @dataclass
@@ -90,6 +90,17 @@ class ValueRule(Protocol):
 class _Context(FunctionCtx):
     ledger: Ledger
     sign: int
+
+
+class ResultRule(Protocol):
+    """A rule that asks for nothing but what its operation gave."""
+
+    def share_value(self, value: Tensor, relevance: Tensor) -> Tensors:
+        """Return the relevance of each operand of an operation that gave ``value``."""
+        ...
+
+
+AnyRule: TypeAlias = Rule | GraphRule | ValueRule | ResultRule
 
 
 class _Sink(torch.autograd.Function):

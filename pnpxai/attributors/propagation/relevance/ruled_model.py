@@ -123,7 +123,8 @@ class Rules:
 
         step = Choice(self.epsilon, self.composite, self.ledger).of(name, apply, (function, args, kwargs), operands)
         if step is not None:
-            cheap = _constants(args, kwargs) if name in _CHEAP and step.of_operands and not hasattr(step.rule, "share_of") else None
+            again = name in _CHEAP and step.of_operands and not hasattr(step.rule, "share_of")
+            cheap = _constants(args, kwargs) if again else None
             result = self._tied(step, name, cheap)
             note_root(name, result, operands)
             return result

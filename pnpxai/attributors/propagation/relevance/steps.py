@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from pnpxai.attributors.propagation.relevance.kept import Held, Kept, keep, remember
-from pnpxai.attributors.propagation.relevance.ledger import GraphRule, Rule, ValueRule
+from pnpxai.attributors.propagation.relevance.ledger import AnyRule
 from pnpxai.engine.seeing.torch_private import is_view
 from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.tensors import Tensors, own
@@ -20,7 +20,7 @@ __all__ = ["tied"]
 
 
 def tied(
-    rule: Rule | GraphRule | ValueRule,
+    rule: AnyRule,
     function: Callable[..., Tensor],
     operands: list[Tensor],
     *,
