@@ -90,6 +90,7 @@ class IntegratedGradients(Attributor):
             baselines: start of the path.
             n_steps: number of points on the path.
             method: the quadrature rule.
+            internal_batch_size: at most so many rows in one pass; for None the device and the size of a row decide.
             return_convergence_delta: return sum(attributions) - (F(inputs) - F(baselines)) too.
         """
         nodes, weights = quadrature(method, n_steps)

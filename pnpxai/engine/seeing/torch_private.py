@@ -116,8 +116,12 @@ def _other_checkpoint(*args: object, **kwargs: object) -> Iterator[None]:
 
 
 def _branch(
-    self: Any, holds: Any, one: Callable[..., Any], other: Callable[..., Any], operands: tuple[Any, ...] = ()
-) -> Any:
+    self: torch._ops.HigherOrderOperator,
+    holds: object,
+    one: Callable[..., object],
+    other: Callable[..., object],
+    operands: tuple[object, ...] = (),
+) -> object:
     if getattr(_direct, "now", False):
         return (one if holds else other)(*operands)
     return _condition(self, holds, one, other, operands)
