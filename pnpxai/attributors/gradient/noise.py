@@ -81,7 +81,8 @@ class NoiseTunnel(Around):
         Args:
             nt_type: the statistic of the samples that is returned.
             nt_samples: number of noisy copies of each example.
-            nt_samples_batch_size: at most so many copies of each example in one pass; for None the device and the size of a row decide.
+            nt_samples_batch_size: at most so many copies of each example in one pass; for None the device
+                and the size of a row decide.
             stdevs: standard deviation of the noise: a number, a function of an input (such as ``RelativeNoise``), or
                 a tuple of these, one for each input.
             draw_baseline_from_distrib: each copy takes one row, jointly over the inputs, from ``baselines``.
