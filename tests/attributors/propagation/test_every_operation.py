@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from pnpxai.attributors import LRP, DeepLift
 from pnpxai.errors import RuleError
@@ -100,6 +101,9 @@ OPERATIONS = {
     "power": lambda x: x**2 + x**3,
     "aten": lambda x: torch.ops.aten.gelu.default(torch.ops.aten.add.Tensor(x, like(x, C))),
     "aten layer norm": lambda x: torch.ops.aten.native_layer_norm.default(x, [6], None, None, 1e-5)[0],
+    "packed and padded": lambda x: pad_packed_sequence(
+        pack_padded_sequence(x[..., None], torch.full((len(x),), 4), batch_first=True), True, 0.7, total_length=6
+    )[0][..., 0],
     "unfolded": lambda x: x.unfold(1, 2, 1).amax(2).repeat(1, 2)[:, :6],
 }
 EXACT_ONLY = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.rap import relative_composite
@@ -131,3 +133,27 @@ def test_beyond_the_paper_gates_and_attention_weights_are_constants(name):
     assert found.gap.abs().max() < 1e-9
     # what a class token is told by no input stays with it, and is accounted for
     assert (found.sinks["bias"].abs() > 1e-2 * found.scores.abs()).any() == (name == "vit")
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        lambda x: pad_packed_sequence(pack_padded_sequence(x, torch.full((len(x),), 3), True), True, total_length=4)[0],
+        lambda x: x.tril(),
+        lambda x: F.unfold(x[:, None], (4, 2), padding=(0, 1)).transpose(1, 2)[:, :4, :4],
+        lambda x: x[:, 0].diag_embed(),
+    ],
+    ids=["padded", "lower triangle", "unfolded", "diagonal"],
+)
+def test_relevance_of_places_that_are_filled_is_noted(filled):
+    class Filled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 2)
+            nn.init.normal_(self.norm.bias)
+
+        def forward(self, x):
+            return self.head(self.norm(filled(x)).sum(1))
+
+    found = RAP(Filled()).explain(torch.randn(2, 4, 4), 1)
+    assert (found.gap.abs() < 1e-6 * found.scores.abs()).all()

@@ -41,6 +41,7 @@ _WINNERS = frozenset({"max", "amax", "min", "amin", "maximum", "minimum", "fmax"
 _WINNERS |= MAX_POOLS | {f"{name}_with_indices" for name in MAX_POOLS}
 """Operations that select values; their gradient hands all relevance to these."""
 _REPLACES = WRITES | {"pad", "constant_pad_nd", "where", "maximum", "minimum", "fmax", "fmin", "max", "min"}
+_REPLACES |= {"pad_packed_sequence", "tril", "triu", "diag", "diag_embed", "block_diag", "im2col", "unfold"}
 """Operations that may put constants in the place of values."""
 
 _CHEAP = ELEMENTWISE - {"rrelu"} | {"neg", "negative", "mul", "multiply", "softmax", "special_softmax"}
@@ -97,7 +98,10 @@ class Rules:
             return args[0].copy_(self.replace(outside, rest, plain))
         if name in _REPLACES and (name not in _WINNERS or isinstance(args[1] if len(args) > 1 else None, Tensor)):
             args, kwargs = put(*(counted(o, -1, self.ledger) for o in operands))
-            result = counted(function(*args, **kwargs), 1, self.ledger)
+            result = function(*args, **kwargs)
+            if isinstance(result, tuple):  # a padded sequence comes with its lengths
+                return (counted(result[0], 1, self.ledger), *result[1:])
+            result = counted(result, 1, self.ledger)
             if "pad" in name:
                 note_padding(result, function, args, kwargs)
             return result
