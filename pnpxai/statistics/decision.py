@@ -30,7 +30,8 @@ class Decision:
         level: the confidence, in all that is said together.
         enough: about how many examples would tell more, where they would and this can be estimated.
         too_few: whether the examples are too few for any verdict.
-        prior: the kind of data whose problems with known evidence took part in it, if any did.
+        prior: the kind of data whose problems with known evidence took part in it, if any did; "other" where these were
+            problems of other kinds.
         reliability: on what share of such problems the first of a verdict like this was within ``CLOSE`` of the best.
     """
 

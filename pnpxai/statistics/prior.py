@@ -12,8 +12,14 @@ __all__ = ["PRIOR", "worth_of"]
 def worth_of(kind: str | None, explainer: str) -> float:
     """Return the prior worth of an explainer, by its class's name.
 
-    What was not among the problems is taken to be as good as the middle one of those that were; where nothing is known
-    of the kind of data, all are worth the same.
+    For a kind of data that has no problems, it is the mean over the kinds that have some. What was not among the
+    problems is taken to be as good as the middle one of those that were.
     """
-    known = PRIOR.get(kind or "", {})
-    return known[explainer] if explainer in known else statistics.median(known.values()) if known else 0.0
+    known = PRIOR.get(kind or "", _OF_OTHERS)
+    return known[explainer] if explainer in known else statistics.median(known.values())
+
+
+_OF_OTHERS = {
+    name: statistics.fmean(of[name] for of in PRIOR.values() if name in of)
+    for name in dict.fromkeys(name for of in PRIOR.values() for name in of)
+}

@@ -26,8 +26,8 @@ def test_the_order_is_that_of_the_measure_plus_the_weighted_prior() -> None:
     for lead, first in ((step - 0.1, "MultiScaleOcclusion"), (step + 0.1, "Lime")):
         values = _values(Lime=lead, MultiScaleOcclusion=0.0)
         assert WithPrior(kind="image").decide(values, UP).best == first
-        assert WithPrior().decide(values, UP).best == "Lime"
-        assert WithPrior(kind="image", weight=0.0).decide(values, UP).best == "Lime"
+        by_measure = WithPrior(kind="image", weight=0.0).decide(values, UP)
+        assert (by_measure.best, by_measure.prior, by_measure.reliability) == ("Lime", None, None)
     assert WithPrior(kind="image").decide({METRIC: {"Lime (n=3)": [1.0] * 6, "Lime": [0.0] * 6}}, UP).first is not None
 
 
@@ -40,13 +40,18 @@ def test_controls_are_to_be_beaten_by_the_measure_alone() -> None:
     assert good.set == ("Occlusion",)
 
 
-def test_what_is_unknown_is_as_good_as_the_middle_and_kinds_without_problems_have_no_prior() -> None:
+def test_what_is_unknown_is_as_good_as_the_middle_and_of_other_kinds_as_good_as_on_average() -> None:
     assert worth_of("text", "Mine") == np.median(list(PRIOR["text"].values()))
-    assert worth_of("volume", "Lime") == worth_of(None, "Lime") == 0.0
     known = {name for of in PRIOR.values() for name in of}
     assert {"Ensemble", "Occlusion", "RISE", "MultiScaleOcclusion"} <= known
-    of_volumes = WithPrior(kind="volume").decide(_values(Lime=0.2, RISE=0.0), UP)
-    assert (of_volumes.best, of_volumes.prior, of_volumes.reliability) == ("Lime", None, None)
+    assert worth_of("volume", "Lime") == worth_of(None, "Lime") == pytest.approx((0.5 + 0.81 + 0.481 + 0.687) / 4)
+    assert worth_of("volume", "ScoreCAM") == pytest.approx((0.732 + 0.298) / 2)
+    assert worth_of("volume", "Mine") == np.median([worth_of("volume", name) for name in known])
+    step = 1.2 * (1 + 0.9 / N) * (worth_of("volume", "RISE") - worth_of("volume", "Lime"))
+    for lead, first in ((step - 0.1, "RISE"), (step + 0.1, "Lime")):
+        of_volumes = WithPrior(kind="volume").decide(_values(Lime=lead, RISE=0.0), UP)
+        assert (of_volumes.best, of_volumes.prior, of_volumes.reliability) == (first, "other", None)
+        assert f"{first} ranks first by {METRIC} and by what did well on other problems with" in of_volumes.sentence()
 
 
 def test_without_its_metric_mean_ranks_decide() -> None:
