@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 import threading
 import warnings
 import weakref
@@ -17,7 +16,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from pnpxai.engine.running.kept_values import KeptValues, tensors_kept
-from pnpxai.engine.running.one_path import one_path
+from pnpxai.engine.running.one_path import as_written, one_path
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
@@ -95,12 +94,8 @@ def borrowed(forward: Model, *, gradients: bool = True, freeze: bool = True) -> 
             else:
                 outer, _passes.loan = getattr(_passes, "loan", None), loan
                 try:
-                    with one_path():
-                        if "torch._dynamo" not in sys.modules:
-                            yield
-                        else:  # compiled parts run as they were written, so that hooks reach them
-                            with torch.compiler.set_stance("force_eager"):
-                                yield
+                    with one_path(), as_written():
+                        yield
                 finally:
                     _passes.loan = outer
         finally:

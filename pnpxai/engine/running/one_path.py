@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 
 import torch
 
 from pnpxai.engine.seeing.torch_private import called_directly
+from pnpxai.errors import ConfinedError
 
-__all__ = ["one_path"]
+__all__ = ["as_written", "one_path"]
 
 _lock = threading.Lock()
 _open = [0]  # blocks, over all threads
@@ -40,3 +42,30 @@ def one_path() -> Iterator[None]:
             _open[0] -= 1
             if not _open[0]:
                 torch.backends.mha.set_fastpath_enabled(_before[0])
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Let compiled parts of a model run as they were written, inside a ``with`` block, so that hooks reach them.
+
+    Torch's compiler takes seconds to load, so a process that has not loaded it is left without.
+
+    Raises:
+        ConfinedError: the model itself loads the compiler inside the block, which then fails.
+    """
+    if _COMPILER in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    try:
+        yield
+    except Exception as problem:
+        if not type(problem).__module__.startswith(_COMPILER):
+            raise
+        raise ConfinedError(
+            "model: a part of it, such as torch.while_loop, compiles itself as it runs, where rules and hooks do not "
+            f"reach; load the compiler before (import {_COMPILER}), or call again now that it is loaded"
+        ) from problem
+
+
+_COMPILER = "torch._dynamo"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 import torch.utils.checkpoint
@@ -86,6 +88,7 @@ _GENERATOR = next(  # of torch 2.14 on, or before
 _generator = getattr(_CHECKPOINTS, _GENERATOR)
 _CONDITION = type(torch.ops.higher_order.cond)
 _condition = _CONDITION.__call__
+_compiled_condition = torch.cond
 
 
 @contextlib.contextmanager
@@ -99,6 +102,7 @@ def called_directly() -> Iterator[None]:
     _CHECKPOINTS.CheckpointFunction.apply = staticmethod(_reentrant_checkpoint)
     setattr(_CHECKPOINTS, _GENERATOR, _other_checkpoint)
     _CONDITION.__call__ = _branch
+    torch.cond = _cond
     before = getattr(_direct, "now", False)
     _direct.now = True
     try:
@@ -117,14 +121,22 @@ def _other_checkpoint(*args: object, **kwargs: object) -> Iterator[None]:
 
 def _branch(
     self: torch._ops.HigherOrderOperator,
-    holds: object,
-    one: Callable[..., object],
-    other: Callable[..., object],
+    pred: object,
+    true_fn: Callable[..., object],
+    false_fn: Callable[..., object],
     operands: tuple[object, ...] = (),
 ) -> object:
     if getattr(_direct, "now", False):
-        return (one if holds else other)(*operands)
-    return _condition(self, holds, one, other, operands)
+        return (true_fn if pred else false_fn)(*operands)
+    return _condition(self, pred, true_fn, false_fn, operands)
+
+
+@functools.wraps(_compiled_condition)
+def _cond(*args: Any, **kwargs: Any) -> Any:
+    # the compiler, which the original loads and calls, traces this function too
+    if torch.compiler.is_dynamo_compiling() or not getattr(_direct, "now", False):
+        return _compiled_condition(*args, **kwargs)
+    return _branch(torch.ops.higher_order.cond, *args, **kwargs)
 
 
 def _nothing_around() -> Iterator[None]:
