@@ -19,8 +19,9 @@ from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import gradient_sum
 from pnpxai.engine.running.places import Place
-from pnpxai.engine.running.score import CheckedTarget, Score, Target
+from pnpxai.engine.running.score import Score, Target
 from pnpxai.engine.running.site import AtSites, Call
+from pnpxai.engine.running.targets import CheckedTarget
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, Model, ModelInputs, ModelOutput
 from pnpxai.tensors import Tensors, like

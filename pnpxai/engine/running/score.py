@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, SupportsIndex, TypeAlias, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pnpxai.engine.running.guard import eager, module_of, same_start
+from pnpxai.engine.running.targets import CheckedTarget, OfExamples, Target, checked_target
 from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
 from pnpxai.model_types import ForwardArgs, Model, ModelOutput, Positional
-from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, own, take_rows
+from pnpxai.tensors import Tensors, batch_size, check_finite, map_tensors, take_rows
 
 __all__ = ["Score", "Target", "WholeBatchOutput", "select_output"]
-
-Target: TypeAlias = (
-    None | int | Tensor | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Callable[[ModelOutput], Tensor]
-)
-"""Output to explain: an index for all examples, one per example, index tuples for outputs of more dimensions, or a
-function of the model's output that gives one number per example. None where the model has a single output."""
-CheckedTarget: TypeAlias = None | tuple[int, ...] | Tensor | Callable[[ModelOutput], Tensor]
-"""Target in the form of ``Score.target``."""
-
-
-@runtime_checkable
-class OfExamples(Protocol):
-    """Is a function of the output that may hold a value for each example."""
-
-    def __call__(self, output: ModelOutput) -> Tensor:
-        """Return one number for each example."""
-        ...
-
-    def take(self, rows: Tensor) -> Callable[[ModelOutput], Tensor]:
-        """Return the function of some examples."""
-        ...
-
-    def check_size(self, size: int) -> None:
-        """Refuse a number of examples other than the number of values."""
-        ...
 
 
 class WholeBatchOutput(ArgumentError):
@@ -84,7 +59,7 @@ class Score:
             raise ArgumentError(f"forward_func: expected a model or a function, got {type(forward).__name__}")
         size = batch_size(inputs)
         extra = () if extra is None else tuple(extra) if type(extra) is tuple else (extra,)
-        return cls(eager(forward), size, _normal_target(target, size), extra, transform)
+        return cls(eager(forward), size, checked_target(target, size), extra, transform)
 
     def __call__(self, inputs: Tensors) -> Tensor:
         """Return (rows,) scores, or (1,) if the model returns one value for its whole batch.
@@ -278,40 +253,3 @@ def _one_each(value: object, rows: int, who: str) -> Tensor:
             f"say which one to explain, such as target=0"
         )
     raise ShapeError(f"{who} returned shape {tuple(value.shape)}; expected one number for each of {rows} examples")
-
-
-def _normal_target(target: Target, size: int) -> CheckedTarget:
-    if target is None or (callable(target) and not isinstance(target, Tensor)):
-        if isinstance(target, OfExamples):
-            target.check_size(size)
-        return target
-    if hasattr(target, "__array__") and not isinstance(target, (Tensor, numbers.Number)):
-        target = torch.as_tensor(target)
-    if isinstance(target, Tensor):
-        if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-            raise ArgumentError(f"target: expected whole numbers, got a tensor of {target.dtype}")
-        if target.numel() == 1:
-            return (int(target),)
-        if target.ndim == 0 or target.shape[0] != size:
-            raise ArgumentError(
-                f"target: expected one entry for each of {size} examples, got shape {tuple(target.shape)}"
-            )
-        return own(target).reshape(size, -1).long()  # one made under inference mode cannot pick what is differentiated
-    if isinstance(target, tuple):
-        return tuple(_index(member) for member in target)
-    if isinstance(target, list):
-        if len(target) not in (1, size):
-            raise ArgumentError(f"target: expected one entry for each of {size} examples, got {len(target)}")
-        rows = [tuple(map(_index, t)) if isinstance(t, (tuple, list)) else (_index(t),) for t in target]
-        if len({len(row) for row in rows}) > 1:
-            raise ArgumentError("target: expected as many indices for each example, got some with more than others")
-        return torch.tensor(rows)
-    return (_index(target),)
-
-
-def _index(value: object) -> int:
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_floating_point():
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ArgumentError(f"target: expected a whole number, got {value!r} ({type(value).__name__})")
-    return int(value)

@@ -11,18 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.batches import joined_values, same_values
-from pnpxai.explainers.results.descriptions import largest, numbered_examples, of_target, short, written
+from pnpxai.explainers.results.descriptions import largest, numbered_examples, short, written
+from pnpxai.explainers.results.drawing import heading, html_of, parts_of
 from pnpxai.explainers.results.files import read, write
 from pnpxai.explainers.results.frame import frame_of
 from pnpxai.explainers.results.gap import TOLERANCE, missed
-from pnpxai.explainers.results.group_values import counted_once
-from pnpxai.explainers.results.match_inputs import whose
-from pnpxai.pictures import CLIP, Kind, Look, Style, View, drawing_of, figure, html
-from pnpxai.pictures.notebook import lines_html
+from pnpxai.pictures import CLIP, Kind, Look, Style, View, drawing_of, figure
 from pnpxai.strategies.postprocessing import PostProcessor
 from pnpxai.targets import TargetValue
 from pnpxai.tensors import Tensors, map_tensors
@@ -190,7 +187,7 @@ class Explanation:
         """
         signed = self.signed if signed is None else signed
         look = Look(style, clip, signed, alpha, cmap, colour_bar)
-        maps, inputs, titles, view = self._shown(limit, member, kind, style)
+        maps, inputs, titles, view = parts_of(self, limit, member, kind, style)
         tokens = drawing_of(view, inputs.ndim, not inputs.is_floating_point()).form == "tokens"
         if names is not None and not tokens:
             if callable(names):
@@ -198,55 +195,13 @@ class Explanation:
             view = replace(view, names=tuple(map(str, names)))
         return figure(
             maps, inputs, titles, view,
-            word_source=names if tokens else None, look=look, shared=shared, scores=self._scores(),
-            heading=self._heading(len(titles)),
+            word_source=names if tokens else None, look=look, shared=shared, scores=self.scores.expand(len(self)),
+            heading=heading(self, len(titles)),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """Return the HTML that a notebook shows: the facts, and the first examples of every explained argument."""
-        parts = [lines_html(repr(self))]
-        look = Look(signed=self.signed)
-        members = [self._shown(6, member, None) for member in range(len(self.attributions))]
-        if len(self) > (shown := len(members[0][2])):
-            parts.append(f"<p>{shown} of {len(self)} examples; plot(limit={len(self)}) draws all</p>")
-        if len(members) == 1:
-            return "".join([*parts, html(*members[0], look)])
-        for k, title in enumerate(members[0][2]):  # the inputs of an example together
-            for maps, inputs, _, view in members:
-                own = slice(k, k + 1)
-                parts.append(html(maps[own], inputs[own], [title], view.take([k]), look))
-                title = ""
-        return "".join(parts)
-
-    def _shown(
-        self, limit: int, member: int, kind: Kind | None, style: Style | None = None
-    ) -> tuple[Tensor, Tensor, list[str], View]:
-        """Return the parts of a drawing of one explained argument: maps, inputs, titles and the view."""
-        limit = whole_number("limit", limit)
-        if member not in range(len(self.attributions)):
-            raise ArgumentError(f"member: expected 0 to {len(self.attributions) - 1}, got {member!r}")
-        own = whose(self.attributions, self.inputs)[member]
-        view = self.views[own] if own < len(self.views) else View()
-        scores = self._scores()
-        titles = [
-            f"#{k}  {of_target(self[k].targets, view.classes)}score {float(scores[k]):.3g}"
-            for k in range(min(limit, len(self)))
-        ]
-        maps = self.attributions[member]
-        if style == "waterfall" and self.feature_mask is not None:
-            maps = counted_once(self.attributions, self.feature_mask)[member]
-        if self.postprocessor is not None:
-            maps = self.postprocessor.of(own)(maps)
-        return maps, self.inputs[own], titles, view if kind is None else replace(view, kind=kind)
-
-    def _heading(self, shown: int) -> str:
-        """Return the explainer's name, and how many examples a figure leaves out."""
-        left_out = f", {shown} of {len(self)} examples: limit={len(self)} draws all" if shown < len(self) else ""
-        return f"{self.explainer}{left_out}"
-
-    def _scores(self) -> Tensor:
-        """Return (examples,) scores, also where the model gives one for its whole batch."""
-        return self.scores.expand(len(self))
+        return html_of(self)
 
     @classmethod
     def joined(cls, parts: Sequence[Explanation]) -> Explanation:
