@@ -148,7 +148,7 @@ class Method:
         elif self.name == "AdaptiveSteps":
             made = (library.IntegratedGradients(call.model),)
         elif self.name == "AttentionRollout":
-            made = (call.model, "mean", 0.5, "bilinear")
+            made = (call.model, "mean", 0.9, "bilinear")  # no two weights are alike at the cut
         elif self.at_a_layer:
             made = (call.model, call.layer)
         return kind(*made).attribute(call.inputs, **small | dict(call.given))

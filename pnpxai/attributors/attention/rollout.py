@@ -96,7 +96,8 @@ class _OfAttention(Attributor):
         read = slope.abs().sum((1, 3))
         read = (read > 1e-9 * read.amax(-1, keepdim=True)).to(total)
         read = torch.where(read.sum(-1, keepdim=True) > 0, read, torch.ones_like(read))
-        return place(torch.einsum("bq,bqk->bk", read / read.sum(-1, keepdim=True), total).detach())
+        values = torch.einsum("bq,bqk->bk", read / read.sum(-1, keepdim=True), total)
+        return place(values.detach()).to(attention.maps[0].dtype)
 
 
 class AttentionRollout(_OfAttention):
@@ -163,14 +164,16 @@ def _of_all(output: ModelOutput) -> Tensor:
 
 
 def fused(heads: Tensor, how: HeadFusion) -> Tensor:
-    """Return (examples, tokens, tokens): the mean, smallest or largest of the heads (dimension 1)."""
+    """Return (examples, tokens, tokens): the mean, smallest or largest of the heads (dimension 1), at least float32."""
+    heads = heads.to(torch.promote_types(heads.dtype, torch.float32))
     return heads.mean(1) if how == "mean" else heads.amin(1) if how == "min" else heads.amax(1)
 
 
 def discarded(weights: Tensor, ratio: float) -> Tensor:
     """Return weights (examples, tokens, tokens) with the smallest ``ratio`` of each example's set to zero.
 
-    The first token's weight for itself is kept, as in the implementation that introduced discarding.
+    The first token's weight for itself is kept, as in the implementation that introduced discarding. Of weights that
+    are closer than the model's dtype tells apart, another dtype may keep others.
     """
     flat = weights.flatten(1).clone()
     lowest = flat.argsort(dim=1, stable=True)[:, : int(flat.shape[1] * ratio)]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pnpxai.attributors import AttentionRollout, TransformerAttribution
-from pnpxai.attributors.attention.rollout import discarded
+from pnpxai.attributors.attention.rollout import discarded, fused
 from pnpxai.errors import UnsuitableError
 from pnpxai.testing.audit import audit
 from tests.attributors.attention.attending import Attending
@@ -147,6 +147,8 @@ def test_discarding_leaves_the_largest_and_the_first_tokens_own_weight():
     assert torch.equal(discarded(weights, 0.75)[0], torch.tensor(expected[0]))
     assert torch.equal(discarded(weights, 0.5)[1], torch.tensor(expected[1]))
     assert torch.equal(discarded(weights, 0.0), weights)
+    heads = torch.tensor([1.0, 1 + 2**-10], dtype=torch.float16).reshape(1, 2, 1, 1)
+    assert fused(heads, "mean").item() == 1 + 2**-11  # which float16 would round, so that it is like another weight
 
 
 def _windows(x):

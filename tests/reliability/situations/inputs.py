@@ -149,7 +149,7 @@ def no_draws(method: Method) -> bool:
     """Draws go by the bits of an example, which another dtype changes; coarse scores make orders of their own."""
     drawn = {"GradientShap", "NoiseTunnel", "KernelShap", "Lime", "RISE", "SmoothGrad", "VarGrad", "SmoothGradSquared"}
     drawn |= {"AdaptiveSamples", "ShapleyValueSampling", "FeaturePermutation", "Ensemble", "RandomMap", "ShapleyValues"}
-    drawn |= {"AttentionRollout", "LayerGradientShap", "NeuronGradientShap", "LayerFeaturePermutation"}
+    drawn |= {"LayerGradientShap", "NeuronGradientShap", "LayerFeaturePermutation"}
     return method.name not in drawn
 
 
