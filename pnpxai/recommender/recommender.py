@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
@@ -14,7 +13,6 @@ from pnpxai.declare.declared import Declared
 from pnpxai.errors import ArgumentError
 from pnpxai.examples import Examples
 from pnpxai.metrics.evaluation import Candidate
-from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
 from pnpxai.metrics.selection import as_candidates
 from pnpxai.model_types import Model
 from pnpxai.recommender.fit import ModalitySpec, by_facts, classes_of, needed_traits, recommend, traits_of
@@ -126,15 +124,16 @@ class Recommender(Declared, keyword_only=True):
             raise ArgumentError(f"explainers: none fits {fit.facts.name}: {_listed(fit.reasons)}")
         candidates = as_candidates(specs, model, traits, common)
         controls = as_candidates(list(fit.controls), model, traits, common)
-        deciding = judges_of(self.deciding, model, common, masked=masked, name="deciding")
-        deciding = _with_rows(deciding, examples, traits)
+        deciding = judges_of(self.deciding, model, common, examples, traits, masked=masked, name="deciding")
         metrics = [metric for judge in deciding for metric in judge.metrics]
         if len(metrics) < len(deciding):
             raise ArgumentError("deciding: expected metrics; what explaining costs can be limited: limits=")
-        wanted = () if self.metric is None else judges_of(self.metric, model, common, masked=masked)
+        wanted: tuple[Judge, ...] = ()
+        if self.metric is not None:
+            wanted = judges_of(self.metric, model, common, examples, traits, masked=masked)
         if len(wanted) > 1:
             raise ArgumentError(f"metric: expected one, got {len(wanted)}")
-        limits = limits_of(self.limits, model, common, masked=masked, judges=wanted or deciding)
+        limits = limits_of(self.limits, model, common, examples, traits, masked=masked, judges=wanted or deciding)
         judged_by = [*deciding, *wanted, *(limit.judge for limit in limits)]
         examples = with_masks(examples, masks, judged_by, candidates[0].explainer)
         shared = Shared()
@@ -206,16 +205,6 @@ def _fixed(candidates: Sequence[Candidate], controls: Sequence[Candidate]) -> li
     """Return what tuned candidates are held against: all defaults, and random maps several times."""
     drawn = [(c, k) for c in controls if c.explainer.stochastic for k in range(_RANDOM_MAPS)]
     return [*((candidate, 0) for candidate in candidates), *drawn]
-
-
-def _with_rows(judges: Sequence[Judge], examples: Examples, traits: Traits) -> tuple[Judge, ...]:
-    """Return judges whose metrics draw from rows of a table; see ``with_rows``."""
-    if not len(examples):
-        return tuple(judges)
-    first = examples.first(ROWS)
-    return tuple(
-        replace(judge, metrics=tuple(with_rows({"": m}, first, traits)[""] for m in judge.metrics)) for judge in judges
-    )
 
 
 def _listed(reasons: dict[str, str]) -> str:

@@ -3,12 +3,21 @@
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
+from pnpxai.explainers.gradient.saliency import Gradient
+from pnpxai.metrics.evaluation import evaluate
+from pnpxai.metrics.faithfulness.elsewhere import Elsewhere
+from pnpxai.metrics.faithfulness.scales import MultiScaleCorrelation
 from pnpxai.recommender import Ranking, rank
 from pnpxai.traits import Traits
+from pnpxai.tuning import tune
 from tests.small import Bright, examples
 
 
@@ -79,6 +88,25 @@ def test_the_same_seed_gives_the_same_ranking() -> None:
         )  # fmt: skip
 
     assert ranked() == ranked()
+
+
+def test_of_a_table_rankings_searches_and_limits_draw_removed_values_from_its_rows() -> None:
+    x = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) + 1
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    data, name = Examples.of([(x, torch.arange(8) % 2, None)]), "MultiScaleCorrelation"
+    options: dict[str, Any] = {"n_trials": 1, "show_progress": False}
+    ranked = rank(net, data, Traits.table(), explainers=["Gradient"], metric=name, deciding=["AbPC"], **options)
+    limited = options | {"traits": Traits.table(), "limits": {MultiScaleCorrelation: -1.0}, "n_seeds": 0}
+    searched = tune(Gradient(net), data, "AbPC", **limited)
+    tuned = tune(Gradient(net), data, name, **limited)
+    part, _ = data.split(0.5, 0)
+    by_rows, by_none = (
+        evaluate(tuned.best, metric, part).array().mean()
+        for metric in (MultiScaleCorrelation(net, elsewhere_fn=Elsewhere(x)), MultiScaleCorrelation(net))
+    )
+    assert by_rows != pytest.approx(by_none)
+    for value in (ranked.tuned["Gradient"].value, tuned.value, searched.limits[0].value):
+        assert value == pytest.approx(by_rows)
 
 
 def test_what_cannot_be_ranked_is_refused() -> None:

@@ -106,8 +106,8 @@ def tune(
     model = starts[0].explainer.model
     common = common if traits is None else traits.shared(common)
     masked = has_masks(examples, masks)
-    judges = judges_of(metric, model, common, masked=masked)
-    bounds = limits_of(limits, model, common, masked=masked, judges=judges)
+    judges = judges_of(metric, model, common, examples, traits, masked=masked)
+    bounds = limits_of(limits, model, common, examples, traits, masked=masked, judges=judges)
     examples = with_masks(examples, masks, [*judges, *(bound.judge for bound in bounds)], starts[0].explainer)
     workers, n_seeds = whole_number("workers", workers), whole_number("n_seeds", n_seeds, 0)
     n_trials, seed = _trials(n_trials, timeout), whole_number("seed", seed, 0)

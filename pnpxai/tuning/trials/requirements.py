@@ -12,9 +12,11 @@ from pnpxai.declare.marks import Settings
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import EvidenceMasks, Examples
 from pnpxai.explainers.base import Explainer
+from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
 from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.selection import MetricSpec, as_metrics, several
 from pnpxai.model_types import Model
+from pnpxai.traits import Traits
 from pnpxai.tuning.trials.judging import COSTS, Judge
 
 __all__ = ["Limit", "Limits", "judges_of", "has_masks", "limits_of", "with_masks"]
@@ -50,16 +52,20 @@ def judges_of(
     metric: MetricSpec | Sequence[MetricSpec],
     model: Model,
     common: Settings | None,
+    examples: Examples,
+    traits: Traits | None,
     *,
     masked: bool,
     name: str = "metric",
 ) -> tuple[Judge, ...]:
-    """Return a judge for each metric or cost, given alone or as several; a metric's is called as in a comparison.
+    """Return a judge for each metric or cost, given alone or as several; it is called and it measures as a comparison.
 
     Args:
         metric: names, classes or configured objects; "seconds", "rows".
         model: the model.
         common: settings that metrics share.
+        examples: what the rows of a table are drawn from; see ``with_rows``.
+        traits: facts about the data; without them no rows are drawn.
         masked: whether it is known what matters in the examples.
         name: what the argument is called in errors.
 
@@ -69,7 +75,7 @@ def judges_of(
     specs = several(metric)
     if not specs:
         raise ArgumentError(f"{name}: expected at least one metric, got none")
-    judges = _judges(specs, model, common, name)
+    judges = _judges(specs, model, common, examples, traits, name)
     _check_masks(judges, name, masked)
     metrics = [metric for judge in judges for metric in judge.metrics]
     if metrics and all(metric.category == "complexity" for metric in metrics):
@@ -86,6 +92,8 @@ def limits_of(
     limits: Limits | None,
     model: Model,
     common: Settings | None,
+    examples: Examples,
+    traits: Traits | None,
     *,
     masked: bool,
     judges: Sequence[Judge] = (),
@@ -96,6 +104,8 @@ def limits_of(
         limits: what is limited, and to what.
         model: the model.
         common: settings that metrics share.
+        examples: what the rows of a table are drawn from.
+        traits: facts about the data.
         masked: whether it is known what matters in the examples.
         judges: what is searched for; a limit on one of these is on the same values.
 
@@ -108,7 +118,7 @@ def limits_of(
         )
     judge_of: dict[object, Judge] = {judge.name: judge for judge in judges}
     others = [spec for spec in limits or {} if not (isinstance(spec, str) and spec in judge_of)]
-    other_judges = _judges(others, model, common, "limits")
+    other_judges = _judges(others, model, common, examples, traits, "limits")
     judge_of |= {spec: _searched(judge, judges) for spec, judge in zip(others, other_judges, strict=True)}
     checked = []
     for spec, bound in (limits or {}).items():
@@ -149,7 +159,14 @@ def with_masks(examples: Examples, masks: EvidenceMasks, judges: Sequence[Judge]
     return masked.with_targets
 
 
-def _judges(specs: Sequence[MetricSpec], model: Model, common: Settings | None, name: str) -> tuple[Judge, ...]:
+def _judges(
+    specs: Sequence[MetricSpec],
+    model: Model,
+    common: Settings | None,
+    examples: Examples,
+    traits: Traits | None,
+    name: str,
+) -> tuple[Judge, ...]:
     costs = [spec for spec in specs if isinstance(spec, str) and spec in COSTS]
     others = [spec for spec in specs if spec not in costs]
     for spec in others:
@@ -158,7 +175,10 @@ def _judges(specs: Sequence[MetricSpec], model: Model, common: Settings | None, 
             raise ArgumentError(f"metric: no metric or cost {spec!r}{hint}")
     if len(set(costs)) < len(costs):
         raise ArgumentError(f"{name}: expected different ones, got {', '.join(costs)}")
-    metrics = iter([Judge.of(metric, label) for label, metric in as_metrics(others, model, common, name).items()])
+    by_label = as_metrics(others, model, common, name)
+    if traits is not None and len(examples):
+        by_label = with_rows(by_label, examples.first(ROWS), traits)
+    metrics = iter([Judge.of(metric, label) for label, metric in by_label.items()])
     return tuple(Judge(spec) if isinstance(spec, str) and spec in costs else next(metrics) for spec in specs)
 
 
