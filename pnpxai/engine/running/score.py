@@ -111,11 +111,12 @@ class Score:
             inputs: what it was given, which is named where its numbers are not finite.
         """
         value = self.select(output)
-        if not torch.isfinite(value).all():
+        finite = torch.isfinite(value)
+        if not finite.all():
             check_finite("inputs", inputs)
             raise NonFiniteError(
-                f"score: the model's output at the target is NaN or infinite for {int((~torch.isfinite(value)).sum())}"
-                f" of {value.numel()} rows"
+                f"score: the model's output at the target is NaN or infinite for {int((~finite).sum())}"
+                f" of {value.numel()} rows{_emptied(inputs, ~finite)}"
             )
         return value
 
@@ -253,3 +254,18 @@ def _one_each(value: object, rows: int, who: str) -> Tensor:
             f"say which one to explain, such as target=0"
         )
     raise ShapeError(f"{who} returned shape {tuple(value.shape)}; expected one number for each of {rows} examples")
+
+
+def _emptied(inputs: Tensors, bad: Tensor) -> str:
+    """Return words on ids or masks that are zero everywhere in the rows that have no score, if any are."""
+    for k, x in enumerate(inputs):
+        whole = not (x.is_floating_point() or x.is_complex()) and x.ndim > 1 and x.shape[:1] == bad.shape
+        if whole and not x[bad].any():
+            return (
+                f", where inputs[{k}], of whole numbers, is zero everywhere: a mask of zeros, or one that the model "
+                "makes of such ids, leaves attention no position to look at. Pass a mask as a further argument, which "
+                "is held (additional_forward_args, or an explainer's additional_forward_arg_extractor); replace ids by "
+                "one that is not padding (baselines, or an explainer's mask_token_id), or let special ids stay (an "
+                "explainer's held_ids)"
+            )
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,15 @@ def test_wrong_outputs_are_refused(forward, message):
 def test_a_score_that_is_not_finite_is_refused():
     with pytest.raises(NonFiniteError, match="output at the target is NaN or infinite for 1 of 2 rows"):
         score(1, lambda x: linear(x) / (x[:, :1] - 1))
+
+
+def test_a_mask_of_zeros_is_named_where_it_leaves_no_score():
+    masked = Score.of(lambda x, mask: (x * mask).sum(1) / mask.sum(1), (X, X.long()), None)
+    mask = torch.ones_like(X).long()
+    with pytest.raises(NonFiniteError, match=r"1 of 2 rows, where inputs\[1\], of whole numbers, is zero everywhere"):
+        masked((X, mask * torch.tensor([[1], [0]])))
+    with pytest.raises(NonFiniteError, match="for 2 of 2 rows$"):
+        replace(masked, forward=lambda x, mask: x.sum(1) / 0)((X, mask))
 
 
 def test_what_is_no_function_is_refused():
