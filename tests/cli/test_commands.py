@@ -67,7 +67,8 @@ def test_tune_prints_and_writes_what_it_found(run: Run, model: str) -> None:
     assert "tuned: tuned.json holds nothing that tune or rank wrote" in ran.stderr
 
 
-def test_compare_keeps_a_run_and_reports_it(run: Run, model: str) -> None:
+def test_compare_keeps_a_run_and_reports_it(run: Run, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pnpxai", "compare", "--options", "options.yaml"])
     Path("options.yaml").write_text(
         f"model: {model}\ndata: xy.npz\nexplainers:\n  - Gradient\n  - SmoothGrad: {{n_iter: 10}}\nmetrics: [AbPC]\n"
     )
@@ -78,7 +79,7 @@ def test_compare_keeps_a_run_and_reports_it(run: Run, model: str) -> None:
     assert results.decision.n == 5
     assert results.settings["SmoothGrad"]["explainer"]["n_iter"] == 10
     assert results.facts["views"]
-    assert results.facts["command"].startswith("pnpxai ")
+    assert results.facts["command"] == "pnpxai compare --options options.yaml"
     assert set(results.table.label) == {0, 1}
     page = Path("run/report.html").read_text()
     again = run("report", "run", "--out", "again.html")

@@ -39,7 +39,11 @@ RELIABILITY = (
         (GUARD, cell("Gradient", "skip_cnn")),
     ),
     Fault(
-        "buffers are not given back", "pnpxai.engine.running.guard:_Loan.end", "buffer.copy_(value)", "pass", (GUARD,)
+        "buffers are not given back",
+        "pnpxai.engine.running.kept_values:KeptValues.restore",
+        "tensor.copy_(value)",
+        "pass",
+        (GUARD,),
     ),
     Fault(
         "the model stays in eval mode",
@@ -57,9 +61,9 @@ RELIABILITY = (
     ),
     Fault(
         "hooks are left in the model",
-        "pnpxai.engine.running.guard:_Loan.end",
-        "table.update(noted)",
-        "table.update(noted) if 'training' in noted else None",
+        "pnpxai.engine.running.kept_values:KeptValues.of",
+        "(hooks or name not in _OF_TORCH)",
+        "name not in _OF_TORCH",
         (GUARD,),
     ),
     Fault(
