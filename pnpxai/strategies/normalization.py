@@ -8,12 +8,21 @@ import torch
 from torch import Tensor
 
 from pnpxai.strategies.base import Strategy, each_by_name
+from pnpxai.traits import Traits
 
 __all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust", "Standard"]
 
 
 class Normalization(Strategy, abstract=True):
     """Rescales the map of each example (examples, ...). A constant map becomes zeros, never NaN."""
+
+    keeps_zero: ClassVar[bool] = True
+    """False if a value of zero may become another one."""
+
+    @classmethod
+    def suits(cls, traits: Traits) -> bool:
+        """Return False for tables if zero moves: a column of zero would be read as one that matters."""
+        return cls.keeps_zero or traits.modality != "table"
 
 
 class EachNormalization(Normalization):
@@ -32,6 +41,7 @@ class MinMax(Normalization):
     """Rescales a map a to 0 ... 1: (a - min) / (max - min)."""
 
     name: ClassVar[str] = "minmax"
+    keeps_zero: ClassVar[bool] = False
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return (a - min) / (max - min)."""
@@ -56,6 +66,7 @@ class Robust(Normalization):
     """
 
     name: ClassVar[str] = "robust"
+    keeps_zero: ClassVar[bool] = False
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the normalised maps."""

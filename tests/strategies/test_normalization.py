@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnpxai.strategies.normalization import MaxAbs, MinMax, NoNormalization, Robust, Standard
+from pnpxai.traits import Traits
 
 MAPS = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size=1, max_size=3).map(
     lambda rows: torch.tensor(rows, dtype=torch.float64).reshape(-1, 2, 2)
@@ -47,6 +48,13 @@ def test_identity(maps):
 @pytest.mark.parametrize("normalise", [MinMax(), MaxAbs(), Robust(), Standard()])
 def test_a_map_of_zeros_stays(normalise):
     assert not normalise(torch.zeros(2, 3, 3)).any()
+
+
+@pytest.mark.parametrize("normalise", [MinMax(), MaxAbs(), Robust(), Standard(), NoNormalization()])
+def test_tables_are_searched_with_what_leaves_a_column_of_zero_at_zero(normalise):
+    scaled = normalise(torch.tensor([[-1.0, 0.0, 2.0, 5.0]]))
+    assert normalise.suits(Traits.table()) == (scaled[0, 1] == 0)
+    assert normalise.suits(Traits.image())
 
 
 def test_one_number_per_example_is_not_scaled_by_the_others():
