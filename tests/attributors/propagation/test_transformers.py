@@ -61,7 +61,7 @@ def test_relevance_is_conserved(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "Bert"])  # those without biases or centring
+@pytest.mark.parametrize("name", MODELS)
 def test_lower_precision_rounds_at_most_ten_times_as_much_as_a_gradient(name, dtype):
     off = {}
     for method in (LayerDeepLift, LayerGradientXActivation):

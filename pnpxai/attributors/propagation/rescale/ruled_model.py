@@ -11,7 +11,7 @@ from torch import Tensor
 from pnpxai.attributors.propagation.rescale.conditions import Compared, Conditions, mixed, noted
 from pnpxai.attributors.propagation.rescale.rules import rule_for
 from pnpxai.attributors.propagation.rescale.selections import Selection
-from pnpxai.attributors.propagation.rescale.step import Reference, Rule, tied
+from pnpxai.attributors.propagation.rescale.step import Reference, Rule, of_operands, tied
 from pnpxai.engine.running.missing_gradients import naming_missing_gradients
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.seeing.decompositions import check_same, decomposed, is_compound
@@ -178,10 +178,7 @@ class _Rescale:
         if name in SELECTIONS or (name in ("max", "min") and _along_axis(args, kwargs)):
             return self._selected(name, function, call, operands[0])
 
-        def apply(*others: Tensor) -> Tensor:
-            new_args, new_kwargs = put(*others)
-            return function(*new_args, **new_kwargs)
-
+        apply = of_operands(function, put, operands[0].dtype)
         if name == "batch_norm" and by_batch_statistics(*args, **kwargs):
             raise RuleError(
                 "DeepLift: no rule for batch normalisation by the batch's own statistics; use a gradient or "

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from pnpxai.tensors import Tensors, own
+from pnpxai.engine.seeing.operations import Operation
+from pnpxai.tensors import Tensors, map_tensors, own
 
-__all__ = ["Reference", "Rule", "tied"]
+__all__ = ["Reference", "Rule", "of_operands", "tied"]
 
 
 class Rule(Protocol):
@@ -62,6 +63,24 @@ class _Step(torch.autograd.Function):
         with torch.enable_grad():
             shares = ctx.rule.share(operands, ctx.reference, ctx.output, grad_outputs[0])
         return None, None, None, None, *(s.detach().to(x.dtype) for s, x in zip(shares, operands, strict=True))
+
+
+def of_operands(function: Operation, put: Operation, own_kind: torch.dtype) -> Callable[..., Tensor]:
+    """Return an operation as a function of its operands, which may also be of a finer dtype than its own.
+
+    Args:
+        function: the operation.
+        put: returns all its arguments, with its operands among them.
+        own_kind: the dtype in which the model runs it.
+    """
+
+    def apply(*operands: Tensor) -> Tensor:
+        args, kwargs = put(*operands)
+        if (kind := operands[0].dtype) != own_kind:
+            args, kwargs = map_tensors(lambda t: t.to(kind) if t.dtype == own_kind else t, (args, kwargs))
+        return function(*args, **kwargs)
+
+    return apply
 
 
 def tied(
