@@ -133,8 +133,8 @@ def test_what_holds_data_stays_and_the_others_are_searched() -> None:
 def test_configurations_of_each_input_are_numbered_without_gaps() -> None:
     start = Candidate("SmoothGrad", SmoothGrad(Asked()), PostProcessor.on(PICTURE_AND_ROW))
     space = Space((start,), PICTURE_AND_ROW)
-    poolings, norms = 11, 5
-    assert space.size() == 190 * poolings * norms * 1 * norms
+    poolings, norms, norms_of_rows = 11, 5, 3
+    assert space.size() == 190 * poolings * norms * 1 * norms_of_rows
     for number in range(0, int(space.size()), 997):
         found = space.configuration(number)
         candidate = space.suggest(optuna.trial.FixedTrial(found))  # type: ignore[arg-type]
