@@ -19,7 +19,8 @@ class Damped:
     """R_k = x_k dz/dx_k R z / (z^2 + epsilon s^2), which is the epsilon rule but where the parts of z cancel.
 
     s is the size of what z is the sum of: |x_1| + |x_2| for z = x_1 + x_2, and |x_1| |x_2| for their product. Of parts
-    that cancel only rounding is left, whose quotient would be many times what all others get.
+    that cancel only rounding is left, whose quotient would be many times what all others get. A dtype coarser than
+    float32, in which squares of small numbers are zero, is computed in float32.
 
     Attributes:
         function: a sum of its operands, or a product.
@@ -33,6 +34,8 @@ class Damped:
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return what the operands contribute, less where it cancels."""
+        own = [x.dtype for x in operands]
+        operands = tuple(x.detach().to(torch.promote_types(x.dtype, torch.float32)) for x in operands)
         leaves = tuple(x.detach().requires_grad_() for x in operands)
         with torch.enable_grad():
             z = self.function(*leaves)
@@ -45,7 +48,7 @@ class Damped:
             scale = relevance * value / (value.square() + self.epsilon * size.square()).clamp_min(least)
             scale = scale / 2 if self.product else scale
         slopes = torch.autograd.grad(z, leaves, scale, allow_unused=True, materialize_grads=True)
-        return tuple(x.detach() * slope for x, slope in zip(leaves, slopes, strict=True))
+        return tuple((x * slope).to(kind) for x, slope, kind in zip(operands, slopes, own, strict=True))
 
 
 @dataclass(frozen=True)
