@@ -48,6 +48,8 @@ class Outcome:
         group_values: (examples, groups) value of each group.
         draws: (examples,) number of random draws behind each example's attributions, 0 where nothing was drawn; None
             where draws are not counted.
+        needed_draws: (examples,) about how many draws would tell an example's values from noise, 0 where they are told
+            from it already or their error is not known; None where this is not judged.
         notes: sentences that a reader of the attributions must know.
     """
 
@@ -60,6 +62,7 @@ class Outcome:
     feature_mask: Tensors | None = None
     group_values: Tensor | None = None
     draws: Tensor | None = None
+    needed_draws: Tensor | None = None
     notes: tuple[str, ...] = ()
 
 

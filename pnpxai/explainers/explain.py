@@ -63,6 +63,7 @@ def explain(
         seconds=seconds,
         warnings=(
             *outcome.notes,
+            *_noise_warnings(outcome, explainer.draws or ""),
             *(str(warning.message) for warning in caught),
             *_gap_warnings(judged, explainer, used),
         ),
@@ -75,6 +76,18 @@ def explain(
         feature_mask=None if outcome.feature_mask is None else run.back(outcome.feature_mask),
         group_values=outcome.group_values,
         signed=explainer.drawn_signed,
+    )
+
+
+def _noise_warnings(outcome: Outcome, setting: str) -> tuple[str, ...]:
+    """Return a sentence where values cannot be told from noise; ``setting`` is the number of draws."""
+    if outcome.needed_draws is None or outcome.draws is None or not bool((noisy := outcome.needed_draws > 0).any()):
+        return ()
+    needed = float(f"{float(outcome.needed_draws[noisy].median()):.1e}")
+    return (
+        f"{setting}: the values of {int(noisy.sum())} of {len(noisy)} examples cannot be told from noise: their "
+        f"standard errors are more than half of their spread over features; about {setting}={needed:,.0f} would tell "
+        f"them apart (here {int(outcome.draws[noisy].median()):,})",
     )
 
 

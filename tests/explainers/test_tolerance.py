@@ -48,6 +48,23 @@ def test_what_is_not_reached_is_said_first():
     assert found.used["n_masks"].tolist() == [192, 192]
 
 
+def test_noise_of_an_example_that_is_not_run_again_is_still_said():
+    """The first example's values are large and alike: they are within the tolerance, but not told from noise."""
+    x = torch.randn(2, 14, generator=torch.Generator().manual_seed(0)).double() * 0.1 + torch.tensor([[10.0], [0.1]])
+    noisy = lambda rows: (rows.sum(1) + torch.sin(1e4 * rows.sum(1)))[:, None]  # noqa: E731
+    found = KernelShap(noisy, n_samples=40, tolerance=0.1).explain(x, 0)
+    first, second = found.used["n_samples"].tolist()
+    assert first <= 40 < second
+    noise = [warning for warning in found.warnings if "cannot be told from noise" in warning]
+    assert len(noise) == 1
+    alone = [
+        bool(KernelShap(noisy, n_samples=n).explain(row[None], 0).warnings)
+        for n, row in zip((40, second), x, strict=True)
+    ]
+    assert f"values of {sum(alone)} of 2 examples" in noise[0]
+    assert alone[0]
+
+
 def test_all_coalitions_meet_every_tolerance():
     case = CASES["mlp"]()
     found = ShapleyValues(case.model, tolerance=1e-9).explain(case.inputs, case.targets)

@@ -9,9 +9,10 @@ products of three, all of them have a prior: c_i is free, and c_T of three or mo
     k(x, y) = \sum_{|T| odd, >= 3} \prod_{i in T} l_i x_i y_i = (\prod_i (1 + l_i z_i) - \prod_i (1 - l_i z_i)) / 2
               - \sum_i l_i z_i,    z = x y,
 
-so that the fit is one regression with as many unknowns as pairs of coalitions. l and the noise nu are those under which
-the scores are most likely (REML), among some that are equal for all players, and some that go by how much a player
-matters: l_i \propto |phi_i|^gamma.
+so that the fit is one regression with as many unknowns as pairs of coalitions. l and the noise nu are not known. Some l
+are tried that are equal for all players, and some that go by how much a player matters, l_i \propto |phi_i|^gamma. Each
+l with each nu weighs as much as the scores are likely under both (REML). The values are the weighted mean, and their
+variance is the mean variance plus the variance of the means: the most likely l and nu alone would be too sure.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _OPERATIONS = 2e8
 """About so many multiplications of one Cholesky factor for each example: fewer priors are tried with more pairs."""
 _EXACT = 1e-9
 """The noise of g(N), which makes the values sum to v(N) - v(empty)."""
+_UNLIKELY = 8.0
+"""Fits that are less likely than the best one so far by e to this power are left out."""
 
 
 def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,26 +50,33 @@ def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> tuple[Tensor
     """
     x = torch.cat([torch.ones_like(first[:1]), first]).double() * 2 - 1
     y = torch.cat([total[:, None], odd_scores], 1).double().T
-    fits = _Fits.none(y.shape[1], x.shape[1])
+    n_coalitions, n_players = x.shape
+    equal: list[_Solutions] = []
     for scale in _EQUAL:
-        fits.improve(_Prior.of(x, torch.full((x.shape[1],), scale, dtype=torch.float64)), y, _NOISE)
-    if len(x) <= x.shape[1] + 2:  # the linear terms take up all there is
-        return fits.values, fits.errors
-    base, noise = fits.values.abs(), fits.noise.tolist()
-    tries = max(1, min(len(_BY_VALUE) * len(_NOISE), int(_OPERATIONS / len(x) ** 3)))
-    for example, share in enumerate(base):
+        _add(equal, _Prior.of(x, torch.full((n_players,), scale, dtype=torch.float64)), y, _NOISE)
+    values, variances = _averaged(equal)
+    if all(bool(part.likelihood.isneginf().all()) for part in equal):  # players that are not told apart share equally
+        values = 2 * torch.linalg.lstsq(x, y, rcond=1e-10, driver="gelsd").solution.T
+        return values, torch.full_like(values, math.nan)
+    if n_coalitions <= n_players + 2:  # the linear terms take up all there is
+        return values, variances.sqrt()
+    noise = torch.cat([part.noise for part in equal])[torch.cat([part.likelihood for part in equal]).argmax(0)].tolist()
+    tries = max(1, min(len(_BY_VALUE) * len(_NOISE), int(_OPERATIONS / n_coalitions**3)))
+    for example, share in enumerate(values.abs()):
         if not float(share.max()) > 0:
             continue
         share = share / share.mean() + 0.02
         near = sorted(_NOISE, key=lambda nu: abs(math.log(nu / noise[example])))
         near = near if tries >= 16 else near[:2] if tries >= 4 else near[:1]
+        own = [part.of_example(example) for part in equal]
         for (gamma, scale), pairs in itertools.groupby(
             itertools.islice(itertools.product(_BY_VALUE, near), tries), key=lambda pair: pair[0]
         ):
-            own = share**gamma
-            prior = _Prior.of(x, scale * own / own.max())
-            fits.improve(prior, y[:, example : example + 1], [nu for _, nu in pairs], example)
-    return fits.values, fits.errors
+            weights = share**gamma
+            prior = _Prior.of(x, scale * weights / weights.max())
+            _add(own, prior, y[:, example : example + 1], [nu for _, nu in pairs])
+        values[example : example + 1], variances[example : example + 1] = _averaged(own)
+    return values, variances.sqrt()
 
 
 @dataclass(frozen=True)
@@ -133,103 +143,110 @@ def _nodes(count: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class _Fits:
-    """The most likely fit of each example so far.
+class _Solutions:
+    """What the fits under some priors and noises say.
 
     Attributes:
-        values: (examples, players) Shapley values.
-        errors: (examples, players) their standard errors.
-        likelihood: (examples,) the restricted log-likelihood of the scores, but for a constant.
-        noise: (examples,) the noise of the fit.
+        noise: (fits,) the noise of each.
+        likelihood: (fits, examples) the restricted log-likelihood of the scores, but for a constant.
+        values: (fits, examples, players) Shapley values.
+        variances: (fits, examples, players) the squares of their standard errors.
     """
 
-    values: Tensor
-    errors: Tensor
-    likelihood: Tensor
     noise: Tensor
+    likelihood: Tensor
+    values: Tensor
+    variances: Tensor
 
-    @classmethod
-    def none(cls, examples: int, players: int) -> _Fits:
-        values = torch.zeros(examples, players, dtype=torch.float64)
-        return cls(values, values.clone(), values.new_full((examples,), -math.inf), values.new_ones(examples))
+    def of_example(self, example: int) -> _Solutions:
+        """Return those of one example."""
+        one = slice(example, example + 1)
+        return _Solutions(self.noise, self.likelihood[:, one], self.values[:, one], self.variances[:, one])
 
-    def improve(self, prior: _Prior, y: Tensor, noises: Sequence[float], example: int = 0) -> None:
-        """Take over what is more likely under a prior; ``y`` is (coalitions, examples) from ``example`` on."""
-        rows = slice(example, example + y.shape[1])
-        for nu in noises:
-            fit = _Fit.of(prior, y, nu)
-            better = fit.likelihood > self.likelihood[rows]
-            if not bool(better.any()):
-                continue
-            values, errors = fit.values()
-            self.values[rows] = torch.where(better[:, None], values, self.values[rows])
-            self.errors[rows] = torch.where(better[:, None], errors, self.errors[rows])
-            self.noise[rows] = torch.where(better, nu, self.noise[rows])
-            self.likelihood[rows] = torch.where(better, fit.likelihood, self.likelihood[rows])
+
+def _add(solutions: list[_Solutions], prior: _Prior, y: Tensor, noises: Sequence[float]) -> None:
+    """Add what the fits under a prior say, unless one that is there is far more likely for all examples."""
+    fits = _Fits.of(prior, y, noises)
+    best = torch.cat([part.likelihood for part in solutions] + [fits.likelihood]).amax(0)
+    if bool((fits.likelihood >= best - _UNLIKELY).any()):
+        solutions.append(_Solutions(fits.noise, fits.likelihood, *fits.values()))
+
+
+def _averaged(solutions: list[_Solutions]) -> tuple[Tensor, Tensor]:
+    """Return the mean values (examples, players) by likelihood and the squares of their standard errors."""
+    likelihood = torch.cat([part.likelihood for part in solutions])[:, :, None]
+    weights = likelihood.masked_fill(likelihood < likelihood.amax(0) - _UNLIKELY, -math.inf).softmax(0)
+    values, variances = (
+        torch.cat(parts).masked_fill(weights == 0, 0.0)
+        for parts in zip(*((part.values, part.variances) for part in solutions), strict=True)
+    )
+    mean = (weights * values).sum(0)
+    return mean, (weights * (variances + (values - mean).square())).sum(0)
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """The generalised least squares fit under a prior.
+class _Fits:
+    """The generalised least squares fits under a prior, one for each noise.
 
     Attributes:
         prior: the prior.
-        lower: the Cholesky factor of the covariances, noise included.
-        a: (coalitions, players) x, whitened by the factor.
-        gram: the Cholesky factor of a^T a; None where the coalitions do not tell all players apart.
-        linear: (players, examples) the linear terms.
-        residual: (coalitions, examples) what they leave of the whitened scores.
+        noise: (fits,) the noises.
+        lower: (fits, coalitions, coalitions) the Cholesky factors of the covariances, noise included.
+        a: (fits, coalitions, players) x, whitened by the factors.
+        gram: (fits, players, players) the Cholesky factors of a^T a.
+        linear: (fits, players, examples) the linear terms.
+        residual: (fits, coalitions, examples) what they leave of the whitened scores.
+        solved: (fits,) whether there is a solution.
     """
 
     prior: _Prior
+    noise: Tensor
     lower: Tensor
     a: Tensor
-    gram: Tensor | None
+    gram: Tensor
     linear: Tensor
     residual: Tensor
+    solved: Tensor
 
     @classmethod
-    def of(cls, prior: _Prior, y: Tensor, nu: float) -> _Fit:
-        covariance = prior.kernel.clone()
-        covariance.diagonal()[0] += _EXACT
-        covariance.diagonal()[1:] += nu
+    def of(cls, prior: _Prior, y: Tensor, noises: Sequence[float]) -> _Fits:
+        noise = torch.tensor(noises, dtype=torch.float64)
+        covariance = prior.kernel.repeat(len(noises), 1, 1)
+        diagonal = covariance.diagonal(dim1=1, dim2=2)
+        diagonal[:, 0] += _EXACT
+        diagonal[:, 1:] += noise[:, None]
         lower, failed = torch.linalg.cholesky_ex(covariance)
         whitened = torch.linalg.solve_triangular(lower, torch.cat([prior.x, y], 1), upper=False)
-        a, b = whitened.split([prior.x.shape[1], y.shape[1]], 1)
-        gram, singular = torch.linalg.cholesky_ex(a.T @ a)
-        if int(failed) or int(singular):  # players that the coalitions do not tell apart share equally
-            linear = torch.linalg.lstsq(a, b, rcond=1e-10, driver="gelsd").solution
-            return cls(prior, lower, a, None, linear, b - a @ linear)
-        linear = torch.cholesky_solve(a.T @ b, gram)
-        return cls(prior, lower, a, gram, linear, b - a @ linear)
+        a, b = whitened.split([prior.x.shape[1], y.shape[1]], 2)
+        gram, singular = torch.linalg.cholesky_ex(a.mT @ a)
+        linear = torch.cholesky_solve(a.mT @ b, gram)
+        return cls(prior, noise, lower, a, gram, linear, b - a @ linear, (failed == 0) & (singular == 0))
 
     @property
     def spread(self) -> Tensor:
-        """(examples,) the scale of the prior and the noise."""
-        free = len(self.a) - self.a.shape[1]
-        return self.residual.square().sum(0).clamp_min(1e-300) / max(free, 1)
+        """(fits, examples) the scale of the prior and the noise."""
+        return self.residual.square().sum(1).clamp_min(1e-300) / self._free
+
+    @property
+    def _free(self) -> int:
+        return max(self.a.shape[1] - self.a.shape[2], 1)
 
     @property
     def likelihood(self) -> Tensor:
-        """(examples,) the restricted log-likelihood, but for a constant."""
-        if self.gram is None:
-            return self.residual.new_full(self.residual.shape[1:], -1e300)
-        free = len(self.a) - self.a.shape[1]
-        logs = self.lower.diagonal().log().sum() + self.gram.diagonal().log().sum()
-        return -0.5 * free * torch.log(self.spread) - logs
+        """(fits, examples) the restricted log-likelihood, but for a constant; -inf where there is no solution."""
+        logs = sum(factor.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True) for factor in (self.lower, self.gram))
+        return (-0.5 * self._free * torch.log(self.spread) - logs).masked_fill(~self.solved[:, None], -math.inf)
 
     def values(self) -> tuple[Tensor, Tensor]:
-        r"""Return the values (examples, players) and their standard errors.
+        r"""Return the values (fits, examples, players) and the squares of their standard errors.
 
         A value is 2 (c_i + s_i), s_i its share of the interactions. With k_i the covariances of s_i and the scores and
         v_i the variance of s_i, the variance of the error of c_i + s_i is, as in universal kriging,
         v_i - k_i K^-1 k_i + r_i (x^T K^-1 x)^-1 r_i,  r_i = e_i - x^T K^-1 k_i.
         """
-        if self.gram is None:
-            return 2 * self.linear.T, torch.full_like(self.linear.T, math.nan)
         shares = torch.linalg.solve_triangular(self.lower, self.prior.shares().T, upper=False)
-        values = 2 * (self.linear + shares.T @ self.residual)
-        left = torch.eye(len(self.linear), dtype=self.a.dtype) - self.a.T @ shares
-        certain = self.prior.variances() - shares.square().sum(0)
-        fitted = torch.linalg.solve_triangular(self.gram, left, upper=False).square().sum(0)
-        return values.T, 2 * ((certain + fitted).clamp_min(0) * self.spread[:, None]).sqrt()
+        values = 2 * (self.linear + shares.mT @ self.residual).mT
+        left = torch.eye(self.a.shape[2], dtype=self.a.dtype) - self.a.mT @ shares
+        certain = self.prior.variances() - shares.square().sum(1)
+        fitted = torch.linalg.solve_triangular(self.gram, left, upper=False).square().sum(1)
+        return values, 4 * (certain + fitted).clamp_min(0)[:, None] * self.spread[:, :, None]

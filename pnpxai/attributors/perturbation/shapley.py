@@ -33,6 +33,8 @@ Samples: TypeAlias = int | Literal["auto"]
 """A number of samples; "auto" goes by the number of features."""
 _UNCLEAR = 0.25
 """Squared standard errors above this share of the squared spread of the values say that the values are noise."""
+_CLEAR = 0.05
+"""Number of draws that is advised: the share would be so large."""
 _ESTIMATORS = ("auto", "exact", "permutation", "leverage", "odd")
 
 
@@ -63,11 +65,20 @@ class _Played:
         ]
         return torch.tensor(counts)[self.play.which].expand(len(self.scores)).clone()
 
-    def notes(self) -> tuple[str, ...]:
-        """Return a sentence where the values are noise: the error is more than half of their spread over features.
+    def needed_draws(self, of_orders: bool) -> Tensor:
+        """Return (examples,) the draws that would tell values from noise: an error above half their spread is noise.
 
-        The error falls with the root of the number of coalitions, or faster.
+        The error falls with the root of the number of draws, or faster.
         """
+        error, values = self.estimate.standard_error, self.estimate.values
+        if error is None:
+            return torch.zeros(len(values))
+        spread = (values - values.mean(1, keepdim=True)).square().sum(1).clamp_min(1e-300)
+        share = (error.square().sum(1) / spread).clamp(max=1e6)
+        return torch.where(share > _UNCLEAR, self.draws(of_orders) * share / _CLEAR, 0.0)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence where the coalitions are too few for an error."""
         design, method = self.play.designs[-1]
         calls, size = len(design.present), design.n_players
         if method == "leverage" and calls < 2 * size:
@@ -82,21 +93,7 @@ class _Played:
                 f"n_samples: the error of {calls:,} coalitions of {size:,} features is not known, as they are too few "
                 f"orders; {6 * (size - 1) + 2:,} coalitions (6 orders) have one",
             )
-        if error is None:
-            return ()
-        values = self.estimate.values
-        noise = error.square().sum(1)
-        spread = (values - values.mean(1, keepdim=True)).square().sum(1).clamp_min(1e-300)
-        share = noise / spread
-        unclear = share > _UNCLEAR
-        if not bool(unclear.any()):
-            return ()
-        worst = float(share[unclear].median().clamp(max=1e6))
-        return (
-            f"n_samples: the values of {int(unclear.sum())} of {len(share)} examples cannot be told from noise: their "
-            f"standard errors are {worst**0.5:.1g} times their spread over features; about "
-            f"{_rounded(calls * worst / 0.05)} coalitions would tell them apart (here {calls})",
-        )
+        return ()
 
 
 class _Shapley(Attributor):
@@ -145,6 +142,7 @@ class _Shapley(Attributor):
                 feature_mask=mask,
                 group_values=None if mask is None else values,
                 draws=played.draws(self._counts_orders),
+                needed_draws=played.needed_draws(self._counts_orders),
                 notes=played.notes(),
             )
 
@@ -289,8 +287,3 @@ class ShapleyValueSampling(_Shapley):
         """
         settings = {name: value for name, value in locals().items() if name not in ("self", "inputs")}
         return self._values(inputs, True, settings)
-
-
-def _rounded(number: float) -> str:
-    """Return a number with two significant digits."""
-    return f"{float(f'{number:.1e}'):,.0f}"

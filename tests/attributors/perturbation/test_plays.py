@@ -119,6 +119,6 @@ def test_a_run_that_is_noise_says_so():
     few = KernelShap(noise).attribute_detailed(torch.randn(1, 40), n_samples=20)
     assert "80 coalitions are the least" in few.notes[0]
     many = KernelShap(noise).attribute_detailed(torch.randn(1, 40), n_samples=200)
-    assert "cannot be told from noise" in many.notes[0]
+    assert int((many.needed_draws > 0).sum()) == len(many.needed_draws)
     orders = ShapleyValueSampling(noise).attribute_detailed(torch.randn(1, 40), n_samples=4)
     assert "236 coalitions (6 orders) have one" in orders.notes[0]
