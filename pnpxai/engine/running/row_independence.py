@@ -198,14 +198,14 @@ def _of_output(score: Score, output: ModelOutput) -> Tensors:
 def _among_others(x: Tensor) -> Tensor:
     """Return a row of other content, the rows, and twice as many others: what neighbours may do shows in some place.
 
-    The first row is moved by one, so that it changes its place in every chunk. Others are the rows times three, with
-    either sign where a column has both, so that whatever is largest or smallest in a batch is one of them. A column of
-    whole numbers keeps its own values, in reverse order: codes must stay within what an embedding knows.
+    The first row is moved by one, so that it changes its place in every chunk. Others are the rows times 1.25 and times
+    0.9, so that whatever is largest or smallest in a batch is one of them, and still are such as the model may be
+    given. A column of whole numbers keeps its own values, in reverse order: codes must stay within what an embedding
+    knows.
     """
     if not x.is_floating_point():
         turned = x.flip(tuple(range(x.ndim)))
         return torch.cat([turned[:1], x, turned[1:], turned, turned[:1]])
     turned, codes = x.flip(0), (x == x.round()).all(0)
-    larger = torch.where(codes, turned, 3 * x)
-    opposite = torch.where(codes, turned, torch.where(x.amin(0) < 0, -3 * x, x / 3))
-    return torch.cat([larger[:1], x, larger[1:], opposite, turned[:1] / 2])
+    larger, smaller = (torch.where(codes, turned, factor * x) for factor in (1.25, 0.9))
+    return torch.cat([larger[:1], x, larger[1:], smaller, torch.where(codes, turned, turned / 2)[:1]])

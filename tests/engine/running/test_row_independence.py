@@ -343,3 +343,15 @@ def test_a_users_function_draws_anew_between_passes():
     for _ in range(2):
         A.GradientShap(model).attribute(x, baselines, n_samples=2, target=0)
     assert len(drawn) == 2
+
+
+def test_what_is_tried_is_such_as_the_model_may_be_given():
+    """Rows stay within a quarter of the examples' range: a user's own hooks see them, too."""
+    seen: list[torch.Tensor] = []
+    model = nn.Sequential(nn.Linear(3, 2))
+    model.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    x = torch.randn(4, 3).abs() + 1
+    assert rows_are_apart(Score.of(model, (x,), 0), (x,), 256)
+    tried = torch.cat(seen)
+    assert (tried <= 1.25 * x.amax(0)).all()
+    assert (tried >= 0.5 * x.amin(0)).all()
