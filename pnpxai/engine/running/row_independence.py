@@ -160,11 +160,19 @@ def refuse_kept_values(score: Score, inputs: Tensors, limit: int) -> None:
     Raises:
         ConfinedError: the model keeps values between its calls, where they cannot be reset.
     """
-    facts, rows = facts_of(score.forward, score.target), torch.arange(min(score.size, limit))
+    facts = facts_of(score.forward, score.target)
     if "steady" not in facts:
-        part, of_rows = score.take(rows), take_rows(inputs, rows, score.size)
+        part, of_rows = score, inputs
         with torch.no_grad(), probing():
-            before = _outputs(part, of_rows)
+            before: Tensors | None = None
+            if score.size > limit:
+                rows = torch.arange(limit)
+                part, of_rows = score.take(rows), take_rows(inputs, rows, score.size)
+                with contextlib.suppress(Exception):  # such as a graph, which is taken whole or not at all
+                    before = _outputs(part, of_rows)
+            if before is None:
+                part, of_rows = score, inputs
+                before = _outputs(part, of_rows)
             with contextlib.suppress(Exception):  # whatever a model raises where it takes no other values
                 _outputs(part, tuple(_among_others(x)[len(x) + 1 : 2 * len(x) + 1] for x in of_rows))
             if not all(map(alike, before, _outputs(part, of_rows))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 
 import torch
@@ -43,16 +44,19 @@ def refuse_moved_rows(score: Score, inputs: Tensors) -> None:
 
 def _moved(score: Score, inputs: Tensors) -> str:
     """Return the name of a layer that holds an example's values in another row, or other rows; "" if none does."""
-    with _outputs(score) as whole:
+    with _outputs(score) as (whole, calls):
         score.output(inputs)
     for example in (0, score.size - 1):
         rows = torch.tensor([example])
         part = score.take(rows)
         try:
-            with _outputs(score) as alone:
+            with _outputs(score) as (alone, calls_alone):
                 part.output(take_rows(inputs, rows, score.size))
         except Exception:  # it takes no single example, so that nothing can be told  # noqa: BLE001
             return ""
+        for name, count in calls.items():
+            if count != calls_alone[name]:  # it gets the batch in parts
+                return name
         for name, value in alone.items():
             batch = whole.get(name, value)
             if len(batch) not in (len(value), len(value) * score.size):  # rows of no example
@@ -72,15 +76,14 @@ def _told_apart(value: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _outputs(score: Score) -> Iterator[dict[str, Tensor]]:
-    """Note two numbers for each row of what modules return that run once."""
+def _outputs(score: Score) -> Iterator[tuple[dict[str, Tensor], Counter[str]]]:
+    """Note two numbers for each row of what modules return that run once, and how often each runs."""
     noted: dict[str, Tensor] = {}
-    again: set[str] = set()
+    calls: Counter[str] = Counter()
 
     def note(name: str, output: object) -> None:
         values = flat(output)
-        if name in noted:
-            again.add(name)
+        calls[name] += 1
         if len(values) == 1 and values[0].is_floating_point() and values[0].ndim > 0:
             noted[name] = _told_apart(values[0].detach())
 
@@ -90,6 +93,7 @@ def _outputs(score: Score) -> Iterator[dict[str, Tensor]]:
             if name and isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule):
                 hook = module.register_forward_hook(lambda m, args, output, name=name: note(name, output))
                 stack.callback(hook.remove)
-        yield noted
-    for name in again:
-        noted.pop(name, None)
+        yield noted, calls
+    for name, count in calls.items():
+        if count > 1:
+            noted.pop(name, None)
