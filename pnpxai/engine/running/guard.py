@@ -7,8 +7,8 @@ import random
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
-from typing import overload
+from collections.abc import Hashable, Iterator
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
 from pnpxai.model_types import Model
 
-__all__ = ["borrowed", "eager", "module_of", "same_start"]
+__all__ = ["borrowed", "eager", "model_behind", "module_of", "same_start"]
 
 _locks: weakref.WeakKeyDictionary[Model, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
@@ -39,6 +39,17 @@ def module_of(forward: object) -> nn.Module | None:
         return eager(forward)
     inside = (getattr(forward, name, None) for name in ("model", "__self__"))
     return next((eager(inner) for inner in inside if isinstance(inner, nn.Module)), None)
+
+
+def model_behind(forward: Any) -> tuple[Any, tuple[Hashable, ...]]:
+    """Return the model inside a function, and how it runs; wrappers state both by a method ``runs_model()``."""
+    way: tuple[Hashable, ...] = ()
+    while not isinstance(forward, nn.Module) and hasattr(type(forward), "runs_model"):
+        forward, own = forward.runs_model()
+        way = (*way, own)
+    if hasattr(forward, "__func__"):  # a bound method is made anew each time it is looked up
+        forward, way = forward.__self__, (*way, forward.__func__)
+    return forward, way
 
 
 @overload

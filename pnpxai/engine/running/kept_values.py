@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ _ASIDE = frozenset({"forward"})
 """Attributes that those set who record or change what modules compute: they restore it themselves."""
 
 
+@dataclass(frozen=True, eq=False)
 class KeptValues:
     """Records what modules keep, and restores it.
 
@@ -29,15 +31,9 @@ class KeptValues:
         aside: names in dictionaries that are neither compared nor restored.
     """
 
-    def __init__(
-        self,
-        tables: Sequence[tuple[Any, Any]] = (),
-        tensors: Sequence[tuple[Tensor, Tensor]] = (),
-        aside: frozenset[str] = _ASIDE,
-    ) -> None:
-        self.tables = tables
-        self.tensors = tensors
-        self.aside = aside
+    tables: Sequence[tuple[Any, Any]] = ()
+    tensors: Sequence[tuple[Tensor, Tensor]] = ()
+    aside: frozenset[str] = _ASIDE
 
     @classmethod
     def of(cls, modules: Sequence[nn.Module], *, hooks: bool, tensors: Sequence[tuple[Tensor, Tensor]]) -> KeptValues:

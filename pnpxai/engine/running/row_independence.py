@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pnpxai.engine.running.guard import model_behind
 from pnpxai.engine.running.places import Place, Site
 from pnpxai.engine.running.probes import probing
 from pnpxai.engine.running.score import Score, select_output
@@ -18,7 +19,7 @@ from pnpxai.errors import ArgumentError, ConfinedError, OutOfMemoryError, ShapeE
 from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import Tensors, alike, flat, take_rows
 
-__all__ = ["facts_of", "layer_rows_are_apart", "model_behind", "refuse_kept_values", "rows_are_apart"]
+__all__ = ["facts_of", "layer_rows_are_apart", "refuse_kept_values", "rows_are_apart"]
 
 _FACTS: weakref.WeakKeyDictionary[Model, dict[Hashable, dict[Hashable, Any]]] = weakref.WeakKeyDictionary()
 _MOST_WAYS = 256  # of a model, such as targets that are functions
@@ -106,17 +107,6 @@ def facts_of(forward: Model, target: object = None) -> dict[Hashable, Any]:
         return ways.setdefault((_weak(way), kind), {})
     except TypeError:  # no weak reference to it, or no key of it
         return {}
-
-
-def model_behind(forward: Any) -> tuple[Any, tuple[Hashable, ...]]:
-    """Return the model inside a function, and how it runs; wrappers state both by a method ``runs_model()``."""
-    way: tuple[Hashable, ...] = ()
-    while not isinstance(forward, torch.nn.Module) and hasattr(type(forward), "runs_model"):
-        forward, own = forward.runs_model()
-        way = (*way, own)
-    if hasattr(forward, "__func__"):  # a bound method is made anew each time it is looked up
-        forward, way = forward.__self__, (*way, forward.__func__)
-    return forward, way
 
 
 def _weak(way: Hashable) -> Hashable:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.guard import eager, module_of, same_start
+from pnpxai.engine.running.guard import eager, model_behind, module_of, same_start
 from pnpxai.engine.running.targets import CheckedTarget, OfExamples, Target, checked_target
 from pnpxai.engine.seeing.unseen import is_of_a_transform
 from pnpxai.errors import ArgumentError, NonFiniteError, ShapeError
@@ -96,10 +95,7 @@ class Score:
 
     def _other_dtype(self, inputs: Tensors) -> torch.dtype | None:
         """Return the dtype of the model's parameters if the inputs have another one."""
-        forward: Any = self.forward
-        while hasattr(type(forward), "runs_model"):
-            forward = forward.runs_model()[0]
-        model = module_of(forward)
+        model = module_of(model_behind(self.forward)[0])
         own = [] if model is None else [p.dtype for p in model.parameters() if p.is_floating_point()]
         return own[0] if own and any(x.dtype != own[0] for x in inputs) else None
 

@@ -12,8 +12,8 @@ from typing import TypeAlias, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from pnpxai.engine.running.guard import model_behind
 from pnpxai.engine.running.keys import content_key
-from pnpxai.engine.running.row_independence import model_behind
 from pnpxai.engine.running.score import Score
 from pnpxai.engine.running.seeds import draws
 from pnpxai.engine.seeing.torch_private import count_edits, function_modes_active
