@@ -1,9 +1,9 @@
 """Finds the ReLUs of a model by what its operations compute, however they are written.
 
 ``max(x, 0)`` has many spellings: ``x.clamp(min=0)``, ``x * (x > 0)``, ``torch.where(x > 0, x, 0)``, ``x[x < 0] = 0``,
-``(x + x.abs()) / 2``, ``x - x.clamp(max=0)``. So what is computed of a value is followed for a few operations, and
-where the signs of numbers count, it is computed of test values: f(u) = c u and f(-u) = 0 for all u > 0 make f a ReLU
-times c.
+``(x + x.abs()) / 2``, ``x - x.clamp(max=0)``. So what is computed of a value is followed for a few operations
+(``_DEPTH``), and where the signs of numbers count, it is computed of test values: f(u) = c u and f(-u) = 0 for all
+u > 0 make f a ReLU times c. A value that is computed twice by the same operations is one value.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from pnpxai.engine.seeing.operation_kinds import ELEMENTWISE, ROUTES
 from pnpxai.engine.seeing.operations import Operation, carries, in_place, operation_name, out_of_place, with_operands
@@ -38,7 +39,7 @@ _FOLLOWED = (
     )
 )
 """Operations that a ReLU may be written with; what others give is followed anew."""
-_DEPTH = 6
+_DEPTH = 12
 """Operations in a row that are followed."""
 _Function = Callable[[Tensor], ModelOutput]
 
@@ -111,9 +112,9 @@ class Rectifiers:
             new_args, new_kwargs = put(*others)
             return torch.relu(others[0]) if name == "relu" else plain(*new_args, **(new_kwargs | given))
 
-        origins = self._common(operands, run, alone=len(flat((args, kwargs))) == len(operands))
         before = [known for operand in operands if (known := self._of(operand)) is not None]
         kinked = name in _KINKED or name == "relu" or any(known.kinked for known in before)
+        origins = self._common(operands, run, alone=len(flat((args, kwargs))) == len(operands), again=kinked)
         hit = None
         if torch.is_grad_enabled():
             if name == "relu" and operands[0].requires_grad:
@@ -138,18 +139,27 @@ class Rectifiers:
         known = self._followed.get(id(tensor))
         return known if known is not None and count_edits(known.value) == known.edits else None
 
-    def _common(self, operands: list[Tensor], run: Callable[..., ModelOutput], *, alone: bool) -> dict[int, _Origin]:
-        """Return all earlier values that the operands are computed of alone, and how the result is."""
-        ways = [self._ways(operand) for operand in operands]
+    def _common(
+        self, operands: list[Tensor], run: Callable[..., ModelOutput], *, alone: bool, again: bool
+    ) -> dict[int, _Origin]:
+        """Return all earlier values that the operands are computed of alone, and how the result is.
+
+        Args:
+            operands: the operands.
+            run: computes the result of them.
+            alone: whether no other tensor takes part.
+            again: take a value that has been computed twice for one value.
+        """
+        first, *others = (self._ways(operand) for operand in operands)
         common: dict[int, _Origin] = {}
-        for key, first in ways[0].items():
-            if first.stands and all(key in way for way in ways[1:]):
-                steps = [way[key].function for way in ways]
-                depth = 1 + max(way[key].depth for way in ways)
-                if depth <= _DEPTH:
-                    whole: _Function = lambda u, steps=steps: run(*(step(u) for step in steps))  # noqa: E731
-                    own = alone and all(way[key].alone for way in ways)
-                    common[key] = _Origin(first.value, first.edits, whole, depth, own)
+        for key, origin in first.items():
+            ways = [origin, *(found for way in others if (found := _same_in(way, key, origin, again)) is not None)]
+            depth = 1 + max(way.depth for way in ways)
+            if origin.stands and len(ways) == len(operands) and depth <= _DEPTH:
+                steps = [way.function for way in ways]
+                whole: _Function = lambda u, steps=steps: run(*(step(u) for step in steps))  # noqa: E731
+                own = alone and all(way.alone for way in ways)
+                common[key] = _Origin(origin.value, origin.edits, whole, depth, own)
         return common
 
     def _ways(self, operand: Tensor) -> dict[int, _Origin]:
@@ -169,6 +179,31 @@ class Rectifiers:
                     for key, o in origins.items()
                 }
             self._followed[id(member)] = _Followed(member, count_edits(member), own, kinked, settled)
+
+
+def _same_in(ways: dict[int, _Origin], key: int, origin: _Origin, again: bool) -> _Origin | None:
+    """Return the way from the same value, or with ``again`` from one that was computed alike."""
+    if key in ways or not again:
+        return ways.get(key)
+    alike = (way for way in ways.values() if way.stands and _computed_alike(way.value, origin.value))
+    return next(alike, None)
+
+
+def _computed_alike(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two values are equal and come of the same values by the same operations."""
+    if one.shape != other.shape or one.dtype != other.dtype or not _same_graph(one.grad_fn, other.grad_fn, _DEPTH):
+        return False
+    return torch.equal(one, other)
+
+
+def _same_graph(one: Node | None, other: Node | None, depth: int) -> bool:
+    """Tell whether two nodes are of the same operations, at most ``depth`` in a row, of the same nodes."""
+    if one is None or other is None or one is other:
+        return one is other and one is not None
+    parents = one.next_functions, other.next_functions
+    if not depth or one.name() != other.name() or len(parents[0]) != len(parents[1]):
+        return False
+    return all(k == n and (a is b or _same_graph(a, b, depth - 1)) for (a, k), (b, n) in zip(*parents, strict=True))
 
 
 def _set(target: Tensor, *rest: ModelOutput) -> Tensor:

@@ -55,6 +55,8 @@ RECTIFIERS = {
     "a leak of zero": lambda t: nn.functional.leaky_relu(t, 0.0),
     "a mask without gradients": lambda t: t * torch.heaviside(t.detach(), t.new_zeros(())),
     "largest of a pair": lambda t: torch.stack([t, torch.zeros_like(t)]).max(0).values,
+    "each column read twice": lambda t: torch.stack([torch.where(t[:, k] > 0, t[:, k], 0.0) for k in range(6)], 1),
+    "a mask in ten steps": lambda t: t * (((((((t > 0).to(t.dtype) + 1) * 2 - 2) * 2) / 2 + 1) - 1) / 2),
     "scattered": lambda t: torch.zeros_like(t).masked_scatter(t > 0, t[t > 0]),
 }
 OTHERS = {
@@ -64,6 +66,7 @@ OTHERS = {
     "another threshold": lambda t: torch.where(t > 0.3, t, 0.0),
     "a leak": lambda t: torch.where(t > 0, t, 0.1 * t),
     "a neighbour": lambda t: t.roll(1, 1) * (t > 0),
+    "neighbours computed alike": lambda t: torch.where(t.roll(1, 1) > 0, t.roll(2, 1), 0.0),
     "an absolute value": lambda t: (t + 3 * t.abs()) / 4,
 }
 
