@@ -22,8 +22,8 @@ from tests.laws.written_out import WRITTEN_OUT
 
 __all__ = ["by_hand", "caught", "relevance_rolled_out", "rolled_out"]
 
-READ = {"vit": 0, "torchvision_vit": 0, "timm_vit": 0, "bert": 0, "gpt2": -1}
-"""Which token the score is read from."""
+READ = {"vit": 0, "torchvision_vit": 0, "timm_vit": 0, "bert": 0, "gpt2": -1, "MiniLM": slice(None), "SmolLM2-135M": -1}
+"""Which token the score is read from, or the mean of which tokens."""
 
 
 def rolled_out(trial: Trial) -> float:
@@ -87,7 +87,8 @@ def _matches(trial: Trial, layers: list[Tensor]) -> float:
     total = layers[0]
     for layer in layers[1:]:
         total = layer @ total
-    tokens = total[:, READ[trial.case.name]]
+    read = READ[trial.case.name]
+    tokens = total[:, read].mean(1) if isinstance(read, slice) else total[:, read]
     picture = trial.values[0]
     if picture.ndim == 2:
         return deviation(trial.maps, (tokens,))

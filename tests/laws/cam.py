@@ -37,6 +37,9 @@ SITES = {
     "torchvision_vit": "encoder.layers.encoder_layer_1.ln_1",
     "swin": "features.3.1.norm1",
     "timm_vit": "blocks.1.norm1",
+    "EfficientNet-Lite0": "_bn1",
+    "CenterFace": "detector.Relu_41",
+    "MaxViT pico": "norm",
 }
 """Where the map has to be taken, for each architecture: the last map of the input, with what follows it in one piece
 (the last stage of ResNet has a single position, on so small a picture)."""
@@ -83,6 +86,9 @@ def principal(trial: Trial) -> float:
 def channels_scored(trial: Trial) -> float:
     """Score-CAM: channels weighted by the softmax of the scores of the input times each of them, by a loop."""
     value, _ = _caught(trial)
+    if (count := trial.made.n_channels) is not None:  # type: ignore[attr-defined]
+        spread = value.flatten(2).std(2, correction=0)
+        value = torch.stack([v[s.argsort(descending=True)[:count]] for v, s in zip(value, spread, strict=True)])
     picture, *others = trial.values
     scores = []
     for channel in resized(value, picture).split(1, 1):

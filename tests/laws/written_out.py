@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 __all__ = ["ACTIVATIONS", "WRITTEN_OUT", "returned", "unrolled", "value_of"]
 
-ACTIVATIONS = frozenset({"relu", "gelu", "silu", "tanh", "sigmoid", "pow"})
+ACTIVATIONS = frozenset({"relu", "relu6", "hardtanh", "gelu", "silu", "tanh", "sigmoid", "pow"})
 """Functions of one number, by name."""
 
 
@@ -51,9 +51,16 @@ def multi_head(*given: Any, **kwargs: Any) -> tuple[Tensor, None]:
     return F.linear(found.permute(2, 0, 1, 3).flatten(2), given[11], given[12]), None
 
 
+def cosine_similarity(x: Tensor, y: Tensor, dim: int = 1, *_: Any) -> Tensor:
+    """Return ``F.cosine_similarity`` of vectors that are not zero."""
+    units = [v * v.square().sum(dim, keepdim=True).rsqrt() for v in (x, y)]
+    return (units[0] * units[1]).sum(dim)
+
+
 WRITTEN_OUT: dict[Any, Callable[..., Any]] = {
     F.softmax: softmax,
     F.layer_norm: layer_norm,
+    F.cosine_similarity: cosine_similarity,
     F.scaled_dot_product_attention: attention,
     F.multi_head_attention_forward: multi_head,
 }

@@ -74,7 +74,7 @@ class GradientShap(_Expected):
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Distribution,
+        baselines: Distribution | None = None,
         n_samples: int = 5,
         stdevs: Deviation | tuple[Deviation, ...] = 0.0,
         target: Target = None,
@@ -122,7 +122,7 @@ class LayerGradientShap(AtLayerWithFactor, _Expected):
     def attribute(
         self,
         inputs: Tensor | Tensors,
-        baselines: Distribution,
+        baselines: Distribution | None = None,
         n_samples: int = 5,
         stdevs: Deviation | tuple[Deviation, ...] = 0.0,
         target: Target = None,

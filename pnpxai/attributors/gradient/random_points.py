@@ -73,7 +73,7 @@ class Samples:
     def __post_init__(self) -> None:
         object.__setattr__(self, "number", whole_number("n_samples", self.number))
 
-    def mean(self, inputs: ModelInputs, baselines: Distribution, target: Target, extra: ForwardArgs) -> _Means:
+    def mean(self, inputs: ModelInputs, baselines: Distribution | None, target: Target, extra: ForwardArgs) -> _Means:
         """Return the mean attributions, (examples * samples,) deltas, and the standard errors of the means.
 
         The errors are () where there are fewer than three samples, or where the rows at a layer are not the examples.

@@ -52,7 +52,15 @@ def check_same(name: str, whole: ModelOutput, parts: ModelOutput) -> None:
 
 def _first_by_position(kwargs: Keywords) -> Keywords:
     """Return keyword arguments under the names that the elementary forms use."""
-    return {{"input": "x", "axis": "dim"}.get(name, name): value for name, value in kwargs.items()}
+    return {_NAMES.get(name, name): value for name, value in kwargs.items()}
+
+
+_NAMES = {
+    **{"input": "x", "axis": "dim"},
+    **dict.fromkeys(("mat1", "batch1", "mat", "vec1", "tensor1"), "one"),
+    **dict.fromkeys(("mat2", "batch2", "vec", "vec2", "tensor2"), "other"),
+}
+"""What the elementary forms call torch's arguments."""
 
 
 def _complex_size(gate: Gate, function: Operation, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ ACTIVATIONS = frozenset(
 ELEMENTWISE = ACTIVATIONS | frozenset(
     "abs absolute exp expm1 exp2 log log1p log2 log10 sqrt rsqrt reciprocal square pow erf erfc erfinv sin cos tan "
     "sinh cosh asin acos atan arctan asinh acosh atanh clamp clamp_min clamp_max clip logit sign sgn floor ceil "
-    "round trunc fix frac nan_to_num float_power sinc special_expit expit i0 lgamma digamma special_erf".split()
+    "rpow round trunc fix frac nan_to_num float_power sinc special_expit expit i0 lgamma digamma special_erf".split()
 )
 """Nonlinear functions of one value: ``ACTIVATIONS`` and others."""
 

@@ -45,8 +45,21 @@ class Operations(TorchFunctionMode):
     def __torch_function__(
         self, func: Operation, types: Sequence[type], args: Positional = (), kwargs: Keywords | None = None
     ) -> ModelOutput:
-        """Pass the call to ``replace``."""
-        return self._replace(func, args, kwargs or {})
+        """Pass the call to ``replace``, with its operands where their places are."""
+        return self._replace(func, *_by_position(func, args, kwargs or {}))
+
+
+def _by_position(function: Operation, args: Positional, kwargs: Keywords) -> tuple[Positional, Keywords]:
+    """Return a call whose first operands are positional, also if they were named ``input`` and ``other``."""
+    for place, name in enumerate(("input", "other")):
+        if len(args) == place and name in kwargs and operation_name(function) not in _LATER:
+            args = (*args, kwargs[name])
+            kwargs = {key: value for key, value in kwargs.items() if key != name}
+    return args, kwargs
+
+
+_LATER = frozenset({"where", "searchsorted", "polygamma", "special_polygamma"})
+"""Functions in which something else stands before ``input``."""
 
 
 def operation_name(function: Operation) -> str:

@@ -72,8 +72,8 @@ def _addcdiv(gate: Gate, function: Operation, x: Tensor, one: Tensor, other: Ten
     return x + one / other * value
 
 
-def _lerp(gate: Gate, function: Operation, start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
-    return start + (end - start) * weight
+def _lerp(gate: Gate, function: Operation, x: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    return x + (end - x) * weight
 
 
 def _addmm(

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from pnpxai import attributors
 from pnpxai.attributors import DeepLift, DeepLiftShap, LayerDeepLift, LayerDeepLiftShap
 from pnpxai.errors import ArgumentError, RuleError, ShapeError
 from pnpxai.testing.architectures import ARCHITECTURES
@@ -223,8 +224,9 @@ def test_a_subclass_has_its_own_delta(captums: nn.Module, own: type, plain: type
     assert torch.allclose(delta.reshape(len(X), len(B)), usual.reshape(len(X), len(B)) + starts, atol=1e-9)
 
 
-@pytest.mark.parametrize("method", [DeepLiftShap, LayerDeepLiftShap])
-def test_missing_baselines_are_asked_for(captums: nn.Module, method: type) -> None:
-    at = () if method is DeepLiftShap else (captums[2],)
+@pytest.mark.parametrize("name", ["DeepLiftShap", "GradientShap"])
+@pytest.mark.parametrize("kind", ["", "Layer", "Neuron"])
+def test_missing_baselines_are_asked_for(captums: nn.Module, kind: str, name: str) -> None:
+    at, chosen = (captums[2],) if kind else (), {"neuron_selector": 0} if kind == "Neuron" else {"target": T}
     with pytest.raises(TypeError, match="baselines: expected rows to compare .*, got none; pass some"):
-        method(captums, *at).attribute(X, target=T)
+        getattr(attributors, kind + name)(captums, *at).attribute(X, **chosen)

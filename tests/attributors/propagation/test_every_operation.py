@@ -119,6 +119,35 @@ EXACT_ONLY = {
     ).flatten(1),
 }  # fmt: skip
 
+NAMED = {
+    "addmm": (lambda x: torch.addmm(input=x, mat1=x, mat2=_weights(x)), lambda x: torch.addmm(x, x, _weights(x))),
+    "addmv": (
+        lambda x: x * torch.addmv(input=x[:, 0], mat=x, vec=x[0].detach())[:, None],
+        lambda x: x * torch.addmv(x[:, 0], x, x[0].detach())[:, None],
+    ),
+    "baddbmm": (
+        lambda x: torch.baddbmm(input=_paired(x), batch1=_paired(x), batch2=_paired(x), beta=0.5).flatten(1)[:, :6],
+        lambda x: torch.baddbmm(_paired(x), _paired(x), _paired(x), beta=0.5).flatten(1)[:, :6],
+    ),
+    "addcmul": (lambda x: torch.addcmul(input=x, tensor1=x, tensor2=x.tanh()), lambda x: torch.addcmul(x, x, x.tanh())),
+    "addcdiv": (lambda x: x.addcdiv(tensor1=x, tensor2=x.exp()), lambda x: torch.addcdiv(x, x, x.exp())),
+    "lerp": (lambda x: torch.lerp(input=x, end=x.tanh(), weight=x.sigmoid()), OPERATIONS["lerp by a value"]),
+    "div": (lambda x: like(x, C).div(other=2 + x.square()), lambda x: like(x, C) / (2 + x.square())),
+    "maximum": (lambda x: torch.maximum(input=x, other=x.flip(1)), lambda x: torch.maximum(x, x.flip(1))),
+    "max": (lambda x: x - torch.max(input=x, dim=1, keepdim=True).values, lambda x: x - x.max(1, keepdim=True).values),
+    "gather": (lambda x: torch.gather(input=x, dim=1, index=x.argsort(1)), lambda x: x.gather(1, x.argsort(1))),
+    "where": (lambda x: torch.where(condition=x > 0, input=x, other=0 * x), lambda x: torch.where(x > 0, x, 0 * x)),
+}
+"""Operations that are called with the names of their arguments, and without."""
+
+
+def _paired(x):
+    return torch.cat([x, x.tanh(), x.exp()], 1)[:, :9].reshape(-1, 3, 3)
+
+
+def _weights(x):
+    return like(x, torch.outer(C, C))
+
 
 class Between(nn.Module):
     """An operation between two linear layers."""
@@ -156,6 +185,13 @@ def test_differences_are_complete(name, baseline):
     with torch.no_grad():
         size = model(x).abs().max() + model(base).abs().max()
     assert (delta.abs() <= 1e-9 * size).all()
+
+
+@pytest.mark.parametrize("method", [LRP, DeepLift])
+@pytest.mark.parametrize("name", NAMED)
+def test_names_of_arguments_make_no_difference(name, method):
+    by_name, by_place = (method(Between(call).double()).attribute(drawn(), target=1) for call in NAMED[name])
+    assert torch.allclose(by_name, by_place, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

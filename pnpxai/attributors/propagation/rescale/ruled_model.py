@@ -252,7 +252,8 @@ class _Rescale:
         args, kwargs = call
         with torch.no_grad():
             whole = function(*args, **kwargs)
-        axis = kwargs.get("dim", args[1] if name in ("gather", "take_along_dim", "max", "min") else None)
+        second = args[1] if len(args) > 1 and name in ("gather", "max", "min") else None
+        axis = kwargs.get("dim", second)
         if name in _PLACED:
             values, places = whole, kwargs.get("index", kwargs.get("indices", args[2] if len(args) > 2 else None))
             if name == "take_along_dim":
