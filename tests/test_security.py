@@ -50,7 +50,7 @@ def test_a_pickle_is_not_run(name: str, tmp_path: Path) -> None:
     else:
         path.write_bytes(pickle.dumps({"layer.weight": Touches(mark)}))
     with pytest.raises(ArgumentError):
-        _fill(Bright(), path) if name.startswith("w") else load_data(Explain(data=str(path)))
+        _fill(Bright(), path) if name.startswith("w") else load_data(Explain(data=[str(path)]))
     assert not mark.exists()
 
 
@@ -79,7 +79,7 @@ def test_a_small_archive_that_would_fill_the_memory_is_refused(tmp_path: Path, m
     monkeypatch.setattr("pnpxai.cli.data._LARGE", 2**20)  # of bytes; else it takes long to make one
     np.savez_compressed(tmp_path / "x.npz", x=np.zeros((4, 2**20), np.uint8))
     with pytest.raises(ArgumentError, match="it would take"):
-        load_data(Explain(data=str(tmp_path / "x.npz")))
+        load_data(Explain(data=[str(tmp_path / "x.npz")]))
 
 
 @pytest.mark.parametrize("where", ["os:system", "subprocess:run", "builtins:eval", "pathlib:Path.unlink", "no:thing"])

@@ -32,7 +32,7 @@ def load_data(
     channels: int | None = None,
     transform: Transform | None = None,
 ) -> Data:
-    """Return data: pictures (a file, a folder, a pattern), a .npy, .npz, .csv, .parquet or .txt file, or an object.
+    """Return data: pictures (files, folders, patterns), a .npy, .npz, .csv, .parquet or .txt file, or an object.
 
     Args:
         options: what it is, and how pictures are scaled.
@@ -44,10 +44,14 @@ def load_data(
     Raises:
         ArgumentError: there is nothing so, or nothing in it.
     """
-    spec = options.data or ""
-    path = Path(spec)
-    if (pictures := picture_paths(path if path.is_dir() else spec)) is not None:
+    specs = options.data or [""]
+    named = [path if (path := Path(spec)).is_dir() else spec for spec in specs]
+    if (pictures := picture_paths(named[0] if len(named) == 1 else named)) is not None:
         return picture_dataset(*pictures, options, class_names, channels, transform)
+    if len(named) > 1:
+        other = next(spec for spec, of in zip(specs, named, strict=True) if picture_paths(of) is None)
+        raise ArgumentError(f"data: {other} names no picture; of other data there is one file, got {len(specs)}")
+    spec, path = specs[0], Path(specs[0])
     if path.suffix in _READERS:
         if not path.is_file():
             raise ArgumentError(f"data: no file {spec}")

@@ -72,7 +72,7 @@ def auto(options: OnData) -> AutoExplanation:
         feature_names=names_of(options.feature_names, "feature_names"),
         seed=options.seed if isinstance(options, Sample) else 0,
     )
-    _try(on_data, options.data)
+    _try(on_data, " ".join(options.data))
     return on_data
 
 

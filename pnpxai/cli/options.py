@@ -82,6 +82,7 @@ Level: TypeAlias = Literal["imagenet"] | float | list[float]
 Side: TypeAlias = Annotated[int, Field(ge=1)]
 Sides: TypeAlias = Annotated[list[Side], Field(min_length=2, max_length=2)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
+_LISTED = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 
 
 class Subject(Options):
@@ -90,8 +91,8 @@ class Subject(Options):
     model: Annotated[str | None, typer.Argument()] = None
     """``module:attribute``, a Python file that defines a model (``file.py``, ``file.py:attribute``), or a name that
     torchvision or timm knows, such as resnet50 (with its own scaling and classes)."""
-    data: Annotated[str | None, typer.Argument()] = None
-    """A folder of pictures, a picture, a pattern such as 'photos/*.jpg', a .npy, .npz, .csv, .parquet or .txt file, or
+    data: Annotated[Annotated[list[str], _LISTED] | None, typer.Argument()] = None
+    """Pictures (files, folders, patterns such as 'photos/*.jpg'), or one .npy, .npz, .csv, .parquet or .txt file, or
     ``module:attribute``."""
     weights: Annotated[str | None, typer.Option(metavar="FILE")] = None
     """The model's weights: a state dict as .safetensors, .pt or .pth (read without running code)."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from pnpxai.cli.data import load_data
@@ -65,7 +66,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _asked(model: str, data: str, **options: Any) -> OnData:
+def _asked(model: str, data: str | list[str], **options: Any) -> OnData:
     return OnData.model_validate({"model": f"nets_of_data.py:{model}", "data": data} | options)
 
 
@@ -154,3 +155,15 @@ def test_names_in_files(place: Path) -> None:
     assert (view.names, view.classes) == (("age", "height", "weight"), ("no", "yes"))
     with pytest.raises(ArgumentError, match="class_names: missing.txt cannot be read"):
         auto(_asked("Net", "x.npy", class_names="missing.txt"))
+
+
+def test_pictures_may_be_several_as_a_shell_writes_a_pattern_out(place: Path) -> None:
+    for name, level in (("b", 40), ("a", 250)):
+        Image.new("L", (4, 4), level).save(f"{name}.png")
+    np.save("x.npy", np.zeros((2, 3), dtype=np.float32))
+    pictures = load_data(_asked("Net", ["b.png", "a.png"]))
+    assert [round(float(picture.mean()) * 255) for picture in pictures] == [40, 250]
+    with pytest.raises(ArgumentError, match="data: missing.png names no picture"):
+        load_data(_asked("Net", ["b.png", "missing.png"]))
+    with pytest.raises(ArgumentError, match="data: x.npy names no picture; of other data there is one file, got 2"):
+        load_data(_asked("Net", ["x.npy", "b.png"]))

@@ -60,7 +60,7 @@ class Reader:
 
 
 def data(path: Path) -> Any:
-    return load_data(Explain(data=str(path)))
+    return load_data(Explain(data=[str(path)]))
 
 
 def explanation(path: Path) -> Any:
