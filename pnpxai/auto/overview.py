@@ -117,9 +117,7 @@ class Overview:
         classes = ", ".join(f"{n} {p:.0%}" for n, p in zip(self.classes, self.probabilities, strict=True))
         lines = [f"{self.name or 'picture'}: {classes}"]
         width = max(map(len, [row.name for row in self.rows]), default=0)
-        lines += [
-            f"  {row.name:{width}}  faithfulness {row.faithfulness:+.2f}  {row.seconds:.1f} s" for row in self.rows
-        ]
+        lines += [f"  {row.name:{width}}  {row.verdict:19}  {row.seconds:.1f} s" for row in self.rows]
         lines += [f"  {name:{width}}  left out: {reason}" for name, reason in self.left_out.items()]
         return "\n".join(lines)
 

@@ -44,6 +44,13 @@ class Row:
     seconds: float
     signed: bool = True
 
+    @property
+    def verdict(self) -> str:
+        """How faithful its first map is, in words; empty where that is not defined."""
+        if self.maps and not self.maps[0].any():
+            return "every value is zero"
+        return "" if self.faithfulness != self.faithfulness else f"faithfulness {self.faithfulness:+.2f}"
+
 
 def overview(
     picture: Tensor, rows: Sequence[Row], columns: Sequence[str], view: View, *, title: str = "", clip: float = 1.0
@@ -79,9 +86,8 @@ def overview(
             fits = natural.shape[:2] == tuple(values.shape[-2:])
             tile = overlaid(values, natural, limit, look) if fits else coloured(values, limit, look)
             axes.imshow(tile, interpolation="antialiased")
-        told = "" if row.faithfulness != row.faithfulness else f"faithfulness {row.faithfulness:+.2f}\n"
         height, align = (0.0, "bottom") if r == 0 else (0.5, "center")
-        words.text(1, height, f"{row.name}\n{told}{row.seconds:.1f} s", transform=words.transAxes, ha="right", va=align,
+        words.text(1, height, "\n".join(filter(None, (row.name, row.verdict, f"{row.seconds:.1f} s"))), transform=words.transAxes, ha="right", va=align,
                    fontsize=8, linespacing=1.3)  # fmt: skip
     for axes, name in zip(grid[0, 1:], columns, strict=True):
         axes.set_title(without_formula(name), fontsize=9)

@@ -98,6 +98,13 @@ def test_quick_is_one_class_by_three(picture: Path) -> None:
     assert shown.classes[0].startswith("class ")
 
 
+def test_an_untrained_head_gets_empty_maps_and_is_told_so(picture: Path) -> None:
+    net = Colours()
+    nn.init.zeros_(net.head.weight)
+    shown = pnpxai.explain(picture, net, quick=True)
+    assert str(shown).count("every value is zero") == 3
+
+
 def test_faithfulness_is_that_of_the_metric_on_patches(picture: Path) -> None:
     net = Colours()
     shown = pnpxai.explain(picture, net, quick=True)
