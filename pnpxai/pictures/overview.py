@@ -87,8 +87,8 @@ def overview(
             tile = overlaid(values, natural, limit, look) if fits else coloured(values, limit, look)
             axes.imshow(tile, interpolation="antialiased")
         height, align = (0.0, "bottom") if r == 0 else (0.5, "center")
-        words.text(1, height, "\n".join(filter(None, (row.name, row.verdict, f"{row.seconds:.1f} s"))), transform=words.transAxes, ha="right", va=align,
-                   fontsize=8, linespacing=1.3)  # fmt: skip
+        beside = "\n".join(filter(None, (row.name, row.verdict, f"{row.seconds:.1f} s")))
+        words.text(1, height, beside, transform=words.transAxes, ha="right", va=align, fontsize=8, linespacing=1.3)
     for axes, name in zip(grid[0, 1:], columns, strict=True):
         axes.set_title(without_formula(name), fontsize=9)
     add_legend(made, look=Look(clip=clip))
