@@ -98,9 +98,12 @@ def main() -> None:
         runs = [
             relevances_of(model, lambda at, k=k: reads.scores_at(at)[:, k : k + 1], x) for k in range(len(response))
         ]
-        return torch.cat([run.values for run in runs])
+        return torch.cat([run.values[0] for run in runs])
 
-    together = {"one forward pass": lambda: relevances_of(model, reads.scores_at, x).values, "a pass each": one_by_one}
+    together = {
+        "one forward pass": lambda: relevances_of(model, reads.scores_at, x).values[0],
+        "a pass each": one_by_one,
+    }
     compared(f"AttnLRP {len(ids)} x {len(response)}", together, options.repeats)
     auto = pnpxai.AutoExplanationForGeneration(model, tokenizer, prompt, response)
     methods = ["AttnLRP", "GradientXInput", "LeaveOneOut", "ContextCite", "Attention", "Position", "Random"]

@@ -2,7 +2,7 @@
   const root = document.currentScript.closest(".pnx");
   const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const units = [...root.querySelectorAll(".pnx-unit")], parts = [...root.querySelectorAll(".pnx-part")];
-  const status = root.querySelector(".pnx-status"), nUnits = units.length;
+  const status = root.querySelector(".pnx-status"), nUnits = data.units.length - data.parts.length;
   const half = (data.colours.length - 1) / 2;
   const totals = data.values[0].map((_, k) => data.values.reduce((sum, row) => sum + row[k], 0));
   let pinned = null;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,6 +26,7 @@ Span: TypeAlias = tuple[int, int]
 _NAME = 28
 """Most characters of a unit's name in a table or at an axis."""
 _MOST_CELLS = 4000
+_RUN = re.compile(r"(<[^<>\s]{1,40}>)\1{2,}")
 _numbers = itertools.count()
 
 
@@ -40,6 +42,8 @@ class PromptResponseView:
         response: the text that it wrote.
         parts: the characters of each unit of the response.
         part_names: what they are called.
+        grids: of pictures and sounds beside the prompt: a picture (data: address or empty), rows and columns of cells,
+            and the place of the first of them among the unit names, which have those of cells after those of the text.
         values: (parts, units) attributions; columns beyond the prompt's units belong to earlier parts of the response.
         title: the heading.
         scale: what the values measure.
@@ -57,6 +61,7 @@ class PromptResponseView:
     title: str = ""
     scale: str = ""
     notes: tuple[str, ...] = ()
+    grids: tuple[tuple[str, int, int, int], ...] = ()
 
 
 def prompt_response_html(view: PromptResponseView) -> str:
@@ -82,7 +87,7 @@ def prompt_response_html(view: PromptResponseView) -> str:
         f"<div class='pnx-legend'><span class='pnx-low'></span>"
         f"<span class='pnx-bar' style='background:linear-gradient(90deg,{bar})'></span><span class='pnx-high'></span>"
         f"<span>{html.escape(view.scale)}</span></div>"
-        f"<div class='pnx-prompt' aria-label='prompt'>{_prompt(view)}</div>"
+        f"<div class='pnx-prompt' aria-label='prompt'>{_prompt(view)}{_grids(view)}</div>"
         f"<div class='pnx-response' aria-label='response'><span class='pnx-role'>response</span>{_response(view)}</div>"
         "<p class='pnx-status' aria-live='polite'></p>"
         "<p class='pnx-help'>Point at a part of the response to see its sources, or walk with the arrow keys; click "
@@ -107,6 +112,10 @@ def prompt_response_text(view: PromptResponseView, row: np.ndarray) -> Text:
         found.append(view.prompt[start + lead : end], style)
         cursor = max(cursor, end)
     _append_held(found, view.prompt, cursor, len(view.prompt), starts)
+    for k in range(len(view.units), len(view.unit_names)):
+        colour = colour_of(float(row[k]) / limit)
+        found.append("\n" if k == len(view.units) else " ")
+        found.append(view.unit_names[k], f"{'white' if dark(colour) else 'black'} on #{bytes(colour[:3]).hex()}")
     found.append("\n=> ", "bold")
     found.append(view.response, "bold")
     return found
@@ -135,10 +144,10 @@ def prompt_response_figure(view: PromptResponseView) -> Figure:
 def _append_held(text: Text, prompt: str, start: int, end: int, turns: dict[int, str]) -> None:
     """Append what is held, with the roles of the turns that begin in it or right after it."""
     for place in sorted(p for p in turns if start <= p <= end):
-        text.append(prompt[start:place], "dim")
+        text.append(_short(prompt[start:place]), "dim")
         text.append(f"[{turns.pop(place)}] ", "bold cyan")
         start = place
-    text.append(prompt[start:end], "dim")
+    text.append(_short(prompt[start:end]), "dim")
 
 
 def _prompt(view: PromptResponseView) -> str:
@@ -163,7 +172,26 @@ def _prompt(view: PromptResponseView) -> str:
 
 
 def _held(text: str) -> str:
-    return f"<span class='pnx-held'>{html.escape(text)}</span>" if text else ""
+    return f"<span class='pnx-held'>{html.escape(_short(text))}</span>" if text else ""
+
+
+def _short(text: str) -> str:
+    """Return a text in which a placeholder that stands many times in a row, as those of pictures do, stands once."""
+    return _RUN.sub(lambda run: f"{run[1]} \u00d7{len(run[0]) // len(run[1])}", text)
+
+
+def _grids(view: PromptResponseView) -> str:
+    """Return the pictures and sounds, each cell over its part."""
+    parts = []
+    for address, rows, columns, first in view.grids:
+        shown = f"background-image:url({html.escape(address, quote=True)});" if address else ""
+        shape = f"aspect-ratio:{columns}/{rows};" if rows > 1 else ""
+        parts.append(f"<div class='pnx-grid' style='{shown}{shape}grid-template-columns:repeat({columns},1fr)'>")
+        for k in range(first, first + rows * columns):
+            name = html.escape(view.unit_names[k], quote=True)
+            parts.append(f"<span class='pnx-unit pnx-cell' data-k='{k}' role='img' aria-label='{name}'></span>")
+        parts.append("</div>")
+    return "".join(parts)
 
 
 def _response(view: PromptResponseView) -> str:

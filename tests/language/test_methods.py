@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
-import math
 
 import pytest
 import torch
@@ -32,34 +30,6 @@ def log_p(made, prompt, response):
         else:
             logits = made(input_ids=torch.cat([prompt, response])[None]).logits[0, len(prompt) - 1 : -1]
     return logits.log_softmax(-1).gather(1, response[:, None])[:, 0].double()
-
-
-def shapley(value, n):
-    """(outputs, n) by the definition; ``value`` takes the set of those present."""
-    found = []
-    for i in range(n):
-        others, total = [k for k in range(n) if k != i], 0.0
-        for size in range(n):
-            weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
-            for s in itertools.combinations(others, size):
-                total = total + weight * (value({*s, i}) - value({*s}))
-        found.append(total)
-    return torch.stack(found, 1)
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_shapley_values_of_words_are_those_of_brute_force_with_text_removed(name):
-    words, response = ["the", " cat", " is", " red", " ."], ids(" it is red")
-    if name == "Bart":  # whose answers begin with a token of their own
-        response = torch.cat([torch.tensor([2]), response])
-    begin = torch.tensor([2])
-    written = lambda s: ids("".join(words[k] for k in sorted(s))) if s else begin  # noqa: E731
-    right = shapley(lambda s: log_p(model(name), written(s), response), 5)
-    found = auto(name).explain("ShapleyValues")
-    torch.testing.assert_close(found.values, right[-3:], atol=2e-5, rtol=1e-4)
-    assert found.units == ("the", "cat", "is", "red", ".")
-    assert [w.strip() for w in found.response_units] == ["it", "is", "red"]
-    assert float(found.gap.abs().max()) < 1e-6
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from pnpxai.attributors.base import Attributor
 from pnpxai.attributors.gradient.expectations import LayerGradientShap
 from pnpxai.attributors.gradient.layer_paths import LayerIntegratedGradients
+from pnpxai.attributors.language.base_model import LanguageModel, base_model
 from pnpxai.attributors.language.interpretable_inputs import InterpretableInput, TextTemplateInput, TextTokenInput
 from pnpxai.attributors.language.llm_result import LLMAttributionResult
-from pnpxai.attributors.language.responses import LanguageModel, ResponseModel, TokenScore, base_model
+from pnpxai.attributors.language.responses import ResponseModel, TokenScore
 from pnpxai.attributors.layers import LayerGradientXActivation
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.perturbation.lime import Lime

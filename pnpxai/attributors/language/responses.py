@@ -6,42 +6,25 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from pnpxai.attributors.language.base_model import LanguageModel, base_model
+from pnpxai.attributors.language.media import Media
 from pnpxai.engine.running.batching import Block, in_blocks
-from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError, NonFiniteError
 from pnpxai.model_types import Keywords, Model
 
-__all__ = ["LanguageModel", "ResponseModel", "TokenScore", "base_model"]
+__all__ = ["ResponseModel", "TokenScore"]
 
 TokenScore: TypeAlias = Literal["log_probability", "logit", "probability"]
 """What is taken of a token: log p, the raw output, or p."""
-LanguageModel: TypeAlias = Any
-"""A user's language model: a ``torch.nn.Module`` with the methods of those of transformers."""
 _TOKENS_PER_PASS = {"cpu": 1024, "other": 16_384}
 _LOGIT_BYTES = 2**28
-
-
-def base_model(model: Model) -> LanguageModel:
-    """Return the language model inside an adapter (peft) or a wrapper.
-
-    Raises:
-        ArgumentError: it is no module with embeddings of its input ids.
-    """
-    module = module_of(model)
-    inner = getattr(module, "get_base_model", None)
-    module = inner() if callable(inner) else module
-    if not isinstance(module, nn.Module) or not callable(getattr(module, "get_input_embeddings", None)):
-        raise ArgumentError(
-            f"model: expected a language model in the form of transformers (a torch.nn.Module that has "
-            f"get_input_embeddings and returns logits), got {type(model).__name__}"
-        )
-    return module
 
 
 @dataclass(frozen=True)
@@ -58,6 +41,7 @@ class ResponseModel:
         score: what is taken of a token.
         start: id that stands alone where a prompt is empty; None refuses empty prompts.
         padding: on which side shorter prompts of a pass are padded.
+        media: pictures or sound that the model reads beside the text; then prompts of one length run together.
     """
 
     model: Model
@@ -65,6 +49,7 @@ class ResponseModel:
     score: TokenScore = "log_probability"
     start: int | None = None
     padding: Literal["left", "right"] = "left"
+    media: Media | None = None
 
     def __post_init__(self) -> None:
         if self.response.ndim != 1 or not len(self.response):
@@ -80,7 +65,16 @@ class ResponseModel:
     @cached_property
     def encodes(self) -> bool:
         """Whether an encoder reads the prompt and a decoder writes the response."""
+        return self._has_encoder and "input_ids" in self.takes
+
+    @cached_property
+    def _has_encoder(self) -> bool:
         return bool(getattr(getattr(self.base, "config", None), "is_encoder_decoder", False))
+
+    @cached_property
+    def _text(self) -> str:
+        """What the arguments with ids and masks of the text begin with: a decoder's, where an encoder has media."""
+        return "decoder_" if self._has_encoder and not self.encodes else ""
 
     @cached_property
     def takes(self) -> frozenset[str]:
@@ -98,8 +92,9 @@ class ResponseModel:
             return self.base.get_input_embeddings()(ids.to(self.device)[None])[0].detach()
 
     def scores(
-        self, prompts: Sequence[Tensor], seen: Sequence[Tensor] | None = None, read: Sequence[Tensor] | None = None
-    ) -> Tensor:
+        self, prompts: Sequence[Tensor], seen: Sequence[Tensor] | None = None, read: Sequence[Tensor] | None = None,
+        cells: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return (rows, response tokens) scores in float64 without gradients, a few rows at a time.
 
         Args:
@@ -107,18 +102,20 @@ class ResponseModel:
             seen: for each row, true (tokens,) for tokens that the model may look at; by default all. Entries beyond
                 the prompt's belong to the response.
             read: for each row, ids (response tokens,) that a decoder reads in place of the response's.
+            cells: (rows, cells) true for cells of the media that are present; by default all.
 
         Raises:
             NonFiniteError: a score is NaN or infinite.
             ArgumentError: a prompt is empty and nothing can stand in its place; the model takes no mask.
         """
-        if seen is not None and not {"attention_mask"} <= self.takes:
-            raise ArgumentError("removal: the model takes no attention_mask; take removal='drop' or 'replace'")
+        if seen is not None and f"{self._text}attention_mask" not in self.takes:
+            raise ArgumentError("removal: the model takes no mask of its text; take removal='drop' or 'replace'")
         rows = [self._checked(prompt) for prompt in prompts]
         masks = [torch.ones(len(r), dtype=torch.bool) for r in rows] if seen is None else list(seen)
         result = torch.zeros(len(rows), len(self.response), dtype=torch.float64)
         groups = [sorted(range(len(rows)), key=lambda k: len(rows[k]))]
-        if not self.encodes and "position_ids" not in self.takes:  # padding would move what is read
+        alone = self.media is not None or not (self.encodes or "position_ids" in self.takes)
+        if alone:  # padding would move what is read
             lengths = sorted({len(row) for row in rows})
             groups = [[k for k in range(len(rows)) if len(rows[k]) == length] for length in lengths]
         with borrowed(self.model, gradients=False), torch.no_grad():
@@ -128,18 +125,23 @@ class ResponseModel:
                 def visit(block: Block, group: list[int] = group) -> None:
                     chosen = [group[k] for k in block.examples]
                     tails = None if read is None else [read[k] for k in chosen]
-                    logits = self._logits([rows[k] for k in chosen], [masks[k] for k in chosen], tails)
+                    here = None if cells is None else cells[chosen]
+                    logits = self._logits([rows[k] for k in chosen], [masks[k] for k in chosen], tails, here)
                     result[chosen] = self._taken(logits).cpu().double()
 
                 in_blocks(len(group), 1, self._row_limit(longest), visit)
         return _finite(result)
 
-    def scores_at(self, prompt: Tensor, response: Tensor | None = None) -> Tensor:
+    def scores_at(
+        self, prompt: Tensor, response: Tensor | None = None, media: tuple[Tensor, ...] = (), ids: Tensor | None = None
+    ) -> Tensor:
         """Return (rows, response tokens) scores, which can be differentiated, of embeddings.
 
         Args:
             prompt: (rows, tokens, width) embeddings of one prompt.
             response: (rows, response tokens, width) embeddings of the response, where they vary too.
+            media: (rows, ...) of each argument of the media.
+            ids: (tokens,) the prompt, needed beside media.
         """
         given = self.response.to(self.device)
         if response is None:
@@ -152,6 +154,10 @@ class ResponseModel:
             if "decoder_inputs_embeds" not in self.takes:
                 named = {"decoder_input_ids": ids}
             logits = select_output(self.model(inputs_embeds=prompt, **named, **self._plain()))
+        elif self.media is not None and ids is not None:
+            together = torch.cat([prompt, response[:, :-1].to(prompt)], 1)
+            whole = torch.cat([ids.to(self.device), given[:-1]]).expand(len(prompt), -1)
+            logits = self._with_embeddings(together, whole, media)
         else:
             together = torch.cat([prompt, response[:, :-1].to(prompt)], 1)
             kept = {"logits_to_keep": len(given)} if "logits_to_keep" in self.takes else {}
@@ -163,7 +169,42 @@ class ResponseModel:
         ids, response = prompt.to(self.device)[None], self.response.to(self.device)[None]
         if self.encodes:
             return {"input_ids": ids, "decoder_input_ids": self._decoder_ids(1), **self._plain()}
-        return {"input_ids": torch.cat([ids, response[:, :-1]], 1), **self._plain()}
+        whole = torch.cat([ids, response[:, :-1]], 1)
+        return {f"{self._text}input_ids": whole, **self._beside(None, whole), **self._plain()}
+
+    def generation_call(self, prompt: Tensor) -> Keywords:
+        """Return the arguments of ``generate`` for a prompt (tokens,)."""
+        ids = prompt.to(self.device)[None]
+        masks = {} if self._text else {"attention_mask": torch.ones_like(ids)}
+        return {f"{self._text}input_ids": ids, **masks, **self._beside(None, ids)}
+
+    def _beside(self, cells: Tensor | None, ids: Tensor) -> Keywords:
+        """Return the arguments of the media for rows of ids (rows, tokens)."""
+        if self.media is None:
+            return {}
+        every = torch.ones(len(ids), len(self.media.names), dtype=torch.bool) if cells is None else cells
+        return self._here(self.media.keywords(self.media.shown(every), ids))
+
+    def _here(self, call: Keywords) -> Keywords:
+        """Return arguments on the model's device; numbers that are not ids in its precision."""
+        kind = self.base.get_input_embeddings().weight.dtype
+        return {
+            n: v.to(self.device, kind if v.is_floating_point() else v.dtype) if isinstance(v, Tensor) else v
+            for n, v in call.items()
+        }
+
+    def _with_embeddings(self, embeddings: Tensor, ids: Tensor, media: tuple[Tensor, ...]) -> Tensor:
+        """Return logits of ids (rows, tokens) beside media, where other embeddings (rows, tokens, width) are read."""
+        if self.media is None:
+            raise ArgumentError("media: there are none")
+        handle = self.base.get_input_embeddings().register_forward_hook(
+            lambda module, given, found: embeddings if found.shape == embeddings.shape else found
+        )
+        try:
+            call = {f"{self._text}input_ids": ids, **self._here(self.media.keywords(media, ids)), **self._plain()}
+            return select_output(self.model(**call))
+        finally:
+            handle.remove()
 
     def _checked(self, prompt: Tensor) -> Tensor:
         if len(prompt):
@@ -182,7 +223,9 @@ class ResponseModel:
         by_logits = _LOGIT_BYTES // max(1, 4 * kept * vocabulary)
         return max(1, min(_TOKENS_PER_PASS[kind] // max(1, length), by_logits))
 
-    def _logits(self, rows: Sequence[Tensor], seen: Sequence[Tensor], read: Sequence[Tensor] | None) -> Tensor:
+    def _logits(
+        self, rows: Sequence[Tensor], seen: Sequence[Tensor], read: Sequence[Tensor] | None, cells: Tensor | None
+    ) -> Tensor:
         """Return (rows, response tokens, vocabulary) logits of prompts of several lengths, padded."""
         count = len(self.response)
         tails = [self.response.cpu()] * len(rows) if read is None else read
@@ -193,15 +236,18 @@ class ResponseModel:
         side = "right" if self.encodes else self.padding
         ids, real = _padded(whole, side), _padded([torch.ones_like(w) for w in whole], side)
         mask = _padded([m.long() for m in looked], side)
-        call: Keywords = {"attention_mask": mask} if "attention_mask" in self.takes else {}
+        name = f"{self._text}attention_mask"
+        call: Keywords = {name: mask} if name in self.takes else {}
         if self.encodes:
             call |= {"decoder_input_ids": self._decoder_ids(len(rows))}
+        elif self.media is not None:
+            call |= self._beside(cells, ids)
         elif "position_ids" in self.takes:
             call["position_ids"] = (real.cumsum(1) - 1).clamp_min(0)
         if not self.encodes and side == "left" and "logits_to_keep" in self.takes:
             call["logits_to_keep"] = count
-        call = {name: v.to(self.device) if isinstance(v, Tensor) else v for name, v in call.items()}
-        logits = select_output(self.model(input_ids=ids.to(self.device), **call, **self._plain()))
+        call = self._here({f"{self._text}input_ids": ids, **call})
+        logits = select_output(self.model(**call, **self._plain()))
         if self.encodes or side == "left":
             return logits[:, -count:]
         first = torch.tensor([len(row) - 1 for row in rows])

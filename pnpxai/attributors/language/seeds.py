@@ -25,40 +25,39 @@ class Relevances:
     """Relevance of several scores.
 
     Attributes:
-        values: (scores, ...) relevance of the input.
+        values: of each input, (scores, ...) relevance.
         scores: (scores,).
         sinks: (scores,) relevance that biases, stabilisers and rules that do not conserve kept.
     """
 
-    values: Tensor
+    values: tuple[Tensor, ...]
     scores: Tensor
     sinks: Tensor
 
 
-def gradients_of(model: Model, function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (scores, rows, ...) gradients of each score at its own row, and the (rows, scores) scores.
+def gradients_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Return for each input (scores, rows, ...) gradients of each score at its own row, and the (rows, scores) scores.
 
     Args:
         model: is lent for the time being.
-        function: of x, with (rows, scores) values; rows do not depend on each other.
-        x: (rows, ...).
+        function: of the inputs, with (rows, scores) values; rows do not depend on each other.
+        *inputs: (rows, ...).
     """
     with borrowed(model):
-        leaf = own(x).requires_grad_()
-        scores = function(leaf)
+        leaves = tuple(own(x).requires_grad_() for x in inputs)
+        scores = function(*leaves)
         _refuse_unconnected(scores)
         found = [
-            torch.autograd.grad(scores[:, k].sum(), leaf, retain_graph=k + 1 < scores.shape[1])[0]
+            torch.autograd.grad(scores[:, k].sum(), leaves, retain_graph=k + 1 < scores.shape[1])
             for k in range(scores.shape[1])
         ]
-    check_finite("gradient", found)
-    return torch.stack(found), scores.detach()
+    stacked = tuple(map(torch.stack, zip(*found, strict=True)))
+    check_finite("gradient", stacked)
+    return stacked, scores.detach()
 
 
-def relevances_of(
-    model: Model, function: Callable[[Tensor], Tensor], x: Tensor, *, epsilon: float = 1e-6
-) -> Relevances:
-    """Return the relevance of x (1, ...) for each of the scores (1, scores) of a function, from one forward pass.
+def relevances_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor, epsilon: float = 1e-6) -> Relevances:
+    """Return the relevance of inputs (1, ...) for each of the scores (1, scores) of a function, from one forward pass.
 
     Rules are those of ``LRP``: softmax by its Taylor term, products by halves, norms and gates as scales (Achtibat et
     al., 2024, arXiv:2402.05602).
@@ -69,9 +68,9 @@ def relevances_of(
     rules = Rules(epsilon)
     rules.ledger = Ledger(1, again=True)
     with borrowed(model):
-        leaf = own(x).requires_grad_()
+        leaves = tuple(own(x).requires_grad_() for x in inputs)
         with Operations(rules.replace), refuse_transforms("LRP"):
-            scores = function(leaf.clone())
+            scores = function(*(leaf.clone() for leaf in leaves))
         refuse_unseen("LRP", "the score", [scores])
         _refuse_unconnected(scores)
         values, sinks = [], []
@@ -81,11 +80,12 @@ def relevances_of(
             seed[0, k] = scores[0, k].detach()
             last = k + 1 == scores.shape[1]
             rules.ledger.again = not last
-            values.append(torch.autograd.grad(scores, leaf, seed, retain_graph=not last)[0].detach())
+            values.append(torch.autograd.grad(scores, leaves, seed, retain_graph=not last))
             ledger = rules.ledger
             sinks.append(sum(torch.as_tensor(s).sum().cpu() for s in (ledger.bias, ledger.epsilon, ledger.rest)))
-    check_finite("relevance", values)
-    return Relevances(torch.stack(values)[:, 0], scores[0].detach(), torch.stack([torch.as_tensor(s) for s in sinks]))
+    stacked = tuple(torch.stack([v.detach()[0] for v in of]) for of in zip(*values, strict=True))
+    check_finite("relevance", stacked)
+    return Relevances(stacked, scores[0].detach(), torch.stack([torch.as_tensor(s) for s in sinks]))
 
 
 def _refuse_unconnected(scores: Tensor) -> None:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from pnpxai.attributors.language.responses import ResponseModel, TokenScore, base_model
+from pnpxai.attributors.language.base_model import base_model
+from pnpxai.attributors.language.responses import ResponseModel, TokenScore
+from pnpxai.auto.generation.drawn_media import drawn_grids
 from pnpxai.auto.generation.explanation import ResponseExplanation, ResponseExplanations
 from pnpxai.auto.generation.faithfulness import faithfulness
 from pnpxai.auto.generation.methods.base import ResponseMethod
+from pnpxai.auto.generation.processed_prompts import is_chat, is_processed, processed, tokenizer_of
 from pnpxai.auto.generation.prompt_specs import PromptSpec, Sources, Template
 from pnpxai.auto.generation.prompts import Prompt, UnitKind, read_prompt
 from pnpxai.auto.generation.responses import Response, ResponseKind, read_response
@@ -44,10 +47,12 @@ class AutoExplanationForGeneration:
 
     Args:
         model: a decoder or an encoder-decoder model in the form of transformers.
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer, or the processor of a model that reads pictures or sound too.
         prompts: one prompt or a list of them. A prompt is a text; a list of messages with "role" and "content", which
             the tokenizer's chat template writes; a ``Template`` with named places; or ``Sources``, a question with
-            documents. The content of a message may be a ``Template`` or ``Sources`` too.
+            documents. The content of a message may be a ``Template`` or ``Sources`` too, or, with a processor, a list
+            of parts such as {"type": "image", "image": ...}. What a processor or tokenizer makes of one prompt (a
+            mapping of tensors) is a prompt as well.
         responses: what is explained for each prompt, text or ids; by default the model writes it.
         units: what is explained of a prompt: "token", "word", "sentence", "slot", "source", "turn"; "auto" takes
             sources or slots where there are some, else words.
@@ -60,6 +65,7 @@ class AutoExplanationForGeneration:
             "replace" puts another token there. By default "drop", and "mask" with ``prefix="count"``.
         absent: the id of the token that stands for what is masked or replaced; by default mask, unknown, pad or end.
         generate: arguments of the model's ``generate``; by default it writes 32 tokens greedily.
+        grid: rows and columns of cells that a picture is cut into; sound has as many windows as that are cells.
 
     Raises:
         ArgumentError: says which argument does not fit.
@@ -81,8 +87,9 @@ class AutoExplanationForGeneration:
         removal: Removal | None = None,
         absent: int | None = None,
         generate: Mapping[str, object] | None = None,
+        grid: tuple[int, int] = (4, 4),
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model, self.tokenizer = model, tokenizer_of(tokenizer)
         self._base = base_model(model)
         if score not in ("log_probability", "logit", "probability"):
             raise ArgumentError(f"score: expected 'log_probability', 'logit' or 'probability', got {score!r}")
@@ -90,11 +97,16 @@ class AutoExplanationForGeneration:
             raise ArgumentError(f"removal: expected 'drop', 'mask' or 'replace', got {removal!r}")
         if prefix not in ("hold", "count"):
             raise ArgumentError(f"prefix: expected 'hold' or 'count', got {prefix!r}")
-        self._alone = isinstance(prompts, (str, Template, Sources)) or _is_chat(prompts)
+        if len(grid) != 2 or min(grid) < 1:
+            raise ArgumentError(f"grid: expected two numbers of cells from 1 on, got {grid!r}")
+        self._alone = isinstance(prompts, (str, Template, Sources)) or is_processed(prompts) or is_chat(prompts)
         given: Any = prompts
         specs: list[Any] = [given] if self._alone else list(given)
         if not specs:
             raise ArgumentError("prompts: expected at least one prompt, got none")
+        config = getattr(self._base, "config", None)
+        specs = [processed(spec, tokenizer, config, grid) for spec in specs]
+        tokenizer = self.tokenizer
         self.prompts = tuple(read_prompt(spec, tokenizer, units, special) for spec in specs)
         kind: ResponseKind = response_units or ("token" if against is None else "response")
         written = self._written(generate) if responses is None else _for_each(responses, len(specs), "responses")
@@ -221,13 +233,14 @@ class AutoExplanationForGeneration:
         found = method.values(task)
         prompt, response = task.prompt, task.response
         return ResponseExplanation(
-            values=found.values, scores=found.scores, units=tuple(unit.name for unit in prompt.units),
+            values=found.values, scores=found.scores, units=prompt.names,
             response_units=response.names, method=repr(method).removeprefix("Prompt"),
             scale=found.scale or self._scale, prompt=prompt.text,
             unit_spans=tuple(unit.span for unit in prompt.units),
             turns=tuple((turn.role, turn.span) for turn in prompt.turns), response=response.text,
             response_spans=response.spans, gap=found.gap, held=found.held, sinks=found.sinks, base=found.base,
-            standard_error=found.standard_error, removal=task.removal, notes=found.notes, rows=task.rows,
+            standard_error=found.standard_error, removal=task.removal, notes=found.notes,
+            grids=drawn_grids(prompt.media, len(prompt.units)), rows=task.rows,
             seconds=time.perf_counter() - started,
         )  # fmt: skip
 
@@ -249,11 +262,13 @@ class AutoExplanationForGeneration:
         return [self._generated(prompt, arguments) for prompt in self.prompts]
 
     def _generated(self, prompt: Prompt, arguments: Mapping[str, object]) -> Tensor:
-        ids = prompt.ids.to(ResponseModel(self.model, prompt.ids).device)[None]
+        reads = ResponseModel(self.model, prompt.ids, media=prompt.media)
         with borrowed(self.model, gradients=False), torch.no_grad():
-            found = self._base.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **arguments)[0].cpu()
-        encodes = getattr(getattr(self._base, "config", None), "is_encoder_decoder", False)
-        written = found[1 if encodes else len(prompt.ids) :]
+            found = self._base.generate(**reads.generation_call(prompt.ids), **arguments)[0].cpu()
+        begun = found[:1] if reads.encodes else prompt.ids
+        written = (
+            found[len(begun) :] if torch.equal(found[: len(begun)], begun) else found
+        )  # speech models leave it out
         fixed = set(getattr(self.tokenizer, "all_special_ids", ()))
         while len(written) and int(written[-1]) in fixed:
             written = written[:-1]
@@ -266,10 +281,6 @@ class AutoExplanationForGeneration:
 
 def _methods() -> dict[str, type[ResponseMethod]]:
     return {cls.__name__.removeprefix("Prompt"): cls for cls in every(ResponseMethod)}
-
-
-def _is_chat(prompts: object) -> bool:
-    return isinstance(prompts, Sequence) and bool(prompts) and all(isinstance(m, Mapping) for m in prompts)
 
 
 def _for_each(given: Any, count: int, name: str) -> list[Any]:

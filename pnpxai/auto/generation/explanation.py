@@ -42,12 +42,12 @@ class ResponseExplanation:
     Attributes:
         values: (response units, units of the prompt); if earlier units of the response count, theirs follow.
         scores: (response units,) what is explained, with everything present.
-        units: names of the units of the prompt.
+        units: names of the units of the prompt, and of cells of pictures and sound beside it.
         response_units: names of the units of the response.
         method: the method with its settings.
         scale: what the values measure.
         prompt: the text that the model read.
-        unit_spans: the characters of each unit of the prompt.
+        unit_spans: the characters of each unit of the prompt; cells of pictures and sound have none.
         turns: of a chat: who speaks, and the characters of what is said.
         response: the text that it wrote.
         response_spans: the characters of each unit of the response.
@@ -58,6 +58,8 @@ class ResponseExplanation:
         standard_error: of the values; None where they are exact or their error is not known.
         removal: how units were made absent.
         notes: what must be said before the values are read.
+        grids: pictures and sounds: a picture as a data: address (or empty), rows, columns, number of the first cell's
+            unit.
         rows: how many rows ran through the model.
         seconds: how long it took.
     """
@@ -80,6 +82,7 @@ class ResponseExplanation:
     standard_error: Tensor | None = None
     removal: str = "drop"
     notes: tuple[str, ...] = ()
+    grids: tuple[tuple[str, int, int, int], ...] = ()
     rows: int = 0
     seconds: float = 0.0
 
@@ -159,7 +162,7 @@ class ResponseExplanation:
     def _view(self) -> PromptResponseView:
         return PromptResponseView(
             self.prompt, self.unit_spans, self.units, self.turns, self.response, self.response_spans,
-            self.response_units, self.values.numpy(), self.method, self.scale, self.notes,
+            self.response_units, self.values.numpy(), self.method, self.scale, self.notes, self.grids,
         )  # fmt: skip
 
     def save(self, path: str | Path) -> Path:

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from pnpxai.attributors.language.media import Media
+from pnpxai.auto.generation.processed_prompts import Processed
 from pnpxai.auto.generation.prompt_specs import PromptSpec
 from pnpxai.auto.generation.spans import Span, owners, sentences, tokenized, words
 from pnpxai.auto.generation.written_prompts import Turn, WrittenPrompt
@@ -51,6 +53,9 @@ class Prompt:
         tokenizer: makes ids of text.
         special: whether the tokenizer adds special tokens.
         chosen: where units are tokens, the token of each unit; else None.
+        media: pictures or sound beside the text; their cells can be removed too.
+        fixed: ids that are always held, such as placeholders of pictures.
+        processed: whether the user gave ids, so that tokens are left out, and no text is written again.
     """
 
     text: str
@@ -62,20 +67,29 @@ class Prompt:
     tokenizer: Tokenizer = field(repr=False)
     special: bool = True
     chosen: tuple[int, ...] | None = None
+    media: Media | None = None
+    fixed: frozenset[int] = frozenset()
+    processed: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of units and of cells."""
+        return tuple(unit.name for unit in self.units) + (() if self.media is None else self.media.names)
 
     @cached_property
     def owner(self) -> Tensor:
         """(tokens,) the unit that each token belongs to, -1 where it is held."""
         if self.chosen is not None:
             place = {token: unit for unit, token in enumerate(self.chosen)}
-            return torch.tensor([place.get(k, -1) for k in range(len(self.ids))])
-        fixed = set(getattr(self.tokenizer, "all_special_ids", ()))
+            return torch.tensor([place.get(k, -1) for k in range(len(self.ids))], dtype=torch.long)
+        fixed = set(getattr(self.tokenizer, "all_special_ids", ())) | self.fixed
         found = owners(self.spans, [unit.span for unit in self.units])
-        return torch.tensor([-1 if int(i) in fixed else k for i, k in zip(self.ids, found, strict=True)])
+        return torch.tensor([-1 if int(i) in fixed else k for i, k in zip(self.ids, found, strict=True)],
+                            dtype=torch.long)  # fmt: skip
 
     def without(self, present: Tensor) -> Tensor:
         """Return the ids that the model reads if only some units (units,) are present: the rest is not written."""
-        if self.chosen is not None:
+        if self.chosen is not None or self.processed:
             return self.ids[self.tokens_present(present)]
         parts, cursor = [], 0
         for unit, here in zip(self.units, present.tolist(), strict=True):
@@ -90,7 +104,9 @@ class Prompt:
         return torch.cat([present, torch.tensor([True])])[self.owner]
 
 
-def read_prompt(spec: PromptSpec, tokenizer: Tokenizer, units: UnitKind = "auto", special: str = "hold") -> Prompt:
+def read_prompt(
+    spec: PromptSpec | Processed, tokenizer: Tokenizer, units: UnitKind = "auto", special: str = "hold"
+) -> Prompt:
     """Return a prompt, its units found.
 
     Args:
@@ -109,21 +125,29 @@ def read_prompt(spec: PromptSpec, tokenizer: Tokenizer, units: UnitKind = "auto"
         raise ArgumentError(f"special: expected 'hold' or 'count', got {special!r}")
     if special == "count" and units != "token":
         raise ArgumentError("special: only tokens can be special; give units='token' with special='count'")
+    if isinstance(spec, Processed):
+        fields, written = spec.read()
+        return _split(Prompt(kind="", units=(), **fields), written, units, special)
     written = WrittenPrompt.of(spec, tokenizer)
-    kinds = {part.kind for part in written.named}
-    kind = units if units != "auto" else next((k for k in ("source", "slot") if k in kinds), "word")
     chat = bool(written.turns)
     ids, spans = tokenized(tokenizer, written.text, not chat)
-    prompt = Prompt(written.text, kind, (), written.turns, ids, tuple(spans), tokenizer, not chat)
+    prompt = Prompt(written.text, "", (), written.turns, ids, tuple(spans), tokenizer, not chat)
+    return _split(prompt, written, units, special)
+
+
+def _split(prompt: Prompt, written: WrittenPrompt, units: UnitKind, special: str) -> Prompt:
+    """Return a prompt with its units."""
+    kinds = {part.kind for part in written.named}
+    kind = units if units != "auto" else next((k for k in ("source", "slot") if k in kinds), "word")
     if kind == "token":
-        return _by_tokens(prompt, written.free, special)
+        return _by_tokens(replace(prompt, kind=kind), written.free, special)
     parts = [unit for unit in _units(written, kind) if unit.span[0] < unit.span[1]]
-    if not parts:
+    if not parts and prompt.media is None:
         raise ArgumentError(
             f"units: the prompt has no unit of the kind {kind!r}; slots come from a Template, sources from Sources, "
             "turns from a list of messages"
         )
-    return replace(prompt, units=tuple(parts))
+    return replace(prompt, kind=kind, units=tuple(parts))
 
 
 def _units(written: WrittenPrompt, kind: str) -> list[Unit]:
@@ -138,11 +162,11 @@ def _units(written: WrittenPrompt, kind: str) -> list[Unit]:
 
 
 def _by_tokens(prompt: Prompt, free: tuple[Span, ...], special: str) -> Prompt:
-    fixed = set(getattr(prompt.tokenizer, "all_special_ids", ()))
+    fixed = set(getattr(prompt.tokenizer, "all_special_ids", ())) | prompt.fixed
     inside = owners(prompt.spans, list(free))
     held = [int(i) in fixed or where < 0 for i, where in zip(prompt.ids, inside, strict=True)]
     chosen = tuple(k for k in range(len(held)) if special == "count" or not held[k])
-    if not chosen:
+    if not chosen and prompt.media is None:
         raise ArgumentError("prompts: all tokens are special tokens or marks of roles; nothing is left to explain")
     names = [prompt.text[a:b] or str(prompt.tokenizer.convert_ids_to_tokens(int(prompt.ids[k])))
              for k in chosen for a, b in [prompt.spans[k]]]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -71,12 +72,12 @@ class Task:
         return tuple(found)
 
     def _of(self, response: Response) -> ResponseModel:
-        return ResponseModel(self.model, response.ids, self.score, self.start_id)
+        return ResponseModel(self.model, response.ids, self.score, self.start_id, media=self.prompt.media)
 
     @property
     def players(self) -> tuple[str, ...]:
         """The names of what can be absent."""
-        names = tuple(unit.name for unit in self.prompt.units)
+        names = self.prompt.names
         return names + self.response.names if self.counts_response else names
 
     def scores(self, present: Tensor) -> Tensor:
@@ -85,18 +86,19 @@ class Task:
             raise ArgumentError("prefix: what was already written cannot be dropped; give removal='mask' with 'count'")
         self.rows += len(present) * len(self._models)
         total = torch.zeros(len(present), len(self.response.names), dtype=torch.float64)
-        n_units = len(self.prompt.units)
+        n_units, n_shown = len(self.prompt.units), len(self.prompt.names)
+        cells = None if self.prompt.media is None else present[:, n_units:n_shown]
         for model, members in self._models:
             if self.removal == "drop":
-                found = model.scores([self.prompt.without(row) for row in present])
+                found = model.scores([self.prompt.without(row[:n_units]) for row in present], cells=cells)
             else:
                 here = [self.prompt.tokens_present(row) for row in present[:, :n_units]]
                 prompts = [self._replaced(self.prompt.ids, h) for h in here]
-                later = self._response_present(present[:, n_units:])
+                later = self._response_present(present[:, n_shown:])
                 read = None if later is None else [self._replaced(self.response.ids, row) for row in later]
                 if later is not None:
                     here = [torch.cat([h, row]) for h, row in zip(here, later, strict=True)]
-                found = model.scores(prompts, here if self.removal == "mask" else None, read)
+                found = model.scores(prompts, here if self.removal == "mask" else None, read, cells)
             total += found.double() @ members.double()
         return total
 
@@ -126,15 +128,37 @@ class Task:
             raise ArgumentError("absent: the tokenizer has no token for what is absent; give absent=, the id of one")
         return self.absent_id
 
-    def embedded(self, x: Tensor) -> Tensor:
-        """Return (rows, response units) scores, which can be differentiated, of embeddings (rows, tokens, width)."""
+    def embedded(self, x: Tensor, *media: Tensor) -> Tensor:
+        """Return (rows, response units) scores, which can be differentiated.
+
+        Args:
+            x: (rows, tokens, width) embeddings.
+            *media: (rows, ...) of each argument of the media.
+        """
         self.rows += len(x) * len(self._models)
         n_tokens = len(self.prompt.ids)
         parts = []
         for model, members in self._models:
-            found = model.scores_at(x[:, :n_tokens], x[:, n_tokens:] if self.counts_response else None)
+            later = x[:, n_tokens:] if self.counts_response else None
+            found = model.scores_at(x[:, :n_tokens], later, media, self.prompt.ids)
             parts.append(found @ members.to(found))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def point(self) -> tuple[Tensor, ...]:
+        """Return the inputs of ``embedded`` with everything present, each (1, ...)."""
+        x = self.embeddings(self.shown_ids)
+        media = self.prompt.media
+        return (x,) if media is None else (x, *(v[None].to(x) for v in media.values.values()))
+
+    def start(self, inputs: tuple[Tensor, ...], kind: str) -> tuple[Tensor, ...]:
+        """Return the inputs without players: tokens become zeros or the absent token, cells what stands for them."""
+        x, media = inputs[0], self.prompt.media
+        zero = torch.zeros_like(x) if kind == "zeros" else self.embeddings(torch.tensor([self.absent])).expand_as(x)
+        b = torch.where((self.token_players < 0)[None, :, None].to(x.device), x, zero)
+        if media is None:
+            return (b,)
+        none = media.shown(torch.zeros(1, len(media.names), dtype=torch.bool))
+        return (b, *(v.to(x) for v in none))
 
     @property
     def shown_ids(self) -> Tensor:
@@ -147,17 +171,27 @@ class Task:
         if not self.counts_response:
             return self.prompt.owner
         later = self.response.owner
-        return torch.cat([self.prompt.owner, torch.where(later < 0, later, later + len(self.prompt.units))])
+        return torch.cat([self.prompt.owner, torch.where(later < 0, later, later + len(self.prompt.names))])
 
     def embeddings(self, ids: Tensor) -> Tensor:
         """Return (1, tokens, width) embeddings of ids (tokens,)."""
         return self._models[0][0].embeddings(ids)[None]
 
-    def by_player(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (units, players) sums of token values (units, tokens), and (units,) what held tokens have."""
-        owner, values = self.token_players, values.detach().cpu().double()
-        sums = torch.zeros(len(values), len(self.players) + 1, dtype=torch.float64)
-        sums.index_add_(1, torch.where(owner < 0, len(self.players), owner), values)
+    def by_player(self, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (units, players) sums of values, and (units,) what held tokens have.
+
+        Args:
+            values: of each input of ``embedded``, (units, ...), or of tokens alone, (units, tokens).
+        """
+        first, *others = (v.detach().cpu().double() for v in values)
+        owner = self.token_players
+        sums = torch.zeros(len(first), len(self.players) + 1, dtype=torch.float64)
+        tokens = first.sum(-1) if first.ndim > 2 else first
+        sums.index_add_(1, torch.where(owner < 0, len(self.players), owner), tokens)
+        media = self.prompt.media
+        for name, v in zip(() if media is None else media.values, others, strict=bool(others)):
+            cells = media.cells[name] if media is not None else owner
+            sums.index_add_(1, len(self.prompt.units) + cells.expand(v.shape[1:]).flatten(), v.flatten(1))
         return sums[:, :-1], sums[:, -1]
 
     def attention_call(self) -> dict[str, object]:

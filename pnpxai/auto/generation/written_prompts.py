@@ -76,6 +76,8 @@ _Marked = list[tuple[tuple[str, Pieces], str | None]]
 def _content(content: object) -> tuple[str, Pieces]:
     if isinstance(content, str):
         return "", [(content, None, "")]
+    if isinstance(content, list) and all(isinstance(p, Mapping) and p.get("type") == "text" for p in content):
+        return "", [(str(part["text"]), None, "") for part in content] or [("", None, "")]
     if isinstance(content, (Template, Sources)):
         return ("slot" if isinstance(content, Template) else "source"), content.pieces()
     raise ArgumentError(f"prompts: expected a text, a Template or Sources, got {type(content).__name__}")

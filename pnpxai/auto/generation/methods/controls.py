@@ -79,7 +79,7 @@ class PromptAttention(ResponseMethod):
             )
         mean = torch.cat(fitting).mean(0).cpu().double()
         mean = torch.nn.functional.pad(mean, (0, max(0, len(task.shown_ids) - mean.shape[1])))[:, : len(task.shown_ids)]
-        values, held = task.by_player(task.response.members.double().T @ mean)
+        values, held = task.by_player([task.response.members.double().T @ mean])
         return UnitValues(values, _whole(task), held=held)
 
 

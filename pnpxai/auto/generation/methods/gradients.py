@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pnpxai.auto.generation.task import Task
 
 __all__ = ["PromptAttnLRP", "PromptGradientXInput", "PromptIntegratedGradients"]
 
+Inputs: TypeAlias = tuple[Tensor, ...]
 _TOLERANCE = 0.01
 _ROW_TOKENS = 1024
 
@@ -29,9 +30,9 @@ class PromptGradientXInput(ResponseMethod):
 
     def values(self, task: Task) -> UnitValues:
         """Return the values of a task, from one forward pass."""
-        x = task.embeddings(task.shown_ids)
-        gradients, scores = gradients_of(task.model, task.embedded, x)
-        values, held = task.by_player((gradients[:, 0] * x).sum(-1))
+        inputs = task.point()
+        gradients, scores = gradients_of(task.model, task.embedded, *inputs)
+        values, held = task.by_player([g[:, 0] * x for g, x in zip(gradients, inputs, strict=True)])
         return UnitValues(values, scores[0].double().cpu(), held=held)
 
 
@@ -54,18 +55,15 @@ class PromptIntegratedGradients(ResponseMethod):
 
     def values(self, task: Task) -> UnitValues:
         """Return the values of a task; a note says which units' values miss their sum."""
-        x, players = task.embeddings(task.shown_ids), task.token_players
-        zero = (
-            torch.zeros_like(x) if self.start == "zeros" else task.embeddings(torch.tensor([task.absent])).expand_as(x)
-        )
-        b = torch.where((players < 0)[None, :, None].to(x.device), x, zero)
+        inputs = task.point()
+        starts = task.start(inputs, self.start)
         with torch.no_grad():
-            ends = task.embedded(torch.cat([b, x])).double().cpu()
+            ends = task.embedded(*map(torch.cat, zip(starts, inputs, strict=True))).double().cpu()
         base, scores = ends[0], ends[1]
         scale = torch.maximum(scores.abs(), (scores - base).abs()).clamp_min(1e-9)
         steps = self.n_steps
         while True:
-            values = self._path(task, b, x, steps)
+            values = self._path(task, starts, inputs, steps)
             gap = scores - base - values.sum(1)
             missed = gap.abs() > _TOLERANCE * scale
             if not bool(missed.any()) or 2 * steps > self.most_steps:
@@ -80,16 +78,22 @@ class PromptIntegratedGradients(ResponseMethod):
             )
         return UnitValues(values, scores, gap=gap, base=base, notes=notes)
 
-    def _path(self, task: Task, b: Tensor, x: Tensor, steps: int) -> Tensor:
+    def _path(self, task: Task, starts: Inputs, inputs: Inputs, steps: int) -> Tensor:
         nodes, weights = np.polynomial.legendre.leggauss(steps)
-        total = torch.zeros(len(task.response.names), x.shape[1], dtype=torch.float64)
-        rows = max(1, _ROW_TOKENS // (x.shape[1] + len(task.response.ids)))
+        away = [x - b for b, x in zip(starts, inputs, strict=True)]
+        totals = [torch.zeros(len(task.response.names), *x.shape[1:], dtype=torch.float64) for x in inputs]
+        rows = max(1, _ROW_TOKENS // (inputs[0].shape[1] + len(task.response.ids)))
         for first in range(0, steps, rows):
-            t = torch.tensor((nodes[first : first + rows] + 1) / 2).to(x)[:, None, None]
-            weight = torch.tensor(weights[first : first + rows] / 2)
-            gradients, _ = gradients_of(task.model, task.embedded, b + t * (x - b))
-            total += torch.einsum("usl,s->ul", (gradients * (x - b)).sum(-1).double().cpu(), weight)
-        return task.by_player(total)[0]
+            t, weight = (nodes[first : first + rows] + 1) / 2, torch.tensor(weights[first : first + rows] / 2)
+            points = [b + _beside(t, d) * d for b, d in zip(starts, away, strict=True)]
+            gradients, _ = gradients_of(task.model, task.embedded, *points)
+            for k, g in enumerate(gradients):
+                totals[k] += torch.einsum("us...,s->u...", g.double().cpu(), weight)
+        return task.by_player([total * d.double().cpu() for total, d in zip(totals, away, strict=True)])[0]
+
+
+def _beside(t: np.ndarray, x: Tensor) -> Tensor:
+    return torch.tensor(t).to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 
 class PromptAttnLRP(ResponseMethod):
@@ -110,14 +114,16 @@ class PromptAttnLRP(ResponseMethod):
         Raises:
             RuleError: an operation of the model has no rule.
         """
-        x = task.embeddings(task.shown_ids)
-        found = relevances_of(task.model, task.embedded, x, epsilon=self.epsilon)
-        values, held = task.by_player(found.values.sum(-1))
+        inputs = task.point()
+        found = relevances_of(task.model, task.embedded, *inputs, epsilon=self.epsilon)
+        values, held = task.by_player(found.values)
         scores, sinks = found.scores.double().cpu(), found.sinks.double()
         gap = scores - values.sum(1) - held - sinks
         notes: tuple[str, ...] = ()
-        if x.dtype in (torch.bfloat16, torch.float16):
-            notes = (f"in {x.dtype} quotients of relevance lose their digits; model.float() gives a map to rely on",)
+        if inputs[0].dtype in (torch.bfloat16, torch.float16):
+            notes = (
+                f"in {inputs[0].dtype} quotients of relevance lose their digits; model.float() gives a map to rely on",
+            )
         if bool((gap.abs() > _TOLERANCE * scores.abs().clamp_min(1e-6)).any()):
             left = float(gap.abs().max())
             notes += (f"relevance is not conserved: at most {left:.2g} of a score is unaccounted for",)
