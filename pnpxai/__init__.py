@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pnpxai.pictures import Display
     from pnpxai.recommender import Recommender, XaiRecommender, rank, recommend
     from pnpxai.report import write_report
+    from pnpxai.tables import Table
     from pnpxai.traits import Traits
     from pnpxai.tuning import TuningResult, tune
 
@@ -55,6 +56,7 @@ __all__ = [
     "ResponseExplanation",
     "Results",
     "Sources",
+    "Table",
     "Template",
     "Traits",
     "TuningResult",
@@ -88,6 +90,7 @@ _HOMES = {
     "ResponseExplanation": "auto",
     "Results": "experiment",
     "Sources": "auto",
+    "Table": "tables",
     "Template": "auto",
     "Traits": "traits",
     "TuningResult": "tuning",

@@ -34,7 +34,7 @@ from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import Labels, inputs_and_label, labels_as_targets
 from pnpxai.examples import Examples
-from pnpxai.modalities import Modality, SeveralModalities
+from pnpxai.modalities import Modality, SeveralModalities, TabularModality
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.pictures import Display
@@ -69,12 +69,11 @@ class BatchReader:
         parameter = next(module.parameters(), None) if module is not None else None
         self._device = None if parameter is None else parameter.device
         dtype = torch.float32 if parameter is None or not parameter.is_floating_point() else parameter.dtype
-        schema = model.schema if isinstance(model, EstimatorModel) else None
-        if schema is not None and schema.categories:
-            self._facts["levels"] = tuple((place, tuple(map(str, schema.levels[place]))) for place in schema.categories)
+        if isinstance(model, EstimatorModel):  # which may tell numbers apart that are alike in single precision
+            dtype = torch.float64
         ids = module is None or reads_ids(model)
         channels = picture_channels(model)
-        self._as_tensors = AsTensors(tokenizer, scaling, channels, dtype, ids, schema, spec.class_names)
+        self._as_tensors = AsTensors(tokenizer, scaling, channels, dtype, ids, spec.encoding, spec.class_names)
         paths = picture_paths(spec.data)
         data = (
             opened(spec.data, texts=tokenizer is not None)
@@ -110,8 +109,16 @@ class BatchReader:
         """What kind of data the explained inputs are."""
         modality = self.spec.modality
         if not isinstance(modality, Modality):
-            return self._recognised[0]
-        return with_facts(self.model, modality, self._facts, self.arguments)
+            return self._with_columns(self._recognised[0])
+        return self._with_columns(with_facts(self.model, modality, self._facts, self.arguments))
+
+    def _with_columns(self, modality: Modality) -> Modality:
+        """Return the kind of data with what its frame's columns hold, as far as the user did not say otherwise."""
+        if self.spec.table is None or not isinstance(modality, TabularModality):
+            return modality
+        said = {"feature_names"} if (self.spec.facts or {}).get("feature_names") else set()
+        said |= modality.settings(changed_only=True).keys() - {"feature_names"}
+        return modality.having({name: value for name, value in self.spec.table.facts().items() if name not in said})
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -126,6 +133,8 @@ class BatchReader:
             f"{of_arguments}{' and '.join(kind.name for kind in kinds)} ({why}){axis}",
             f"explained: {self._targets.in_words(self._first().targets)}",
         ]
+        if self.spec.table is not None and isinstance(self.modality, TabularModality):
+            lines += self.spec.table.in_words()
         if self.skipped:
             lines.append(f"left out: {'; '.join(reason.removeprefix('data: ') for reason in self.skipped.values())}")
         if self._left_out:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pnpxai.auto.class_codes import class_codes
-from pnpxai.auto.columns import TableSchema, column_numbers, frame_numbers, is_numeric_column
 from pnpxai.auto.picture_scaling import GREY, PictureScaling, picture_tensor
 from pnpxai.engine.running.score import Target
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelInputs, Tokenizer
+from pnpxai.tables.columns import column_numbers, frame_numbers, is_numeric_column
+from pnpxai.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class AsTensors:
         channels: how many channels of a picture the model takes; None if it has no convolution over pictures.
         dtype: of numbers that come from numpy, pandas or pictures.
         ids: whether the model reads ids, so that rows of whole numbers stay what they are.
-        schema: the columns of frames, where categories may be words.
+        table: what the columns of frames hold, where that is known; categories may then be words.
         class_names: the model's classes, whose places stand for labels that are words.
     """
 
@@ -51,7 +52,7 @@ class AsTensors:
     channels: int | None = None
     dtype: torch.dtype = torch.float32
     ids: bool = True
-    schema: TableSchema | None = None
+    table: Table | None = None
     class_names: tuple[str, ...] = ()
 
     def __call__(self, data: Data) -> ModelInputs:
@@ -94,7 +95,7 @@ class AsTensors:
         return torch.tensor(class_codes(list(map(str, values)), self.class_names, "label"))
 
     def _of_frame(self, frame: pd.DataFrame) -> Tensor:
-        return frame_numbers(frame).to(self.dtype) if self.schema is None else self.schema.numbers(frame, self.dtype)
+        return frame_numbers(frame).to(self.dtype) if self.table is None else self.table.numbers(frame, self.dtype)
 
     def _of_column(self, column: pd.Series) -> Tensor:
         if not is_numeric_column(column):
@@ -106,7 +107,7 @@ class AsTensors:
     def _codes(self, frame: pd.DataFrame) -> Tensor:
         """Return one of several frames: a frame of whole numbers alone holds codes that embeddings read."""
         codes = all(getattr(frame[name].dtype, "kind", "") in "iu" for name in frame.columns)
-        return frame_numbers(frame).long() if codes and self.schema is None else self._of_frame(frame)
+        return frame_numbers(frame).long() if codes and self.table is None else self._of_frame(frame)
 
     def _of_pictures(self, pictures: Sequence[Image]) -> Tensor:
         channels = self.channels if self.channels in (1, 3) else 1 if all(p.mode in GREY for p in pictures) else 3

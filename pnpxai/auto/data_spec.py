@@ -15,6 +15,7 @@ from pnpxai.engine.running.score import Target
 from pnpxai.examples import EvidenceMasks
 from pnpxai.modalities import Modality, ModalitySpec, SeveralModalities
 from pnpxai.model_types import ModelInputs
+from pnpxai.tables.table import Table
 
 __all__ = ["DataSpec", "ReadBatch"]
 
@@ -52,6 +53,8 @@ class DataSpec:
         additional_forward_arg_extractor: takes the further arguments out of the inputs.
         facts: what is known of the data, by the names of the fields of modalities.
         class_names: the names of the model's classes, in the order of its outputs.
+        table: what the columns of a frame hold.
+        encoding: what turns the values of a frame's columns into numbers, where they may be words.
     """
 
     data: Data
@@ -66,6 +69,8 @@ class DataSpec:
     additional_forward_arg_extractor: Extract = None
     facts: Mapping[str, object] | None = None
     class_names: tuple[str, ...] = ()
+    table: Table | None = None
+    encoding: Table | None = None
 
     def __post_init__(self) -> None:
         extractors = {name: value for name, value in vars(self).items() if name.endswith("_extractor")}

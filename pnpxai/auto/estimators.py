@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pnpxai.auto.columns import TableSchema
 from pnpxai.auto.conversion import is_frame
 from pnpxai.auto.data import Data
 from pnpxai.errors import ArgumentError
+from pnpxai.tables.table import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,14 +35,14 @@ class EstimatorModel:
 
     Args:
         estimator: the fitted estimator, a pipeline too.
-        schema: the columns of the frames that it was fitted on; None for arrays.
+        table: the columns of the frames that it was fitted on; None for arrays.
     """
 
     differentiable = False
     """False, since an estimator has no gradients; the facts about a model read it."""
 
-    def __init__(self, estimator: Estimator, schema: TableSchema | None = None) -> None:
-        self.estimator, self.schema = estimator, schema
+    def __init__(self, estimator: Estimator, table: Table | None = None) -> None:
+        self.estimator, self.table = estimator, table
         self.__name__ = _name(estimator)
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class EstimatorModel:
                 "perturbs its input, such as KernelShap or FeatureAblation"
             )
         numbers = values.detach().cpu().numpy()
-        rows = numbers if self.schema is None else self.schema.frame(numbers)
+        rows = numbers if self.table is None else self.table.frame(numbers)
         return torch.as_tensor(self._predicted(rows), dtype=values.dtype, device=values.device)
 
     def _predicted(self, rows: np.ndarray | pd.DataFrame) -> np.ndarray:
@@ -88,18 +88,23 @@ def is_estimator(model: object) -> TypeGuard[Estimator]:
     return hasattr(model, "fit") or hasattr(model, "predict_proba") or not callable(model)
 
 
-def model_of_estimator(model: Estimator, data: Data) -> EstimatorModel:
-    """Return an estimator as a function of the tensors that will be made of the data."""
+def model_of_estimator(model: Estimator, data: Data, table: Table | None = None) -> EstimatorModel:
+    """Return an estimator as a function of the tensors that will be made of the data.
+
+    Args:
+        model: the fitted estimator.
+        data: the data.
+        table: what the columns of its frame hold, if a user says it; by default that is read.
+    """
     frame = data[0] if isinstance(data, tuple) and data else data
     fitted_on = getattr(model, "feature_names_in_", None)
     if is_frame(frame):
-        schema = TableSchema.of(frame)
-        on_arrays = fitted_on is None and hasattr(model, "n_features_in_") and not schema.categories
-        return EstimatorModel(model, None if on_arrays else schema)
+        table = Table.of(frame) if table is None else table
+        on_arrays = fitted_on is None and hasattr(model, "n_features_in_") and not table.categories
+        return EstimatorModel(model, None if on_arrays else table)
     if fitted_on is None:
         return EstimatorModel(model)
-    number = np.dtype(np.float64)
-    return EstimatorModel(model, TableSchema(tuple(fitted_on), (number,) * len(fitted_on), ((),) * len(fitted_on)))
+    return EstimatorModel(model, Table(tuple(Column(name, "number", "float64") for name in fitted_on)))
 
 
 def _by_class(values: object, ask: str, classes: int) -> np.ndarray:

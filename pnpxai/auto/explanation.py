@@ -61,6 +61,8 @@ class AutoExplanation(ModelOnData, Steps):
         settings: further settings that explainers and metrics share where they have them.
         background: rows that stand for absence, such as some of the training data, in any form that data has; by
             default that is up to the kind of data: of tables the mean of all rows.
+        table: what the columns of a frame hold, such as ``Table.of(frame, scaler=scaler)``; by default that is read
+            from the data, but words and dates are then refused for models that take tensors.
         seed: fixes all that is drawn at random.
     """
 

@@ -17,6 +17,7 @@ from pnpxai.auto.data_spec import DataSpec
 from pnpxai.auto.default_targets import needed_ids
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
+from pnpxai.auto.frames import as_pandas, columns_of, frame_of, in_order
 from pnpxai.declare.encoding import rounded_text
 from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.arguments import Arguments
@@ -32,6 +33,7 @@ from pnpxai.model_types import Layer, Model, Tokenizer
 from pnpxai.pictures import View
 from pnpxai.recommender import Recommendation, by_facts, dry_run
 from pnpxai.strategies.baselines import Baseline
+from pnpxai.tables.table import Table
 from pnpxai.tensors import Tensors
 from pnpxai.traits import Traits
 
@@ -62,24 +64,28 @@ class ModelOnData:
         feature_names: Sequence[str] = (),
         settings: Settings | None = None,
         background: Data = None,
+        table: Table | None = None,
         seed: int = 0,
     ) -> None:
+        data, encoding = as_pandas(data), table
         if is_estimator(model):
-            model = model_of_estimator(model, data)
-            class_names = class_names or model.class_names
+            model = model_of_estimator(model, data, table)
+            class_names, encoding = class_names or model.class_names, model.table
+        table = encoding if frame_of(data) is not None and encoding is not None else columns_of(data, table)
         if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
         if isinstance(class_names, str) or isinstance(feature_names, str):
             raise ArgumentError("class_names, feature_names: expected a list of names, got a single one")
         self.model = model
         self.seed = seed
-        self._background = background
+        self._background = in_order(as_pandas(background), table)
         self._own_settings = {} if layer is None else {"layer": layer}
         self._own_settings |= settings or {}
         facts = {"tokenizer": tokenizer, "display": display, "feature_names": tuple(feature_names)}
         spec = DataSpec(
             data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels, target,
-            forward_arg_extractor, additional_forward_arg_extractor, facts, self._names_of_classes(class_names),
+            forward_arg_extractor, additional_forward_arg_extractor, facts, self._names_of_classes(class_names), table,
+            encoding,
         )  # fmt: skip
         self._reader = BatchReader(model, spec)
 

@@ -15,11 +15,13 @@ from pnpxai.model_types import Model
 from pnpxai.pictures import View
 from pnpxai.strategies.baselines import Baseline
 from pnpxai.strategies.drawn_baselines import Background
+from pnpxai.strategies.known_features import Columns
 from pnpxai.traits import Traits
 
 __all__ = ["TabularModality"]
 
 Levels: TypeAlias = tuple[tuple[int, tuple[str, ...]], ...]
+Groups: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 _FAR_OUT = 10
 """A value is far out if it lies more than so many interquartile ranges outside of its column's quartiles."""
 
@@ -36,7 +38,14 @@ class TabularModality(Modality):
     """Whether values are ids of categories, which an embedding reads."""
 
     levels: Levels = ()
-    """Of columns of categories in a table of numbers the places, and the words that the codes 0, 1, ... stand for."""
+    """Of columns of categories in a table of numbers the places, and the words that the codes 0, 1, ... stand for; no
+    words where numbers stand for themselves."""
+    groups: Groups = ()
+    """Columns that are one category, as a one-hot encoder makes them: its name, and the places of its columns."""
+    dates: tuple[int, ...] = ()
+    """The places of columns of dates, which are days since 1970 began."""
+    scales: tuple[tuple[float, float], ...] = ()
+    """For each column (factor, offset): what is shown of a number is factor * number + offset."""
 
     @property
     def traits(self) -> Traits:
@@ -58,7 +67,7 @@ class TabularModality(Modality):
         return cls(discrete=not values.is_floating_point() and reads_ids(model))
 
     def baseline(self, values: Tensor) -> Baseline:
-        """Return the columns' means, of categories the most frequent one.
+        """Return the columns' means, of categories the most frequent one, also of those of several columns.
 
         Zero would be a value like any other, and may lie far outside of the data.
         """
@@ -69,6 +78,9 @@ class TabularModality(Modality):
         for place, _ in self.levels:
             known = rows[:, place][~rows[:, place].isnan()]
             center[0, place] = known.mode().values if len(known) else torch.nan
+        for _, places in self.groups:
+            known, counts = rows[:, list(places)].unique(dim=0, return_counts=True)
+            center[0, list(places)] = known[counts.argmax()]
         return Background(center.to(values.dtype).cpu())
 
     def common(self, inputs: Sequence[Tensor]) -> Settings:
@@ -82,14 +94,19 @@ class TabularModality(Modality):
         rows = _without_far_out(inputs[0].detach().double())
         centred = rows - rows.nanmean(0, keepdim=True)
         spread = centred.square().nanmean(0).sqrt().nan_to_num()
-        return settings | {"column_spread": spread.to(inputs[0].dtype).cpu()}
+        settings |= {"column_spread": spread.to(inputs[0].dtype).cpu()}
+        groups = tuple(places for _, places in self.groups)
+        return settings | ({"feature_mask_fn": Columns(groups)} if groups else {})
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:
         """Return a view with the columns' names."""
         wanted = values.shape[1:].numel()
         if self.feature_names and len(self.feature_names) != wanted:
             raise ArgumentError(f"feature_names: expected {wanted}, one for each column, got {len(self.feature_names)}")
-        return View("table", None, names=self.feature_names, classes=classes, levels=self.levels)
+        return View(
+            "table", None, names=self.feature_names, classes=classes, levels=self.levels, groups=self.groups,
+            dates=self.dates, scales=self.scales,
+        )  # fmt: skip
 
 
 def _without_far_out(rows: Tensor) -> Tensor:

@@ -4,7 +4,7 @@
 ``charts`` and ``words``. ``figures`` joins drawings with a ``legend``; ``html`` does so for notebooks.
 """
 
-from pnpxai.pictures.charts import ROWS, columns, level_or_number, series, waterfall
+from pnpxai.pictures.charts import ROWS, columns, series, waterfall
 from pnpxai.pictures.colours import (
     LEVELS,
     clipped_limit,
@@ -24,6 +24,7 @@ from pnpxai.pictures.figures import figure, panel
 from pnpxai.pictures.html import html
 from pnpxai.pictures.look import CLIP, Look, Style
 from pnpxai.pictures.networks import network
+from pnpxai.pictures.table_values import TableColumns, table_values
 from pnpxai.pictures.view import Display, Kind, View
 from pnpxai.pictures.words import NEW_LINE, dark, merged, without_formula, words, words_html
 
@@ -38,6 +39,7 @@ __all__ = [
     "Look",
     "PictureDrawing",
     "Style",
+    "TableColumns",
     "View",
     "clipped_limit",
     "colour_of",
@@ -50,7 +52,6 @@ __all__ = [
     "html",
     "inline_png",
     "largest",
-    "level_or_number",
     "merged",
     "network",
     "overlaid",
@@ -60,6 +61,7 @@ __all__ = [
     "png",
     "series",
     "shrunk",
+    "table_values",
     "waterfall",
     "without_formula",
     "words",

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pnpxai.pictures.colours import LEVELS, coloured, largest, palette, shrunk
+from pnpxai.pictures.table_values import number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ROWS", "columns", "level_or_number", "series", "waterfall"]
-
-Levels: TypeAlias = Sequence[tuple[int, Sequence[str]]]
+__all__ = ["ROWS", "columns", "series", "waterfall"]
 
 _STEPS = 1000
 """Number of steps that a figure can show; longer series are drawn by means and extremes of stretches."""
@@ -74,7 +73,7 @@ def columns(
     x: np.ndarray,
     names: Sequence[str] | None = None,
     limit: float | None = None,
-    levels: Levels = (),
+    texts: Sequence[str] = (),
 ) -> None:
     """Draw a bar for each column, the largest first.
 
@@ -84,12 +83,12 @@ def columns(
         x: (columns,) the row's values.
         names: names of the columns.
         limit: extent of the axis to both sides; by default the smallest that fits.
-        levels: numbers of columns of categories, and the words that their codes stand for.
+        texts: the row's values in words; by default as numbers.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
     axes.barh(np.arange(len(order)), values[order], color=[_bar_colour(float(values[k])) for k in order])
-    _row_labels(axes, [f"{_name(k, names)} = {level_or_number(k, x, levels)}" for k in order])
+    _row_labels(axes, [f"{_name(k, names)} = {texts[k] if texts else number_text(float(x[k]))}" for k in order])
     axes.axvline(0, color="black", linewidth=0.8)
     if limit:
         axes.set_xlim(-1.05 * limit, 1.05 * limit)
@@ -101,7 +100,7 @@ def waterfall(
     x: np.ndarray,
     names: Sequence[str] | None = None,
     score: float | None = None,
-    levels: Levels = (),
+    texts: Sequence[str] = (),
 ) -> None:
     """Draw how the columns' attributions add up to the score, the largest last; the smallest are drawn as one.
 
@@ -112,14 +111,14 @@ def waterfall(
         names: names of the columns.
         score: the model's output, at which the bars end; they start at the part that no column explains. By default
             they start at zero.
-        levels: numbers of columns of categories, and the words that their codes stand for.
+        texts: the row's values in words; by default as numbers.
     """
     values = values.reshape(len(x), -1).sum(1)
     order = _order(values)
     rest = float(values.sum() - values[order].sum())
     others = len(values) - len(order)
     steps = [*values[order], *([rest] if others else [])]
-    labels = [f"{_name(k, names)} = {level_or_number(k, x, levels)}" for k in order] + (
+    labels = [f"{_name(k, names)} = {texts[k] if texts else number_text(float(x[k]))}" for k in order] + (
         [f"{others} other columns"] if others else []
     )
     start = 0.0 if score is None else score - float(values.sum())
@@ -138,15 +137,6 @@ def waterfall(
 
 def _order(values: np.ndarray) -> np.ndarray:
     return np.argsort(-np.abs(values), kind="stable")[:ROWS]
-
-
-def level_or_number(k: int, x: np.ndarray, levels: Levels) -> str:
-    """Return the value of a column as text: the word that a code stands for, else the number."""
-    value = float(x[k])
-    words = dict(levels).get(k, ())
-    if value.is_integer() and 0 <= value < len(words):
-        return words[int(value)]
-    return "missing" if value != value else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _name(k: int, names: Sequence[str] | None) -> str:

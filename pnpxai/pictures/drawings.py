@@ -12,6 +12,7 @@ import numpy as np
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import charts
+from pnpxai.pictures.table_values import table_values
 from pnpxai.pictures.view import View
 from pnpxai.pictures.words import line_count, merged, words
 
@@ -80,13 +81,13 @@ class Parts:
         values: attributions of the parts.
         x: values of the parts in the input.
         names: names of the parts; None if they have none.
-        levels: numbers of columns of categories, and the words that their codes stand for.
+        texts: values of the parts in words; empty if they are plain numbers.
     """
 
     values: np.ndarray
     x: np.ndarray
     names: list[str] | None
-    levels: charts.Levels = ()
+    texts: Sequence[str] = ()
 
 
 class RowDrawing(Drawing):
@@ -114,7 +115,7 @@ class RowDrawing(Drawing):
         count = cls.count(x)
         if view.names and len(view.names) != count:
             raise ArgumentError(f"names: expected {count} for example {k}, got {len(view.names)}")
-        return Parts(values, x, list(view.names) or None, view.levels)
+        return Parts(values, x, list(view.names) or None)
 
     @classmethod
     def count(cls, x: np.ndarray) -> int:
@@ -198,6 +199,13 @@ class TableDrawing(RowDrawing):
         return values.reshape(1, *values.shape) if x.ndim == 0 else values
 
     @classmethod
+    def parts(cls, k: int, values: np.ndarray, x: np.ndarray, view: View, word_source: WordSource) -> Parts:
+        """Return the columns of example ``k`` as people know them."""
+        plain = super().parts(k, values, x, view, word_source)
+        shown = table_values(plain.values.reshape(1, len(x), -1).sum(2), x.reshape(1, -1), view)
+        return Parts(shown.attributions[0], shown.values[0], list(shown.names) or None, shown.texts(0))
+
+    @classmethod
     def height(cls, parts: Parts) -> float:
         """Return the height of a row in inches."""
         return 0.7 + 0.22 * min(len(parts.x), charts.ROWS + 1)
@@ -206,9 +214,9 @@ class TableDrawing(RowDrawing):
     def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
         """Draw the columns as bars, or as steps to the score."""
         if style == "waterfall":
-            charts.waterfall(axes, parts.values, parts.x, parts.names, score, parts.levels)
+            charts.waterfall(axes, parts.values, parts.x, parts.names, score, parts.texts)
         else:
-            charts.columns(axes, parts.values, parts.x, parts.names, limit, parts.levels)
+            charts.columns(axes, parts.values, parts.x, parts.names, limit, parts.texts)
 
 
 class TokenDrawing(RowDrawing):

@@ -119,6 +119,9 @@ class View:
         classes: names of the model's outputs.
         levels: numbers of columns of categories, and the words that their codes 0, 1, ... stand for.
         sources: name of each example's file, if it has one.
+        groups: names of categories that several columns make up, and the places of these columns.
+        dates: places of columns of dates, which are days since 1970 began.
+        scales: (factor, offset) of each column: what is shown of a number is factor * number + offset.
     """
 
     kind: Kind | None = None
@@ -129,6 +132,9 @@ class View:
     classes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     levels: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    groups: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    dates: tuple[int, ...] = ()
+    scales: tuple[tuple[float, float], ...] = ()
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""
@@ -171,4 +177,9 @@ class View:
         words = tuple(tuple((str(word), int(count)) for word, count in row) for row in data["words"])
         names, classes, sources = (tuple(data.get(name, ())) for name in ("names", "classes", "sources"))
         levels = tuple((int(place), tuple(map(str, of_place))) for place, of_place in data.get("levels", ()))
-        return cls(data["kind"], data["channel_dim"], display, names, words, classes, sources, levels)
+        groups = tuple((str(name), tuple(map(int, places))) for name, places in data.get("groups", ()))
+        dates = tuple(map(int, data.get("dates", ())))
+        scales = tuple((float(factor), float(offset)) for factor, offset in data.get("scales", ()))
+        return cls(
+            data["kind"], data["channel_dim"], display, names, words, classes, sources, levels, groups, dates, scales
+        )

@@ -1,9 +1,11 @@
-"""Answers about all rows of a table together: what matters overall, for whom, and with what.
+"""What the columns of a table hold, and answers about all its rows together: what matters overall, and for whom.
 
-``summary`` holds the numbers, ``charts`` draws them; ``shap_exchange`` turns explanations into those of shap and back.
+``table`` reads the columns of a frame (``columns``), those of ``one_hot`` encoders too. ``summary`` holds the numbers
+of many rows, ``charts`` draws them; ``shap_exchange`` turns explanations into those of shap and back.
 """
 
 from pnpxai.tables.shap_exchange import from_shap, to_shap
 from pnpxai.tables.summary import TableSummary
+from pnpxai.tables.table import Column, Table
 
-__all__ = ["TableSummary", "from_shap", "to_shap"]
+__all__ = ["Column", "Table", "TableSummary", "from_shap", "to_shap"]

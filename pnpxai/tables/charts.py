@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnpxai.explainers.results.table_columns import TableColumns
-from pnpxai.pictures import clipped_limit, coloured, level_or_number, without_formula
+from pnpxai.pictures import TableColumns, clipped_limit, coloured, without_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,14 +84,15 @@ def dependence(columns: TableColumns, place: int, partner: int | None, heading: 
     axes.scatter(values + across, attributions, c=colours, s=10, linewidths=0, rasterized=True)
     if levels:
         axes.set_xticks(np.arange(len(levels)), [without_formula(level) for level in levels], fontsize=8)
+    if columns.dates[place]:
+        axes.xaxis_date()
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xlabel(without_formula(columns.names[place]), fontsize=9)
     axes.set_ylabel(without_formula(f"attribution of {columns.names[place]}"), fontsize=9)
     axes.tick_params(labelsize=8)
     if partner is not None:
         low, high = np.nanmin(columns.values[:, partner]), np.nanmax(columns.values[:, partner])
-        words = [((0, columns.levels[partner]),)] * 2 if columns.levels[partner] else [(), ()]
-        ends = [level_or_number(0, np.array([end]), of) for end, of in zip((low, high), words, strict=True)]
+        ends = [columns.text(partner, float(end)) for end in (low, high)]
         _value_bar(made, axes, columns.names[partner], (ends[0], ends[1]))
     return made
 

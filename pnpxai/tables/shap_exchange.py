@@ -12,7 +12,7 @@ import torch
 from pnpxai.errors import ArgumentError, MissingExtraError
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.results.table_columns import table_columns
-from pnpxai.pictures import View, level_or_number
+from pnpxai.pictures import View
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,10 +52,10 @@ def to_shap(explanation: Explanation) -> ShapExplanation:
     base = scores - columns.attributions.sum(1)
     if explanation.base_value is not None:
         base = np.broadcast_to(explanation.base_value.detach().double().cpu().numpy(), (len(explanation),))
-    levels = tuple((k, words) for k, words in enumerate(columns.levels) if words)
     shown = columns.values.astype(object)
-    for k, _ in levels:
-        shown[:, k] = [level_or_number(k, row, levels) for row in columns.values]
+    for k, (levels, date) in enumerate(zip(columns.levels, columns.dates, strict=True)):
+        if levels or date:
+            shown[:, k] = [columns.text(k, value) for value in columns.values[:, k].tolist()]
     return shap.Explanation(
         columns.attributions, base.copy(), columns.values, display_data=shown,
         feature_names=list(columns.names),

@@ -14,7 +14,8 @@ import torch
 from pnpxai.declare.counts import whole_number
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.explainers.results.explanation import Explanation
-from pnpxai.explainers.results.table_columns import TableColumns, table_columns
+from pnpxai.explainers.results.table_columns import table_columns
+from pnpxai.pictures import TableColumns
 from pnpxai.statistics import pearson, ranks
 from pnpxai.statistics.intervals import student
 from pnpxai.tables import charts

@@ -34,7 +34,7 @@ def parts_of(
         limit: at most so many examples have a title.
         member: number of the explained argument.
         kind: the kind of drawing; by default the view's.
-        style: a waterfall counts a group's value once.
+        style: a waterfall counts a group's value once; so do all pictures where a category has several columns.
 
     Raises:
         ArgumentError: there is no such argument.
@@ -51,7 +51,7 @@ def parts_of(
         for k in range(min(limit, count))
     ]
     maps = attributions[member]
-    if style == "waterfall" and explanation.feature_mask is not None:
+    if (style == "waterfall" or view.groups) and explanation.feature_mask is not None:
         maps = counted_once(attributions, explanation.feature_mask)[member]
     if explanation.postprocessor is not None:
         maps = explanation.postprocessor.of(own)(maps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,30 +10,14 @@ import torch
 from torch import Tensor
 
 from pnpxai.errors import ArgumentError
+from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.explainers.results.match_inputs import whose
-from pnpxai.pictures import View, drawing_of
+from pnpxai.pictures import TableColumns, View, drawing_of, table_values
 
 if TYPE_CHECKING:
     from pnpxai.explainers.results.explanation import Explanation
 
-__all__ = ["TableColumns", "table_columns"]
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """The columns of explained rows.
-
-    Attributes:
-        names: the columns' names.
-        attributions: (rows, columns) what each column contributes.
-        values: (rows, columns) the values that the model read; a category's code.
-        levels: for each column the words that the codes 0, 1, ... stand for; empty for a column of numbers.
-    """
-
-    names: tuple[str, ...]
-    attributions: np.ndarray
-    values: np.ndarray
-    levels: tuple[tuple[str, ...], ...]
+__all__ = ["table_columns"]
 
 
 def table_columns(explanation: Explanation, *, groups: bool = True) -> TableColumns:
@@ -48,27 +31,41 @@ def table_columns(explanation: Explanation, *, groups: bool = True) -> TableColu
     Raises:
         ArgumentError: what is explained is no table.
     """
+    maps = explanation.attributions
+    owners = whose(maps, explanation.inputs)
+    views = [explanation.views[own] if own < len(explanation.views) else View() for own in owners]
+    one_hot = any(view.groups for view in views)
+    if one_hot and explanation.feature_mask is not None:
+        maps = counted_once(maps, explanation.feature_mask)
+    parts = [
+        _of_member(explanation, maps[k], own, view) for k, (own, view) in enumerate(zip(owners, views, strict=True))
+    ]
     names: list[str] = []
-    attributions, values, levels = [], [], []
-    for member, maps in enumerate(explanation.attributions):
-        own = whose(explanation.attributions, explanation.inputs)[member]
-        view = explanation.views[own] if own < len(explanation.views) else View()
-        x = explanation.inputs[own]
-        if drawing_of(view, x.ndim, not x.is_floating_point()).form != "table":
-            raise ArgumentError("explanation: expected rows of a table; other maps are in attributions")
-        maps, columns = maps.detach().cpu(), x[0].numel()
-        attributions.append(maps.reshape(len(explanation), columns, -1).sum(2).double().numpy())
-        values.append(x.detach().cpu().reshape(len(explanation), columns).double().numpy())
-        words = dict(view.levels)
-        levels += [tuple(words.get(k, ())) for k in range(columns)]
-        for k in range(columns):
-            name = view.names[k] if len(view.names) == columns else ""
-            name = name or (f"column {k}" if len(explanation.attributions) == 1 else f"input {member}, {k}")
+    for member, part in enumerate(parts):
+        for k in range(part.values.shape[1]):
+            name = part.names[k] if part.names else ""
+            name = name or (f"column {k}" if len(parts) == 1 else f"input {member}, {k}")
             names.append(name if name not in names else f"{name} (input {member})")
-    made = TableColumns(tuple(names), np.concatenate(attributions, 1), np.concatenate(values, 1), tuple(levels))
-    if not groups or explanation.feature_mask is None:
+    made = TableColumns(
+        tuple(names),
+        np.concatenate([part.attributions for part in parts], 1),
+        np.concatenate([part.values for part in parts], 1),
+        tuple(levels for part in parts for levels in part.levels),
+        tuple(date for part in parts for date in part.dates),
+    )
+    if not groups or one_hot or explanation.feature_mask is None:
         return made
     return _grouped(made, torch.cat([ids.reshape(len(ids), -1) for ids in explanation.feature_mask], 1))
+
+
+def _of_member(explanation: Explanation, maps: Tensor, own: int, view: View) -> TableColumns:
+    """Return the columns of one explained input."""
+    x = explanation.inputs[own]
+    if drawing_of(view, x.ndim, not x.is_floating_point()).form != "table":
+        raise ArgumentError("explanation: expected rows of a table; other maps are in attributions")
+    rows, columns = len(explanation), x[0].numel()
+    summed = maps.detach().cpu().reshape(rows, columns, -1).sum(2).double().numpy()
+    return table_values(summed, x.detach().cpu().reshape(rows, columns).double().numpy(), view)
 
 
 def _grouped(columns: TableColumns, feature_mask: Tensor) -> TableColumns:
@@ -83,6 +80,7 @@ def _grouped(columns: TableColumns, feature_mask: Tensor) -> TableColumns:
         np.stack([columns.attributions[:, places[0]] for places in groups], 1),
         np.stack([values for _, values, _ in joined], 1),
         tuple(levels for *_, levels in joined),
+        tuple(len(places) == 1 and columns.dates[places[0]] for places in groups),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from pnpxai.pictures import ROWS, View, level_or_number
+from pnpxai.pictures import ROWS, View, table_values
 from pnpxai.report.forms.base import Form, per_position
 
 __all__ = ["ColumnsForm"]
@@ -19,27 +19,33 @@ class ColumnsForm(Form):
     kind = "table"
 
     def __init__(self, view: View, x: np.ndarray, maps: Sequence[np.ndarray]) -> None:
-        names = view.names if len(view.names) == len(x) else [f"column {k}" for k in range(len(x))]
-        worth = np.zeros(len(x))
-        for values in map(per_position, maps):
+        self._view, self._x = view, x
+        shown = [self._by_column(values) for values in maps]
+        row = table_values(np.zeros((1, len(x))), x.reshape(1, -1), view)
+        texts = row.texts(0)
+        worth = np.zeros(len(texts))
+        for values in shown:
             known = np.abs(np.nan_to_num(values, posinf=0, neginf=0))
             worth += known / (known.max() or 1.0)
         self.rows = np.sort(np.argsort(-worth, kind="stable")[:ROWS])
-        self.names = names
+        self.names = row.names or [f"column {k}" for k in range(len(texts))]
         self.style = f"--rows: {len(self.rows)}"
         lines = Markup("").join(
-            Markup("<li><span>{}</span> <b>{}</b></li>").format(names[k], level_or_number(int(k), x, view.levels))
-            for k in self.rows
+            Markup("<li><span>{}</span> <b>{}</b></li>").format(self.names[k], texts[k]) for k in self.rows
         )
-        rest = len(x) - len(self.rows)
+        rest = len(texts) - len(self.rows)
         more = (
             Markup('<p class="note">{} columns of which maps say less are not shown</p>').format(rest) if rest else ""
         )
         self.drawn = Markup('<ul class="columns">{}</ul>{}').format(lines, more)
 
+    def _by_column(self, values: np.ndarray) -> np.ndarray:
+        """Return a map with one number for each column that people know."""
+        return table_values(per_position(values)[None], self._x.reshape(1, -1), self._view).attributions[0]
+
     def tile(self, values: np.ndarray, alt: str) -> Markup:
         """Return bars to both sides of zero."""
-        values = per_position(values)[self.rows]
+        values = self._by_column(values)[self.rows]
         values = np.where(np.isfinite(values), values, np.nan)
         limit = float(np.max(np.abs(values), initial=0.0, where=~np.isnan(values))) or 1.0
         bars = []
@@ -56,6 +62,6 @@ class ColumnsForm(Form):
 
     def peak(self, values: np.ndarray) -> tuple[float, str]:
         """Return the value, and its column."""
-        values = per_position(values)
+        values = self._by_column(values)
         place = int(np.abs(values).argmax())
         return float(values[place]), self.names[place]
