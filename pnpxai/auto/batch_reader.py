@@ -34,7 +34,7 @@ from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import Labels, inputs_and_label, labels_as_targets
 from pnpxai.examples import Examples
-from pnpxai.modalities import Modality, SeveralModalities, TabularModality
+from pnpxai.modalities import GraphModality, Modality, SeveralModalities, TabularModality
 from pnpxai.modalities.base import picture_channels, reads_ids
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.pictures import Display
@@ -124,6 +124,8 @@ class BatchReader:
     def assumed(self) -> tuple[str, ...]:
         """What was not said but assumed, in words."""
         modality, why = self._recognised
+        if isinstance(modality, GraphModality):
+            why = f"{modality.players} are explained; GraphModality(players=...) asks for nodes, features or edges"
         names = self.arguments().names
         of_arguments = f"{', '.join(names)}: " if names else ""
         kinds = modality.parts if isinstance(modality, SeveralModalities) else (modality,)

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from pnpxai.auto.graph_model import GraphModel
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
@@ -74,6 +75,11 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
         _refuse_forecast(output, name)
     if (segment := _segment(model, output)) is not None:
         return segment
+    if isinstance(model, GraphModel) and isinstance(output, Tensor) and output.ndim == 3:
+        raise ArgumentError(
+            f"target: the model gives {output.shape[2]} numbers for each of {output.shape[1]} nodes; say which node "
+            "and class to explain: target=(node, class)"
+        )
     index = largest(output)
     _refuse_other_size(model, select_output(output), arguments)
     return DefaultTarget(index, "the only output" if index is None else "the largest output of each example")

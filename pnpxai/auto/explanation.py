@@ -180,7 +180,8 @@ class AutoExplanation(ModelOnData, Steps):
         numbers = results.kept
         batches = self._reader.explained_by_batch(max(numbers) + 1, numbers) if numbers else []
         views = [View.joined(of) for of in zip(*(self._views(batch) for batch in batches), strict=True)]
-        views = [replace(view, sources=self._reader.names(numbers)).to_dict() for view in views]
+        graphs = tuple(self._topologies[k] for k in numbers) if self._topologies else ()
+        views = [replace(view, sources=self._reader.names(numbers), graphs=graphs).to_dict() for view in views]
         fitting = self.recommended if explainers is None else self.stated
         results = replace(results, facts=results.facts | {"views": views}, rejected=fitting.reasons)
         if options.get("folder") is not None:
@@ -208,7 +209,7 @@ class AutoExplanation(ModelOnData, Steps):
         explanation = Explanation.joined(
             [explainer.explain(batch.inputs, batch.targets, seed=batch.stream(self.seed)) for batch in chosen]
         )
-        views = self._views(explanation.inputs, names, masks)
+        views = self._views(explanation.inputs, names, masks, numbers)
         return replace(explanation, views=views, postprocessor=getattr(spec, "postprocessor", None))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from pnpxai.auto.default_targets import needed_ids
 from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.frames import as_pandas, columns_of, frame_of, in_order
+from pnpxai.auto.graph_model import GraphModel, explained_of_graph, rest_of_graph
+from pnpxai.auto.graphs import graphs_of, label_of_graph
 from pnpxai.declare.encoding import rounded_text
 from pnpxai.declare.marks import Settings
 from pnpxai.engine.running.arguments import Arguments
@@ -27,7 +30,7 @@ from pnpxai.errors import ArgumentError
 from pnpxai.examples import Batch, Examples
 from pnpxai.explainers.base import Explainer
 from pnpxai.metrics.selection import ExplainerSpec, as_explainer
-from pnpxai.modalities import Modality, ModalitySpec
+from pnpxai.modalities import GraphModality, Modality, ModalitySpec
 from pnpxai.modalities.base import BASELINES
 from pnpxai.model_types import Layer, Model, Tokenizer
 from pnpxai.pictures import View
@@ -71,9 +74,17 @@ class ModelOnData:
         if is_estimator(model):
             model = model_of_estimator(model, data, table)
             class_names, encoding = class_names or model.class_names, model.table
-        table = encoding if frame_of(data) is not None and encoding is not None else columns_of(data, table)
         if not callable(model) or isinstance(model, type):
             raise ArgumentError(f"model: expected a model, got {type(model).__name__}")
+        graphs = graphs_of(model, data, modality)
+        self._topologies = () if graphs is None else tuple(graph.topology() for graph in graphs)
+        if graphs is not None:
+            modality = modality if isinstance(modality, GraphModality) else GraphModality()
+            model = GraphModel(model, modality.players, graphs[0])
+            data = [(graph.inputs(modality.players), graph.label) for graph in graphs]
+            input_extractor, label_extractor = itemgetter(0), label_extractor or label_of_graph
+            forward_arg_extractor, additional_forward_arg_extractor = explained_of_graph, rest_of_graph
+        table = encoding if frame_of(data) is not None and encoding is not None else columns_of(data, table)
         if isinstance(class_names, str) or isinstance(feature_names, str):
             raise ArgumentError("class_names, feature_names: expected a list of names, got a single one")
         self.model = model
@@ -233,9 +244,14 @@ class ModelOnData:
         return self._reader.examples(count)
 
     def _views(
-        self, inputs: Tensors, names: tuple[str, ...] = (), masks: Sequence[Tensor | None] = ()
+        self,
+        inputs: Tensors,
+        names: tuple[str, ...] = (),
+        masks: Sequence[Tensor | None] = (),
+        numbers: Sequence[int] = (),
     ) -> tuple[View, ...]:
-        views = [replace(view, sources=names) for view in self.modality.views(inputs, self.class_names)]
+        graphs = tuple(self._topologies[k] for k in numbers) if self._topologies else ()
+        views = [replace(view, sources=names, graphs=graphs) for view in self.modality.views(inputs, self.class_names)]
         known = [mask for mask in masks if mask is not None]
         if known and len(known) == len(masks):
             width = max(mask.shape[1] for mask in known)

@@ -5,6 +5,7 @@ inputs. A class that subclasses ``Modality`` is found by its name, wherever it i
 """
 
 from pnpxai.modalities.base import Modality
+from pnpxai.modalities.graph import GraphModality
 from pnpxai.modalities.image import ImageModality
 from pnpxai.modalities.series import TimeSeriesModality
 from pnpxai.modalities.several import ModalitySpec, SeveralModalities, modality_of
@@ -12,6 +13,7 @@ from pnpxai.modalities.table import TabularModality
 from pnpxai.modalities.text import TextModality
 
 __all__ = [
+    "GraphModality",
     "ImageModality",
     "Modality",
     "ModalitySpec",

@@ -12,6 +12,7 @@ import numpy as np
 from pnpxai.declare.registry import by_name, every
 from pnpxai.errors import ArgumentError
 from pnpxai.pictures import charts
+from pnpxai.pictures.graphs import Topology, draw_graph
 from pnpxai.pictures.table_values import table_values
 from pnpxai.pictures.view import View
 from pnpxai.pictures.words import line_count, merged, words
@@ -82,12 +83,14 @@ class Parts:
         x: values of the parts in the input.
         names: names of the parts; None if they have none.
         texts: values of the parts in words; empty if they are plain numbers.
+        graph: the number of nodes of a graph, and its pairs of nodes that are linked.
     """
 
     values: np.ndarray
     x: np.ndarray
     names: list[str] | None
     texts: Sequence[str] = ()
+    graph: Topology | None = None
 
 
 class RowDrawing(Drawing):
@@ -217,6 +220,37 @@ class TableDrawing(RowDrawing):
             charts.waterfall(axes, parts.values, parts.x, parts.names, score, parts.texts)
         else:
             charts.columns(axes, parts.values, parts.x, parts.names, limit, parts.texts)
+
+
+class GraphDrawing(RowDrawing):
+    """Graphs: nodes as discs and edges as lines, with the colours of their attributions."""
+
+    name = "graph"
+    form = "graph"
+
+    @classmethod
+    def parts(cls, k: int, values: np.ndarray, x: np.ndarray, view: View, word_source: WordSource) -> Parts:
+        """Return the nodes or edges of example ``k``, and which nodes are linked.
+
+        Raises:
+            ArgumentError: it is not known which nodes are linked.
+        """
+        if k >= len(view.graphs):
+            raise ArgumentError("views: a graph is drawn with its edges, which are not known; see View.graphs")
+        count, pairs = view.graphs[k]
+        length = count if x.ndim > 1 else len(pairs)
+        return Parts(values.reshape(len(values), -1).sum(1)[:length], x[:length], None, graph=(count, pairs))
+
+    @classmethod
+    def height(cls, parts: Parts) -> float:
+        """Return the height of a row in inches."""
+        return 4.2
+
+    @classmethod
+    def draw(cls, axes: Axes, parts: Parts, limit: float | None, style: str | None, score: float | None) -> None:
+        """Draw the nodes and edges."""
+        if parts.graph is not None:
+            draw_graph(axes, parts.values, *parts.graph, of_edges=parts.x.ndim == 1, limit=limit)
 
 
 class TokenDrawing(RowDrawing):

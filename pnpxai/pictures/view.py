@@ -122,6 +122,7 @@ class View:
         groups: names of categories that several columns make up, and the places of these columns.
         dates: places of columns of dates, which are days since 1970 began.
         scales: (factor, offset) of each column: what is shown of a number is factor * number + offset.
+        graphs: of each graph the number of nodes, and the two nodes of each pair that is linked.
     """
 
     kind: Kind | None = None
@@ -135,13 +136,15 @@ class View:
     groups: tuple[tuple[str, tuple[int, ...]], ...] = ()
     dates: tuple[int, ...] = ()
     scales: tuple[tuple[float, float], ...] = ()
+    graphs: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""
-        words, sources = (
-            tuple(of_each[row] for row in rows) if of_each else () for of_each in (self.words, self.sources)
+        words, sources, graphs = (
+            tuple(of_each[row] for row in rows) if of_each else ()
+            for of_each in (self.words, self.sources, self.graphs)
         )
-        return replace(self, words=words, sources=sources)
+        return replace(self, words=words, sources=sources, graphs=graphs)
 
     def without(self, masks: np.ndarray) -> View:
         """Return the view with empty words where attention is masked for all tokens of a word.
@@ -164,7 +167,8 @@ class View:
     def joined(cls, views: Sequence[View]) -> View:
         """Return the view of all examples of several batches."""
         words = tuple(words for view in views for words in view.words)
-        return replace(views[0], words=words, sources=tuple(name for view in views for name in view.sources))
+        sources = tuple(name for view in views for name in view.sources)
+        return replace(views[0], words=words, sources=sources, graphs=tuple(g for view in views for g in view.graphs))
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values."""
@@ -180,6 +184,10 @@ class View:
         groups = tuple((str(name), tuple(map(int, places))) for name, places in data.get("groups", ()))
         dates = tuple(map(int, data.get("dates", ())))
         scales = tuple((float(factor), float(offset)) for factor, offset in data.get("scales", ()))
-        return cls(
-            data["kind"], data["channel_dim"], display, names, words, classes, sources, levels, groups, dates, scales
+        graphs = tuple(
+            (int(count), tuple((int(a), int(b)) for a, b in pairs)) for count, pairs in data.get("graphs", ())
         )
+        return cls(
+            data["kind"], data["channel_dim"], display, names, words, classes, sources, levels, groups, dates, scales,
+            graphs,
+        )  # fmt: skip
