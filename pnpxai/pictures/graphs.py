@@ -51,9 +51,11 @@ def draw_graph(
     filled = ["white"] * len(shown) if of_edges else colours[shown]
     axes.scatter(*discs.T, s=260 if len(shown) <= _NAMED else 60, c=filled, edgecolors="0.3", linewidths=0.8, zorder=2)
     if len(shown) <= _NAMED:
+        bright = coloured(values[None], limit)[0]
         for node in shown:
-            axes.text(float(at[node][0]), float(at[node][1]), str(node), ha="center", va="center", fontsize=7, zorder=3,
-                      color="black" if of_edges or not dark(coloured(values[None], limit)[0][node]) else "white")  # fmt: skip
+            ink = "white" if not of_edges and dark(bright[node]) else "black"
+            x, y = map(float, at[node])
+            axes.text(x, y, str(node), ha="center", va="center", fontsize=7, zorder=3, color=ink)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
