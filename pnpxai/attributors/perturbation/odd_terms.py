@@ -13,13 +13,15 @@ so that the fit is one regression with as many unknowns as pairs of coalitions. 
 are tried that are equal for all players, and some that go by how much a player matters, l_i \propto |phi_i|^gamma. Each
 l with each nu weighs as much as the scores are likely under both (REML). The values are the weighted mean, and their
 variance is the mean variance plus the variance of the means: the most likely l and nu alone would be too sure.
+
+What is fitted are the scores less their linear fit, in units of the largest rest. So rounding is small beside the
+interactions, and the fits that each example has for itself, which take most of the time, run in single precision.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,7 +39,11 @@ _OPERATIONS = 2e8
 _EXACT = 1e-9
 """The noise of g(N), which makes the values sum to v(N) - v(empty)."""
 _UNLIKELY = 8.0
-"""Fits that are less likely than the best one so far by e to this power are left out."""
+"""Fits that are less likely than the best one by e to this power are left out."""
+_AT_ONCE = 2**21
+"""About so many numbers of covariances are held at a time."""
+_NODES = 64
+"""At most so many nodes; with fewer than 128 players they integrate exactly."""
 
 
 def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,90 +55,179 @@ def odd_values(first: Tensor, odd_scores: Tensor, total: Tensor) -> tuple[Tensor
         total: (examples,) half the difference between the full and the empty coalition's.
     """
     x = torch.cat([torch.ones_like(first[:1]), first]).double() * 2 - 1
-    y = torch.cat([total[:, None], odd_scores], 1).double().T
+    y = torch.cat([total[:, None], odd_scores], 1).double()
     n_coalitions, n_players = x.shape
-    equal: list[_Solutions] = []
-    for scale in _EQUAL:
-        _add(equal, _Prior.of(x, torch.full((n_players,), scale, dtype=torch.float64)), y, _NOISE)
-    values, variances = _averaged(equal)
-    if all(bool(part.likelihood.isneginf().all()) for part in equal):  # players that are not told apart share equally
-        values = 2 * torch.linalg.lstsq(x, y, rcond=1e-10, driver="gelsd").solution.T
-        return values, torch.full_like(values, math.nan)
-    if n_coalitions <= n_players + 2:  # the linear terms take up all there is
-        return values, variances.sqrt()
-    noise = torch.cat([part.noise for part in equal])[torch.cat([part.likelihood for part in equal]).argmax(0)].tolist()
-    tries = max(1, min(len(_BY_VALUE) * len(_NOISE), int(_OPERATIONS / n_coalitions**3)))
-    for example, share in enumerate(values.abs()):
-        if not float(share.max()) > 0:
-            continue
-        share = share / share.mean() + 0.02
-        near = sorted(_NOISE, key=lambda nu: abs(math.log(nu / noise[example])))
-        near = near if tries >= 16 else near[:2] if tries >= 4 else near[:1]
-        own = [part.of_example(example) for part in equal]
-        for (gamma, scale), pairs in itertools.groupby(
-            itertools.islice(itertools.product(_BY_VALUE, near), tries), key=lambda pair: pair[0]
-        ):
-            weights = share**gamma
-            prior = _Prior.of(x, scale * weights / weights.max())
-            _add(own, prior, y[:, example : example + 1], [nu for _, nu in pairs])
-        values[example : example + 1], variances[example : example + 1] = _averaged(own)
-    return values, variances.sqrt()
+    linear = 2 * torch.linalg.lstsq(x, y.T, rcond=1e-10, driver="gelsd").solution.T
+    y = y - linear @ x.T / 2
+    unit = y.abs().amax(1, keepdim=True).clamp_min(1e-300)
+    y = y / unit
+    noise = torch.tensor(_NOISE, dtype=torch.float64)
+    scales = torch.tensor(_EQUAL, dtype=torch.float64)[:, None].expand(-1, n_players)
+    fits = _Fits.of(x, scales, noise.expand(len(scales), -1), y.expand(len(scales), -1, -1))
+    values, variances = fits.averaged()
+    if bool(fits.likelihood.isneginf().all()):  # players that are not told apart share equally
+        return linear, torch.full_like(values, math.nan)
+    if n_coalitions > n_players + 2:  # else the linear terms take up all there is
+        tries = max(1, min(len(_BY_VALUE) * len(_NOISE), int(_OPERATIONS / n_coalitions**3)))
+        n_noises = 4 if tries >= 16 else 2 if tries >= 4 else 1
+        powers, sizes = torch.tensor(_BY_VALUE[: tries // n_noises], dtype=torch.float64).T[:, :, None]
+        likely = noise.repeat(len(scales))[fits.likelihood.argmax(0)]
+        near = noise[(noise.log() - likely.log()[:, None]).abs().argsort(dim=1, stable=True)[:, :n_noises]]
+        shares = (linear + unit * values).abs()[:, None]
+        shares = shares / shares.mean(2, keepdim=True).clamp_min(1e-300) + 0.02
+        weights = shares**powers  # (examples, priors, players)
+        scales = sizes * weights / weights.amax(2, keepdim=True)
+        n_priors = len(powers)
+        own = _Fits.of(
+            x.float(),
+            scales.flatten(0, 1).float(),
+            near.repeat_interleave(n_priors, 0).float(),
+            y.repeat_interleave(n_priors, 0)[:, None].float(),
+        )
+        values, variances = fits.and_own(own).averaged()
+    return linear + unit * values, unit * variances.sqrt()
 
 
 @dataclass(frozen=True)
-class _Prior:
-    """A prior of the odd interactions, at the coalitions that were run.
+class _Fits:
+    """What the generalised least squares fits under some priors and noises say.
 
     Attributes:
-        x: (coalitions, players) 1 for present, -1 for absent.
-        l: (players,) as in the formula.
-        kernel: (coalitions, coalitions) covariances, scaled to a mean variance of one.
-        scale: what the kernel was divided by.
+        likelihood: (fits, examples) the restricted log-likelihood of the scores, but for a constant; -inf where there
+            is no solution.
+        values: (fits, examples, players) Shapley values.
+        variances: (fits, examples, players) the squares of their standard errors.
     """
 
-    x: Tensor
-    l: Tensor  # noqa: E741  (as in the formula)
-    kernel: Tensor
-    scale: float
+    likelihood: Tensor
+    values: Tensor
+    variances: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, l: Tensor) -> _Prior:  # noqa: E741  (as in the formula)
-        plus, minus = torch.log1p(l), torch.log1p(-l)
-        half = (plus - minus) / 2
-        factor = torch.exp((plus + minus).sum() / 2)
-        scale = max(float(factor * half.sum().sinh() - l.sum()), 1e-300)  # z = 1 on the diagonal
-        # in place, as these are the largest tensors of a fit
-        kernel = ((x * half) @ x.T).sinh_()
-        return cls(x, l, kernel.addmm_(x * (l / scale), x.T, beta=float(factor) / scale, alpha=-1), scale)
+    def of(cls, x: Tensor, l: Tensor, noise: Tensor, y: Tensor) -> _Fits:  # noqa: E741  (as in the formula)
+        """Fit scores under priors and noises, in the dtype of x.
 
-    def shares(self) -> Tensor:
-        r"""Return (players, coalitions) covariances of each player's share of the interactions and each score.
-
-        They are \sum_{T \ni i, |T| odd, >= 3} \prod_{j in T} l_j x_j / |T|. 1 / |T| is the integral of t^(|T| - 1) over
-        [0, 1], under which the sum over T is a product again; Gauss-Legendre nodes integrate it exactly:
-
-            l_i x_i \int (P_-i + M_-i) / 2 - 1 dt,   P_-i, M_-i = \prod_{j != i} (1 +- t l_j x_j)
+        Args:
+            x: (coalitions, players) 1 for present, -1 for absent.
+            l: (priors, players) as in the formula.
+            noise: (priors, noises).
+            y: (priors, examples, coalitions) the scores.
         """
-        t, weights = _nodes(self.x.shape[1] // 2 + 1)
-        tl = t[:, None] * self.l
-        half, both = (torch.log1p(tl) - torch.log1p(-tl)) / 2, (torch.log1p(tl) + torch.log1p(-tl)).sum(1) / 2
-        logs = self.x @ half.T
-        p, m = torch.exp(both + logs), torch.exp(both - logs)
-        without = weights[:, None] / (2 * (1 - tl * tl))  # 1 / (1 + t l x) = (1 - t l x) / (1 - t^2 l^2)
-        lx = self.l * self.x
-        total = (p + m) @ without - lx * ((p - m) @ (without * t[:, None])) - 1
-        return (lx * total).T / self.scale
+        at_once = max(1, _AT_ONCE // (noise.shape[1] * len(x) ** 2))
+        parts = zip(l.split(at_once), noise.split(at_once), y.split(at_once), strict=True)
+        columns = zip(*(_fitted(x, *part) for part in parts), strict=True)
+        return cls(*(torch.cat(column).flatten(0, 1).double() for column in columns))
 
-    def variances(self) -> Tensor:
-        r"""Return (players,) the variance of each player's share: \sum_{T \ni i, |T| odd, >= 3} \prod_T l_j / |T|^2.
+    def and_own(self, own: _Fits) -> _Fits:
+        """Return these fits of all examples, with fits that belong to one example each, in the order of examples."""
+        size = self.likelihood.shape[1]
 
-        1 / |T|^2 is the integral of (s t)^(|T| - 1) over both s and t.
-        """
-        t, weights = _nodes(self.x.shape[1] // 2 + 1)
-        stl = torch.outer(t, t).reshape(-1, 1) * self.l
-        both, weights = torch.stack([torch.log1p(stl), torch.log1p(-stl)]), torch.outer(weights, weights).reshape(-1, 1)
-        odd = torch.exp(both.sum(2, keepdim=True) - both).mean(0) - 1
-        return self.l * (weights * odd).sum(0) / self.scale
+        def joined(common: Tensor, of_one: Tensor) -> Tensor:
+            return torch.cat([common, of_one[:, 0].unflatten(0, (size, -1)).transpose(0, 1)])
+
+        return _Fits(
+            joined(self.likelihood, own.likelihood),
+            joined(self.values, own.values),
+            joined(self.variances, own.variances),
+        )
+
+    def averaged(self) -> tuple[Tensor, Tensor]:
+        """Return the mean values (examples, players) by likelihood and the squares of their standard errors."""
+        likelihood = self.likelihood[:, :, None]
+        weights = likelihood.masked_fill(likelihood < likelihood.amax(0) - _UNLIKELY, -math.inf).softmax(0)
+        values, variances = (part.masked_fill(weights == 0, 0.0) for part in (self.values, self.variances))
+        mean = (weights * values).sum(0)
+        return mean, (weights * (variances + (values - mean).square())).sum(0)
+
+
+def _fitted(x: Tensor, l: Tensor, noise: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: E741
+    r"""Return likelihoods (priors, noises, examples), values and variances (priors, noises, examples, players).
+
+    A value is 2 (c_i + s_i), s_i its share of the interactions. With k_i the covariances of s_i and the scores and v_i
+    the variance of s_i, the variance of the error of c_i + s_i is, as in universal kriging,
+    v_i - k_i K^-1 k_i + r_i (x^T K^-1 x)^-1 r_i,  r_i = e_i - x^T K^-1 k_i.
+    """
+    n_coalitions, n_players = x.shape
+    log_scale = _log_scale(l)
+    kernel = _kernel(x, l, log_scale)[:, None]
+    covariance = kernel.repeat(1, noise.shape[1], 1, 1) if noise.shape[1] > 1 else kernel
+    diagonal = covariance.diagonal(dim1=2, dim2=3)
+    diagonal[..., 0] += _EXACT
+    diagonal[..., 1:] += noise[..., None]
+    lower, failed = torch.linalg.cholesky_ex(covariance.mT)  # symmetric: columns are what LAPACK takes
+    right = torch.cat([x.expand(len(l), -1, -1), y.mT, _shares(x, l, log_scale)], 2)[:, None]
+    whitened = torch.linalg.solve_triangular(lower, right, upper=False)
+    a, b, shares = whitened.split([n_players, y.shape[1], n_players], 3)
+    gram, singular = torch.linalg.cholesky_ex(a.mT @ a)
+    linear = torch.cholesky_solve(a.mT @ b, gram)
+    residual = b - a @ linear
+    free = max(n_coalitions - n_players, 1)
+    spread = residual.square().sum(2).clamp_min(torch.finfo(x.dtype).tiny) / free
+    logs = [factor.diagonal(dim1=2, dim2=3).log().sum(2, keepdim=True) for factor in (lower, gram)]
+    likelihood = -0.5 * free * torch.log(spread) - logs[0] - logs[1]
+    values = 2 * (linear + shares.mT @ residual).mT
+    left = torch.eye(n_players, dtype=x.dtype) - a.mT @ shares
+    certain = _variances(l, log_scale)[:, None] - shares.square().sum(2)
+    fitted = torch.linalg.solve_triangular(gram, left, upper=False).square().sum(2)
+    variances = 4 * (certain + fitted).clamp_min(0)[:, :, None] * spread[..., None]
+    unsolved = ((failed != 0) | (singular != 0))[:, :, None] | ~likelihood.isfinite()
+    return likelihood.masked_fill(unsolved, -math.inf), values, variances
+
+
+def _log_scale(l: Tensor) -> Tensor:  # noqa: E741
+    r"""Return (priors,) the logarithm of \sum_{|T| odd, >= 3} \prod_T l_i, by which covariances are divided."""
+    l = l.double()  # noqa: E741
+    plus, minus = torch.log1p(l).sum(1), torch.log1p(-l).sum(1)
+    # (e^plus - e^minus) / 2 - \sum l_i, of which e^plus may be too large
+    inside = -torch.expm1(minus - plus) / 2 - l.sum(1) * (-plus).exp()
+    return plus + inside.clamp_min(1e-300).log()
+
+
+def _kernel(x: Tensor, l: Tensor, log_scale: Tensor) -> Tensor:  # noqa: E741
+    """Return (priors, coalitions, coalitions) k, divided so that it is one where z = 1."""
+    plus, minus = torch.log1p(l.double()), torch.log1p(-l.double())
+    half = ((plus - minus) / 2).to(x)
+    log_factor = ((plus + minus).sum(1) / 2 - log_scale - math.log(2)).to(x)[:, None, None]
+    # in place, as these are the largest tensors of a fit
+    rising = torch.baddbmm(log_factor, x * half[:, None], x.T.expand(len(l), -1, -1))
+    falling = (2 * log_factor - rising).exp_()
+    kernel = rising.exp_().sub_(falling)
+    return kernel.baddbmm_(x * (l * (-log_scale).exp().to(x)[:, None])[:, None], x.T.expand(len(l), -1, -1), alpha=-1)
+
+
+def _shares(x: Tensor, l: Tensor, log_scale: Tensor) -> Tensor:  # noqa: E741
+    r"""Return (priors, coalitions, players) covariances of each player's share of the interactions and each score.
+
+    They are \sum_{T \ni i, |T| odd, >= 3} \prod_{j in T} l_j x_j / |T|. 1 / |T| is the integral of t^(|T| - 1) over
+    [0, 1], under which the sum over T is a product again; Gauss-Legendre nodes integrate it:
+
+        l_i x_i \int (P_-i + M_-i) / 2 - 1 dt,   P_-i, M_-i = \prod_{j != i} (1 +- t l_j x_j)
+    """
+    t, weights = (part.to(x) for part in _nodes(min(x.shape[1] // 2 + 1, _NODES)))
+    log_scale = log_scale.to(x)[:, None, None]
+    tl = t[:, None] * l[:, None]
+    plus, minus = torch.log1p(tl), torch.log1p(-tl)
+    both = (plus + minus).sum(2)[:, None] / 2 - log_scale
+    logs = x @ ((plus - minus) / 2).mT
+    p, m = torch.exp(both + logs), torch.exp(both - logs)
+    without = weights[:, None] / (2 * (1 - tl * tl))  # 1 / (1 + t l x) = (1 - t l x) / (1 - t^2 l^2)
+    lx = l[:, None] * x
+    return lx * ((p + m) @ without - lx * ((p - m) @ (without * t[:, None])) - (-log_scale).exp())
+
+
+def _variances(l: Tensor, log_scale: Tensor) -> Tensor:  # noqa: E741
+    r"""Return (priors, players) the variance of each player's share: \sum_{T \ni i, |T| odd, >= 3} \prod_T l_j / |T|^2.
+
+    1 / |T|^2 is the integral of (s t)^(|T| - 1) over both s and t.
+    """
+    t, weights = (part.to(l) for part in _nodes(min(l.shape[1] // 2 + 1, _NODES)))
+    log_scale = log_scale.to(l)[:, None, None]
+    stl = torch.outer(t, t).reshape(-1, 1) * l[:, None]
+    odd = -(-log_scale).exp()
+    for sign in (1, -1):
+        logs = torch.log1p(sign * stl)
+        odd = odd + torch.exp(logs.sum(2, keepdim=True) - logs - log_scale) / 2
+    return l * (torch.outer(weights, weights).reshape(-1) @ odd)
 
 
 @cache
@@ -140,113 +235,3 @@ def _nodes(count: int) -> tuple[Tensor, Tensor]:
     """Return nodes and weights that integrate polynomials over [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
-
-
-@dataclass(frozen=True)
-class _Solutions:
-    """What the fits under some priors and noises say.
-
-    Attributes:
-        noise: (fits,) the noise of each.
-        likelihood: (fits, examples) the restricted log-likelihood of the scores, but for a constant.
-        values: (fits, examples, players) Shapley values.
-        variances: (fits, examples, players) the squares of their standard errors.
-    """
-
-    noise: Tensor
-    likelihood: Tensor
-    values: Tensor
-    variances: Tensor
-
-    def of_example(self, example: int) -> _Solutions:
-        """Return those of one example."""
-        one = slice(example, example + 1)
-        return _Solutions(self.noise, self.likelihood[:, one], self.values[:, one], self.variances[:, one])
-
-
-def _add(solutions: list[_Solutions], prior: _Prior, y: Tensor, noises: Sequence[float]) -> None:
-    """Add what the fits under a prior say, unless one that is there is far more likely for all examples."""
-    fits = _Fits.of(prior, y, noises)
-    best = torch.cat([part.likelihood for part in solutions] + [fits.likelihood]).amax(0)
-    if bool((fits.likelihood >= best - _UNLIKELY).any()):
-        solutions.append(_Solutions(fits.noise, fits.likelihood, *fits.values()))
-
-
-def _averaged(solutions: list[_Solutions]) -> tuple[Tensor, Tensor]:
-    """Return the mean values (examples, players) by likelihood and the squares of their standard errors."""
-    likelihood = torch.cat([part.likelihood for part in solutions])[:, :, None]
-    weights = likelihood.masked_fill(likelihood < likelihood.amax(0) - _UNLIKELY, -math.inf).softmax(0)
-    values, variances = (
-        torch.cat(parts).masked_fill(weights == 0, 0.0)
-        for parts in zip(*((part.values, part.variances) for part in solutions), strict=True)
-    )
-    mean = (weights * values).sum(0)
-    return mean, (weights * (variances + (values - mean).square())).sum(0)
-
-
-@dataclass(frozen=True)
-class _Fits:
-    """The generalised least squares fits under a prior, one for each noise.
-
-    Attributes:
-        prior: the prior.
-        noise: (fits,) the noises.
-        lower: (fits, coalitions, coalitions) the Cholesky factors of the covariances, noise included.
-        a: (fits, coalitions, players) x, whitened by the factors.
-        gram: (fits, players, players) the Cholesky factors of a^T a.
-        linear: (fits, players, examples) the linear terms.
-        residual: (fits, coalitions, examples) what they leave of the whitened scores.
-        solved: (fits,) whether there is a solution.
-    """
-
-    prior: _Prior
-    noise: Tensor
-    lower: Tensor
-    a: Tensor
-    gram: Tensor
-    linear: Tensor
-    residual: Tensor
-    solved: Tensor
-
-    @classmethod
-    def of(cls, prior: _Prior, y: Tensor, noises: Sequence[float]) -> _Fits:
-        noise = torch.tensor(noises, dtype=torch.float64)
-        covariance = prior.kernel.repeat(len(noises), 1, 1)
-        diagonal = covariance.diagonal(dim1=1, dim2=2)
-        diagonal[:, 0] += _EXACT
-        diagonal[:, 1:] += noise[:, None]
-        lower, failed = torch.linalg.cholesky_ex(covariance)
-        whitened = torch.linalg.solve_triangular(lower, torch.cat([prior.x, y], 1), upper=False)
-        a, b = whitened.split([prior.x.shape[1], y.shape[1]], 2)
-        gram, singular = torch.linalg.cholesky_ex(a.mT @ a)
-        linear = torch.cholesky_solve(a.mT @ b, gram)
-        return cls(prior, noise, lower, a, gram, linear, b - a @ linear, (failed == 0) & (singular == 0))
-
-    @property
-    def spread(self) -> Tensor:
-        """(fits, examples) the scale of the prior and the noise."""
-        return self.residual.square().sum(1).clamp_min(1e-300) / self._free
-
-    @property
-    def _free(self) -> int:
-        return max(self.a.shape[1] - self.a.shape[2], 1)
-
-    @property
-    def likelihood(self) -> Tensor:
-        """(fits, examples) the restricted log-likelihood, but for a constant; -inf where there is no solution."""
-        logs = sum(factor.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True) for factor in (self.lower, self.gram))
-        return (-0.5 * self._free * torch.log(self.spread) - logs).masked_fill(~self.solved[:, None], -math.inf)
-
-    def values(self) -> tuple[Tensor, Tensor]:
-        r"""Return the values (fits, examples, players) and the squares of their standard errors.
-
-        A value is 2 (c_i + s_i), s_i its share of the interactions. With k_i the covariances of s_i and the scores and
-        v_i the variance of s_i, the variance of the error of c_i + s_i is, as in universal kriging,
-        v_i - k_i K^-1 k_i + r_i (x^T K^-1 x)^-1 r_i,  r_i = e_i - x^T K^-1 k_i.
-        """
-        shares = torch.linalg.solve_triangular(self.lower, self.prior.shares().T, upper=False)
-        values = 2 * (self.linear + shares.mT @ self.residual).mT
-        left = torch.eye(self.a.shape[2], dtype=self.a.dtype) - self.a.mT @ shares
-        certain = self.prior.variances() - shares.square().sum(1)
-        fitted = torch.linalg.solve_triangular(self.gram, left, upper=False).square().sum(1)
-        return values, 4 * (certain + fitted).clamp_min(0)[:, None] * self.spread[:, :, None]

@@ -190,11 +190,31 @@ def test_the_prior_of_interactions_by_brute_force():
             for player in members:
                 shares[player] += l[list(members)].prod() * products / size
                 variances[player] += l[list(members)].prod() / size**2
-    prior = odd_terms._Prior.of(x, l)
     scale = kernel.diagonal().mean()
-    assert torch.allclose(prior.kernel, kernel / scale)
-    assert torch.allclose(prior.shares(), shares.double() / scale, atol=1e-7)
-    assert torch.allclose(prior.variances(), variances.double() / scale, atol=1e-7)
+    prior = l[None], odd_terms._log_scale(l[None])
+    assert torch.allclose(prior[1].exp(), scale)
+    assert torch.allclose(odd_terms._kernel(x, *prior)[0], kernel / scale)
+    assert torch.allclose(odd_terms._shares(x, *prior)[0].T, shares.double() / scale, atol=1e-7)
+    assert torch.allclose(odd_terms._variances(*prior)[0], variances.double() / scale, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_prior_of_hundreds_of_players(dtype):
+    """The sums over sets of all sizes exceed single precision; their shares do not."""
+    n, l = 600, 0.4
+    sizes = torch.arange(3, n + 1, 2).double()
+    chosen = torch.lgamma(torch.tensor(n).double()) - torch.lgamma(sizes) - torch.lgamma(n - sizes + 1)
+    logs = chosen + sizes * math.log(l)  # of the sets of each size that hold one player
+    total = (logs + torch.log(n / sizes)).logsumexp(0)
+    prior = torch.full((1, n), l, dtype=dtype), odd_terms._log_scale(torch.full((1, n), l))
+    assert torch.allclose(prior[1].double(), total, rtol=1e-5)
+    x = torch.ones(2, n, dtype=dtype)
+    ones = torch.ones(n, dtype=dtype)
+    assert torch.allclose(odd_terms._kernel(x, *prior), ones[0], rtol=1e-4)
+    share = torch.exp((logs - sizes.log()).logsumexp(0) - total).to(dtype)
+    assert torch.allclose(odd_terms._shares(x, *prior), share * ones, rtol=1e-3)
+    variance = torch.exp((logs - 2 * sizes.log()).logsumexp(0) - total).to(dtype)
+    assert torch.allclose(odd_terms._variances(*prior), variance * ones, rtol=1e-3)
 
 
 def test_values_by_id():
