@@ -24,6 +24,8 @@ __all__ = ["Block", "in_blocks", "row_limit"]
 _log = logging.getLogger("pnpxai")
 _CPU_BYTES, _CPU_ROWS = 5 * 2**20, (4, 256)
 _CPU_SMALL = 1024
+_CPU_COLUMNS, _CPU_TABLE_ROWS = 64, 1024
+"""Of a few columns of a table so many rows go in one pass; of tokens, of which layers make far more, they do not."""
 _GPU_BYTES, _GPU_ROWS = 48 * 2**20, (16, 4096)
 
 
@@ -65,6 +67,8 @@ def row_limit(*structures: object, at_most: int | None = None, name: str = "inte
     budget, (least, most) = (_GPU_BYTES, _GPU_ROWS) if on_gpu else (_CPU_BYTES, _CPU_ROWS)
     if not on_gpu and row_bytes >= _CPU_SMALL:  # what layers make of more rows leaves the cache
         most = 64
+    elif not on_gpu and tensors and all(t.ndim == 2 and t.is_floating_point() for t in tensors):
+        most = _CPU_TABLE_ROWS if sum(t.shape[1] for t in tensors) <= _CPU_COLUMNS else most
     chosen = min(max(budget // max(row_bytes, 1), least), most)
     return chosen if at_most is None else min(whole_number(name, at_most), chosen)
 
