@@ -1,6 +1,6 @@
 """How often 95 % intervals of the explainers that state an error hold the exact value, over 1,000 independent seeds.
 
-    python benchmarks/coverage.py [--seeds 1000] [--only odd] [--out coverage.json]
+    python benchmarks/standard_errors.py [--seeds 1000] [--only odd] [--out errors.json]
 
 Shapley values are played from the tables of ``game_tables.py`` and compared with those of all coalitions; weights of
 LIME with the fit to all coalitions; means over noise, random points and masks with the mean of 200,000 samples. A rate
