@@ -21,7 +21,6 @@ interactions, and the fits that each example has for itself, which take most of 
 from __future__ import annotations
 
 import math
-
 from dataclasses import dataclass
 from functools import cache
 

@@ -201,12 +201,12 @@ def test_the_prior_of_interactions_by_brute_force():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_prior_of_hundreds_of_players(dtype):
     """The sums over sets of all sizes exceed single precision; their shares do not."""
-    n, l = 600, 0.4
+    n, scale = 600, 0.4
     sizes = torch.arange(3, n + 1, 2).double()
     chosen = torch.lgamma(torch.tensor(n).double()) - torch.lgamma(sizes) - torch.lgamma(n - sizes + 1)
-    logs = chosen + sizes * math.log(l)  # of the sets of each size that hold one player
+    logs = chosen + sizes * math.log(scale)  # of the sets of each size that hold one player
     total = (logs + torch.log(n / sizes)).logsumexp(0)
-    prior = torch.full((1, n), l, dtype=dtype), odd_terms._log_scale(torch.full((1, n), l))
+    prior = torch.full((1, n), scale, dtype=dtype), odd_terms._log_scale(torch.full((1, n), scale))
     assert torch.allclose(prior[1].double(), total, rtol=1e-5)
     x = torch.ones(2, n, dtype=dtype)
     ones = torch.ones(n, dtype=dtype)
