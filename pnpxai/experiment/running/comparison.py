@@ -32,7 +32,7 @@ from pnpxai.experiment.storage.tables import Tables
 from pnpxai.files import ReadJson
 from pnpxai.metrics.base import Metric
 from pnpxai.metrics.evaluation import Candidate
-from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
+from pnpxai.metrics.faithfulness.scales import ROWS, suited_to_data
 from pnpxai.metrics.selection import ExplainerSpec, MetricSpec, as_candidates, as_metrics, several
 from pnpxai.model_types import Model, ModelInputs
 from pnpxai.recommender import by_facts
@@ -124,7 +124,7 @@ def compare(
     size, seed = whole_number("chunk", size), whole_number("seed", seed, 0)
     map_bytes = None if map_bytes is None else whole_number("map_bytes", map_bytes, 0)
     judges = as_metrics(DEFAULT_METRICS if metrics is None else metrics, model, common)
-    judges = with_rows(judges, stream.first(ROWS), traits)
+    judges = suited_to_data(judges, stream.first(ROWS), traits)
     stored = folder is not None
     known: dict[str, ReadJson] = {
         "seed": seed,

@@ -27,13 +27,18 @@ from pnpxai.strategies.feature_masks import EachMask, FeatureMask, Patches, Posi
 from pnpxai.tensors import Tensors, as_tuple
 from pnpxai.traits import Traits
 
-__all__ = ["ROWS", "MultiScaleCorrelation", "with_rows"]
+__all__ = ["ROWS", "MultiScaleCorrelation", "suited_to_data"]
 
 ROWS = 64
-"""Rows that stand in on tables, at most."""
+"""Rows that stand in, at most, where inputs are rows of numbers."""
 
 _PARTS = (32, 8, 4)
 """Into how many parts a block of each scale cuts the longest axis of positions, at least one position each."""
+
+_SIZES, _SMALL = (0.1, 0.3, 0.6), (0.02, 0.05, 0.1)
+"""Sizes of the subsets, and those where most of an input is zero already."""
+_SPARSE = 0.25
+"""An input of which less is not zero has few parts, such as the edges of a graph."""
 
 
 class MultiScaleCorrelation(Metric):
@@ -54,7 +59,7 @@ class MultiScaleCorrelation(Metric):
     feature_mask_fn: FeatureMask | str = "positions"
     """What belongs together. "positions": blocks of three scales on pictures and series (a 32nd, an 8th and a 4th of
     the longer side, at least one position), single columns and tokens; anything else is taken as the only scale."""
-    fractions: Shares = (0.1, 0.3, 0.6)
+    fractions: Shares = _SIZES
     """Sizes of the subsets, as shares of the blocks."""
     n_runs: Annotated[int, Ge(3)] = 16
     """Number of subsets of each size and scale, for either filling."""
@@ -118,12 +123,16 @@ def _blocks(inputs: Tensor, channel_dim: int | None) -> list[FeatureMask]:
     return [Patches(size=max(1, max(sides) // parts)) for parts in _PARTS]
 
 
-def with_rows(metrics: Mapping[str, Metric], batches: Iterable[Batch], traits: Traits) -> dict[str, Metric]:
-    """Return metrics, of which those of this kind draw from explained rows where a table has no background of its own.
+def suited_to_data(metrics: Mapping[str, Metric], batches: Iterable[Batch], traits: Traits) -> dict[str, Metric]:
+    """Return metrics, of which those of this kind are set up for rows of numbers that have no neighbours.
 
     The columns of a table mean different things, so that nothing in a row itself can stand in for one of them. What
-    else there is (a mean row, zeros) is a value that models have often not seen. A row on which the model fails is left
-    out: it would cost the values of all others.
+    else there is (a mean row, zeros) is a value that models have often not seen. So values are drawn from the explained
+    rows where there is no background. A row on which the model fails is left out: it would cost the values of all
+    others. The same holds for other rows of numbers, such as the edges of a graph.
+
+    Where such rows are no table and mostly zeros, little is removed at a time (a 50th to a tenth of the positions): of
+    a graph without a third of its few edges, a model says nothing of the graph that it was given.
 
     Args:
         metrics: by label.
@@ -132,15 +141,21 @@ def with_rows(metrics: Mapping[str, Metric], batches: Iterable[Batch], traits: T
     """
     found = dict(metrics)
     own = {label: m for label, m in metrics.items() if isinstance(m, MultiScaleCorrelation) and m.needs_rows}
-    if not own or traits.modality != "table" or traits.others:
+    apart = traits.channel_dim is None and not traits.discrete and not traits.others
+    if not own or not apart:
         return found
     metric = next(iter(own.values()))
     parts = [batch.take(_that_run(metric, batch)) for batch in batches]
     explained = [as_tuple(metric.arguments(part.inputs).explained) for part in parts if len(part)]
-    if not explained or any(len(of) > 1 for of in explained):
+    flat = traits.modality == "table" or all(of[0].ndim == 2 for of in explained)
+    if not explained or not flat or any(len(of) > 1 for of in explained):
         return found
     rows = torch.cat([of[0].detach().cpu() for of in explained])
-    return found | {label: m.replace(elsewhere_fn=Elsewhere(rows)) for label, m in own.items()}
+    few = traits.modality != "table" and float((rows != 0).double().mean()) < _SPARSE
+    for label, m in own.items():
+        sizes = _SMALL if few and m.fractions == _SIZES else m.fractions
+        found[label] = m.replace(elsewhere_fn=Elsewhere(rows), fractions=sizes)
+    return found
 
 
 def _that_run(metric: Metric, batch: Batch) -> list[int]:

@@ -12,7 +12,7 @@ from pnpxai.declare.marks import Settings
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.examples import EvidenceMasks, Examples
 from pnpxai.explainers.base import Explainer
-from pnpxai.metrics.faithfulness.scales import ROWS, with_rows
+from pnpxai.metrics.faithfulness.scales import ROWS, suited_to_data
 from pnpxai.metrics.positions import position_masks
 from pnpxai.metrics.selection import MetricSpec, as_metrics, several
 from pnpxai.model_types import Model
@@ -64,7 +64,7 @@ def judges_of(
         metric: names, classes or configured objects; "seconds", "rows".
         model: the model.
         common: settings that metrics share.
-        examples: what the rows of a table are drawn from; see ``with_rows``.
+        examples: what the rows of a table are drawn from; see ``suited_to_data``.
         traits: facts about the data; without them no rows are drawn.
         masked: whether it is known what matters in the examples.
         name: what the argument is called in errors.
@@ -177,7 +177,7 @@ def _judges(
         raise ArgumentError(f"{name}: expected different ones, got {', '.join(costs)}")
     by_label = as_metrics(others, model, common, name)
     if traits is not None and len(examples):
-        by_label = with_rows(by_label, examples.first(ROWS), traits)
+        by_label = suited_to_data(by_label, examples.first(ROWS), traits)
     metrics = iter([Judge.of(metric, label) for label, metric in by_label.items()])
     return tuple(Judge(spec) if isinstance(spec, str) and spec in costs else next(metrics) for spec in specs)
 

@@ -10,7 +10,7 @@ from pnpxai.examples import Examples
 from pnpxai.metrics import AbPC, MultiScaleCorrelation, SensitivityN
 from pnpxai.metrics.faithfulness.elsewhere import Elsewhere
 from pnpxai.metrics.faithfulness.log_odds import log_odds
-from pnpxai.metrics.faithfulness.scales import with_rows
+from pnpxai.metrics.faithfulness.scales import suited_to_data
 from pnpxai.metrics.shared_runs import SharedRuns
 from pnpxai.strategies import Background, Patches
 from pnpxai.traits import Traits
@@ -98,13 +98,29 @@ def test_tables_draw_from_their_rows_unless_a_background_is_given() -> None:
     examples, table = Examples.of([(x, None, None)]), Traits.table()
     model = nn.Linear(4, 2)
     metrics = {"mine": MultiScaleCorrelation(model), "AbPC": AbPC(model)}
-    found = with_rows(metrics, examples, table)
+    found = suited_to_data(metrics, examples, table)
     assert isinstance(found["mine"], MultiScaleCorrelation)
     assert torch.equal(found["mine"].elsewhere_fn.examples, x)  # type: ignore[union-attr]
     assert found["AbPC"] is metrics["AbPC"]
     mean = {"m": MultiScaleCorrelation(model, baseline_fn=Background(x.mean(0, keepdim=True)))}
-    assert with_rows(mean, examples, table) != mean
+    assert suited_to_data(mean, examples, table) != mean
     for own in ({"baseline_fn": Background(x[:3])}, {"elsewhere_fn": Elsewhere(x[:2])}, {"elsewhere_fn": None}):
         given = {"m": MultiScaleCorrelation(model, **own)}
-        assert with_rows(given, examples, table) == given
-    assert with_rows(metrics, examples, Traits.series()) == metrics
+        assert suited_to_data(given, examples, table) == given
+    assert suited_to_data(metrics, examples, Traits.series()) == metrics
+
+
+def test_of_few_edges_of_a_graph_few_are_removed_at_a_time() -> None:
+    edges = (torch.arange(40) % 10 == 0).float().expand(6, 40)
+    graph, model = Traits("graph", None, 1), nn.Linear(40, 2)
+
+    def sizes(x: Tensor, traits: Traits, **own: object) -> tuple[float, ...]:
+        found = suited_to_data({"m": MultiScaleCorrelation(model, **own)}, Examples.of([(x, None, None)]), traits)["m"]
+        assert isinstance(found, MultiScaleCorrelation)
+        assert torch.equal(found.elsewhere_fn.examples, x)  # type: ignore[union-attr]
+        return found.fractions
+
+    few, usual = sizes(edges, graph), (0.1, 0.3, 0.6)
+    assert max(few) == 0.1
+    assert sizes(edges + 1, graph) == sizes(edges, Traits.table()) == usual
+    assert sizes(edges, graph, fractions=(0.5,)) == (0.5,)
