@@ -38,7 +38,7 @@ class WithPrior(DecisionRule):
     """
 
     kind: str | None = None
-    """The kind of data: "image", "table", "series" or "text"; for any other, the prior is the mean over these four."""
+    """The kind of data: "image", "table", "series", "text" or "graph"; for any other, the prior is their mean."""
     metric: str = "MultiScaleCorrelation"
     """The metric, by the name of its class."""
     weight: Annotated[float, Ge(0)] = 1.2
@@ -81,7 +81,10 @@ class WithPrior(DecisionRule):
             return decision
         if self.kind not in PRIOR:
             return replace(decision, prior="other")
-        return replace(decision, prior=self.kind, reliability=reliability(measured[:, labels.index(decision.first)]))
+        first = measured[:, labels.index(decision.first)]
+        others = [np.nanmean(of) for of in measured.T if np.isfinite(of).any()]
+        agrees = np.isfinite(first).any() and np.nanmean(first) >= max(others)
+        return replace(decision, prior=self.kind, reliability=reliability(first, agrees=bool(agrees)))
 
 
 def default_rule(traits: Traits, metrics: Sequence[str] = ("MultiScaleCorrelation",)) -> DecisionRule:
