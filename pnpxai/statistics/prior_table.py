@@ -148,6 +148,6 @@ PRIOR: dict[str, dict[str, float]] = {
 """Kind of data -> explainer, by its class's name -> 1 - regret, of fourteen families with 12 examples of each problem.
 
 The mean over a kind's families is shrunk towards that over all by the weight of two families. Twelve families of small
-nets have four problems each (seeds 2 to 5), graphs eight (2 to 9), scans of digits one (2). Explainers that differ little
-from another one were measured on the twelve families alone, or have the other's worth.
+nets have four problems each (seeds 2 to 5), graphs eight (2 to 9), scans of digits one (2). Explainers that differ
+little from another one were measured on the twelve families alone, or have the other's worth.
 """

@@ -18,7 +18,7 @@ def reliability(measured: np.ndarray, *, agrees: bool) -> float | None:
 
     1 / (1 + exp(-(a + b g + c min(m / s, 20)))), m and s being the mean and the standard deviation, over examples, of
     the deciding metric for the first, and g being 1 if the metric alone puts it first too, else 0: a verdict was worth
-    more where examples agree, and where metric and prior do. Fitted by logistic regression on 285 verdicts over fourteen
+    more where examples agree, and where metric and prior do. Fitted by logistic regression on 285 verdicts on fourteen
     families of development problems, each family with the same weight, and each verdict made with a prior that did not
     know its family. The penalty is the one with the smallest calibration error on families that were left out: families
     differ so much that a new one is mostly worth what they are on average.

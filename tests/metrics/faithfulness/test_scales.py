@@ -114,13 +114,13 @@ def test_of_few_edges_of_a_graph_few_are_removed_at_a_time() -> None:
     edges = (torch.arange(40) % 10 == 0).float().expand(6, 40)
     graph, model = Traits("graph", None, 1), nn.Linear(40, 2)
 
-    def sizes(x: Tensor, traits: Traits, **own: object) -> tuple[float, ...]:
-        found = suited_to_data({"m": MultiScaleCorrelation(model, **own)}, Examples.of([(x, None, None)]), traits)["m"]
+    def sizes(x: Tensor, traits: Traits, metric: MultiScaleCorrelation) -> tuple[float, ...]:
+        found = suited_to_data({"m": metric}, Examples.of([(x, None, None)]), traits)["m"]
         assert isinstance(found, MultiScaleCorrelation)
         assert torch.equal(found.elsewhere_fn.examples, x)  # type: ignore[union-attr]
         return found.fractions
 
-    few, usual = sizes(edges, graph), (0.1, 0.3, 0.6)
-    assert max(few) == 0.1
-    assert sizes(edges + 1, graph) == sizes(edges, Traits.table()) == usual
-    assert sizes(edges, graph, fractions=(0.5,)) == (0.5,)
+    usual, own = MultiScaleCorrelation(model), MultiScaleCorrelation(model, fractions=(0.5,))
+    assert max(sizes(edges, graph, usual)) == 0.1
+    assert sizes(edges + 1, graph, usual) == sizes(edges, Traits.table(), usual) == (0.1, 0.3, 0.6)
+    assert sizes(edges, graph, own) == (0.5,)
