@@ -1,6 +1,7 @@
 """Fills in the page of explainers against architectures; ``python docs/hooks/matrix.py`` measures it again.
 
-Measuring takes a few minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick.
+Measuring takes a few minutes; the figures are kept in ``matrix.json``, so that building the pages stays quick. Names of
+networks with trained weights (``NETWORKS`` of ``tests/real/matrix.py``), or ``real`` for all, measure those alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         "laws": lambda: _laws(data),
         "own": lambda: _cells(data, own),
         "libraries": lambda: _cells(data, libraries),
+        "real": lambda: _real(data),
         "refusals": lambda: _refusals(data),
         "planted": lambda: _planted(data),
         "made": lambda: iter([data["made"]]),
@@ -67,6 +69,23 @@ def measure() -> dict[str, Any]:
         "cells": cells,
         "planted": {name: _found(name, every(Explainer, within="pnpxai.")) for name in TASKS},
     }
+
+
+def measure_real(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the names of networks with trained weights, and what holds of each explainer on them."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    import torch
+    from tqdm import tqdm
+
+    from pnpxai.declare.registry import every
+    from pnpxai.explainers.base import Explainer
+    from tests.real.matrix import NETWORKS, real_cell
+
+    torch.set_num_threads(1)
+    for name in NETWORKS if names == ["real"] else names:
+        case = NETWORKS[name]()
+        explainers = [explainer for explainer in every(Explainer, within="pnpxai.") if not explainer.control]
+        yield name, {explainer.__name__: real_cell(explainer, case) for explainer in tqdm(explainers, name)}
 
 
 def _found(name: str, explainers: list[Any]) -> dict[str, list[float]]:
@@ -112,6 +131,24 @@ def _cells(data: dict[str, Any], names: list[str]) -> Iterator[str]:
         yield f"| {explainer} | " + " | ".join(shown) + " |"
 
 
+def _real(data: dict[str, Any]) -> Iterator[str]:
+    """Yield a row for each explainer, and what each network is refused for."""
+    networks = data["real"]
+    yield "| | " + " | ".join(networks) + " |"
+    yield "|---|" + "---|" * len(networks)
+    why: dict[str, list[str]] = {}
+    for explainer in data["cells"]:
+        row = [cells[explainer] for cells in networks.values()]
+        shown = ["–" if "refused" in cell else _short(max(cell.values())) for cell in row]
+        yield f"| {explainer} | " + " | ".join(shown) + " |"
+        for name, cell in zip(networks, row, strict=True):
+            if "refused" in cell:
+                why.setdefault(cell["refused"].partition(";")[0], []).append(f"{explainer} on {name}")
+    yield from ("", "| because | is refused |", "|---|---|")
+    for reason, members in why.items():
+        yield f"| {reason} | {', '.join(members)} |"
+
+
 def _short(figure: float) -> str:
     return f"{figure:.0e}".replace("e-0", "e-").replace("-", "\N{NON-BREAKING HYPHEN}") if figure else "0"
 
@@ -143,4 +180,9 @@ def _planted(data: dict[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    MEASURED.write_text(json.dumps(measure(), indent=1) + "\n")
+    figures = json.loads(MEASURED.read_text())
+    for name, cells in measure_real(sys.argv[1:]) if sys.argv[1:] else ():
+        figures.setdefault("real", {})[name] = cells
+        MEASURED.write_text(json.dumps(figures, indent=1) + "\n")
+    if not sys.argv[1:]:
+        MEASURED.write_text(json.dumps(figures | measure(), indent=1) + "\n")

@@ -48,7 +48,8 @@ def rules_at_convolutions(trial: Trial) -> float:
 
     def convolve(func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:
         of_inputs = any(type(x.grad_fn).__name__ == "CloneBackward0" and x.shape == v.shape for v in trial.values)
-        none = torch.zeros(weight.shape[0], dtype=weight.dtype) if bias is None else bias
+        channels = func(x[:1], weight, None, *settings).shape[1]
+        none = torch.zeros(channels, dtype=weight.dtype) if bias is None else bias
         conv = Conv(lambda x, w, b: func(x, w, b, *settings), x, weight, none)
         return ruled(conv, first if of_inputs else others, trial.made)
 
@@ -65,8 +66,9 @@ def _merged(model: nn.Module) -> nn.Module:
         if isinstance(module, BATCH_NORMS) and last is not None:
             of: Any = module
             last.weight, last.bias = fuse_conv_bn_weights(
-                last.weight, last.bias, of.running_mean, of.running_var, of.eps, of.weight, of.bias
-            )
+                last.weight, last.bias, of.running_mean, of.running_var, of.eps, of.weight, of.bias,
+                transpose=isinstance(last, nn.ConvTranspose2d),
+            )  # fmt: skip
             copied.set_submodule(name, nn.Identity())
     return copied
 
@@ -118,7 +120,7 @@ class _Linearised(TorchFunctionMode):
         if func is F.softmax:
             weights = func(*args, **kwargs)
             return weights.detach() if self.constant_attention else weights
-        if self.convolve is not None and name in ("conv1d", "conv2d"):
+        if self.convolve is not None and name in ("conv1d", "conv2d", "conv_transpose2d"):
             return self.convolve(func, *args, **kwargs)
         if func in WRITTEN_OUT:
             with self:

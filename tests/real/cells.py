@@ -70,13 +70,14 @@ def _centerface() -> Case:
     return Case(model, nn.functional.interpolate(picture, (128, 128), mode="bilinear", antialias=True), 0)
 
 
-def _maxvit() -> Case:
+def maxvit(side: int = 256) -> Case:
+    """Return a MaxViT of random weights, with windows for pictures of that side."""
     import timm
 
     torch.manual_seed(0)
     # relevance that cancels as much as that of random weights loses digits in single precision
-    model = timm.create_model("maxvit_rmlp_pico_rw_256", pretrained=False, num_classes=10).eval().double()
-    return Case(model, torch.randn(1, 3, 256, 256, dtype=torch.float64), 3)
+    made = timm.create_model("maxvit_rmlp_pico_rw_256", pretrained=False, num_classes=10, img_size=side)
+    return Case(made.eval().double(), torch.randn(1, 3, side, side, dtype=torch.float64), 3)
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -84,7 +85,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "MiniLM": _minilm,
     "SmolLM2-135M": _smollm2,
     "CenterFace": _centerface,
-    "MaxViT pico": _maxvit,
+    "MaxViT pico": maxvit,
 }
 """Networks by name; that of MaxViT has random weights."""
 

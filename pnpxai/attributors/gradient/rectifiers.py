@@ -8,6 +8,7 @@ u > 0 make f a ReLU times c. A value that is computed twice by the same operatio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -217,8 +218,10 @@ def _rectified(origins: Iterable[_Origin]) -> tuple[Tensor, Tensor] | None:
     for origin in origins:
         if origin.value.is_floating_point() and origin.value.requires_grad and origin.stands:
             like = origin.value
-            if origin.alone and like.numel() > 8:  # a few test values tell as much
-                few = _factor(origin.function, like.new_empty([1] * (like.ndim - 1) + [8]))
+            # a few test values tell as much, with no axis less: the largest of one channel would be the channel
+            sizes = [min(size, 2) for size in like.shape[:-1]] + [min(size, 8) for size in like.shape[-1:]]
+            if origin.alone and 8 <= math.prod(sizes) < like.numel():
+                few = _factor(origin.function, like.new_empty(sizes))
                 factor = None if few is None or few.min() != few.max() else few.flatten()[0].expand(like.shape)
             else:
                 factor = _factor(origin.function, like)

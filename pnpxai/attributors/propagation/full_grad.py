@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -99,11 +99,18 @@ class FullGrad(Attributor):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             refuse_integers(tensors)
             refuse_moved_rows(score, tensors)
+            limit = row_limit(tensors, score.extra)
+            apart = partial(rows_are_apart, score, tensors, limit)
+            has_rows = cache(partial(_have_rows_of_examples, score, tensors))
             maps = [x.new_zeros((x.shape[0], 1, *x.shape[2:]) if x.ndim > 2 else x.shape) for x in tensors]
 
             def visit(block: Block) -> None:
                 part = slice(block.examples.start, block.examples.stop)
                 parts = _split(score.take(block.rows), tuple(x[part] for x in tensors))
+                if len(block) > 1 and _may_lack_rows(parts) and apart() and not has_rows():
+                    for k in block.examples:
+                        visit(Block(range(k, k + 1), block.steps))
+                    return
                 of_biases = parts.sizes[len(parts.inputs) :]
                 for result, of_input, size in zip(maps, parts.inputs, parts.sizes, strict=False):
                     folded = [_folded(bias, of_input, parts.grids) for bias in parts.biases]
@@ -111,8 +118,7 @@ class FullGrad(Attributor):
                         if share is not None:
                             result[part] += _map(rectify(share), least, result.shape, interpolate_mode)
 
-            limit = row_limit(tensors, score.extra)
-            in_blocks(score.size, 1, limit, visit, apart=partial(rows_are_apart, score, tensors, limit))
+            in_blocks(score.size, 1, limit, visit, apart=apart)
             return like(inputs, maps)
 
     def decompose(
@@ -141,15 +147,37 @@ def _map(share: Tensor, size: Tensor, shape: torch.Size, mode: str) -> Tensor:
     return scaled if len(shape) < 3 else resized(scaled, tuple(shape[2:]), mode).sum(1, keepdim=True)
 
 
-def _split(score: Score, inputs: Tensors) -> FullGradients:
-    leaves = tuple(own(x).requires_grad_() for x in inputs)
+def _may_lack_rows(parts: FullGradients) -> bool:
+    """Tell whether the examples of a bias that may be a map could be elsewhere than on its first axis, by its sizes."""
+    size, axes = len(parts.score), {x.ndim for x in parts.inputs if x.ndim > 2}
+    return any(b.ndim in axes and (len(b) != size or b.shape[1] == size) for b in parts.biases)
+
+
+def _have_rows_of_examples(score: Score, inputs: Tensors) -> bool:
+    """Tell whether every bias that may be a map has a row for each example, and not, say, channels for each."""
+    rows = {x.ndim for x in inputs if x.ndim > 2}
+    shapes = []
+    for number in {1, min(score.size, 2)}:
+        part = torch.arange(number)
+        _, biases = _watched(score.take(part), tuple(own(x[:number]).requires_grad_() for x in inputs))
+        shapes.append([(len(b) / number, *b.shape[1:]) for b in biases.outputs if b.ndim in rows])
+    return shapes[0] == shapes[-1]
+
+
+def _watched(score: Score, leaves: Tensors) -> tuple[Tensor, _Biases]:
+    """Return the scores, and the biases of what the model runs."""
     biases = _Biases()
 
     def watched(*args: object) -> ModelOutput:
         with Operations(biases.replace), refuse_transforms("FullGrad"):
             return score.forward(*args)
 
-    values = replace(score, forward=watched)(leaves)
+    return replace(score, forward=watched)(leaves), biases
+
+
+def _split(score: Score, inputs: Tensors) -> FullGradients:
+    leaves = tuple(own(x).requires_grad_() for x in inputs)
+    values, biases = _watched(score, leaves)
     if not values.requires_grad:
         raise ArgumentError("model: the score does not depend on the inputs through differentiable operations")
     held = [*leaves, *biases.outputs]

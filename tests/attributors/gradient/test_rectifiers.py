@@ -86,6 +86,16 @@ def test_what_is_no_relu_passes_its_gradient(name):
     assert torch.allclose(GuidedBackprop(model).attribute(X, 1), slope)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_the_largest_of_rectified_values_is_no_relu_of_its_own(axis):
+    def spread(t):
+        return t.expand(2, 2, 2, 3).reshape(4, 6)
+
+    before = Between(lambda t: spread(torch.relu(t).reshape(2, 2, 2, 3).amax(axis, keepdim=True)))
+    after = Between(lambda t: spread(torch.relu(t.reshape(2, 2, 2, 3).amax(axis, keepdim=True))))
+    assert torch.allclose(GuidedBackprop(before).attribute(X, 1), GuidedBackprop(after).attribute(X, 1))
+
+
 def test_factors_of_a_relu_count():
     factors = torch.rand(6, generator=torch.Generator().manual_seed(0), dtype=X.dtype)
     by_hand = GuidedBackprop(Between(lambda t: torch.where(t > 0, factors * t, 0.0))).attribute(X, 1)

@@ -211,3 +211,26 @@ def test_rounding_is_not_stretched(between, dtype):
     moved = x * (1 + 4 * torch.finfo(dtype).eps)
     one, other = (FullGrad(net).attribute(inputs, 1) for inputs in (x, moved))
     assert (one - other).abs().max() < 1e4 * torch.finfo(dtype).eps * one.max()
+
+
+class Mixed(nn.Module):
+    """A convolution whose weights each example chooses: all run at once, with the examples among the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernels, self.choice = nn.Parameter(torch.randn(2, 3, 2, 3, 3)), nn.Linear(2, 2)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        size, (height, width) = len(x), x.shape[2:]
+        weights = torch.einsum("bk,koihw->boihw", self.choice(x.mean((2, 3))).softmax(1), self.kernels)
+        joined = F.conv2d(x.reshape(1, -1, height, width), weights.flatten(0, 1), padding=1, groups=size)
+        return self.head(joined.reshape(size, 3, height, width).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_biases_with_the_examples_among_the_channels_count_for_each(size):
+    torch.manual_seed(0)
+    net, x = Mixed().double(), torch.randn(size, 2, 4, 4, dtype=torch.float64)
+    alone = torch.cat([FullGrad(net).attribute(x[k : k + 1], 1) for k in range(size)])
+    assert torch.allclose(FullGrad(net).attribute(x, 1), alone, rtol=0, atol=1e-9)
