@@ -91,6 +91,15 @@ def largest_counts_more(m: Any, x: Tensor) -> Tensor:
     return m.b((m.a(x) * (1 + (first == first.max()))).tanh())
 
 
+def best_half(m: Any, x: Tensor) -> Tensor:
+    h, gates = m.a(x), m.b(m.a(x)).softmax(1)
+    total = torch.zeros_like(h)
+    for k in range(2):  # each expert takes the half of the batch that wants it most
+        taken = gates[:, k].topk(max(1, len(x) // 2)).indices
+        total = total.index_add(0, taken, gates[taken, k : k + 1] * m.e[k](x[taken]).tanh())
+    return m.b(total)
+
+
 _UNSEEN = "no rule for"
 S = Situation
 SITUATIONS = [
@@ -151,6 +160,11 @@ SITUATIONS = [
     S("shifted by the smallest of the batch", lambda: on_rows(lambda m, x: m.b(m.a(x - x.min()).tanh()))),
     S("rounded in steps of the batch's largest", lambda: on_rows(rounded_by_largest)),
     S("gated by the mean of the batch", lambda: on_rows(lambda m, x: m.b(m.a(x).tanh() * m.a(x).mean().sigmoid()))),
+    S(
+        "experts that choose their share of the batch",
+        lambda: on_rows(best_half, e=nn.ModuleList(linear(3, 4) for _ in range(2)), rows=4),
+        refusal="'getitem' follows a mask, index or condition",
+    ),
     S("softmax over the rows", lambda: on_rows(lambda m, x: m.b(m.a(x).softmax(0)))),
     S("rows attend to rows", lambda: on_rows(attended, t=nn.MultiheadAttention(4, 2).double())),
     S("similarity of rows", lambda: on_rows(lambda m, x: F.normalize(m.a(x)) @ F.normalize(m.a(x)).T)),

@@ -75,11 +75,14 @@ def real_cell(explainer: type[Explainer], case: Case) -> dict[str, float | str]:
     """Return how far each law of an explainer is from holding on a network, or the reason of a refusal."""
     figures: dict[str, float | str] = {}
     reason = reason_against(explainer, case) or _refused(explainer, case)
-    for law in laws_of(explainer) if reason is None else ():
-        if law.on is None or case.name in law.on:
-            steps = {"n_steps": 320} if "n_steps" in law.changes else {}  # as many as ``explain`` takes by itself
-            changes = {**law.changes, **_FEWER.get(explainer.__name__, {}), **steps}
-            figures[law.title] = float(f"{law.measure(Trial(explainer, case, changes)):.1e}")
+    try:
+        for law in laws_of(explainer) if reason is None else ():
+            if law.on is None or case.name in law.on:
+                steps = {"n_steps": 320} if "n_steps" in law.changes else {}  # as many as ``explain`` takes by itself
+                changes = {**law.changes, **_FEWER.get(explainer.__name__, {}), **steps}
+                figures[law.title] = float(f"{law.measure(Trial(explainer, case, changes)):.1e}")
+    except UnsuitableError as error:
+        reason = str(error)
     return figures if reason is None else {"refused": reason}
 
 

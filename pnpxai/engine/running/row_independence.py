@@ -28,10 +28,10 @@ _MOST_WAYS = 256  # of a model, such as targets that are functions
 def rows_are_apart(score: Score, inputs: Tensors, limit: int) -> bool:
     """Return True if steps may share a pass and a batch may be split: no row's output depends on its neighbours.
 
-    The first examples are run once alone, and once among twice as many rows of other content; their outputs must be the
-    same. A model that exchanges messages along edges, attends over rows, normalises by its batch or compares neighbours
-    gives other outputs, one that is made for a batch size fails. A model whose rows are apart is asked once, for inputs
-    of one form.
+    The first examples are run alone, among twice as many rows of other content, and among copies of one of them; their
+    outputs must be the same. A model that exchanges messages along edges, attends over rows, normalises by its batch,
+    compares neighbours or keeps a share of its rows gives other outputs, one that is made for a batch size fails. A
+    model whose rows are apart is asked once, for inputs of one form.
 
     Args:
         score: what will be run in many passes.
@@ -119,7 +119,6 @@ def _weak(way: Hashable) -> Hashable:
 def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> bool:
     first = torch.arange(rows)
     part = take_rows(inputs, first, score.size)
-    together = torch.cat([first[:1], first, first[1:], first, first[:1]])
     with torch.no_grad(), probing():
         try:
             alone = run(score.take(first), part)
@@ -129,19 +128,22 @@ def _unmoved_by_others(score: Score, inputs: Tensors, rows: int, run: _Run) -> b
             return False
         if any(value.shape[:1] != (rows,) for value in alone):
             return False
-        try:
-            both = run(score.take(together), tuple(map(_among_others, part)))
-        except Exception as problem:
-            if _is_final(problem):
-                raise
-            return False  # whatever a model raises where it takes no other batch
-        apart = all(
-            value.shape[:1] == (len(together),) and alike(one, value[1 : rows + 1])
-            for one, value in zip(alone, both, strict=True)
-        )
-        if not apart and not all(map(alike, alone, run(score.take(first), part))):
-            raise _keeps_values()
-        return apart
+        for others, neighbours in ((torch.cat([first[:1], first, first[1:], first, first[:1]]), _among_others),
+                                   (torch.cat([first[:1], first, 0 * first]), _among_copies)):  # fmt: skip
+            try:
+                both = run(score.take(others), tuple(map(neighbours, part)))
+            except Exception as problem:
+                if _is_final(problem):
+                    raise
+                return False  # whatever a model raises where it takes no other batch
+            if not all(
+                value.shape[:1] == (len(others),) and alike(one, value[1 : rows + 1])
+                for one, value in zip(alone, both, strict=True)
+            ):
+                if not all(map(alike, alone, run(score.take(first), part))):
+                    raise _keeps_values()
+                return False
+        return True
 
 
 def refuse_kept_values(score: Score, inputs: Tensors, limit: int) -> None:
@@ -207,3 +209,9 @@ def _among_others(x: Tensor) -> Tensor:
     turned, codes = x.flip(0), (x == x.round()).all(0)
     larger, smaller = (torch.where(codes, turned, factor * x) for factor in (1.25, 0.9))
     return torch.cat([larger[:1], x, larger[1:], smaller, torch.where(codes, turned, turned / 2)[:1]])
+
+
+def _among_copies(x: Tensor) -> Tensor:
+    """Return the rows among as many copies of the first: what keeps a share of a batch by rank keeps others."""
+    first = x[:1] if not x.is_floating_point() else torch.where((x == x.round()).all(0), x[:1], 1.25 * x[:1])
+    return torch.cat([first, x, *[first] * len(x)])

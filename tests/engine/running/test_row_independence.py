@@ -243,10 +243,10 @@ def test_rows_of_ordinary_models_are_apart_and_asked_once(name):
     known.model.register_forward_hook(lambda module, args, output: passes.append(len(output)))
     score = Score.of(known.model, known.tensors, known.targets)
     assert rows_are_apart(score, known.tensors, 100)
-    assert len(passes) == 2
+    assert len(passes) == 3
     assert rows_are_apart(score.take(torch.tensor([0])), tuple(x[:1] for x in known.tensors), 100)  # another size
     assert rows_are_apart(Score.of(known.model, known.tensors, 0), known.tensors, 100)  # another class
-    assert len(passes) == 2
+    assert len(passes) == 3
 
 
 def test_a_target_that_joins_rows_is_noticed():
