@@ -111,6 +111,23 @@ def one_pass_for_all(name: str) -> float:
     return worst
 
 
+def layers_again(name: str) -> float | None:
+    """Gradients and relevance of layers that run again in the backward pass, against those of layers that do not."""
+    made, function, *inputs = case(name).function(ids(RESPONSE))
+    if "use_cache" not in case(name).reads(ids(RESPONSE)).takes:  # would keep keys and values twice
+        return None
+    pairs = [
+        (of(made, function, *inputs, lean=True, **more), of(made, function, *inputs, **more))
+        for of, more in ((gradients_of, {}), (relevances_of, {"epsilon": 1e-9}))
+    ]
+    (one, _), (other, _) = pairs[0]
+    worst = max(apart(a, b) for a, b in zip(one, other, strict=True))
+    lean, kept = pairs[1]
+    return max(
+        worst, apart(lean.sinks, kept.sinks), *(apart(a, b) for a, b in zip(lean.values, kept.values, strict=True))
+    )
+
+
 def shapley(value: Callable[[set[int]], Tensor], n: int) -> Tensor:
     """(outputs, n) by the definition; ``value`` takes the set of those present."""
     found = []
@@ -154,6 +171,7 @@ CHECKS = (
     Check("gradient: finite differences", slopes, 2e-2),
     Check("AttnLRP: sum of relevance", conserved, 2e-3),
     Check("AttnLRP: a pass for every token", one_pass_for_all, 1e-4),
+    Check("both: layers run again", layers_again, 1e-5),
     Check("AttnLRP: eager, fused attention", eager_and_fused, 2e-3),
     Check("Shapley values: brute force", brute_force, 1e-4),
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pnpxai.attributors.language.base_model import base_model
+from pnpxai.attributors.language.recomputed_layers import recomputed_layers
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
 from pnpxai.engine.running.guard import borrowed
@@ -35,17 +39,21 @@ class Relevances:
     sinks: Tensor
 
 
-def gradients_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+def gradients_of(
+    model: Model, function: Callable[..., Tensor], *inputs: Tensor, lean: bool = False
+) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return for each input (scores, rows, ...) gradients of each score at its own row, and the (rows, scores) scores.
 
     Args:
         model: is lent for the time being.
         function: of the inputs, with (rows, scores) values; rows do not depend on each other.
         *inputs: (rows, ...).
+        lean: whether layers run again in each backward pass, so that what they compute is not kept.
     """
     with borrowed(model):
         leaves = tuple(own(x).requires_grad_() for x in inputs)
-        scores = function(*leaves)
+        with recomputed_layers(_owner(model)) if lean else nullcontext():
+            scores = function(*leaves)
         _refuse_unconnected(scores)
         found = [
             torch.autograd.grad(scores[:, k].sum(), leaves, retain_graph=k + 1 < scores.shape[1])
@@ -56,11 +64,14 @@ def gradients_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor)
     return stacked, scores.detach()
 
 
-def relevances_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor, epsilon: float = 1e-6) -> Relevances:
+def relevances_of(
+    model: Model, function: Callable[..., Tensor], *inputs: Tensor, epsilon: float = 1e-6, lean: bool = False
+) -> Relevances:
     """Return the relevance of inputs (1, ...) for each of the scores (1, scores) of a function, from one forward pass.
 
     Rules are those of ``LRP``: softmax by its Taylor term, products by halves, norms and gates as scales (Achtibat et
-    al., 2024, arXiv:2402.05602).
+    al., 2024, arXiv:2402.05602). With ``lean``, layers run again in each backward pass, so that what they compute is
+    not kept.
 
     Raises:
         RuleError: an operation has no rule.
@@ -69,7 +80,8 @@ def relevances_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor
     rules.ledger = Ledger(1, again=True)
     with borrowed(model):
         leaves = tuple(own(x).requires_grad_() for x in inputs)
-        with Operations(rules.replace), refuse_transforms("LRP"):
+        again = recomputed_layers(_owner(model), lambda: Operations(rules.replace)) if lean else nullcontext()
+        with again, Operations(rules.replace), refuse_transforms("LRP"):
             scores = function(*(leaf.clone() for leaf in leaves))
         refuse_unseen("LRP", "the score", [scores])
         _refuse_unconnected(scores)
@@ -86,6 +98,12 @@ def relevances_of(model: Model, function: Callable[..., Tensor], *inputs: Tensor
     stacked = tuple(torch.stack([v.detach()[0] for v in of]) for of in zip(*values, strict=True))
     check_finite("relevance", stacked)
     return Relevances(stacked, scores[0].detach(), torch.stack([torch.as_tensor(s) for s in sinks]))
+
+
+def _owner(model: Model) -> object:
+    """Return the model if its layers may run again: one that keeps keys and values would keep them twice."""
+    module = base_model(model)
+    return module if "use_cache" in inspect.signature(module.forward).parameters else None
 
 
 def _refuse_unconnected(scores: Tensor) -> None:

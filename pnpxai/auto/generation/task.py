@@ -18,6 +18,8 @@ from pnpxai.model_types import Model
 
 __all__ = ["Removal", "Task"]
 
+_LONG = 1024
+"""Tokens from which on layers are run again in the backward pass."""
 Removal: TypeAlias = Literal["drop", "mask", "replace"]
 """How a unit is made absent: its text is not written; the model may not look at its tokens, which hold nothing; another
 token stands for each of its tokens."""
@@ -161,6 +163,11 @@ class Task:
         return (b, *(v.to(x) for v in none))
 
     @property
+    def long(self) -> bool:
+        """Whether prompt and response take more memory than time in a backward pass, so that layers run again."""
+        return len(self.prompt.ids) + len(self.response.ids) > _LONG
+
+    @property
     def shown_ids(self) -> Tensor:
         """The tokens whose embeddings vary: those of the prompt, and of the response where it counts."""
         return torch.cat([self.prompt.ids, self.response.ids]) if self.counts_response else self.prompt.ids
@@ -183,15 +190,15 @@ class Task:
         Args:
             values: of each input of ``embedded``, (units, ...), or of tokens alone, (units, tokens).
         """
-        first, *others = (v.detach().cpu().double() for v in values)
+        first, *others = (v.detach().cpu() for v in values)
         owner = self.token_players
         sums = torch.zeros(len(first), len(self.players) + 1, dtype=torch.float64)
-        tokens = first.sum(-1) if first.ndim > 2 else first
+        tokens = first.sum(-1, dtype=torch.float64) if first.ndim > 2 else first.double()
         sums.index_add_(1, torch.where(owner < 0, len(self.players), owner), tokens)
         media = self.prompt.media
         for name, v in zip(() if media is None else media.values, others, strict=bool(others)):
             cells = media.cells[name] if media is not None else owner
-            sums.index_add_(1, len(self.prompt.units) + cells.expand(v.shape[1:]).flatten(), v.flatten(1))
+            sums.index_add_(1, len(self.prompt.units) + cells.expand(v.shape[1:]).flatten(), v.double().flatten(1))
         return sums[:, :-1], sums[:, -1]
 
     def attention_call(self) -> dict[str, object]:

@@ -31,7 +31,7 @@ class PromptGradientXInput(ResponseMethod):
     def values(self, task: Task) -> UnitValues:
         """Return the values of a task, from one forward pass."""
         inputs = task.point()
-        gradients, scores = gradients_of(task.model, task.embedded, *inputs)
+        gradients, scores = gradients_of(task.model, task.embedded, *inputs, lean=task.long)
         values, held = task.by_player([g[:, 0] * x for g, x in zip(gradients, inputs, strict=True)])
         return UnitValues(values, scores[0].double().cpu(), held=held)
 
@@ -81,15 +81,17 @@ class PromptIntegratedGradients(ResponseMethod):
     def _path(self, task: Task, starts: Inputs, inputs: Inputs, steps: int) -> Tensor:
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         away = [x - b for b, x in zip(starts, inputs, strict=True)]
-        totals = [torch.zeros(len(task.response.names), *x.shape[1:], dtype=torch.float64) for x in inputs]
+        kept = [x.shape[1 : 2 if k == 0 else None] for k, x in enumerate(inputs)]  # tokens, or all of a picture
+        totals = [torch.zeros(len(task.response.names), *shape, dtype=torch.float64) for shape in kept]
         rows = max(1, _ROW_TOKENS // (inputs[0].shape[1] + len(task.response.ids)))
         for first in range(0, steps, rows):
             t, weight = (nodes[first : first + rows] + 1) / 2, torch.tensor(weights[first : first + rows] / 2)
             points = [b + _beside(t, d) * d for b, d in zip(starts, away, strict=True)]
-            gradients, _ = gradients_of(task.model, task.embedded, *points)
-            for k, g in enumerate(gradients):
-                totals[k] += torch.einsum("us...,s->u...", g.double().cpu(), weight)
-        return task.by_player([total * d.double().cpu() for total, d in zip(totals, away, strict=True)])[0]
+            gradients, _ = gradients_of(task.model, task.embedded, *points, lean=task.long)
+            for k, (g, d) in enumerate(zip(gradients, away, strict=True)):
+                part = (g * d).sum(-1) if k == 0 else g * d
+                totals[k] += torch.einsum("us...,s->u...", part.double().cpu(), weight)
+        return task.by_player(totals)[0]
 
 
 def _beside(t: np.ndarray, x: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class PromptAttnLRP(ResponseMethod):
             RuleError: an operation of the model has no rule.
         """
         inputs = task.point()
-        found = relevances_of(task.model, task.embedded, *inputs, epsilon=self.epsilon)
+        found = relevances_of(task.model, task.embedded, *inputs, epsilon=self.epsilon, lean=task.long)
         values, held = task.by_player(found.values)
         scores, sinks = found.scores.double().cpu(), found.sinks.double()
         gap = scores - values.sum(1) - held - sinks
