@@ -40,8 +40,9 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 def better_than(ranks: np.ndarray, controls: np.ndarray, level: float = 0.95) -> np.ndarray:
     """Return which explainers have lower ranks than every control, with one chance of error over all explainers.
 
-    One-sided paired t-tests, corrected by Holm for the number of explainers. A p-value is never below 2^-n, that of
-    the sign test: a t-test of ranks that happen not to vary would be sure of anything.
+    One-sided paired t-tests, corrected by Holm for the number of explainers. A p-value is never below 2^-n, the least
+    of the sign test: a t-test of ranks that happen not to vary would be sure of anything. Where all differences have
+    one size, as those of two ranks have, the sign test itself decides.
 
     Args:
         ranks: (examples, explainers).
@@ -64,7 +65,24 @@ def _one_sided(difference: np.ndarray) -> float:
     error = difference.std(ddof=1) / math.sqrt(n)
     if error == 0:
         return 0.5**n if difference.mean() < 0 else 1.0
-    return max(float(stdtr(n - 1, difference.mean() / error)), 0.5**n)
+    return max(float(stdtr(n - 1, difference.mean() / error)), 0.5**n, _by_signs(difference))
+
+
+def _by_signs(difference: np.ndarray) -> float:
+    """Return the p-value of the sign test that a mean difference is below zero, if all that differ do so by one size.
+
+    The t-test of the ranks of two equal explainers, which differ by 1 or -1, errs in .077 of samples of 16, not in .05.
+    Where sizes vary, the t-test holds and tells more: then this is 0.
+    """
+    from scipy.special import bdtrc
+
+    differing = difference[difference != 0]
+    if not len(differing):
+        return 1.0
+    if not np.allclose(np.abs(differing), abs(differing[0])):
+        return 0.0
+    below = int((differing < 0).sum())
+    return float(bdtrc(below - 1, len(differing), 0.5)) if below else 1.0
 
 
 def tied_with_best(ranks: np.ndarray, level: float = 0.95) -> list[int]:
@@ -88,6 +106,8 @@ def tied_with_best(ranks: np.ndarray, level: float = 0.95) -> list[int]:
     mean, covariance = x.mean(0), np.atleast_2d(np.cov(x.T))
     tied = k
     while tied > 1 and _told_apart(mean, covariance, n, tied - 1, 1 - level):
+        if _by_signs(x[:, 0] - x[:, tied - 1]) > (1 - level) / 2:
+            break
         tied -= 1
     return order[:tied].tolist()
 

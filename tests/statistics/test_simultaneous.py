@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, studentized_range
+from scipy.stats import binom, rankdata, studentized_range
 
 from pnpxai.statistics import better_than, holm, smallest_sample, tied_with_best
 from pnpxai.statistics.simultaneous import examples_needed, range_quantile
@@ -32,6 +32,18 @@ def test_one_that_is_better_by_three_quarters_of_a_deviation_stands_alone(k: int
     rng = np.random.default_rng(k)
     alone = [tied_with_best(_ranks(rng, 64, k, 0.75)) == [0] for _ in range(runs)]
     assert np.mean(alone) >= (0.8 if k == 4 else 0.7)
+
+
+@pytest.mark.parametrize("n", [8, 13, 16, 20, 64])
+def test_two_equal_explainers_are_told_apart_in_at_most_one_of_twenty_samples_however_ranks_fall(n: int) -> None:
+    """All ways in which one of two can be ahead on so many examples, each with its exact chance."""
+    ahead = np.arange(n + 1)
+    columns = [np.where(np.arange(n) < k, 1.0, 2.0) for k in ahead]
+    told = np.array([len(tied_with_best(np.stack([first, 3 - first], 1))) == 1 for first in columns])
+    beaten = np.array([better_than(first[:, None], 3 - first[:, None])[0] for first in columns])
+    chance = binom.pmf(ahead, n, 0.5)
+    assert 0.005 < chance[told].sum() <= 0.05
+    assert 0.005 < chance[beaten].sum() <= 0.05
 
 
 def test_unequal_variances_leave_no_more_out() -> None:
