@@ -131,7 +131,7 @@ class AutoExplanation(ModelOnData, Steps):
     def tune(
         self,
         explainer: ExplainerSpec | list[ExplainerSpec],
-        metric: MetricSpec | list[MetricSpec] = "AbPC",
+        metric: MetricSpec | list[MetricSpec] = "MultiScaleCorrelation",
         *,
         count: int | None = 64,
         **options: Any,

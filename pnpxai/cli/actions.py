@@ -108,7 +108,7 @@ def tuned(options: Tune) -> list[TuningResult]:
         )
     if options.workers > 1 and options.storage is None:
         raise ArgumentError("workers: several processes need a --storage: a folder, a file or the URL of a database")
-    metrics = chosen("metrics", options.metrics, on) or ["AbPC"]
+    metrics = chosen("metrics", options.metrics, on) or ["MultiScaleCorrelation"]
     settings: Settings = {
         "count": options.count or _TUNED_ON, "n_trials": options.n_trials, "sampler": options.sampler,
         "storage": options.storage, "workers": options.workers,
