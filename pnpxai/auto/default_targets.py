@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.graph_model import GraphModel
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
@@ -79,6 +80,11 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
         raise ArgumentError(
             f"target: the model gives {output.shape[2]} numbers for each of {output.shape[1]} nodes; say which node "
             "and class to explain: target=(node, class)"
+        )
+    if isinstance(model, EstimatorModel) and not model.knows_classes and output.shape[1] > 1:
+        raise ArgumentError(
+            f"target: {model.__name__} predicts {output.shape[1]} numbers for each row, of which none is a class; say "
+            "which to explain: target=0 for the first"
         )
     index = largest(output)
     _refuse_other_size(model, select_output(output), arguments)

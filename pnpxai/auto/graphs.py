@@ -158,11 +158,11 @@ def _holds_graphs(data: Data) -> bool:
         data = data.dataset
     if not isinstance(data, (list, Iterable)) and not hasattr(data, "__getitem__"):
         return False
-    if not hasattr(data, "__len__") or not len(data) or isinstance(data, (str, Tensor, Mapping, tuple)):  # type: ignore[arg-type]
+    if isinstance(data, (str, Tensor, Mapping, tuple)) or hasattr(data, "dtype") or hasattr(data, "columns"):
         return False
     try:
         first = data[0]  # type: ignore[index]
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, AttributeError):
         return False
     first = first[0] if isinstance(first, tuple) and len(first) == 2 and _holds_graph(first[0]) else first
     parts = list(first[:2]) if isinstance(first, tuple) else []

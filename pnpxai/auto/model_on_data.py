@@ -16,7 +16,7 @@ from pnpxai.auto.blind_columns import blind_columns
 from pnpxai.auto.data import Data
 from pnpxai.auto.data_spec import DataSpec
 from pnpxai.auto.default_targets import needed_ids
-from pnpxai.auto.estimators import Estimator, is_estimator, model_of_estimator
+from pnpxai.auto.estimators import Estimator, as_estimator, fitted_columns, is_estimator, model_of_estimator
 from pnpxai.auto.explained_arguments import Extract
 from pnpxai.auto.frames import as_pandas, columns_of, frame_of, in_order
 from pnpxai.auto.graph_model import GraphModel, explained_of_graph, rest_of_graph
@@ -71,7 +71,9 @@ class ModelOnData:
         seed: int = 0,
     ) -> None:
         data, encoding = as_pandas(data), table
+        model = as_estimator(model, data)
         if is_estimator(model):
+            data = fitted_columns(model, data)
             model = model_of_estimator(model, data, table)
             class_names, encoding = class_names or model.class_names, model.table
         if not callable(model) or isinstance(model, type):

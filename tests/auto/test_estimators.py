@@ -98,3 +98,42 @@ def test_the_error_of_a_model_is_the_one_that_is_seen():
     """It counts as a missing attribute too, which Python looks for a second time."""
     with pytest.raises(sklearn_class("exceptions.NotFittedError")):
         pnpxai.auto_explain(logistic_regression(), FRAME).explain("FeatureAblation")
+
+
+class OfArrays:
+    """Knows nothing of frames, and says nothing of what it was fitted on."""
+
+    def predict_proba(self, rows):
+        assert rows.dtype == np.float32
+        likely = 1 / (1 + np.exp(-rows[:, 1]))
+        return np.stack([1 - likely, likely], 1)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [OfArrays(), OfArrays().predict_proba, lambda rows: OfArrays().predict_proba(np.asarray(rows))],
+    ids=["without predict", "its method", "a function"],
+)
+@pytest.mark.parametrize("data", [FRAME.astype(np.float32), FRAME.to_numpy(np.float32)], ids=["frame", "array"])
+def test_what_predicts_of_arrays_is_asked_in_their_type(model, data):
+    explanation = pnpxai.auto_explain(model, data).explain("FeatureAblation")
+    right = OfArrays().predict_proba(FRAME.to_numpy(np.float32)[:8]).max(1)
+    np.testing.assert_allclose(explanation.scores, right, rtol=1e-6)
+    assert (explanation.attributions[0].abs().argmax(1) == 1).all()
+
+
+def test_columns_go_to_an_estimator_as_it_was_fitted():
+    estimator = logistic_regression().fit(FRAME, ABOVE)
+    maps = pnpxai.auto_explain(estimator, FRAME).explain("FeatureAblation").to_frame()
+    mixed = (FRAME[["c", "b", "a"]].assign(other=1.0), ABOVE)
+    pd.testing.assert_frame_equal(pnpxai.auto_explain(estimator, mixed).explain("FeatureAblation").to_frame(), maps)
+    with pytest.raises(ArgumentError, match="LogisticRegression was fitted on a column 'c', which the frame does not"):
+        pnpxai.auto_explain(estimator, FRAME[["a", "b"]])
+
+
+def test_several_predicted_numbers_are_asked_for():
+    estimator = sklearn_class("linear_model.Ridge")().fit(FRAME, FRAME[["a", "b"]])
+    with pytest.raises(ArgumentError, match="predicts 2 numbers for each row, of which none is a class"):
+        pnpxai.auto_explain(estimator, FRAME).explain("FeatureAblation")
+    scores = pnpxai.auto_explain(estimator, FRAME, target=1).explain("FeatureAblation").scores
+    np.testing.assert_allclose(scores, estimator.predict(FRAME[:8])[:, 1])
