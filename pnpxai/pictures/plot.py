@@ -6,17 +6,26 @@ import base64
 import io
 from html import escape
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 __all__ = ["Plot"]
+
+_DPI = 100
+"""Pixels of an inch in a notebook."""
 
 
 class Plot(Figure):
     """Is a figure without a window. Jupyter, VS Code and Colab show it, since it can write itself as PNG."""
 
     def _repr_png_(self) -> bytes:
+        self.set_dpi(_DPI)
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()  # once, where savefig draws a figure twice for its layout
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=100)
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, format="png")
         return buffer.getvalue()
 
     def as_html(self, alt: str) -> str:

@@ -240,7 +240,7 @@ def test_views_survive_joining_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"kind": "x"}, "kind: no drawing 'x'; there are: 'image', 'series', 'table', 'tokens'"),
+        ({"kind": "x"}, "kind: no drawing 'x'; there are: 'graph', 'image', 'series', 'table', 'tokens'"),
         ({"limit": 0}, "limit: expected a whole number >= 1, got 0"),
         ({"limit": "all"}, "limit: expected a whole number >= 1, got 'all'"),
         ({"member": 1}, "member: expected 0 to 0, got 1"),
