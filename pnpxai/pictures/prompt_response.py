@@ -107,6 +107,7 @@ def prompt_response_text(view: PromptResponseView, row: np.ndarray) -> Text:
         _append_held(found, view.prompt, cursor, start, starts)
         colour = colour_of(float(row[k]) / limit)
         style = f"{'white' if dark(colour) else 'black'} on #{bytes(colour[:3]).hex()}"
+        start = max(start, cursor)
         lead = len(view.prompt[start:end]) - len(view.prompt[start:end].lstrip())
         found.append(view.prompt[start : start + lead])
         found.append(view.prompt[start + lead : end], style)
@@ -160,12 +161,13 @@ def _prompt(view: PromptResponseView) -> str:
         parts.append(f"<div class='pnx-turn'>{label}")
         cursor = start
         for k, (a, b) in units:
-            if start <= a and b <= end and a >= cursor:
+            if start <= a and b <= end:
+                a = max(a, cursor)  # several tokens may share a character
                 text = view.prompt[a:b]
                 lead = len(text) - len(text.lstrip())
                 parts.append(_held(view.prompt[cursor:a]) + html.escape(text[:lead]))
                 parts.append(f"<span class='pnx-unit' data-k='{k}'>{html.escape(text[lead:]) or '&nbsp;'}</span>")
-                cursor = b
+                cursor = max(cursor, b)
         parts.append(_held(view.prompt[cursor:end]) + "</div>")
         cursor = end
     return "".join([*parts, _held(view.prompt[cursor:])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 import pnpxai
 from pnpxai.auto.generation.prompts import read_prompt
 from pnpxai.auto.generation.responses import read_response
-from pnpxai.auto.generation.spans import sentences, words
+from pnpxai.auto.generation.spans import _decoded_at_once, decoded_spans, sentences, words
 from pnpxai.errors import ArgumentError
-from tests.language.models import ids, tokenizer
+from pnpxai.pictures.prompt_response import PromptResponseView, prompt_response_html, prompt_response_text
+from tests.language.models import SPECIAL, ids, tokenizer
+
+tokenizers, transformers = pytest.importorskip("tokenizers"), pytest.importorskip("transformers")
 
 
 def names(prompt):
@@ -129,3 +133,33 @@ def test_a_response_by_tokens_words_sentences_and_as_a_whole():
         read_response(torch.tensor([3]), tokenizer())
     with pytest.raises(ArgumentError, match="response_units: no kind of unit"):
         read_response(" it", tokenizer(), "words")
+
+
+def by_bytes():
+    """A tokenizer whose tokens are bytes, so that most characters beyond English take several."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {c: k for k, c in enumerate([*SPECIAL, *alphabet])}
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    made.post_processor = tokenizers.processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 2)])
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+
+
+def test_characters_of_several_tokens_are_read_and_drawn_once():
+    text = "Hi \U0001f680 n\u00e9 \u65e5\u672c\n" * 12
+    found = torch.tensor(by_bytes()(text, add_special_tokens=False)["input_ids"])
+    assert decoded_spans(by_bytes(), found) == _decoded_at_once(by_bytes(), found.tolist())
+    shown = PromptResponseView(
+        "\u00e9!", ((0, 1), (0, 1), (1, 2)), ("\u00e9", "\u00e9", "!"), (), "a", ((0, 1),), ("a",), np.ones((1, 3))
+    )
+    assert prompt_response_text(shown, np.ones(3)).plain.startswith("\u00e9!\n")
+    assert prompt_response_html(shown).count("<span class='pnx-unit'") == 3
+
+
+def test_a_begin_that_is_written_is_not_written_twice_and_is_held():
+    made = by_bytes()
+    plain, begun = read_prompt("a b", made), read_prompt("<s>a b", made)
+    assert begun.ids.tolist() == plain.ids.tolist() == made("a b")["input_ids"]
+    assert names(begun) == ["a", "b"]
+    assert begun.without(torch.tensor([False, True])).tolist() == made(" b")["input_ids"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from pnpxai.attributors.language.responses import ResponseModel
+from pnpxai.auto.generation import AutoExplanationForGeneration
 from pnpxai.errors import ArgumentError
 from tests.language.checks import CHECKS, RESPONSE, Check
-from tests.language.models import DECODERS, ENCODER_DECODERS, MEDIA, ids, model, tokenizer
+from tests.language.models import DECODERS, ENCODER_DECODERS, MEDIA, SIZES, ids, model, tokenizer
+
+transformers = pytest.importorskip("transformers")
 
 
 @pytest.mark.parametrize("name", [*DECODERS, *ENCODER_DECODERS, *MEDIA])
@@ -30,3 +35,30 @@ def test_a_model_without_embeddings_and_an_empty_prompt_are_refused():
 
 def test_the_tokenizer_of_these_tests_gives_texts_back():
     assert tokenizer().decode(ids("the cat is red .")) == "the cat is red ."
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("BertForMaskedLM", "does not write from left to right"),
+        ("BertLMHeadModel", "does not write from left to right"),
+        ("LlamaForSequenceClassification", r"expected logits \(rows, tokens, vocabulary\)"),
+    ],
+)
+def test_models_that_do_not_write_are_refused(kind: str, message: str):
+    torch.manual_seed(0)
+    config = {"Bert": transformers.BertConfig, "Llam": transformers.LlamaConfig}[kind[:4]](**SIZES)
+    with pytest.raises(ArgumentError, match=message):
+        AutoExplanationForGeneration(getattr(transformers, kind)(config), tokenizer(), "the cat", " is red").explain()
+
+
+def test_ids_beyond_the_vocabulary_and_quantised_layers_are_refused():
+    made = model("Llama")
+    with pytest.raises(ArgumentError, match="expected ids below 81"):
+        ResponseModel(made, torch.tensor([5, 9999])).scores([ids("the")])
+    quantised = copy.deepcopy(made)
+    quantised.model.layers[0].mlp.up_proj.__class__ = type("Quantised", (torch.nn.Linear,), {"__module__": "quantized"})
+    auto = AutoExplanationForGeneration(quantised, tokenizer(), "the cat", " is red")
+    for method in ("GradientXInput", "IntegratedGradients"):
+        with pytest.raises(ArgumentError, match="are quantised, and gradients do not pass"):
+            auto.explain(method)

@@ -248,7 +248,7 @@ class ResponseModel:
             call["logits_to_keep"] = count
         call = self._here({f"{self._text}input_ids": ids, **call})
         logits = select_output(self.model(**call, **self._plain()))
-        if self.encodes or side == "left":
+        if self.encodes or side == "left" or logits.ndim != 3:
             return logits[:, -count:]
         first = torch.tensor([len(row) - 1 for row in rows])
         places = (first[:, None] + torch.arange(count)).to(logits.device)
@@ -270,6 +270,16 @@ class ResponseModel:
 
     def _taken(self, logits: Tensor) -> Tensor:
         kind = torch.promote_types(logits.dtype, torch.float32)
+        if logits.ndim != 3:
+            raise ArgumentError(
+                f"model: expected logits (rows, tokens, vocabulary), got {tuple(logits.shape)}: it writes no text; "
+                "auto_explain explains models of other kinds"
+            )
+        if int(self.response.max()) >= logits.shape[-1] or int(self.response.min()) < 0:
+            raise ArgumentError(
+                f"responses: expected ids below {logits.shape[-1]}, of which the model has logits, got "
+                f"{int(self.response.max())}"
+            )
         logits, ids = logits.to(kind), self.response.to(logits.device).expand(len(logits), -1)[..., None]
         if self.score != "logit":
             logits = logits.log_softmax(-1)

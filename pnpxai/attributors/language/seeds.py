@@ -50,6 +50,7 @@ def gradients_of(
         *inputs: (rows, ...).
         lean: whether layers run again in each backward pass, so that what they compute is not kept.
     """
+    _refuse_quantised(model)
     with borrowed(model):
         leaves = tuple(own(x).requires_grad_() for x in inputs)
         with recomputed_layers(_owner(model)) if lean else nullcontext():
@@ -104,6 +105,16 @@ def _owner(model: Model) -> object:
     """Return the model if its layers may run again: one that keeps keys and values would keep them twice."""
     module = base_model(model)
     return module if "use_cache" in inspect.signature(module.forward).parameters else None
+
+
+def _refuse_quantised(model: Model) -> None:
+    """Refuse layers whose results have no gradient, so that a part of it would be missing."""
+    quantised = [name for name, m in base_model(model).named_modules() if "quantized" in type(m).__module__]
+    if quantised:
+        raise ArgumentError(
+            f"model: {quantised[0]!r} and {len(quantised) - 1} other layers are quantised, and gradients do not pass "
+            "them; use a method that removes text, or the model before it was quantised"
+        )
 
 
 def _refuse_unconnected(scores: Tensor) -> None:

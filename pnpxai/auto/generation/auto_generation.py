@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors.language.base_model import base_model
+from pnpxai.attributors.language.order_of_reading import refuse_what_looks_ahead
 from pnpxai.attributors.language.responses import ResponseModel, TokenScore
 from pnpxai.auto.generation.drawn_media import drawn_grids
 from pnpxai.auto.generation.explanation import ResponseExplanation, ResponseExplanations
@@ -112,6 +113,7 @@ class AutoExplanationForGeneration:
         written = self._written(generate) if responses is None else _for_each(responses, len(specs), "responses")
         other = None if against is None else _for_each(against, len(specs), "against")
         self.responses = tuple(self._response(r, kind) for r in written)
+        refuse_what_looks_ahead(ResponseModel(model, self.responses[0].ids, media=self.prompts[0].media))
         self._against = None if other is None else tuple(self._response(r, kind) for r in other)
         self._score: TokenScore = score
         self._prefix = prefix

@@ -122,8 +122,6 @@ class Processed:
         ) if self.config is not None else frozenset()  # fmt: skip
         text, spans = decoded_spans(self.tokenizer, ids)
         free, turns = self._free(text)
-        held = fixed | set(getattr(self.tokenizer, "all_special_ids", ()))
-        free = _without(free, [span for i, span in zip(ids.tolist(), spans, strict=True) if i in held])
         vision = getattr(self.config, "vision_config", None)
         media = media_of(self.inputs, self.grid, getattr(vision, "spatial_merge_size", 1) or 1)
         fields: Keywords = {
@@ -167,14 +165,3 @@ class Processed:
             free.append((start, cursor))
             turns.append(Turn(role, (start, cursor)))
         return tuple(free), tuple(turns)
-
-
-def _without(ranges: Sequence[Span], holes: Sequence[Span]) -> tuple[Span, ...]:
-    """Return what holes, in order, leave of ranges."""
-    found = []
-    for start, end in ranges:
-        for a, b in [hole for hole in holes if hole[0] < end and start < hole[1]]:
-            found.append((start, a))
-            start = max(start, b)
-        found.append((start, end))
-    return tuple((a, b) for a, b in found if a < b)

@@ -12,7 +12,7 @@ from torch import Tensor
 from pnpxai.attributors.language.media import Media
 from pnpxai.auto.generation.processed_prompts import Processed
 from pnpxai.auto.generation.prompt_specs import PromptSpec
-from pnpxai.auto.generation.spans import Span, owners, sentences, tokenized, words
+from pnpxai.auto.generation.spans import Span, owners, sentences, tokenized, without, words
 from pnpxai.auto.generation.written_prompts import Turn, WrittenPrompt
 from pnpxai.errors import ArgumentError, did_you_mean
 from pnpxai.model_types import Tokenizer
@@ -130,9 +130,19 @@ def read_prompt(
         return _split(Prompt(kind="", units=(), **fields), written, units, special)
     written = WrittenPrompt.of(spec, tokenizer)
     chat = bool(written.turns)
-    ids, spans = tokenized(tokenizer, written.text, not chat)
-    prompt = Prompt(written.text, "", (), written.turns, ids, tuple(spans), tokenizer, not chat)
+    added = not chat and not _begun(written.text, tokenizer)
+    ids, spans = tokenized(tokenizer, written.text, added)
+    prompt = Prompt(written.text, "", (), written.turns, ids, tuple(spans), tokenizer, added)
     return _split(prompt, written, units, special)
+
+
+def _begun(text: str, tokenizer: Tokenizer) -> bool:
+    """Return whether a text begins with the token that the tokenizer would write before it once more."""
+    begin = getattr(tokenizer, "bos_token", None)
+    if not begin or not text.startswith(begin):
+        return False
+    ids = tokenizer(text, add_special_tokens=True)["input_ids"]
+    return list(ids[:2]) == [tokenizer.bos_token_id] * 2
 
 
 def _split(prompt: Prompt, written: WrittenPrompt, units: UnitKind, special: str) -> Prompt:
@@ -141,6 +151,9 @@ def _split(prompt: Prompt, written: WrittenPrompt, units: UnitKind, special: str
     kind = units if units != "auto" else next((k for k in ("source", "slot") if k in kinds), "word")
     if kind == "token":
         return _by_tokens(replace(prompt, kind=kind), written.free, special)
+    fixed = set(getattr(prompt.tokenizer, "all_special_ids", ())) | prompt.fixed
+    marks = [span for i, span in zip(prompt.ids.tolist(), prompt.spans, strict=True) if i in fixed]
+    written = replace(written, free=without(written.free, marks))
     parts = [unit for unit in _units(written, kind) if unit.span[0] < unit.span[1]]
     if not parts and prompt.media is None:
         raise ArgumentError(

@@ -12,11 +12,13 @@ from torch import Tensor
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Tokenizer
 
-__all__ = ["Span", "decoded_spans", "owners", "sentences", "tokenized", "words"]
+__all__ = ["Span", "decoded_spans", "owners", "sentences", "tokenized", "without", "words"]
 
 Span: TypeAlias = tuple[int, int]
 """First character, and the one after the last."""
 
+_WINDOW, _CONTEXT = 64, 16
+"""Tokens that are read together, and those that stay when a new window begins."""
 _NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # scripts that write words without spaces
 _WORD = re.compile(rf"\s*(?:[{_NO_SPACES}]|(?:(?![{_NO_SPACES}])\S)+)")
 _END = re.compile(r"[.!?\u3002\uff01\uff1f]+[\"')\]\u201d\u2019]*(?:\s+|(?<=[\u3002\uff01\uff1f])|$)|\n+\s*")
@@ -66,9 +68,28 @@ def decoded_spans(tokenizer: Tokenizer, ids: Tensor) -> tuple[str, list[Span]]:
 
     Tokens that hold a part of a character have the character in the last of them.
     """
+    found, listed = [], ids.tolist()
+    text, start, before = "", 0, ""  # the text, and the tokens since ``start`` with what they read as
+    for k in range(len(listed)):
+        longer = _decode(tokenizer, listed[start : k + 1])
+        whole = len(longer) >= len(before) and not longer.endswith("\ufffd")
+        end = len(text) + len(longer) - len(before) if whole or k + 1 == len(listed) else len(text)
+        found.append((len(text), max(end, len(text))))
+        if end > len(text):
+            text, before = text + longer[len(before) :], longer
+            if k - start >= _WINDOW:  # what stands before has no more part in how a token reads
+                start = k - _CONTEXT
+                before = _decode(tokenizer, listed[start : k + 1])
+    if len(listed) > _WINDOW and text != _decode(tokenizer, listed):
+        return _decoded_at_once(tokenizer, listed)
+    return text, found
+
+
+def _decoded_at_once(tokenizer: Tokenizer, ids: list[int]) -> tuple[str, list[Span]]:
+    """Return the same where tokens read otherwise without all that stands before them; slow for long texts."""
     text, spans = "", []
     for k in range(len(ids)):
-        longer = _decode(tokenizer, ids[: k + 1].tolist())
+        longer = _decode(tokenizer, ids[: k + 1])
         if longer.endswith("\ufffd") and k + 1 < len(ids):
             longer = text
         spans.append((len(text), max(len(longer), len(text))))
@@ -83,6 +104,17 @@ def owners(tokens: Sequence[Span], units: Sequence[Span]) -> list[int]:
         shares = [(min(end, b) - max(start, a), -k) for k, (a, b) in enumerate(units) if a < end and start < b]
         found.append(-max(shares)[1] if shares else -1)
     return found
+
+
+def without(ranges: Sequence[Span], holes: Sequence[Span]) -> tuple[Span, ...]:
+    """Return what holes, in order, leave of ranges."""
+    found = []
+    for start, end in ranges:
+        for a, b in [hole for hole in holes if hole[0] < end and start < hole[1]]:
+            found.append((start, a))
+            start = max(start, b)
+        found.append((start, end))
+    return tuple((a, b) for a, b in found if a < b)
 
 
 def _decode(tokenizer: Tokenizer, ids: list[int]) -> str:
