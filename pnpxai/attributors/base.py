@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn, Self, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pnpxai.attributors.baseline_arguments import Baselines, broadcast_baselines
+from pnpxai.attributors.outcome import Outcome
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Score, Target
 from pnpxai.errors import ArgumentError, NonFiniteError
@@ -30,40 +30,6 @@ __all__ = [
 
 Inputs: TypeAlias = Tensor | Tensors
 """Explained inputs: a tensor (examples, ...), or a tuple of these."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Holds the attributions of a batch, and how far they can be relied upon.
-
-    Attributes:
-        attributions: the result of ``attribute``.
-        gap: (examples,) sum of the attributions minus the sum that the method promises; None without a promise.
-        sinks: (examples,) relevance that did not reach the inputs, by the name of what took it.
-        standard_error: standard error of each attribution, in the form of the attributions; None without samples.
-        base_value: (examples,) the score that the attributions start from, where the method knows it.
-        degrees_of_freedom: those of Student's t distribution, whose scale the standard errors are.
-        feature_mask: for each input the group of every element, -1 where an element is in none. Attributions repeat a
-            group's value at all its elements. None where every element has its own value.
-        group_values: (examples, groups) value of each group.
-        draws: (examples,) number of random draws behind each example's attributions, 0 where nothing was drawn; None
-            where draws are not counted.
-        needed_draws: (examples,) about how many draws would tell an example's values from noise, 0 where they are told
-            from it already or their error is not known; None where this is not judged.
-        notes: sentences that a reader of the attributions must know.
-    """
-
-    attributions: Attributions
-    gap: Tensor | None = None
-    sinks: Mapping[str, Tensor] = field(default_factory=dict)
-    standard_error: Attributions = None
-    base_value: Tensor | None = None
-    degrees_of_freedom: int | None = None
-    feature_mask: Tensors | None = None
-    group_values: Tensor | None = None
-    draws: Tensor | None = None
-    needed_draws: Tensor | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Attributor(ABC):

@@ -111,7 +111,7 @@ def _replaced(outcome: Outcome, rows: Tensor, better: Outcome) -> Outcome:
     free = [part.degrees_of_freedom for part in (outcome, better) if part.degrees_of_freedom is not None]
     changes = {
         name: put(old, new)
-        for name in ("gap", "base_value", "group_values", "draws", "needed_draws")
+        for name in ("gap", "base_value", "group_values", "draws")
         if (old := getattr(outcome, name)) is not None and (new := getattr(better, name)) is not None
     }
     return replace(

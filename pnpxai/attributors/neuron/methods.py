@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from torch import Tensor
@@ -16,11 +17,12 @@ from pnpxai.attributors.gradient.random_points import Distribution
 from pnpxai.attributors.gradient.saliency import Saliency
 from pnpxai.attributors.layers import places_of
 from pnpxai.attributors.neuron.selection import Selector, UpToLayer, selected
+from pnpxai.attributors.outcome import Outcome
 from pnpxai.attributors.perturbation.ablation import FeatureAblation
 from pnpxai.attributors.propagation.deeplift import DeepLift, DeepLiftShap
 from pnpxai.engine.running.seeds import RandomStream
 from pnpxai.errors import ArgumentError
-from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model
+from pnpxai.model_types import Attributions, ForwardArgs, Layer, Model, ModelInputs
 from pnpxai.tensors import Tensors
 
 __all__ = [
@@ -122,6 +124,14 @@ class NeuronGradientShap(_Multiplying):
             backend, inputs, neuron_selector, additional_forward_args,
             baselines=baselines, n_samples=n_samples, stdevs=stdevs, seed=seed,
         )  # fmt: skip
+
+    def attribute_detailed(self, inputs: ModelInputs, **arguments: object) -> Outcome:
+        """Return the attributions with the mean delta of each example, and their standard errors."""
+        bound = inspect.signature(self.attribute).bind(inputs, **arguments)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        backend = GradientShap(self._ending(given.pop("attribute_to_neuron_input")), self.multiplies_by_inputs)
+        return backend.attribute_detailed(target=selected(given.pop("neuron_selector")), **given)
 
 
 class NeuronDeepLift(_OfModel):

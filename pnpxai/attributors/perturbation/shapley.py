@@ -31,10 +31,6 @@ __all__ = ["KernelShap", "Samples", "ShapleyValueSampling", "ShapleyValues"]
 
 Samples: TypeAlias = int | Literal["auto"]
 """A number of samples; "auto" goes by the number of features."""
-_UNCLEAR = 0.25
-"""Squared standard errors above this share of the squared spread of the values say that the values are noise."""
-_CLEAR = 0.05
-"""Number of draws that is advised: the share would be so large."""
 _ESTIMATORS = ("auto", "exact", "permutation", "leverage", "odd")
 
 
@@ -64,18 +60,6 @@ class _Played:
             for design, method in self.play.designs
         ]
         return torch.tensor(counts)[self.play.which].expand(len(self.scores)).clone()
-
-    def needed_draws(self, of_orders: bool) -> Tensor:
-        """Return (examples,) the draws that would tell values from noise: an error above half their spread is noise.
-
-        The error falls with the root of the number of draws, or faster.
-        """
-        error, values = self.estimate.standard_error, self.estimate.values
-        if error is None:
-            return torch.zeros(len(values))
-        spread = (values - values.mean(1, keepdim=True)).square().sum(1).clamp_min(1e-300)
-        share = (error.square().sum(1) / spread).clamp(max=1e6)
-        return torch.where(share > _UNCLEAR, self.draws(of_orders) * share / _CLEAR, 0.0)
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence where the coalitions are too few for an error."""
@@ -142,7 +126,6 @@ class _Shapley(Attributor):
                 feature_mask=mask,
                 group_values=None if mask is None else values,
                 draws=played.draws(self._counts_orders),
-                needed_draws=played.needed_draws(self._counts_orders),
                 notes=played.notes(),
             )
 

@@ -73,6 +73,17 @@ def test_gradient_shap_of_a_value_is_complete_up_to_its_samples(net):
     assert torch.allclose(shares.flatten(1).sum(1), rise[0] - rise[1], atol=0.05)
 
 
+def test_gradient_shap_of_a_value_states_the_error_that_it_has(net):
+    """The spread of its values over seeds is the mean of the errors that it states."""
+    method = pnpxai.attributors.NeuronGradientShap(net, "hidden")
+    settings = {"neuron_selector": 2, "baselines": BASE, "n_samples": 20}
+    outcomes = [method.attribute_detailed(X, **settings, seed=seed) for seed in range(30)]
+    assert torch.equal(outcomes[3].attributions, method.attribute(X, **settings, seed=3))
+    spread = torch.stack([outcome.attributions for outcome in outcomes]).var(0).sum()
+    stated = torch.stack([outcome.standard_error.square() for outcome in outcomes]).mean(0).sum()
+    assert 0.7 < spread / stated < 1.4
+
+
 @pytest.mark.parametrize("target", [1, [0, 3, 2]])
 def test_conductance_is_captums(net, target):
     arguments = {"baselines": BASE, "target": target, "n_steps": 9, "method": "gausslegendre"}
