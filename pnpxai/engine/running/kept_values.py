@@ -88,6 +88,8 @@ def tensors_kept(modules: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
 
 def _differ(table: Any, noted: Any, aside: frozenset[str]) -> bool:
     if isinstance(table, dict):
+        if len(table) == len(noted) and all(map(operator.is_, table.values(), noted.values())):
+            return list(table) != list(noted)  # by far the most frequent: nothing was set
         table, noted = ([pair for pair in held.items() if pair[0] not in aside] for held in (table, noted))
         if [name for name, _ in table] != [name for name, _ in noted]:
             return True
