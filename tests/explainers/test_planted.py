@@ -18,7 +18,7 @@ EXPLAINERS = [explainer for explainer in every(Explainer, within="pnpxai.") if n
 BEATEN: dict[tuple[str, str], str] = {}
 """(explainer, task) that do no better than a random map, at most three: what their docstrings say of it."""
 
-SAMPLING = {"KernelShap", "MultiScaleOcclusion", "RISE", "ShapleyValueSampling", "ShapleyValues"}
+SAMPLING = {"Ensemble", "KernelShap", "MultiScaleOcclusion", "RISE", "ShapleyValueSampling", "ShapleyValues"}
 """They run thousands of rows by default, so that they are tried with ``-m slow``."""
 
 by_chance = functools.cache(lambda name: rank_accuracy(RandomMap, TASKS[name]()))

@@ -32,6 +32,7 @@ from tests.failures import Failures
 from tests.laws import LAWS, laws_of
 from tests.laws.matrix import cell, spoken_for
 from tests.laws.refusals import REFUSALS, allowed, reason_against
+from tests.laws.trial import MEMBERS
 
 EXPLAINERS = every(Explainer, within="pnpxai.")
 MODULES = (at_layers, batches, explanations)
@@ -45,6 +46,7 @@ FEWER = {
     "n_masks": 40,
     "discard_ratio": 0.5,
     "n_channels": 8,
+    "explainers": MEMBERS,
 }
 """Settings that only cost time, or that so small a model needs: of five tokens, little is left to discard."""
 FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}

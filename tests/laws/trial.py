@@ -17,9 +17,13 @@ from pnpxai.explainers.base import Explainer
 from pnpxai.tensors import Tensors, as_tuple
 from pnpxai.testing.zoo import Case
 
-__all__ = ["Trial", "deviation", "worst"]
+__all__ = ["MEMBERS", "Trial", "deviation", "worst"]
 
-FEWER = {"n_iter": 3, "n_steps": 5, "n_samples": 20, "n_masks": 20, "window": 1 / 4, "stride": 1 / 4}
+MEMBERS = ("Occlusion", "RAP", "SmoothGrad")
+"""Members of an ensemble that run few rows: one that perturbs, one with rules, one that draws."""
+FEWER = {
+    "n_iter": 3, "n_steps": 5, "n_samples": 20, "n_masks": 20, "window": 1 / 4, "stride": 1 / 4, "explainers": MEMBERS,
+}  # fmt: skip
 """Settings that only cost time."""
 
 

@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FEWER = {"n_iter": 3, "n_steps": 4, "n_samples": 8, "window": 1 / 4, "stride": 1 / 4, "n_masks": 20}
+from tests.laws.trial import MEMBERS
+
+FEWER = {
+    "n_iter": 3, "n_steps": 4, "n_samples": 8, "window": 1 / 4, "stride": 1 / 4, "n_masks": 20, "explainers": MEMBERS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
