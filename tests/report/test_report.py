@@ -59,7 +59,7 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-@pytest.fixture(params=["plain", "hostile_label", "mixed", "cnn", "mlp", "series"])
+@pytest.fixture(scope="module", params=["plain", "hostile_label", "mixed", "cnn", "mlp", "series"])
 def page(request, written, real) -> Page:
     name = request.param
     results = request.getfixturevalue(name) if name in ("plain", "hostile_label", "mixed") else real(name)

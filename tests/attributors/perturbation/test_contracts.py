@@ -10,7 +10,6 @@ from pnpxai.attributors import (
     KernelShap,
     LayerFeatureAblation,
     Lime,
-    ShapleyValues,
     ShapleyValueSampling,
 )
 from pnpxai.testing.results import check_non_finite_inputs
@@ -34,7 +33,6 @@ SUBJECTS = {
     "Lime": Subject.of_attributor(Lime, more=lambda model: (linear_model.Ridge(),), feature_mask=EDGES),
     "KernelShap": Subject.of_attributor(KernelShap, feature_mask=EDGES, n_samples=40),
     "ShapleyValueSampling": Subject.of_attributor(ShapleyValueSampling, feature_mask=EDGES, n_samples=4),
-    "ShapleyValues": Subject.of_attributor(ShapleyValues, feature_mask=EDGES, n_samples=100),
 }
 OF_IDS = {
     "FeatureAblation": Subject.of_attributor(FeatureAblation, baselines=3),

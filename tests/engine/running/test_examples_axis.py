@@ -179,6 +179,8 @@ def test_a_layer_attributor_keeps_the_layers_axes(name, case, size):
     x = torch.randn(size, 5, 3)
     method = getattr(pnpxai.attributors, name)(model, "r")
     settings = {} if name == "LayerActivation" else {"target": 1}
+    if name in ("LayerIntegratedGradients", "LayerConductance", "InternalInfluence"):
+        settings["n_steps"] = 4
     together = flat(method.attribute(x, **settings))
     each = [flat(method.attribute(x[k : k + 1], **settings)) for k in range(size)]
     assert together[0].shape == flat(model.r(inner(model, x)))[0].shape

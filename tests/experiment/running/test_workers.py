@@ -112,7 +112,7 @@ def test_what_cannot_be_sent_is_refused(alone: Results) -> None:
         pass
 
     net = Local()
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, SERVER) as executor:
         with pytest.raises(ArgumentError, match="cannot be sent to another process"):
             compare(net, examples(net, 8), ["Gradient"], ["Complexity"], executor=executor, **QUIET)
     with ThreadPoolExecutor(1) as executor:
