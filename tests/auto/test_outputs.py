@@ -91,4 +91,4 @@ def test_segmentation_models_of_torchvision(name):
             nn.init.uniform_(module.running_var, 0.01, 0.1)
             nn.init.normal_(module.bias, 0, 0.3)
     auto = pnpxai.auto_explain(model, torch.randn(2, 3, 48, 48), target=lambda out: out["out"][:, 1].mean((1, 2)))
-    everything(auto, auto.affordable(64))
+    everything(auto, auto.affordable(20))
