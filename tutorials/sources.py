@@ -106,7 +106,7 @@ model.eval()
 # `Sources` says which parts of the message are documents. What is explained is the answer that the model gives.
 
 # %%
-drawn = [asked_chat(random.Random(seed)) for seed in range(10_000, 10_040)]
+drawn = [asked_chat(random.Random(seed)) for seed in range(10_000, 10_020)]
 chats, answers, evidence = map(list, zip(*drawn, strict=True))
 with torch.no_grad():
     best = [model(torch.tensor([tokenizer(text_of(chat))["input_ids"]]))[0, -1].argmax() for chat in chats]
