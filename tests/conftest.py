@@ -54,6 +54,7 @@ def pytest_collection_modifyitems(config, items):
         _keep(config, items, lambda item: not item.get_closest_marker("trained"))
     if re.search(r"\bsmoke\b", config.getoption("-m")):
         _mark_first_tests(items)
+    items.sort(key=lambda item: not any(mark.kwargs.get("first") for mark in item.iter_markers("slow")))
     if config.getoption("--shuffle") is not None:
         _shuffle(items, random.Random(config.getoption("--shuffle")))
 

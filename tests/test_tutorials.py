@@ -13,7 +13,7 @@ TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.py"))
 FOUND = re.compile(r"rank accuracy ([\d.]+), of a random map ([\d.]+)")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
 @pytest.mark.parametrize("script", TUTORIALS, ids=lambda path: path.stem)
 def test_the_tutorial_runs(script: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error::UserWarning", str(script)]

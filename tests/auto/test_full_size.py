@@ -21,7 +21,7 @@ from pnpxai.explainers.propagation.lrp import LRPUniformEpsilon
 from pnpxai.metrics.selection import as_explainer
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(first=True),
     pytest.mark.filterwarnings("ignore:model. it draws random numbers:UserWarning"),  # ViLT: which patches it looks at
 ]
 ROWS = {"resnet18": 20, "vit_b_16": 4, "swin_tiny": 4, "bert_base": 20, "vilt": 4}

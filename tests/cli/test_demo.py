@@ -35,25 +35,13 @@ def test_importing_stays_light() -> None:
 
 
 def _demo(folder, *options: str) -> str:  # noqa: ANN001
-    command = [
-        sys.executable,
-        "-m",
-        "pnpxai",
-        "demo",
-        "--out",
-        str(folder),
-        "--n-images",
-        "32",
-        "--n-trials",
-        "4",
-        *options,
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pnpxai", "demo", "--out", str(folder), "--n-images", "32", "--n-trials", "4"]
+    ran = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
 def test_the_demo_is_repeatable_and_its_files_are_whole(tmp_path) -> None:  # noqa: ANN001
     import pandas as pd
 

@@ -70,7 +70,7 @@ print(json.dumps([baseline, peak]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
 def test_a_long_run_peaks_where_a_short_one_does(tmp_path: Path) -> None:
     environment = os.environ | {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "0", "OMP_NUM_THREADS": "1"}
     peaks = {}

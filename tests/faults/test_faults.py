@@ -24,7 +24,7 @@ def test_there_are_many_and_half_of_them_are_of_reliability():
     assert len(RELIABILITY) >= 30
 
 
-@pytest.mark.slow
+@pytest.mark.slow(first=True)
 def test_every_fault_is_caught_and_the_sound_package_passes():
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--sound"],
