@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor
+from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.declare.declared import Choice
 from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import by_name
@@ -124,6 +126,7 @@ class _Mean(Attributor):
         """Return the mean of the members' maps."""
         arguments = _arguments(inputs, additional_forward_args)
         totals: list[Any] = [0] * len(arguments.explained)
+        hidden = unseen(self.forward_func, arguments.explained, additional_forward_args)
         with borrowed(self.forward_func):
             for member in self.members:
                 maps = as_tuple(_maps(member, arguments, target, seed))
@@ -131,7 +134,8 @@ class _Mean(Attributor):
                     raise UnsuitableError(
                         f"Ensemble: {type(member).__name__} gives {len(maps)} map for {len(totals)} inputs"
                     )
-                scaled = [self.normalize(_of_ids(m, x)) for m, x in zip(maps, arguments.explained, strict=True)]
+                of_inputs = zip(maps, arguments.explained, hidden, strict=True)
+                scaled = [_over_seen(self.normalize, _of_ids(m, x), out) for m, x, out in of_inputs]
                 totals = [t + m / len(self.members) for t, m in zip(totals, scaled, strict=True)]
         return like(inputs, totals)
 
@@ -173,3 +177,14 @@ def _arguments(inputs: ModelInputs, extra: ForwardArgs) -> Arguments:
 def _of_ids(maps: Tensor, inputs: Tensor) -> Tensor:
     """Return maps of ids by position: what was explained at their embedding is summed over it."""
     return maps.sum(-1) if not inputs.is_floating_point() and maps.ndim > inputs.ndim else maps
+
+
+def _over_seen(normalize: Callable[[Tensor], Tensor], maps: Tensor, hidden: Tensor | None) -> Tensor:
+    """Return maps that are normalised without hidden positions (examples, positions), which get zero."""
+    if hidden is None:
+        return normalize(maps)
+    scaled = torch.zeros_like(maps)
+    for row, seen in enumerate(~hidden.to(maps.device)):
+        if bool(seen.any()):
+            scaled[row, seen] = normalize(maps[row : row + 1, seen])[0]
+    return scaled

@@ -152,3 +152,30 @@ def test_a_model_called_by_keyword_has_the_map_of_its_call_by_position():
     by_keyword = Ensemble(model, explainers=("RAP", "FeatureAblation")).attribute({"input_ids": ids}, 0)
     assert by_position.any()
     torch.testing.assert_close(by_keyword, by_position)
+
+
+class Reader(torch.nn.Module):
+    """The mean embedding of the tokens that the mask leaves in."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.out = torch.nn.Embedding(20, 6), torch.nn.Linear(6, 2)
+
+    def forward(self, ids, attention_mask):
+        seen = attention_mask[..., None]
+        return self.out(torch.tanh((self.embedding(ids) * seen).sum(1) / seen.sum(1)))
+
+
+def test_padding_does_not_count_in_the_scale_of_a_map():
+    torch.manual_seed(0)
+    ids = torch.tensor([[3, 5, 7, 2, 9, 4], [6, 8, 11, 0, 0, 0]])
+    extractors = {
+        "forward_arg_extractor": lambda inputs: inputs[:1],
+        "additional_forward_arg_extractor": lambda inputs: inputs[1:],
+    }
+    reader = Reader().double().eval()
+    ensemble = Ensemble(reader, [Occlusion(reader, 1, 1), RISE(reader, 20)], **extractors)
+    together = ensemble.attribute((ids, (ids > 0).long()), [0, 1])
+    assert (together[1, 3:] == 0).all()
+    alone = ensemble.attribute((ids[1:, :3], torch.ones(1, 3, dtype=torch.long)), [1])
+    assert torch.allclose(together[1, :3], alone[0], atol=1e-12)
