@@ -31,18 +31,14 @@ __all__ = [
 class Pooling(Strategy, abstract=True):
     """Pools attributions a over the axis of channels. The result has that axis no more."""
 
-    of_sizes: ClassVar[bool] = False
-    """True if channels of opposite signs do not cancel. An embedding's channels mean nothing alone: on texts, such maps
-    add up to nothing, and found less of the evidence where a search chose them."""
-
     @abstractmethod
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return the pooled maps."""
 
     @classmethod
     def suits(cls, traits: Traits) -> bool:
-        """Return True for data with channels; not on texts, where the pooling is ``of_sizes``."""
-        return traits.channel_dim is not None and not (cls.of_sizes and traits.modality == "text")
+        """Return True for data with channels."""
+        return traits.channel_dim is not None
 
 
 class EachPooling(Pooling):
@@ -91,7 +87,6 @@ class L1Norm(Pooling):
     """Pools to sum |a|: contributions of opposite signs do not cancel."""
 
     name: ClassVar[str] = "l1norm"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sum |a|."""
@@ -102,7 +97,6 @@ class MaxNorm(Pooling):
     """Pools to max |a|: the channel with the largest attribution speaks for the position."""
 
     name: ClassVar[str] = "maxnorm"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return max |a|."""
@@ -113,7 +107,6 @@ class L2Norm(Pooling):
     """Pools to the Euclidean norm, sqrt(sum a^2)."""
 
     name: ClassVar[str] = "l2norm"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sqrt(sum a^2)."""
@@ -124,7 +117,6 @@ class L2NormSq(Pooling):
     """Pools to the squared Euclidean norm, sum a^2."""
 
     name: ClassVar[str] = "l2normsq"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sum a^2."""
@@ -135,7 +127,6 @@ class PosSum(Pooling):
     """Pools to sum relu(a): only positive attributions count."""
 
     name: ClassVar[str] = "possum"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sum relu(a)."""
@@ -146,7 +137,6 @@ class PosMaxNorm(Pooling):
     """Pools to max relu(a): the largest positive attribution."""
 
     name: ClassVar[str] = "posmaxnorm"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return max relu(a)."""
@@ -157,7 +147,6 @@ class PosL2Norm(Pooling):
     """Pools to the Euclidean norm of positive attributions, sqrt(sum relu(a)^2)."""
 
     name: ClassVar[str] = "posl2norm"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sqrt(sum relu(a)^2)."""
@@ -168,7 +157,6 @@ class PosL2NormSq(Pooling):
     """Pools to the squared norm of positive attributions, sum relu(a)^2."""
 
     name: ClassVar[str] = "posl2normsq"
-    of_sizes: ClassVar[bool] = True
 
     def __call__(self, values: Tensor, dim: int = 1) -> Tensor:
         """Return sum relu(a)^2."""
