@@ -16,7 +16,8 @@ from pnpxai.auto.data import Data
 from pnpxai.engine.running.guard import module_of
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Model
-from pnpxai.tables.table import Column, Table
+from pnpxai.tables.column import Column
+from pnpxai.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd

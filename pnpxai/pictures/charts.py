@@ -130,7 +130,16 @@ def waterfall(
         axes.plot([end, end], [place - 1.4, place + 0.4], color="grey", linewidth=0.6)
     _row_labels(axes, labels)
     reach = float(np.ptp([*ends, start])) or 1.0
-    axes.set_xlim(min(*ends, start) - 0.05 * reach, max(*ends, start) + 0.05 * reach)
+    axes.set_xlim(min(*ends, start) - 0.12 * reach, max(*ends, start) + 0.12 * reach)
+    for place, begin, end, step in zip(places, begins, ends, steps, strict=True):
+        text, side = f"{step:+.2g}".replace("-", "\N{MINUS SIGN}"), 1 if step >= 0 else -1
+        near = float(max(begin, end) if side > 0 else min(begin, end)) + 0.01 * side * reach
+        axes.text(
+            near, float(place), text, fontsize=6, va="center", ha="left" if side > 0 else "right", color="dimgrey"
+        )
+    axes.set_ylim(len(steps) + 0.3, -1.1)
+    for end, y, text in ((start, len(steps) - 0.1, "from"), (float(ends[0]), -0.8, "to")):
+        axes.text(end, y, f" {text} {number_text(end)}", fontsize=6, va="center", color="dimgrey")
     axes.axvline(start, color="grey", linewidth=0.8, linestyle=":")
     axes.axvline(float(ends[0]), color="black", linewidth=0.8)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from pnpxai.pictures import TableColumns
 from pnpxai.statistics import pearson, ranks
 from pnpxai.statistics.intervals import student
 from pnpxai.tables import charts
+from pnpxai.tables.page import write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,6 +244,13 @@ class TableSummary:
         """Return what a notebook shows: the table, the bars and the dots."""
         pictures = [self.plot(style).as_html(f"{style} of {self.explainer}") for style in ("bars", "beeswarm")]
         return "".join([f"<pre>{escape(repr(self))}</pre>", *pictures])
+
+    def write(self, path: str | Path) -> Path:
+        """Write the summary with its pictures as one HTML file, which needs no network; return its path.
+
+        Folders that are missing are made. A path that is a folder is refused (ArgumentError).
+        """
+        return write_page(self, Path(path))
 
     def _labels(self, by: str | int | Sequence[object]) -> np.ndarray:
         if not isinstance(by, (str, int)):

@@ -13,6 +13,7 @@ import pnpxai.modalities
 from pnpxai.errors import ArgumentError
 from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.pictures import View
+from pnpxai.strategies import Grid, Patches
 
 
 class Net(nn.Module):
@@ -204,6 +205,31 @@ def test_a_forecast_asks_for_a_step(names):
 
     explanation = pnpxai.auto_explain(model, x, target=Horizon(2, 4)).explain("Gradient")
     torch.testing.assert_close(explanation.scores, model(x)[:, 2:4].mean(1).detach())
+
+
+@pytest.mark.parametrize(
+    ("settings", "players"),
+    [
+        ({}, 24),
+        ({"each_channel": False}, 8),
+        ({"each_channel": False, "feature_mask_fn": Patches(size=4)}, 2),
+        ({"feature_mask_fn": Grid(cells=1)}, 3),
+    ],
+    ids=["cells", "events", "windows", "sensors"],
+)
+def test_cells_events_windows_and_sensors_are_players(settings, players):
+    """Of a sum of squares, a player is worth the squares that it holds, whatever else is gone."""
+    model = lambda x: (x**2).sum((1, 2))[:, None]  # noqa: E731
+    x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    auto = pnpxai.auto_explain(model, x, pnpxai.modalities.TimeSeriesModality(), settings=settings)
+    explanation = auto.explain("KernelShap")
+    (ids,) = explanation.feature_mask if explanation.feature_mask is not None else (torch.arange(24).reshape(1, 3, 8),)
+    assert len(ids.unique()) == players
+    for label in ids.unique():
+        held = (ids == label).expand(2, 3, 8)
+        right = torch.where(held, x**2, 0.0).sum((1, 2))
+        got = torch.where(held, explanation.attributions[0], -torch.inf).amax((1, 2))
+        torch.testing.assert_close(got, right, atol=1e-3, rtol=1e-3)
 
 
 def test_long_series_are_drawn_pooled_with_values():

@@ -140,6 +140,14 @@ def test_every_style_draws_its_data(summary, style):
         assert axes.patches[0].get_width() == pytest.approx(summary.importance["mean |a|"].iloc[0])
 
 
+def test_a_summary_is_one_file(summary, tmp_path):
+    page = summary.write(tmp_path / "new" / "summary.html").read_text()
+    assert page.count("<img") == 5
+    assert "length" in page
+    with pytest.raises(ArgumentError, match="path: expected a file such as"):
+        summary.write(tmp_path)
+
+
 def test_wrong_words_are_refused(summary):
     with pytest.raises(ArgumentError, match=r"no column 'lenght'; did you mean 'length'\?"):
         summary.plot("dependence", column="lenght")
