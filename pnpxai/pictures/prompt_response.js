@@ -41,13 +41,18 @@
     status.textContent = `"${data.units[k].trim().slice(0, 80)}": ${text(shown)}` +
       (pinned === null ? " for all of the response" : ` for "${data.parts[pinned].trim()}"`);
   };
+  const reveal = (r) => {  // in a long prompt, what matters most may stand out of sight
+    const box = root.querySelector(".pnx-prompt"), weight = (u) => Math.abs(data.values[r][+u.dataset.k]);
+    const best = units.reduce((a, b) => (weight(b) > weight(a) ? b : a), units[0]);
+    if (best) box.scrollTop = best.offsetTop - box.offsetTop - (box.clientHeight - best.offsetHeight) / 2;
+  };
   const reset = () => show(pinned);
   parts.forEach((p, r) => {
     p.addEventListener("mouseenter", () => show(r));
     p.addEventListener("mouseleave", reset);
     p.addEventListener("focus", () => show(r));
     p.addEventListener("blur", reset);
-    p.addEventListener("click", () => { pinned = pinned === r ? null : r; show(pinned === null ? r : pinned); });
+    p.addEventListener("click", () => { pinned = pinned === r ? null : r; show(pinned === null ? r : pinned); if (pinned !== null) reveal(r); });
     p.addEventListener("keydown", (event) => {
       const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       const ends = { Home: 0, End: parts.length - 1 }[event.key];

@@ -74,6 +74,18 @@ def test_keys_walk_hold_and_let_go(page):
     assert page.inner_text(".pnx-status").startswith("All of the response")
 
 
+def test_a_source_out_of_sight_comes_into_sight_where_a_part_is_held(page):
+    page.add_style_tag(content=".pnx-prompt{height:2em} .pnx-unit[data-k='1']{margin-top:20em;display:inline-block}")
+    where = "[document.querySelector(`.pnx-unit[data-k='1']`), document.querySelector('.pnx-prompt')]"
+    seen = (
+        f"(() => {{ const [u, b] = {where}.map(e => e.getBoundingClientRect());"
+        " return u.top >= b.top - 1 && u.bottom <= b.bottom + 1; })()"
+    )
+    assert not page.evaluate(seen)
+    page.click(".pnx-part[data-r='1']")
+    assert page.evaluate(seen)
+
+
 def test_numbers_stand_in_a_table(page):
     page.click("summary")
     assert page.inner_text("table tbody tr:first-child").split() == ["red", "2", "0", "-1", "0"]
