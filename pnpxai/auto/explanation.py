@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
+from pnpxai.auto.frames import frame_of, in_large_batches
 from pnpxai.auto.model_on_data import ModelOnData
 from pnpxai.auto.steps import Steps
 from pnpxai.errors import ArgumentError
@@ -120,7 +121,11 @@ class AutoExplanation(ModelOnData, Steps):
         if explainer is None:
             names = [cls.__name__ for cls in self.stated.explainers]
             explainer = "IntegratedGradients" if "IntegratedGradients" in names else "ShapleyValues"
-        chosen = self.examples(rows)
+        chosen = (
+            in_large_batches(self.examples(rows))
+            if frame_of(self._reader.spec.data) is not None
+            else self.examples(rows)
+        )
         targets = [batch.targets for batch in chosen]
         if target is None and all(isinstance(t, Tensor) and t.ndim == 1 and int(t.max()) <= 1 for t in targets):
             target = 1

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pnpxai.auto.conversion import Data, is_column, is_frame
 from pnpxai.errors import ArgumentError
+from pnpxai.examples import Examples
 from pnpxai.tables.columns import is_numeric_column
 from pnpxai.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_pandas", "columns_of", "frame_of", "in_order"]
+__all__ = ["as_pandas", "columns_of", "frame_of", "in_large_batches", "in_order"]
+
+_ROWS = 1024
+"""Rows of a large batch."""
 
 
 def as_pandas(data: Data) -> Data:
@@ -52,6 +58,24 @@ def columns_of(data: Data, table: Table | None) -> Table | None:
     if frame is None or not len(frame.columns) or not frame.columns.is_unique:
         return None
     return Table.of(frame) if all(is_numeric_column(column) for _, column in frame.items()) else None
+
+
+def in_large_batches(examples: Examples) -> Examples:
+    """Return rows of one frame in larger batches, which take less time; their labels are left out.
+
+    Other examples stay as they are: batches that a user made may belong together.
+    """
+    inputs, targets = [batch.inputs for batch in examples], [batch.targets for batch in examples]
+    if not all(isinstance(part, Tensor) for part in inputs):
+        return examples
+    rows = torch.cat([part for part in inputs if isinstance(part, Tensor)])
+    picks = [part for part in targets if isinstance(part, Tensor)]
+    if picks and (len(picks) < len(targets) or sum(map(len, picks)) < len(rows)):
+        return examples
+    if not picks and any(target is not None for target in targets):
+        return examples
+    whole = torch.cat(picks).split(_ROWS) if picks else [None] * -(-len(rows) // _ROWS)
+    return Examples.of([(x, target, None) for x, target in zip(rows.split(_ROWS), whole, strict=True)])
 
 
 def in_order(rows: Data, table: Table | None) -> Data:
