@@ -132,16 +132,16 @@ def _cells(data: dict[str, Any], names: list[str]) -> Iterator[str]:
 
 
 def _real(data: dict[str, Any]) -> Iterator[str]:
-    """Yield a row for each explainer, and what each network is refused for."""
+    """Yield a row for each explainer, and then what is refused."""
     networks = data["real"]
     yield "| | " + " | ".join(networks) + " |"
     yield "|---|" + "---|" * len(networks)
     why: dict[str, list[str]] = {}
     for explainer in data["cells"]:
-        row = [cells[explainer] for cells in networks.values()]
-        shown = ["–" if "refused" in cell else _short(max(cell.values())) for cell in row]
+        row = {name: cells.get(explainer, {}) for name, cells in networks.items()}
+        shown = ["–" if "refused" in c else _short(max(c.values())) if c else "not run" for c in row.values()]
         yield f"| {explainer} | " + " | ".join(shown) + " |"
-        for name, cell in zip(networks, row, strict=True):
+        for name, cell in row.items():
             if "refused" in cell:
                 why.setdefault(cell["refused"].partition(";")[0], []).append(f"{explainer} on {name}")
     yield from ("", "| because | is refused |", "|---|---|")

@@ -44,7 +44,7 @@ class Attributor(ABC):
     - ``attribute_to_layer_input``: for methods at a layer, explain the input of the layer instead of its output.
     - ``internal_batch_size``, ``nt_samples_batch_size``, ``perturbations_per_eval`` above 1: largest number of rows (of
       copies of each example, of perturbations) in one pass. By default (None, or 1 perturbation) the device decides how
-      many rows, up to 256 on a CPU; captum runs all together, or one perturbation at a time.
+      many rows, up to 1,024 on a CPU; captum runs all together, or one perturbation at a time.
     - ``grad_kwargs``: arguments for ``torch.autograd.grad``.
     - ``show_progress``: show a progress bar.
 

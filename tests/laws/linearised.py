@@ -47,7 +47,7 @@ def rules_at_convolutions(trial: Trial) -> float:
     }[trial.explainer.__name__]
 
     def convolve(func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:
-        of_inputs = any(type(x.grad_fn).__name__ == "CloneBackward0" and x.shape == v.shape for v in trial.values)
+        of_inputs = any(_is_of_inputs(x.grad_fn) and x.shape[:2] == v.shape[:2] for v in trial.values)
         channels = func(x[:1], weight, None, *settings).shape[1]
         none = torch.zeros(channels, dtype=weight.dtype) if bias is None else bias
         conv = Conv(lambda x, w, b: func(x, w, b, *settings), x, weight, none)
@@ -55,6 +55,13 @@ def rules_at_convolutions(trial: Trial) -> float:
 
     merged = Trial(trial.explainer, replace(trial.case, model=_merged(trial.case.model)), trial.changes)
     return _compared(merged, maps=trial.maps, constant_attention=True, convolve=convolve)
+
+
+def _is_of_inputs(node: Any) -> bool:
+    """Tell whether a value is a copy of the inputs, perhaps padded."""
+    while type(node).__name__ == "ConstantPadNdBackward0":
+        node = node.next_functions[0][0]
+    return type(node).__name__ == "CloneBackward0"
 
 
 def _merged(model: nn.Module) -> nn.Module:

@@ -187,11 +187,10 @@ class Score:
             )
         if self.target is None:
             return _one_each(chosen, rows, "model")
-        indices = self.target if isinstance(self.target, Tensor) else torch.tensor([self.target])
-        indices = indices.to(chosen.device)
-        if len(indices) not in (1, rows) or (isinstance(self.target, Tensor) and len(indices) != rows):
+        indices = self.target
+        if isinstance(indices, Tensor) and len(indices) != rows:
             raise ArgumentError(f"target: expected one entry for each of {rows} examples, got {len(indices)}")
-        width = indices.shape[1]
+        width = indices.shape[1] if isinstance(indices, Tensor) else len(indices)
         if chosen.ndim == 1 and width == 1:
             chosen = chosen.unsqueeze(1)
         if width != chosen.ndim - 1:
@@ -199,14 +198,17 @@ class Score:
                 f"target: expected {chosen.ndim - 1} indices for an output of shape {tuple(chosen.shape)}, got {width}"
             )
         for axis, length in enumerate(chosen.shape[1:]):
-            column = indices[:, axis]
-            outside = column[(column < -length) | (column >= length)]
-            if outside.numel():
-                raise ArgumentError(
-                    f"target: expected an index from 0 to {length - 1} (the model gives {length} outputs), "
-                    f"got {int(outside[0])}"
-                )
-        return chosen[(torch.arange(rows, device=chosen.device), *indices.expand(rows, -1).unbind(1))]
+            column = indices[:, axis].tolist() if isinstance(indices, Tensor) else [indices[axis]]
+            for index in column:
+                if not -length <= index < length:
+                    raise ArgumentError(
+                        f"target: expected an index from 0 to {length - 1} (the model gives {length} outputs), "
+                        f"got {index}"
+                    )
+        if not isinstance(indices, Tensor):
+            return chosen[(slice(None), *indices)]
+        indices = indices.to(chosen.device)
+        return chosen[(torch.arange(rows, device=chosen.device), *indices.unbind(1))]
 
 
 def select_output(output: ModelOutput) -> Tensor:

@@ -38,9 +38,9 @@ def test_batches_larger_than_a_pass_are_explained_in_parts():
     linear = nn.Linear(3, 2)
     rows = []
     linear.register_forward_pre_hook(lambda module, args: None if is_probe() else rows.append(len(args[0])))
-    found = Saliency(linear).attribute(torch.randn(600, 3), target=1, abs=False)
-    assert torch.allclose(found, linear.weight[1].expand(600, 3))
-    assert rows == [256, 256, 88]
+    found = Saliency(linear).attribute(torch.randn(2400, 3), target=1, abs=False)
+    assert torch.allclose(found, linear.weight[1].expand(2400, 3))
+    assert rows == [1024, 1024, 352]
 
 
 def test_create_graph_keeps_the_graph_and_nothing_else_does():
