@@ -1,6 +1,6 @@
 """Generated text against captum, side by side in one run: both times, and how far the results are apart.
 
-    python benchmarks/language.py [--model FOLDER] [--tokens 8] [--repeats 3]
+    python benchmarks/language.py [--model FOLDER] [--tokens 8] [--repeats 3] [--faithfulness]
 
 The model is a decoder of the form of SmolLM2 with random weights, four layers deep, or that of a local folder as
 transformers saves it. Times are CPU seconds of one thread; the two libraries take turns, and the best run counts.
@@ -17,6 +17,7 @@ from typing import Any
 import captum.attr
 import torch
 from measuring import Run, timed
+from prompt_faithfulness import faithfulness_table, report
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import pnpxai
@@ -65,9 +66,15 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--tokens", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--faithfulness", action="store_true", help="compare with rivals on ten prompts; needs --model")
+    parser.add_argument("--prompts", type=int, default=10)
+    parser.add_argument("--passes", type=int, default=32, help="forward passes of each method that samples")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = loaded(options.model)
+    if options.faithfulness:
+        print(report(faithfulness_table(model, tokenizer, options.prompts, options.passes)))
+        return
     prompt = TEMPLATE.format(*VALUES)
     ids = torch.tensor(tokenizer(prompt)["input_ids"])
     settings = {"max_new_tokens": options.tokens, "min_new_tokens": options.tokens, "do_sample": False}
@@ -107,11 +114,11 @@ def main() -> None:
     compared(f"AttnLRP {len(ids)} x {len(response)}", together, options.repeats)
     auto = pnpxai.AutoExplanationForGeneration(model, tokenizer, prompt, response)
     methods = ["AttnLRP", "GradientXInput", "LeaveOneOut", "ContextCite", "Attention", "Position", "Random"]
-    table = auto.compare(methods, k=(3,), n_ablations=16)
+    measured = auto.compare(methods, k=(3,), n_ablations=16)
     print(
-        table.pivot(index="method", columns="measure", values="value")
+        measured.pivot(index="method", columns="measure", values="value")
         .round(3)
-        .join(table.groupby("method").rows.first())
+        .join(measured.groupby("method").rows.first())
     )
 
 

@@ -16,7 +16,7 @@ case $script in
     games.py) rivals=(shap shapiq lightgbm captum) ;;
     tables.py) rivals=(shap palmerpenguins) ;;
     pictures.py) rivals=(--no-deps grad-cam ttach opencv-python-headless captum) ;;
-    attributors.py) rivals=(--no-deps lxt==2.1 tabulate) ;; # what else lxt asks for serves parts that are not run here
+    attributors.py | language.py) rivals=(--no-deps lxt==2.1 tabulate) ;; # what else lxt asks for serves parts that are not run here
     *) echo "$script has no rivals of that kind; run it with $python" >&2 && exit 2 ;;
 esac
 

@@ -131,6 +131,8 @@ def test_a_response_by_tokens_words_sentences_and_as_a_whole():
     assert ended.owner.tolist() == [0, -1]
     with pytest.raises(ArgumentError, match="nothing but special tokens"):
         read_response(torch.tensor([3]), tokenizer())
+    with pytest.raises(ArgumentError, match="have no text, so that there is no word"):
+        read_response(torch.tensor([500]), tokenizer(), "word")
     with pytest.raises(ArgumentError, match="response_units: no kind of unit"):
         read_response(" it", tokenizer(), "words")
 

@@ -89,6 +89,10 @@ def read_response(
         if owner[t] < 0 and t in free:
             owner[t] = owner[t + 1]
     used = sorted(set(owner.tolist()) - {-1})  # where one token holds two words, the shorter has none
+    if not used:
+        raise ArgumentError(
+            f"responses: the ids {ids.tolist()} have no text, so that there is no {kind}; take response_units='token'"
+        )
     owner = torch.tensor([used.index(k) if k >= 0 else -1 for k in owner.tolist()])
     ranges = [ranges[k] for k in used]
     return Response(text, ids, tuple(text[a:b].strip() for a, b in ranges), tuple(ranges), owner, kind)
