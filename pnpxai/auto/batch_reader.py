@@ -118,7 +118,8 @@ class BatchReader:
             return modality
         said = {"feature_names"} if (self.spec.facts or {}).get("feature_names") else set()
         said |= modality.settings(changed_only=True).keys() - {"feature_names"}
-        return modality.having({name: value for name, value in self.spec.table.facts().items() if name not in said})
+        facts = self.spec.table.facts() | {"joined": self.spec.table_given}
+        return modality.having({name: value for name, value in facts.items() if name not in said})
 
     @property
     def assumed(self) -> tuple[str, ...]:

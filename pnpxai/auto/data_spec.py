@@ -54,6 +54,7 @@ class DataSpec:
         facts: what is known of the data, by the names of the fields of modalities.
         class_names: the names of the model's classes, in the order of its outputs.
         table: what the columns of a frame hold.
+        table_given: whether the user said what the columns hold.
         encoding: what turns the values of a frame's columns into numbers, where they may be words.
     """
 
@@ -70,6 +71,7 @@ class DataSpec:
     facts: Mapping[str, object] | None = None
     class_names: tuple[str, ...] = ()
     table: Table | None = None
+    table_given: bool = False
     encoding: Table | None = None
 
     def __post_init__(self) -> None:

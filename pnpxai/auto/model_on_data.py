@@ -70,7 +70,7 @@ class ModelOnData:
         table: Table | None = None,
         seed: int = 0,
     ) -> None:
-        data, encoding = as_pandas(data), table
+        data, encoding, table_given = as_pandas(data), table, table is not None
         model = as_estimator(model, data)
         if is_estimator(model):
             data = fitted_columns(model, data)
@@ -98,7 +98,7 @@ class ModelOnData:
         spec = DataSpec(
             data, modality, input_extractor, label_extractor, mask_extractor, target_extractor, target_labels, target,
             forward_arg_extractor, additional_forward_arg_extractor, facts, self._names_of_classes(class_names), table,
-            encoding,
+            table_given, encoding,
         )  # fmt: skip
         self._reader = BatchReader(model, spec)
 

@@ -42,6 +42,9 @@ class TabularModality(Modality):
     words where numbers stand for themselves."""
     groups: Groups = ()
     """Columns that are one category, as a one-hot encoder makes them: its name, and the places of its columns."""
+    joined: bool = False
+    """Whether the columns of such a category are present or absent together, and its most frequent level is the
+    default baseline; else they are added up where they are shown."""
     dates: tuple[int, ...] = ()
     """The places of columns of dates, which are days since 1970 began."""
     scales: tuple[tuple[float, float], ...] = ()
@@ -78,7 +81,7 @@ class TabularModality(Modality):
         for place, _ in self.levels:
             known = rows[:, place][~rows[:, place].isnan()]
             center[0, place] = known.mode().values if len(known) else torch.nan
-        for _, places in self.groups:
+        for _, places in self.groups if self.joined else ():
             known, counts = rows[:, list(places)].unique(dim=0, return_counts=True)
             center[0, list(places)] = known[counts.argmax()]
         return Background(center.to(values.dtype).cpu())
@@ -95,7 +98,7 @@ class TabularModality(Modality):
         centred = rows - rows.nanmean(0, keepdim=True)
         spread = centred.square().nanmean(0).sqrt().nan_to_num()
         settings |= {"column_spread": spread.to(inputs[0].dtype).cpu()}
-        groups = tuple(places for _, places in self.groups)
+        groups = tuple(places for _, places in self.groups if self.joined)
         return settings | ({"feature_mask_fn": Columns(groups)} if groups else {})
 
     def view(self, values: Tensor, classes: tuple[str, ...] = ()) -> View:

@@ -139,7 +139,7 @@ def test_shapley_values_of_categories_are_those_of_brute_force(name):
     """A category is one player, whether it is a code, or several columns; what is absent comes from the rows."""
     frame = one_hot().drop(columns=["has_dog"])
     model, rows = net(7), frame.iloc[20:26]
-    auto = pnpxai.auto_explain(model, frame, background=rows[frame.columns[::-1]])
+    auto = pnpxai.auto_explain(model, frame, background=rows[frame.columns[::-1]], table=Table.of(frame))
     explanation = auto.explain(name, count=3)
     values = torch.tensor(frame.astype(float).to_numpy())
     players = [[0, 1, 2], [3, 4], [5], [6]]
@@ -156,7 +156,7 @@ def test_shapley_values_of_categories_are_those_of_brute_force(name):
 def test_without_a_background_a_category_becomes_its_most_frequent_level():
     frame = one_hot()
     model = net(8)
-    maps = pnpxai.auto_explain(model, frame).explain("FeatureAblation", count=N).to_frame()
+    maps = pnpxai.auto_explain(model, frame, table=Table.of(frame)).explain("FeatureAblation", count=N).to_frame()
     values = torch.tensor(frame.astype(float).to_numpy())
     mode = values[:, :3].sum(0).argmax()
     other = values.clone()
