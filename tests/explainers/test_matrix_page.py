@@ -40,8 +40,7 @@ def test_every_figure_holds_and_every_refusal_is_shown(data):
 
 
 ROUNDS_OR_STOPS = {
-    ("SmolLM2-135M", "DeepLift"),
-    ("SmolLM2-135M", "DeepLiftShap"),
+    *(("SmolLM2-135M", name) for name in ("DeepLift", "DeepLiftShap", "IntegratedGradients")),
     ("MaxViT pico", "IntegratedGradients"),
 }
 """Norms in float32, and a path that 320 steps do not cover; the page tells of both."""
