@@ -184,10 +184,15 @@ def flat(structure: object) -> Tensors:
 
 
 def take_rows(structure: S, rows: Tensor, size: int) -> S:
-    """Pick examples ``rows`` from every tensor whose first dimension is ``size``; share all others among the rows."""
+    """Pick examples ``rows`` from every tensor whose first dimension is ``size``; share all others among the rows.
+
+    A list of ``size`` mappings, such as what a detector finds, has one member for each example.
+    """
     identity = rows.numel() == size and bool((rows == torch.arange(size, device=rows.device)).all())
     if identity:
         return structure
+    if isinstance(structure, list) and len(structure) == size and all(isinstance(m, Mapping) for m in structure):
+        return type(structure)(structure[k] for k in rows.tolist())
     return map_tensors(
         lambda t: t.index_select(0, rows.to(t.device)) if t.ndim > 0 and t.shape[0] == size else t, structure
     )

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.graph_model import GraphModel
+from pnpxai.auto.picture_targets import picture_target
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import borrowed, module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import largest
 from pnpxai.model_types import Keywords, Model, ModelOutput
-from pnpxai.targets import Pixels, TargetValue
+from pnpxai.targets import TargetValue
 from pnpxai.targets.base import Indices, index_rows, output_of
 
 __all__ = ["DefaultTarget", "Span", "default_target", "generation_keywords", "needed_ids"]
@@ -59,8 +60,8 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
     """Return what is explained of a batch if the user does not say it.
 
     Language models: the likeliest next token. Token classifiers: the surest entity of each text. Models that answer
-    questions: the likeliest span. Segmentations: the largest segment of each picture. Other models with one axis of
-    outputs: the largest output.
+    questions: the likeliest span. Segmentations: the largest segment of each picture. Detectors: the surest box of each
+    picture. Other models with one axis of outputs: the largest output.
 
     Args:
         model: the model.
@@ -74,8 +75,8 @@ def default_target(model: Model, output: ModelOutput, arguments: Arguments) -> D
         return head(model, output, arguments)
     if (name := _forecast(model, output)) is not None:
         _refuse_forecast(output, name)
-    if (segment := _segment(model, output)) is not None:
-        return segment
+    if (places := picture_target(output, _head_name(model), _config(model))) is not None:
+        return DefaultTarget(*places)
     if isinstance(model, GraphModel) and isinstance(output, Tensor) and output.ndim == 3:
         raise ArgumentError(
             f"target: the model gives {output.shape[2]} numbers for each of {output.shape[1]} nodes; say which node "
@@ -188,32 +189,6 @@ def _answer(model: Model, output: ModelOutput, arguments: Arguments) -> DefaultT
         spans.append((best // len(start), best % len(start)))
     first, last = zip(*spans, strict=True)
     return DefaultTarget(Span(first, last), "the likeliest answer of each text")
-
-
-def _segment(model: Model, output: ModelOutput) -> DefaultTarget | None:
-    """Return the largest segment of each picture if the model says that it segments; background counts last.
-
-    Torchvision's segmentations are called "out". A plain tensor of maps may be anything, such as a picture.
-    """
-    name = "out" if isinstance(output, Mapping) and isinstance(output.get("out"), Tensor) else None
-    if name is None and not _head_name(model).endswith("SemanticSegmentation"):
-        return None
-    scores = output_of(output, name)
-    if scores.ndim != 4:
-        return None
-    if scores.shape[1] == 1:  # of two classes, the second
-        there = scores[:, 0] > 0
-        masks = torch.where(there.flatten(1).any(1)[:, None, None], there, True)
-        return DefaultTarget(Pixels(0, masks.to(scores.dtype), name), "the pixels with a positive score")
-    predicted = scores.argmax(1)
-    sizes = torch.stack([(predicted == k).flatten(1).sum(1) for k in range(scores.shape[1])], 1)
-    names = getattr(_config(model), "id2label", None) or {0: "background"}
-    if "background" in str(names.get(0)).lower():
-        sizes[:, 0] = (sizes[:, 0] > 0) / 2  # below any other class that is there
-    classes = sizes.argmax(1)
-    masks = (predicted == classes[:, None, None]).to(scores.dtype)
-    value = Pixels(tuple(classes.tolist()), masks, name)
-    return DefaultTarget(value, "the mean score over the largest segment of each picture, background only if alone")
 
 
 _HEADS: dict[str, Head] = {

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["figure", "panel", "shortened"]
 
+_FRAME = "#e6a100"
+"""Colour of a box, which is neither that of values for the target nor that of values against it."""
 _NAME = 26
 """Largest number of characters of a file's name above a tile."""
 
@@ -162,6 +164,9 @@ def panel(
     grid: list[Axes] = list(made.subplots(rows, columns, squeeze=False).flatten())
     for axes, tile in zip(grid, tiles, strict=False):
         tile.draw(axes, look)
+    for k, (left, top, right, bottom) in enumerate(() if view is None or pictures is None else view.boxes):
+        for axes in grid[step * k : step * (k + 1)]:
+            axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color=_FRAME, linewidth=1.4)
     for axes in grid:
         axes.set_axis_off()
     return _finished(made, heading, limit, look=look)

@@ -123,6 +123,7 @@ class View:
         dates: places of columns of dates, which are days since 1970 began.
         scales: (factor, offset) of each column: what is shown of a number is factor * number + offset.
         graphs: of each graph the number of nodes, and the two nodes of each pair that is linked.
+        boxes: corners (x0, y0, x1, y1) of a box in each picture, in pixels, which is drawn as a frame.
     """
 
     kind: Kind | None = None
@@ -137,6 +138,7 @@ class View:
     dates: tuple[int, ...] = ()
     scales: tuple[tuple[float, float], ...] = ()
     graphs: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
 
     def take(self, rows: Sequence[int]) -> View:
         """Return the view of some of the examples."""

@@ -19,12 +19,13 @@ from pnpxai.explainers.results.explanation import Explanation
 from pnpxai.explainers.results.gap import TOLERANCE, missed
 from pnpxai.metrics.selection import as_explainer
 from pnpxai.model_types import Model, ModelInputs
+from pnpxai.targets import TargetValue
 from pnpxai.tensors import batch_size, flat, map_tensors, take_rows
 
 __all__ = ["DryRun", "dry_run", "outside_law", "smallest"]
 
-_ROWS = 64
-"""Rows that a default may run; what takes more is tried with its smallest settings."""
+_ROWS, _QUICK_SECONDS = 64, 2.0
+"""Rows that a default may run, and seconds; what takes more is tried with its smallest settings."""
 _SECONDS = 20.0
 """Seconds that one try may take by its cost; what takes more is not tried, and not recommended."""
 _SIDE, _LONG_SIDE = 64, 96
@@ -61,8 +62,9 @@ def dry_run(
     """Let each explainer explain the first example of a batch, or a short version of it, one after the other.
 
     The short version is a picture of 64 pixels at the shorter side, or the first 32 tokens of a text, where the model
-    takes it. An explainer whose default runs more than 64 rows is tried with its smallest settings; one that would even
-    so take more than 20 seconds is not tried. Nothing is raised: what an explainer raises is its reason.
+    takes it. An explainer whose default runs more than 64 rows, or over 2 seconds, is tried with its smallest settings;
+    one that would even so take more than 20 seconds is not tried. Nothing is raised: what an explainer raises is its
+    reason.
 
     Args:
         explainers: the classes.
@@ -92,10 +94,12 @@ class _Example:
 
     Attributes:
         inputs: the model's arguments, of one example.
+        targets: which output is explained.
         seconds: what one forward pass takes.
     """
 
     inputs: ModelInputs
+    targets: Target
     seconds: float
 
 
@@ -105,14 +109,12 @@ class _Probe:
 
     Attributes:
         model: the model.
-        targets: which output is explained.
         settings: what explainers share.
         full: the example.
         short: a short version.
     """
 
     model: Model
-    targets: Target
     settings: Settings
     full: _Example
     short: _Example | None
@@ -126,7 +128,7 @@ class _Probe:
         own = score.given_target(first) if size > 1 else targets
         one = take_rows(inputs, first, size)
         full = _timed(reader, one, own)
-        return cls(model, own, settings, full, _short(reader, one, own))
+        return cls(model, settings, full, _short(reader, one, own))
 
     def tried(self, cls: type[Explainer]) -> float | str:
         """Return how many seconds one example takes, or why it has no map."""
@@ -136,21 +138,21 @@ class _Probe:
     def _on(self, example: _Example, cls: type[Explainer]) -> float | str:
         try:
             explainer = as_explainer(cls, self.model, self.settings)
-            rows = explainer.cost(example.inputs)
-            small = smallest(explainer) if rows > _ROWS else explainer
-            few = small.cost(example.inputs) if small is not explainer else rows
-            takes = few * example.seconds * (_GRADIENT if explainer.needs_gradient else 1)
+            rows, passes = explainer.cost(example.inputs), _GRADIENT if explainer.needs_gradient else 1
+            short = rows <= _ROWS and rows * passes * example.seconds <= _QUICK_SECONDS
+            small = explainer if short else smallest(explainer)
+            few = rows if short else small.cost(example.inputs)
+            takes = few * passes * example.seconds
             if takes > _SECONDS:
                 return f"not tried: one example takes about {takes:.0f} s ({few:,} rows); explain it by its name"
             start = time.perf_counter()
-            explanation = explain(small, example.inputs, self.targets, 0, narrowed=False)
+            explanation = explain(small, example.inputs, example.targets, 0, narrowed=False)
             seconds = time.perf_counter() - start
         except Exception as problem:  # whatever it is, it is why the explainer does not fit
             first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
             return first if isinstance(problem, ArgumentError) else f"failed: {type(problem).__name__}: {first}"
         if broken := outside_law(explainer, explanation):
             return broken
-        passes = _GRADIENT if explainer.needs_gradient else 1
         beside = max(seconds - few * passes * example.seconds, 0.0)
         return seconds if small is explainer and example is self.full else beside + rows * passes * self.full.seconds
 
@@ -180,7 +182,7 @@ def _timed(reader: Explainer, inputs: ModelInputs, targets: Target) -> _Example:
             seconds = min(seconds, time.perf_counter() - start)
         if targets is not None:
             score.of_output(output, arguments.explained)
-    return _Example(inputs, seconds)
+    return _Example(inputs, targets, seconds)
 
 
 def _short(reader: Explainer, inputs: ModelInputs, targets: Target) -> _Example | None:
@@ -191,6 +193,8 @@ def _short(reader: Explainer, inputs: ModelInputs, targets: Target) -> _Example 
     cut = _cut(explained[0], inputs)
     if cut is None:
         return None
+    if isinstance(targets, TargetValue) and explained[0].ndim == 4:
+        targets = targets.scaled(_SIDE / min(explained[0].shape[2:]))
     try:
         return _timed(reader, cut, targets)
     except Exception:  # it is the model's size, or the target names places of the whole example

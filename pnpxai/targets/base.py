@@ -18,7 +18,7 @@ from pnpxai.tensors import take_rows
 
 T = TypeVar("T")
 
-__all__ = ["Indices", "TargetValue", "index_rows", "output_of", "target_rows"]
+__all__ = ["Indices", "TargetValue", "class_words", "index_rows", "output_of", "target_rows"]
 
 
 def _whole_numbers(value: object) -> object:
@@ -83,6 +83,18 @@ class TargetValue(Declared, abstract=True):
         }
         return self.replace(**taken)
 
+    def scaled(self, share: float) -> Self:
+        """Return the target of pictures whose sides are ``share`` times as long."""
+        return self
+
+    def caption(self, classes: Sequence[str] = ()) -> str:
+        """Return the words for the target of one example in a title.
+
+        Args:
+            classes: names of the model's classes.
+        """
+        return f"target {self}"
+
     @property
     def is_per_example(self) -> bool:
         """True if a field holds one value for each example."""
@@ -121,6 +133,12 @@ def target_rows(targets: T, rows: Tensor, size: int) -> T:
         size: the number of examples in the batch.
     """
     return targets.take(rows) if isinstance(targets, TargetValue) else take_rows(targets, rows, size)
+
+
+def class_words(index: int | tuple[int, ...], classes: Sequence[str]) -> str:
+    """Return the name of the class of one example, else its number."""
+    k = index[0] if isinstance(index, tuple) else index
+    return classes[k] if 0 <= k < len(classes) else f"class {k}"
 
 
 def _axes(value: object) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Self, TypeAlias
 
 import torch
 from pydantic import BeforeValidator
 from torch import Tensor
+from torch.nn import functional
 
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import ModelOutput
-from pnpxai.targets.base import Indices, TargetValue, index_rows, output_of
+from pnpxai.targets.base import Indices, TargetValue, class_words, index_rows, output_of
 
 __all__ = ["Box", "Horizon", "Mean", "Pixels"]
 
@@ -66,6 +67,18 @@ class Pixels(TargetValue):
             raise ArgumentError("target: Pixels: mask: expected at least one pixel in each mask, got an empty one")
         return (classes * weights).flatten(1).sum(1) / total
 
+    def caption(self, classes: Sequence[str] = ()) -> str:
+        """Return the class, and how many pixels are meant."""
+        return f"{class_words(self.index, classes)}, {int((self.mask > 0).sum()):,} pixels"
+
+    def scaled(self, share: float) -> Self:
+        """Return the target of a smaller picture; a mask that is lost there covers all pixels."""
+        sides = [round(side * share) for side in self.mask.shape[-2:]]
+        maps = self.mask.reshape(-1, 1, *self.mask.shape[-2:]).float()
+        smaller = functional.interpolate(maps, sides, mode="area").reshape(*self.mask.shape[:-2], *sides)
+        lost = smaller.flatten(-2).sum(-1) <= 0
+        return self.replace(mask=torch.where(lost[..., None, None], 1.0, smaller).to(self.mask))
+
 
 class Horizon(TargetValue):
     """Explains the mean of a forecast over some of its steps; (examples, steps) or (examples, steps, channels)."""
@@ -93,6 +106,9 @@ class Horizon(TargetValue):
         return chosen.flatten(1).mean(1)
 
 
+Corners: TypeAlias = tuple[float, float, float, float]
+
+
 class Box(TargetValue):
     """Explains how sure a detector is of an object in a box: the score of the detection that overlaps the box most.
 
@@ -101,12 +117,12 @@ class Box(TargetValue):
     sides, as shares of the picture) and "logits" (examples, boxes, classes), as from DETR.
     """
 
-    corners: tuple[float, float, float, float] | tuple[tuple[float, float, float, float], ...]
+    corners: Corners | tuple[Corners, ...]
     """Corners (x0, y0, x1, y1) in the coordinates of the detector, for all examples or for each."""
-    label: int | None = None
+    label: Indices | None = None
     """Class; None for any class."""
 
-    per_example: ClassVar[dict[str, int]] = {"corners": 1}
+    per_example: ClassVar[dict[str, int]] = {"corners": 1, "label": 0}
 
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the scores."""
@@ -114,15 +130,35 @@ class Box(TargetValue):
         corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
         return torch.stack([_best(*picture, box) for picture, box in zip(pictures, corners, strict=True)])
 
+    def caption(self, classes: Sequence[str] = ()) -> str:
+        """Return the class; the box is drawn."""
+        return "the box" if self.label is None else f"{class_words(self.label, classes)} in the box"
 
-def _detections(output: ModelOutput, label: int | None) -> list[tuple[Tensor, Tensor]]:
+    def in_pixels(self, pictures: Tensor) -> tuple[Corners, ...]:
+        """Return the corners for each of some pictures (examples, channels, height, width); shares become pixels."""
+        corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
+        height, width = pictures.shape[-2:]
+        sides = torch.tensor([width, height, width, height]) if corners.max() <= 1 else torch.ones(4)
+        return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in (corners * sides).tolist())
+
+    def scaled(self, share: float) -> Self:
+        """Return the target of a smaller picture: corners in pixels move, those that are shares of its sides stay."""
+        corners = torch.tensor(self.corners)
+        if corners.max() <= 1:
+            return self
+        moved = (corners * share).tolist()
+        return self.replace(corners=tuple(moved) if corners.ndim == 1 else tuple(map(tuple, moved)))
+
+
+def _detections(output: ModelOutput, label: int | tuple[int, ...] | None) -> list[tuple[Tensor, Tensor]]:
     """Return (boxes, 4) corners and (boxes,) scores of each picture."""
     if isinstance(output, (list, tuple)) and output and isinstance(output[0], Mapping):
-        rows = [picture["labels"] == label if label is not None else slice(None) for picture in output]
+        labels = label if isinstance(label, tuple) else (label,) * len(output)
+        rows = [slice(None) if k is None else picture["labels"] == k for picture, k in zip(output, labels, strict=True)]
         return [(picture["boxes"][k], picture["scores"][k]) for picture, k in zip(output, rows, strict=True)]
     boxes, logits = output_of(output, "pred_boxes"), output_of(output, "logits")
     scores = logits.softmax(-1)[..., :-1]
-    scores = scores.amax(-1) if label is None else scores[..., label]
+    scores = scores.amax(-1) if label is None else index_rows(scores.movedim(-1, 1), label)
     centre, sides = boxes[..., :2], boxes[..., 2:]
     corners = torch.cat([centre - sides / 2, centre + sides / 2], -1)
     return list(zip(corners.unbind(0), scores.unbind(0), strict=True))

@@ -154,6 +154,61 @@ def test_of_a_segmentation_the_largest_segment_is_explained(classes):
     torch.testing.assert_close(few.scores, explanation[[3, 33]].scores)
 
 
+class BoxFinder(nn.Module):
+    """Scores squares of four pixels; as torchvision's detectors do, or as DETR does."""
+
+    def __init__(self, form):
+        super().__init__()
+        torch.manual_seed(0)
+        self.form, self.conv, self.head = form, nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 3)
+
+    def forward(self, x):
+        logits = self.head(self.conv(x).relu().flatten(2).transpose(1, 2))
+        corner = torch.arange(4, dtype=x.dtype)
+        corners = torch.stack([corner % 2, corner // 2, corner % 2 + 1, corner // 2 + 1], 1) * 4
+        if self.form == "detr":
+            shares = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, torch.full((4, 2), 4.0)], 1) / 8
+            return {"logits": logits, "pred_boxes": shares.to(x.dtype).expand(len(x), 4, 4)}
+        kept, labels = logits.softmax(-1)[..., :-1].max(-1)
+        return [
+            {"boxes": corners[one > 0.3], "scores": one[one > 0.3], "labels": of_one[one > 0.3]}
+            for one, of_one in zip(kept, labels, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("form", ["torchvision", "detr"])
+def test_of_a_detector_the_surest_box_is_explained_and_drawn(form):
+    model, x = BoxFinder(form).eval().double(), torch.rand(3, 3, 8, 8, dtype=torch.float64)
+    auto = pnpxai.auto_explain(model, x)
+    explanation = auto.explain("Gradient", count=3)
+    probabilities = model.head(model.conv(x).relu().flatten(2).transpose(1, 2)).softmax(-1)[..., :-1]
+    best, place = probabilities.amax(-1).max(-1)
+    torch.testing.assert_close(explanation.scores, best.detach())
+    for k, map_of_one in enumerate(explanation.attributions[0]):
+        row, column = 4 * (int(place[k]) // 2), 4 * (int(place[k]) % 2)
+        inside = map_of_one[:, row : row + 4, column : column + 4].abs().sum()
+        assert float(inside) == pytest.approx(float(map_of_one.abs().sum())) != 0
+    figure = explanation.plot()
+    frames = [line.get_xydata() for axes in figure.axes for line in axes.lines]
+    row, column = 4 * (int(place[0]) // 2), 4 * (int(place[0]) % 2)
+    assert len(frames) == 6  # in the picture and in its map
+    assert frames[0].min(0).tolist() == pytest.approx([column, row])
+    assert frames[0].max(0).tolist() == pytest.approx([column + 4, row + 4])
+    assert "in the box" in figure.axes[1].get_title()
+    for name in ("GradientShap", "ScoreCAM", "Occlusion"):  # each reads outputs in its own way
+        together = auto.explain(name, count=3).attributions[0]
+        torch.testing.assert_close(together[1:2], auto.explain(name, numbers=[1]).attributions[0])
+
+
+def test_a_detector_that_finds_nothing_asks_for_a_box():
+    class Blind(BoxFinder):
+        def forward(self, x):
+            return [{name: of[:0] for name, of in one.items()} for one in super().forward(x)]
+
+    with pytest.raises(ArgumentError, match="the detector finds nothing in picture 0 .*targets.Box"):
+        pnpxai.auto_explain(Blind("torchvision").eval(), torch.rand(1, 3, 8, 8))
+
+
 def test_a_target_with_a_value_for_each_example_follows_the_examples(tmp_path):
     model, x = nn.Linear(4, 3), torch.randn(40, 4)
     classes = torch.arange(40) % 3

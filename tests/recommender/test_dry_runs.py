@@ -19,6 +19,7 @@ from pnpxai.explainers.perturbation.occlusion import Occlusion
 from pnpxai.explainers.perturbation.rise import RISE
 from pnpxai.explainers.perturbation.shapley import KernelShap
 from pnpxai.recommender import dry_run, recommend
+from pnpxai.targets import Pixels
 from pnpxai.traits import Traits
 from tests.small import Bright, pictures
 
@@ -143,6 +144,18 @@ def test_a_dear_explainer_is_tried_with_its_smallest_settings_on_a_short_version
     assert SEEN[192] <= 4  # how long a pass takes
     assert SEEN[96] < 300 < full_cost
     assert tried.seconds["RISE"] > tried.seconds["IntegratedGradients"]
+
+
+def test_a_segmentation_is_tried_on_a_short_version_with_its_mask() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    sides: list[int] = []
+    net.register_forward_pre_hook(lambda module, arguments: sides.append(arguments[0].shape[2]))
+    mask = torch.zeros(1, 128, 128)
+    mask[:, :64] = 1
+    tried = dry_run([Gradient, Occlusion], net, torch.rand(1, 3, 128, 128), Pixels((1,), mask), IMAGE.shared())
+    assert not tried.reasons
+    assert sides.count(128) <= 4
+    assert sides.count(64) > 4
 
 
 def test_texts_are_tried_on_their_first_words_or_their_last_where_padding_comes_first() -> None:

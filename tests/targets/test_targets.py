@@ -61,6 +61,7 @@ VALUES = [
     (Box((4.0, 4.0, 8.0, 8.0)), DETECTED, torch.tensor([0.9, 0.9])),
     (Box(((4.0, 4.0, 8.0, 8.0), (0.0, 0.0, 2.0, 1.0))), DETECTED, torch.tensor([0.9, 0.25])),
     (Box((4.0, 4.0, 8.0, 8.0), label=1), DETECTED, torch.tensor([0.0, 0.0])),
+    (Box((4.0, 4.0, 8.0, 8.0), label=(2, 1)), DETECTED, torch.tensor([0.9, 0.0])),
 ]
 
 
@@ -178,3 +179,11 @@ def test_they_are_read_from_text():
 def test_what_does_not_fit_is_refused(target, output, error, words):
     with pytest.raises(error, match=words):
         target(output)
+
+
+def test_of_smaller_pictures_masks_and_boxes_are_smaller():
+    half = Pixels((0, 1), torch.stack([torch.eye(4), torch.zeros(4, 4)])).scaled(0.5)
+    assert torch.equal(half.mask, torch.stack([torch.eye(2) / 2, torch.ones(2, 2)]))
+    assert Box((2.0, 4.0, 8.0, 8.0)).scaled(0.5) == Box((1.0, 2.0, 4.0, 4.0))
+    assert Box(((0.1, 0.2, 0.5, 1.0),)).scaled(0.5) == Box(((0.1, 0.2, 0.5, 1.0),))
+    assert Class(1).scaled(0.5) == Class(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -14,9 +15,9 @@ from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
-from pnpxai.engine.running.score import Score, select_output
+from pnpxai.engine.running.score import Score
 from pnpxai.model_types import ForwardArgs, Layer, Model, ModelInputs, ModelOutput
-from pnpxai.tensors import Tensors
+from pnpxai.tensors import Tensors, flat
 
 __all__ = ["ScoreCAM"]
 
@@ -45,7 +46,7 @@ class ScoreCAM(ActivationMap):
     def cost(self, inputs: ModelInputs, additional_forward_args: ForwardArgs = None, **settings: object) -> int:
         """Return one row more for each example and channel; the model runs once to count the channels."""
         with borrowed(self.forward_func):
-            tensors, score = prepared(self.forward_func, inputs, _first_output, additional_forward_args)
+            tensors, score = prepared(self.forward_func, inputs, _a_number_each, additional_forward_args)
             layers = feature_maps(score, tensors, self.layer, differentiate=False)
         return super().cost(inputs) + score.size * sum(self._channels(one) for one in layers)
 
@@ -76,6 +77,9 @@ class ScoreCAM(ActivationMap):
         return available if self.n_channels is None else min(self.n_channels, available)
 
 
-def _first_output(output: ModelOutput) -> Tensor:
-    chosen = select_output(output)
-    return chosen.reshape(len(chosen), -1)[:, 0]
+def _a_number_each(output: ModelOutput) -> Tensor:
+    """Return a number for each example of any output, since channels are counted whatever is explained."""
+    if isinstance(output, list) and all(isinstance(member, Mapping) for member in output):  # such as a detector's
+        return torch.zeros(len(output))
+    first = flat(output)[0]
+    return first.reshape(len(first), -1)[:, 0] if first.ndim else first

@@ -68,7 +68,7 @@ def of_target(targets: Target, classes: Sequence[str] = ()) -> str:
     if isinstance(targets, int) and 0 <= targets < len(classes):
         return f"{classes[targets]}  "
     if isinstance(targets, TargetValue):
-        return f"target {targets}  "
+        return f"{targets.caption(classes)}  "
     return "" if targets is None or callable(targets) else f"target {targets}  "
 
 

@@ -14,6 +14,7 @@ from pnpxai.explainers.results.group_values import counted_once
 from pnpxai.explainers.results.match_inputs import whose
 from pnpxai.pictures import Kind, Look, Style, View, html
 from pnpxai.pictures.notebook import lines_html
+from pnpxai.targets import Box
 
 if TYPE_CHECKING:
     from pnpxai.explainers.results.explanation import Explanation
@@ -55,6 +56,8 @@ def parts_of(
         maps = counted_once(attributions, explanation.feature_mask)[member]
     if explanation.postprocessor is not None:
         maps = explanation.postprocessor.of(own)(maps)
+    if isinstance(explanation.targets, Box):
+        view = replace(view, boxes=explanation.targets.in_pixels(explanation.inputs[own]))
     return maps, explanation.inputs[own], titles, view if kind is None else replace(view, kind=kind)
 
 
