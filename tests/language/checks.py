@@ -171,7 +171,7 @@ CHECKS = (
     Check("gradient: finite differences", slopes, 2e-2),
     Check("AttnLRP: sum of relevance", conserved, 2e-3),
     Check("AttnLRP: a pass for every token", one_pass_for_all, 1e-4),
-    Check("both: layers run again", layers_again, 1e-5),
+    Check("gradient, AttnLRP: layers run again", layers_again, 1e-5),
     Check("AttnLRP: eager, fused attention", eager_and_fused, 2e-3),
     Check("Shapley values: brute force", brute_force, 1e-4),
 )
