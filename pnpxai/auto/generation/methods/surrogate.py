@@ -15,18 +15,21 @@ from pnpxai.engine.running.seeds import draws
 
 __all__ = ["ContextCite"]
 
-_REFITS = 50
+_REFITS, _FOLDS = 50, 10
+_PAIRED = 3
+"""From so many ablations for each unit, half of them complete the others: what pairs of units add then cancels out."""
 
 
 class ContextCite(ResponseMethod):
     r"""logit p(response | S) = b + \sum_i a_i [i in S]: a sparse linear fit to random ablations (Lasso).
 
     Cohen-Wang et al., 2024 (arXiv:2409.00729). p is the probability of the unit of the response, which ablations hold
-    fixed. The penalty is chosen by cross-validation, standard errors by refits to ablations drawn with replacement.
+    fixed. Ablations differ from each other, and the whole prompt is one of what is fitted; the penalty is chosen by
+    cross-validation, standard errors by refits to ablations drawn with replacement.
     """
 
     n_samples: Annotated[int, Ge(8)] = 64
-    """Number of random ablations."""
+    """Number of random ablations; of few units there may be fewer."""
     keep: Annotated[float, Gt(0), Lt(1)] = 0.5
     """Chance of a unit to be present in an ablation."""
     seed: int = 0
@@ -34,11 +37,9 @@ class ContextCite(ResponseMethod):
 
     def values(self, task: Task) -> UnitValues:
         """Return the coefficients; a note says so if they predict left-out ablations badly."""
-        count = len(task.players)
-        present = draws(self.seed, "ContextCite", count).uniform((self.n_samples, count)) < self.keep
-        found = task.scores(torch.cat([torch.ones(1, count, dtype=torch.bool), present]))
-        scores, ablated = found[0], found[1:]
-        fits = [self._fit(present.numpy(), column) for column in self._scale(task, ablated).T.numpy()]
+        present = self._present(len(task.players))
+        found = task.scores(present)
+        fits = [self._fit(present.numpy(), column) for column in self._scale(task, found).T.numpy()]
         values = torch.tensor(np.stack([fit[0] for fit in fits]))
         errors = torch.tensor(np.stack([fit[1] for fit in fits]))
         worst = min(fit[2] for fit in fits)
@@ -49,7 +50,19 @@ class ContextCite(ResponseMethod):
                 f"n_samples={self.n_samples} is too few",
             )
         scale = "logit of the probability" if _of_probabilities(task) else ""
-        return UnitValues(values, scores, standard_error=errors, scale=scale, notes=notes)
+        return UnitValues(values, found[0], standard_error=errors, scale=scale, notes=notes)
+
+    def _present(self, count: int) -> Tensor:
+        """Return (ablations, units) which units are there: first all, then others, none of them twice."""
+        whole = torch.ones(1, count, dtype=torch.bool)
+        if 2**count <= self.n_samples + 1:
+            numbers = torch.arange(2**count).flip(0)
+            return (numbers[:, None] >> torch.arange(count)) % 2 == 1
+        drawn = draws(self.seed, "ContextCite", count).uniform((2 * self.n_samples, count)) < self.keep
+        if self.keep == 0.5 and self.n_samples >= _PAIRED * count:
+            drawn = torch.stack([drawn, ~drawn], 1).flatten(0, 1)
+        distinct = dict.fromkeys(map(tuple, torch.cat([whole, drawn]).tolist()))
+        return torch.tensor(list(distinct)[: self.n_samples + 1])
 
     def _scale(self, task: Task, scores: Tensor) -> Tensor:
         if not _of_probabilities(task):
@@ -69,7 +82,7 @@ class ContextCite(ResponseMethod):
         scale = x.std(0)
         scale[scale == 0] = 1.0
         z, target = (x - x.mean(0)) / scale, (y - y.mean()) / spread
-        folds = KFold(5, shuffle=True, random_state=self.seed)
+        folds = KFold(min(_FOLDS, len(z)), shuffle=True, random_state=self.seed)
         alphas = np.geomspace(1.0, 1e-4, 30)
         make: Any = LassoCV  # its types know no grid of penalties
         chosen = make(alphas=alphas, cv=folds, max_iter=20_000, tol=1e-6).fit(z, target)
