@@ -31,6 +31,7 @@ from pnpxai.auto.signatures import required
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.arguments import Arguments
 from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.padding import padding_masks
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import Labels, inputs_and_label, labels_as_targets
 from pnpxai.examples import Examples
@@ -180,8 +181,9 @@ class BatchReader:
 
     def attention_mask(self, inputs: ModelInputs) -> Tensor | None:
         """Return (examples, tokens) which tokens of a batch are attended to; None if the model is not told."""
-        mask = self.arguments_of(inputs).keywords.get("attention_mask")
-        return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+        forward, arguments = self.arguments_of(inputs).by_position(self.model)
+        hidden = next(padding_masks(forward, arguments.explained, arguments.extra), None)
+        return None if hidden is None else ~hidden
 
     def arguments(self) -> Arguments:
         """Return what the first batch means to the model."""

@@ -111,7 +111,7 @@ class Metric(Declared, abstract=True, keyword_only=True):
             masks: what is known to matter, (examples, *positions) truth values; a tuple with one (or None) for each
                 input where there are several.
             attention_mask: the positions that count, in the same form: the others are no features, whatever a map
-                says of them. Of inputs that are a mapping, by default its ``"attention_mask"`` if that fits.
+                says of them. By default what a mask among the model's arguments says, if that fits.
             seed: fixes what is drawn at random.
             shared: keeps what does not depend on the maps for the next measurement of the same examples.
 

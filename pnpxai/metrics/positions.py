@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.guard import module_of
-from pnpxai.engine.running.places import argument_names
+from pnpxai.engine.running.padding import padding_masks
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import Model
 from pnpxai.strategies.feature_masks import channel_axis, positions_of
@@ -86,34 +85,16 @@ def position_shape(tensor: Tensor, channel_dim: int | None) -> torch.Size:
     return torch.Size((tensor.shape[0], *positions_of(tensor, channel_dim)))
 
 
-def attended(arguments: Arguments, channel_dim: int | None, model: Model | None = None) -> Masks:
-    """Return the positions that count (not the padding): what a mask among the model's arguments says, if that fits.
-
-    Masks are known by the names that Transformers and torch give them: ``attention_mask`` (1 counts), and
-    ``key_padding_mask`` or ``src_key_padding_mask`` (true does not count), by keyword or, given the model, by position.
-    """
-    mask = _attention(arguments, model)
+def attended(arguments: Arguments, channel_dim: int | None, model: Model) -> Masks:
+    """Return the positions that count (not the padding): what a mask among the model's arguments says, if that fits."""
+    named = arguments.keywords.get("attention_mask")
     shapes = [position_shape(x, channel_dim) for x in arguments.explained]
-    fits = mask is not None and shapes == [mask.shape]
-    return position_masks(mask if fits else (None,) * len(shapes), arguments.explained, channel_dim, "attention_mask")
-
-
-def _attention(arguments: Arguments, model: Model | None) -> Tensor | None:
-    named = dict(arguments.keywords)
-    if arguments.extra and model is not None:
-        module = module_of(model)
-        names = argument_names(model if module is None else module)[len(arguments.explained) :]
-        named = dict(zip(names, arguments.extra, strict=False)) | named
-    for name, mask in named.items():
-        if isinstance(mask, Tensor) and name == "attention_mask":
-            return mask
-        if (
-            isinstance(mask, Tensor)
-            and name in ("key_padding_mask", "src_key_padding_mask")
-            and mask.dtype == torch.bool
-        ):
-            return ~mask
-    return None
+    if isinstance(named, Tensor) and shapes == [named.shape]:  # with its values checked
+        return position_masks(named, arguments.explained, channel_dim, "attention_mask")
+    forward, by_position = arguments.by_position(model)
+    hidden = list(padding_masks(forward, by_position.explained, by_position.extra))
+    masks = (next((~mask for mask in hidden if mask.shape == shape), None) for shape in shapes)
+    return position_masks(tuple(masks), arguments.explained, channel_dim, "attention_mask")
 
 
 def position_masks(masks: object, inputs: Tensors, channel_dim: int | None, name: str) -> Masks:

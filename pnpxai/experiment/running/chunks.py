@@ -78,9 +78,10 @@ class ChunkReader:
         """Note the examples of the last chunk whose maps are kept."""
         if not wanted:
             return
-        arguments, start = self.job.arguments(part), len(self.identities) - len(part)
+        device, start = self.job.device(), len(self.identities) - len(part)
+        arguments = self.job.arguments(part if device is None else part.to(device))
         try:
-            counted = attended(arguments, self.job.common.get("channel_dim"))
+            counted = attended(arguments, self.job.common.get("channel_dim"), self.job.model)
         except ArgumentError:  # a mask of other values than 0 and 1, which metrics refuse
             counted = (None,) * len(arguments.explained)
         for row in sorted(wanted):

@@ -123,7 +123,7 @@ class Job:
 
     def placed(self, batch: Batch, *, first: bool = True) -> Batch:
         """Return a batch where the model is, with targets; see ``predicted_targets``."""
-        device = self._device()
+        device = self.device()
         batch = batch if device is None else batch.to(device)
         if self.targets is None or batch.targets is not None:
             return batch
@@ -176,7 +176,7 @@ class Job:
 
         An example that fails alone is added to ``spoilers``: it would spoil a batch for the others.
         """
-        part, device = batch.take(piece.rows), self._device()
+        part, device = batch.take(piece.rows), self.device()
         maps = piece.maps if piece.maps is None or device is None else tuple(m.to(device) for m in piece.maps)
         candidate, metrics = self.candidates[piece.explainer], {key: self.metrics[key] for key in piece.metrics}
         judgement = explain_and_measure(candidate, metrics, part, self.seed, shared, Exception, maps)
@@ -229,7 +229,8 @@ class Job:
         if mapped.examples:
             result.maps.append(replace(mapped, tensors=tuple(m.detach().cpu().clone() for m in mapped.tensors)))
 
-    def _device(self) -> torch.device | None:
+    def device(self) -> torch.device | None:
+        """Return where the model is, if it has parameters."""
         module = module_of(self.model)
         first = next(module.parameters(), None) if module is not None else None
         return None if first is None else first.device

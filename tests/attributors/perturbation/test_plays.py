@@ -11,6 +11,7 @@ from pnpxai.attributors import RISE, FeatureAblation, KernelShap, Lime, Occlusio
 from pnpxai.attributors.perturbation.designs import every_coalition
 from pnpxai.attributors.perturbation.estimates import weighted_gains
 from pnpxai.attributors.perturbation.stand_ins import Rows
+from pnpxai.engine.running.padding import padding_masks
 
 torch.manual_seed(0)
 NET = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2)).double().eval()
@@ -90,6 +91,46 @@ def test_padding_is_no_player_and_changes_nothing(method, settings):
             **settings,
         )  # fmt: skip
         assert torch.allclose(together[row, :length], alone[0], atol=1e-10)
+
+
+class Renamed(nn.Module):
+    """The same reader; a mask by another name, true where a token is seen, or padding; or how many are seen."""
+
+    def __init__(self, reads):
+        super().__init__()
+        self.reads, self.inner = reads, READER
+
+    def forward(self, ids, mask):
+        return self.inner(ids, self.reads(mask))
+
+
+def _of_lengths(lengths):
+    return (torch.arange(6) < lengths[:, None]).long()
+
+
+@pytest.mark.parametrize(
+    ("reads", "given"),
+    [
+        (lambda m: m.long(), SEEN.bool()), (lambda m: m, SEEN), (lambda m: (~m).long(), SEEN == 0),
+        (_of_lengths, SEEN.sum(1)),
+    ],
+    ids=["seen", "ones", "padding", "lengths"],
+)  # fmt: skip
+def test_padding_is_found_whatever_its_mask_is_called(reads, given):
+    settings = {"baselines": 1, "target": 1, "n_samples": 8, "estimator": "permutation"}
+    known = KernelShap(READER).attribute(IDS, additional_forward_args=SEEN, **settings)
+    for extra in (given, (given,)):
+        values = KernelShap(Renamed(reads)).attribute(IDS, additional_forward_args=extra, **settings)
+        assert torch.equal(values, known)
+        assert (values[SEEN == 0] == 0).all()
+
+
+def test_a_mask_that_marks_what_the_model_sees_hides_nothing():
+    def weighs(ids, mask):
+        return READER(ids, torch.where(mask, 2, 1))
+
+    hidden = padding_masks(weighs, (IDS,), SEEN.bool())
+    assert list(hidden) == []
 
 
 def test_what_is_held_is_no_player():
