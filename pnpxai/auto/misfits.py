@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
-from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.probes import probing
 from pnpxai.model_types import Model
 from pnpxai.tensors import Tensors
 
 __all__ = ["misfit"]
 
 _POSITIONS = {nn.Conv1d: ("length",), nn.Conv2d: ("height", "width"), nn.Conv3d: ("depth", "height", "width")}
+
+_LONGEST, _MOST_LENGTHS = 2048, 128  # of the lengths that are tried
 
 
 def misfit(model: Model, inputs: Tensors) -> str:
@@ -50,7 +55,7 @@ def misfit(model: Model, inputs: Tensors) -> str:
     if x.dtype != dtype and (x.is_floating_point() or isinstance(first, (*_POSITIONS, nn.Linear, nn.RNNBase))):
         scale = " / 255" if x.dtype == torch.uint8 else ""
         return f"data: expected numbers of {dtype}, as the model has them, got {x.dtype}; give data.to({dtype}){scale}"
-    return ""
+    return _of_series(model, module, x)
 
 
 def _of_convolution(x: Tensor, channels: int, positions: int) -> str:
@@ -61,3 +66,37 @@ def _of_convolution(x: Tensor, channels: int, positions: int) -> str:
     if x.shape[-1] == channels:
         return "its channels stand last: data.movedim(-1, 1)"
     return f"its second axis has {x.shape[1]} channels"
+
+
+def _of_series(model: Model, module: nn.Module, x: Tensor) -> str:
+    """Return which shape of a series the model runs on: with its axes turned, or of a length that its parameters show.
+
+    A learned position for each step, or layers that take all patches of a series, fix the length of a series.
+    """
+    if x.ndim not in (2, 3) or not x.is_floating_point():
+        return ""
+    shape = tuple(x.shape[-2:])
+
+    def runs(form: tuple[int, ...]) -> bool:
+        try:
+            model(x.new_zeros(2, *form))
+        except Exception:  # noqa: BLE001  whatever a model raises where it takes no such shape
+            return False
+        return True
+
+    dims = sorted({n for p in module.parameters() for n in p.shape if n > 1})
+    products = sorted({a * b for a, b in itertools.combinations_with_replacement(dims, 2)})
+    lengths = [n for n in dict.fromkeys(dims + products) if n <= _LONGEST][:_MOST_LENGTHS]
+    with borrowed(model, gradients=False), torch.no_grad(), probing():
+        if x.ndim == 3 and runs(shape):
+            return ""
+        if x.ndim == 3 and runs(shape[::-1]):
+            words, form = "its last two axes stand in the other order: data.movedim(-1, 1)", shape[::-1]
+        else:
+            forms = (form for n in sorted(lengths, reverse=True) for form in ((n, shape[1]), (shape[0], n)))
+            form = next(filter(runs, forms), None)  # the longest: a single patch may fit by broadcasting
+            words = "cut or fill each series; or, if time stands first, data.movedim(0, 1)"
+            words = words if x.ndim == 3 else "one series is a batch of one: data[None]"
+    if form is None:
+        return ""
+    return f"data: expected (examples, {form[0]}, {form[1]}), on which the model runs, got {tuple(x.shape)}; {words}"

@@ -242,3 +242,27 @@ def test_long_series_are_drawn_pooled_with_values():
     height = np.asarray(axes.lines[1].get_ydata()).min()
     assert height == pytest.approx(1.1)  # the single peak is still drawn at the top of its channel
     assert [text.get_text().strip() for text in axes.texts][2] == "7.5"
+
+
+class Positions(nn.Module):
+    """Learns a vector for each of 12 steps of 3 channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.into, self.out = nn.Parameter(torch.rand(1, 12, 4)), nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.out((self.into(x) + self.steps).tanh().mean(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "mend"),
+    [
+        ((12, 5, 3), r"if time stands first, data.movedim\(0, 1\)"),
+        ((5, 20, 3), "cut or fill each series"),
+        ((5, 3, 12), r"its last two axes stand in the other order: data.movedim\(-1, 1\)"),
+    ],
+)
+def test_series_of_another_length_than_the_model_takes_are_refused(shape, mend):
+    with pytest.raises(ArgumentError, match=rf"expected \(examples, 12, 3\), on which the model runs, got .*{mend}"):
+        pnpxai.auto_explain(Positions().eval(), torch.randn(shape)).explain("Occlusion")
