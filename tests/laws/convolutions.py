@@ -25,12 +25,14 @@ class Conv:
         x: what it is given.
         weight: its weights.
         bias: its bias, zeros if it has none.
+        own: 1 where its input is given, 0 where zeros were put around it.
     """
 
     call: Callable[[Tensor, Tensor, Tensor], Tensor]
     x: Tensor
     weight: Tensor
     bias: Tensor
+    own: Tensor | float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def gamma(conv: Conv, made: Any) -> list[Share]:
 
 def box(conv: Conv, made: Any) -> list[Share]:
     """What the input contributes beyond the least that it could have been."""
-    low, high = torch.full_like(conv.x, made.low), torch.full_like(conv.x, made.high)
+    low, high = (torch.full_like(conv.x, limit) * conv.own for limit in (made.low, made.high))
     none, weight = torch.zeros_like(conv.bias), conv.weight
     return [Share(1.0, ((conv.x, weight, none), (-low, weight.clamp(min=0), none), (-high, weight.clamp(max=0), none)))]
 
@@ -89,7 +91,7 @@ class _Ruled(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         conv, rule, made = ctx.given
         x = conv.x.detach()
-        conv = Conv(conv.call, x, conv.weight.detach(), conv.bias.detach())
+        conv = Conv(conv.call, x, conv.weight.detach(), conv.bias.detach(), conv.own)
         relevance = grad_outputs[0] * conv.call(x, conv.weight, conv.bias)
         total = torch.zeros_like(x)
         for share in rule(conv, made):

@@ -50,7 +50,7 @@ def rules_at_convolutions(trial: Trial) -> float:
         of_inputs = any(_is_of_inputs(x.grad_fn) and x.shape[:2] == v.shape[:2] for v in trial.values)
         channels = func(x[:1], weight, None, *settings).shape[1]
         none = torch.zeros(channels, dtype=weight.dtype) if bias is None else bias
-        conv = Conv(lambda x, w, b: func(x, w, b, *settings), x, weight, none)
+        conv = Conv(lambda x, w, b: func(x, w, b, *settings), x, weight, none, _own(x))
         return ruled(conv, first if of_inputs else others, trial.made)
 
     merged = Trial(trial.explainer, replace(trial.case, model=_merged(trial.case.model)), trial.changes)
@@ -59,9 +59,26 @@ def rules_at_convolutions(trial: Trial) -> float:
 
 def _is_of_inputs(node: Any) -> bool:
     """Tell whether a value is a copy of the inputs, perhaps padded."""
+    return type(_unpadded(node)[0]).__name__ == "CloneBackward0"
+
+
+def _own(x: Tensor) -> Tensor:
+    """Return 1 where a value is its own, and 0 where it was padded."""
+    own, pads = torch.ones_like(x), _unpadded(x.grad_fn)[1]
+    for pad in pads:
+        own = F.pad(own, [-n for n in pad])
+    for pad in reversed(pads):
+        own = F.pad(own, pad)
+    return own
+
+
+def _unpadded(node: Any) -> tuple[Any, list[list[int]]]:
+    """Return what was padded, and the paddings, the last first."""
+    pads = []
     while type(node).__name__ == "ConstantPadNdBackward0":
+        pads.append([n if n < 2**63 else n - 2**64 for n in node._saved_pad])
         node = node.next_functions[0][0]
-    return type(node).__name__ == "CloneBackward0"
+    return node, pads
 
 
 def _merged(model: nn.Module) -> nn.Module:

@@ -153,6 +153,6 @@ def rule_named(
         if name == "alpha_beta" and torch.finfo(kernel.x.dtype).bits >= 32:
             return AlphaBeta(kernel, alpha, stabilizer, biases, ledger)
         module = kernel.module()
-        return OfZennit(hook, module, module.forward, ledger)
+        return OfZennit(hook, module, module.forward, ledger, kernel.own_places)
 
     return of_kernel

@@ -115,16 +115,21 @@ class RangeBox:
         """Return the relevance of the layer's input."""
         (x,) = operands
         axes = tuple(range(1, x.ndim))
-        low, high = x.amin(axes, keepdim=True).expand_as(x), x.amax(axes, keepdim=True).expand_as(x)
-        own_places = getattr(self.kernel.x.grad_fn, "own_places", None)
-        if own_places is not None:  # what is padded has no range, and whatever it got would be lost
-            low, high = low * own_places, high * own_places
+        own_places = self.kernel.own_places
+        inside = torch.ones_like(x[:1], dtype=torch.bool) if own_places is None else own_places
+        low, high = (torch.where(inside, limit, x) for limit in _range(x, inside, axes))  # constants have no range
         wp, wn = _signs(self.kernel.weight)
         products = ((x, self.kernel.weight), (-low, wp), (-high, wn))
         total = _total(self.kernel, products)
         scale = _scale(relevance, total, self.stabilizer)
         self.ledger.note(epsilon=relevance - total * scale)
         return (_shared(self.kernel, (products, scale)),)
+
+
+def _range(x: Tensor, inside: Tensor, axes: tuple[int, ...]) -> Tensors:
+    """Return the smallest and the largest value of each example, among those inside."""
+    low, high = x.masked_fill(~inside, torch.inf), x.masked_fill(~inside, -torch.inf)
+    return low.amin(axes, keepdim=True), high.amax(axes, keepdim=True)
 
 
 def _total(kernel: Kernel, products: _Parts) -> Tensor:

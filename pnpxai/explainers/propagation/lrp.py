@@ -113,6 +113,7 @@ class LRPEpsilonPlus(CompositeLRP):
 class LRPEpsilonGammaBox(CompositeLRP):
     """Applies the box rule at convolutions of the inputs, the gamma rule at others, the epsilon rule elsewhere.
 
+    Constants that the model puts around its inputs, such as zeros, have one possible value, and so get nothing.
     Montavon et al., 2019 (doi:10.1007/978-3-030-28954-6_10).
     """
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pnpxai.attributors import LRP
 from pnpxai.attributors.propagation.composites import Composite, rule_named
+from pnpxai.attributors.propagation.rap import relative_composite
 from pnpxai.engine.running.probes import is_probe
 from pnpxai.errors import ArgumentError
 from tests.on_demand import OnDemand
@@ -133,6 +134,45 @@ def test_a_rule_at_convolutions_neuron_by_neuron(name, layer, shape):
         else:
             expected = shared(name, x[k].flatten(), w, bias, seed)
         assert torch.allclose(found.attributions[k].flatten(), expected, rtol=0, atol=1e-11)
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def written_into(x):
+    y = x.new_zeros(*x.shape[:-1], 7)
+    y[..., 1:6] = x
+    return y
+
+
+@pytest.mark.parametrize("name", [*RULES, "range"])
+@pytest.mark.parametrize(
+    "padded",
+    [
+        lambda x: F.pad(F.pad(x, (0, 1)), (1, 0)),
+        lambda x: torch.cat([torch.zeros(2, 2, 1), x, torch.zeros(2, 2, 1)], 2),
+        written_into,
+    ],
+    ids=["padded", "joined", "written into"],
+)
+def test_padding_of_the_inputs_shares_as_a_convolutions_own_padding_does(name, padded):
+    """Zeros around the inputs have one possible value, so that they get nothing."""
+    conv, x = nn.Conv1d(2, 3, 3, stride=2), torch.rand(2, 2, 5) + 1
+    own = nn.Conv1d(2, 3, 3, stride=2, padding=1)
+    own.load_state_dict(conv.state_dict())
+    rule = made(name) if name != "range" else relative_composite(1e-14, boxed=True).first
+    composite = Composite(rule, made("epsilon"))
+    expected = LRP(nn.Sequential(own, nn.Flatten()), composite).attribute(x, 0)
+    found = LRP(nn.Sequential(Calls(padded), conv, nn.Flatten()), composite).relevance(x, 0)
+    assert expected.abs().max() > 1e-3
+    assert torch.allclose(found.attributions, expected, rtol=0, atol=1e-11)
+    assert found.gap.abs().max() < 1e-10
 
 
 class Written(nn.Module):

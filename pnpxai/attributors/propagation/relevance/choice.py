@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite, KernelRule
 from pnpxai.attributors.propagation.relevance.elementwise import Pass, Scale
-from pnpxai.attributors.propagation.relevance.kernels import kernel_of
+from pnpxai.attributors.propagation.relevance.kernels import keep_places, kernel_of, own_places_of
 from pnpxai.attributors.propagation.relevance.layer_rules import epsilon_rule
 from pnpxai.attributors.propagation.relevance.ledger import AnyRule, Ledger, Rule
 from pnpxai.attributors.propagation.relevance.linear import Affine, Product
@@ -28,7 +28,7 @@ from pnpxai.engine.seeing.operations import Operation, divides, operation_name
 from pnpxai.model_types import Keywords, Positional
 from pnpxai.tensors import flat, own
 
-__all__ = ["Choice", "RuledStep", "note_padding", "note_root"]
+__all__ = ["Choice", "RuledStep", "note_places", "note_root"]
 
 OperationCall: TypeAlias = tuple[Operation, Positional, Keywords]
 
@@ -202,12 +202,15 @@ def note_root(name: str, result: Tensor, operands: list[Tensor]) -> None:
         result.grad_fn.root = root  # type: ignore[attr-defined]
 
 
-def note_padding(result: Tensor, function: Operation, args: Positional, kwargs: Keywords) -> None:
-    """Remember which places of a padded value are its own."""
-    named = {name: value for name, value in kwargs.items() if name != "input"}
-    value = args[0] if args else kwargs["input"]
-    own_places = function(torch.ones_like(value[:1]), *args[1:], **named) == 1
-    result.grad_fn.own_places = own_places  # type: ignore[union-attr]
+def note_places(result: Tensor, function: Operation, operands: list[Tensor], put: Operation) -> None:
+    """Remember which places of a value that constants were put into, such as padding, are its own."""
+
+    def of(fill: Operation) -> Tensor:
+        args, kwargs = put(*map(fill, operands))
+        return function(*args, **kwargs).detach()
+
+    with torch.no_grad():
+        keep_places(result, of(own_places_of) != of(torch.zeros_like))
 
 
 def _root(value: Tensor) -> Tensor:

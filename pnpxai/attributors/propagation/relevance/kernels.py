@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from pnpxai.engine.seeing.operations import Operation, operation_name
 from pnpxai.model_types import Keywords, Positional
 
-__all__ = ["Kernel", "kernel_of"]
+__all__ = ["Kernel", "keep_places", "kernel_of", "own_places_of"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Kernel:
         if self.is_convolution or self.weight.ndim != 2 or self.weight.layout != torch.strided:
             return None
         return self.weight if self.name == "linear" else self.weight.T
+
+    @property
+    def own_places(self) -> Tensor | None:
+        """Where its input is no constant, such as padding, (rows, ...) bool; None where no constants are known."""
+        return _metadata(self.x).get(_PLACES)
 
     def free(self) -> Kernel:
         """Return it without the numbers that it is applied to, whose memory it would hold."""
@@ -95,6 +101,28 @@ class _Called(nn.Module):
 
     def of_zeros(self) -> Tensor:
         return self._kernel.of_zeros(self.bias)
+
+
+def own_places_of(value: Tensor) -> Tensor:
+    """Return 1 at the places of a value that carry relevance, and 0 at those of constants that were put into it."""
+    if not value.requires_grad:
+        return torch.zeros_like(value)
+    kept = _metadata(value).get(_PLACES)
+    return torch.ones_like(value) if kept is None else kept.to(value)
+
+
+def keep_places(value: Tensor, own_places: Tensor) -> None:
+    """Remember those places, (rows, ...) bool, in a value's graph."""
+    _metadata(value)[_PLACES] = own_places
+
+
+def _metadata(value: Tensor) -> dict[str, Tensor]:
+    """Return what is remembered in a value's graph; an attribute of its node would not always last."""
+    node: Any = value.grad_fn
+    return {} if node is None else node.metadata
+
+
+_PLACES = "own places"
 
 
 def kernel_of(function: Operation, args: Positional, kwargs: Keywords, operand: Tensor) -> Kernel | None:

@@ -37,6 +37,7 @@ class OfZennit:
     module: nn.Module
     forward: Callable[..., Tensor]
     ledger: Ledger = field(repr=False)
+    own_places: Tensor | None = None
 
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return what the rule's reducer makes of the operand."""
@@ -46,11 +47,13 @@ class OfZennit:
         (operand,) = operands
         hook, inputs, outputs, constants = self.hook, [], [], []
         by_sign = isinstance(hook, (rules.ZPlus, rules.AlphaBeta, rules.Gamma))
+        fixed, own_places = self._fixed(operand), self.own_places
         # what a layer makes of zeros is the same for all rows
         batched = operand.ndim > 1 and operand.ndim != getattr(getattr(self.module, "weight", None), "ndim", 0) - 1
         modifiers = zip(hook.input_modifiers, hook.param_modifiers, hook.output_modifiers, strict=True)
         for of_input, of_parameters, of_output in modifiers:
             entry = of_input(operand.detach()).detach().requires_grad_()
+            given = entry if fixed is None or own_places is None else torch.where(own_places, entry, fixed)
             with ParamMod.ensure(of_parameters)(self.module):
                 with torch.no_grad():
                     of_zeros = getattr(self.module, "of_zeros", None)
@@ -59,7 +62,7 @@ class OfZennit:
                 # after a ReLU, there are no negative parts
                 empty = of_zeros is not None and by_sign and not entry.any()
                 inputs.append(entry)
-                outputs.append(constants[-1] if empty else of_output(self.forward(entry)))
+                outputs.append(constants[-1] if empty else of_output(self.forward(given)))
         mapped = hook.gradient_mapper(relevance, outputs)
         mapped = list(mapped) if isinstance(mapped, (tuple, list)) else [mapped]
         gradients = [torch.zeros_like(entry) for entry in inputs]
@@ -79,6 +82,17 @@ class OfZennit:
             conserves = isinstance(hook, (rules.Epsilon, rules.Gamma))
             self.ledger.note(kept, left if conserves else None, None if conserves else left)
         return (hook.reducer(inputs, gradients).detach(),)
+
+    def _fixed(self, operand: Tensor) -> Tensor | None:
+        """Return what constants among the inputs count as under a rule of other numbers than these; None under others.
+
+        A constant is its own smallest and largest value; the rules of weights alone know only the layer's own padding.
+        """
+        from zennit import rules
+
+        if isinstance(self.hook, rules.ZBox):
+            return operand.detach()
+        return torch.zeros_like(operand) if isinstance(self.hook, (rules.Flat, rules.WSquare)) else None
 
 
 @dataclass(frozen=True)

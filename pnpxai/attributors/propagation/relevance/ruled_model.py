@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pnpxai.attributors.propagation.composites import Composite
 from pnpxai.attributors.propagation.relevance.attention import attention_rule
-from pnpxai.attributors.propagation.relevance.choice import Choice, RuledStep, note_padding, note_root
+from pnpxai.attributors.propagation.relevance.choice import Choice, RuledStep, note_places, note_root
+from pnpxai.attributors.propagation.relevance.kernels import keep_places, own_places_of
 from pnpxai.attributors.propagation.relevance.ledger import Ledger, counted, sink
 from pnpxai.attributors.propagation.relevance.norms import norm_rule
 from pnpxai.attributors.propagation.relevance.steps import tied
@@ -102,11 +103,14 @@ class Rules:
             if isinstance(result, tuple):  # a padded sequence comes with its lengths
                 return (counted(result[0], 1, self.ledger), *result[1:])
             result = counted(result, 1, self.ledger)
-            if "pad" in name:
-                note_padding(result, function, args, kwargs)
+            if "pad" in name and self.composite is not None:
+                note_places(result, function, operands, put)
             return result
         if (name in ROUTES or name in _WINNERS) and not drops_values(name, args, kwargs):
-            return function(*self._with_sinks(name, args, operands[0]), **kwargs)
+            result = function(*self._with_sinks(name, args, operands[0]), **kwargs)
+            if name in JOINS and self.composite is not None and len(operands) < len(flat(args)):
+                note_places(result, function, operands, put)
+            return result
         if name in ("log_softmax", "special_log_softmax"):
             with Operations(self.replace):
                 return _log_softmax(*args, **kwargs)
@@ -168,10 +172,14 @@ class Rules:
     def _written(self, function: Operation, args: Positional) -> None:
         """Write into a value at an index; what constants take the place of is noted."""
         target, index, value = args
+        own_places = own_places_of(target)
+        with torch.no_grad():
+            function(own_places, index, own_places_of(value) if isinstance(value, Tensor) else 0.0)
         written = counted(target.clone(), -1, self.ledger)
         value = counted(value, -1, self.ledger) if isinstance(value, Tensor) and value.requires_grad else value
         function(written, index, value)
         target.copy_(counted(written, 1, self.ledger))
+        keep_places(target, own_places != 0)
 
     def _with_sinks(self, name: str, args: Positional, anchor: Tensor) -> Positional:
         """Let constants that are joined with what carries relevance note what they get."""
