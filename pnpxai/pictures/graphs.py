@@ -14,7 +14,7 @@ from pnpxai.pictures.words import dark
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Topology", "draw_graph"]
+__all__ = ["Topology", "draw_graph", "node_places", "nodes_drawn"]
 
 Pairs: TypeAlias = Sequence[tuple[int, int]]
 Topology: TypeAlias = tuple[int, Pairs]
@@ -38,10 +38,10 @@ def draw_graph(
         of_edges: whether the values are those of pairs.
         limit: the value of the deepest colour; by default the largest absolute value.
     """
-    shown = _most_important(values, nodes, pairs, of_edges)
+    shown = nodes_drawn(values, nodes, pairs, of_edges)
     limit = limit or largest([values]) or 1.0
     colours = coloured(values[None], limit)[0] / 255
-    at = _places(shown, [pair for pair in pairs if set(pair) <= set(shown)])
+    at = node_places(shown, [pair for pair in pairs if set(pair) <= set(shown)])
     for k, (a, b) in enumerate(pairs):
         if a in at and b in at:
             colour, width = ("0.8", 0.8) if not of_edges else (colours[k], 1 + 4 * abs(float(values[k])) / limit)
@@ -64,8 +64,8 @@ def draw_graph(
         axes.set_xlabel(f"{len(shown)} of {nodes} nodes, those that matter most", fontsize=8)
 
 
-def _most_important(values: np.ndarray, nodes: int, pairs: Pairs, of_edges: bool) -> list[int]:
-    """Return the nodes that are drawn."""
+def nodes_drawn(values: np.ndarray, nodes: int, pairs: Pairs, of_edges: bool) -> list[int]:
+    """Return the nodes that are drawn, by the values (nodes,) or (pairs,) that matter most."""
     if nodes <= _NODES:
         return list(range(nodes))
     order = np.argsort(-np.abs(values), kind="stable")
@@ -73,7 +73,7 @@ def _most_important(values: np.ndarray, nodes: int, pairs: Pairs, of_edges: bool
     return list(dict.fromkeys(ranked))[:_NODES]
 
 
-def _places(nodes: Sequence[int], pairs: Pairs) -> dict[int, np.ndarray]:
+def node_places(nodes: Sequence[int], pairs: Pairs) -> dict[int, np.ndarray]:
     """Return where each node lies."""
     try:
         networkx = importlib.import_module("networkx")

@@ -108,6 +108,20 @@ def test_of_many_columns_those_are_shown_that_maps_say_most_of():
     assert bars(made_of.tile(second, ""))[names.index("column 7")] == ("down", 20, 80)
 
 
+@pytest.mark.parametrize("of_edges", [False, True])
+def test_a_graph_has_the_colours_of_its_map_and_no_padding(of_edges):
+    view = View("graph", 2, graphs=((3, ((0, 1), (1, 2))),))
+    values = np.array([1.0, -2.0, np.nan, np.nan]) if of_edges else np.array([[0.5, 0.5], [0, -2], [0, 0], [9, 9]])
+    made_of = form(view, np.zeros(4) if of_edges else np.zeros((4, 2)), values)
+    html, count = str(made_of.tile(values, "")), 2 if of_edges else 3
+    whole = values[:2] if of_edges else values[:3].sum(1)
+    colours = [f"#{bytes(c[:3]).hex()}" for c in coloured(whole[None])[0]]
+    assert re.findall(r'stroke="(#\w+)"' if of_edges else r'fill="(#\w+)"', html) == colours
+    assert len(colours) == count
+    assert html.count("<circle") == str(made_of.drawn).count("<circle") == 3
+    assert made_of.peak(np.nan_to_num(values)) == (-2, "edge 1-2" if of_edges else "node 1")
+
+
 def test_what_is_not_finite_has_no_bar():
     values = np.array([np.nan, np.inf, -1.0])
     assert set(bars(form(View("table", None), np.zeros(3), values).tile(values, ""))) == {2}

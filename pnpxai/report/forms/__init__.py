@@ -1,5 +1,5 @@
 """The forms in which a page draws one input of an example and its maps.
 
-``base`` says what a form is; ``pictures``, ``series``, ``columns`` and ``words`` hold one form each; ``choice`` takes
-the form that suits an input.
+``base`` says what a form is; ``pictures``, ``series``, ``columns``, ``words`` and ``graphs`` hold one form each;
+``choice`` takes the form that suits an input.
 """

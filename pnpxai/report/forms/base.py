@@ -15,7 +15,7 @@ class Form(ABC):
     """Draws an input and its maps as HTML.
 
     Attributes:
-        kind: image, series, table or tokens.
+        kind: image, series, table, tokens or graph.
         drawn: the input as HTML.
         style: CSS of the input's row.
         reduced: (from, to) the longest side, if the input is drawn smaller than it is.

@@ -9,6 +9,7 @@ import numpy as np
 from pnpxai.pictures import View, drawing_of
 from pnpxai.report.forms.base import Form
 from pnpxai.report.forms.columns import ColumnsForm
+from pnpxai.report.forms.graphs import GraphForm
 from pnpxai.report.forms.pictures import PictureForm
 from pnpxai.report.forms.series import SeriesForm
 from pnpxai.report.forms.words import WordsForm
@@ -37,6 +38,8 @@ def form_of(view: View, x: np.ndarray, maps: Sequence[np.ndarray], k: int, *, si
         return WordsForm(view, x, maps, k)
     if form == "table" and x.ndim == 1 and all(len(m) == len(x) for m in maps):
         return ColumnsForm(view, x, maps)
+    if form == "graph" and k < len(view.graphs) and all(len(m) == len(x) for m in maps):
+        return GraphForm(view, x, maps, k)
     if form == "series":
         time_last = x.T if x.ndim == 2 and view.channel_dim in (2, -1) else np.atleast_2d(x)
         turned = x.ndim == 2 and time_last is not x
