@@ -12,9 +12,15 @@ from pnpxai.traits import Traits
 
 __all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust", "Standard"]
 
+_ROUNDINGS = 100
+"""Roundings of a map's largest value that a difference must exceed."""
+
 
 class Normalization(Strategy, abstract=True):
-    """Rescales the map of each example (examples, ...). A constant map becomes zeros, never NaN."""
+    """Rescales the map of each example (examples, ...).
+
+    A map that is constant up to rounding becomes zeros, never NaN and never its stretched rounding.
+    """
 
     keeps_zero: ClassVar[bool] = True
     """False if a value of zero may become another one."""
@@ -46,7 +52,7 @@ class MinMax(Normalization):
     def __call__(self, values: Tensor) -> Tensor:
         """Return (a - min) / (max - min)."""
         low, high = _each(values).amin(1), _each(values).amax(1)
-        return _over(values - _along(low, values), _along(high - low, values))
+        return _over(values - _along(low, values), high - low, values)
 
 
 class MaxAbs(Normalization):
@@ -56,7 +62,7 @@ class MaxAbs(Normalization):
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return a / max |a|."""
-        return _over(values, _along(_each(values).abs().amax(1), values))
+        return _over(values, _each(values).abs().amax(1), values)
 
 
 class Robust(Normalization):
@@ -74,8 +80,8 @@ class Robust(Normalization):
         first, median, third = (_quantile(each, share) for share in (0.25, 0.5, 0.75))
         centred = values - _along(median, values)
         spread = third - first
-        spread = torch.where(spread > 0, spread, _each(centred).abs().amax(1))
-        return _over(centred, _along(spread, values))
+        spread = torch.where(_varies(spread, values), spread, _each(centred).abs().amax(1))
+        return _over(centred, spread, values)
 
 
 class Standard(Normalization):
@@ -86,7 +92,7 @@ class Standard(Normalization):
     def __call__(self, values: Tensor) -> Tensor:
         """Return a / std a."""
         each = _each(values)
-        return _over(values, _along(each.std(1, correction=0), values))
+        return _over(values, each.std(1, correction=0), values)
 
 
 class NoNormalization(Normalization):
@@ -117,7 +123,13 @@ def _along(numbers: Tensor, values: Tensor) -> Tensor:
     return numbers.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _over(values: Tensor, scale: Tensor) -> Tensor:
-    return torch.where(
-        scale > 0, values / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(values)
-    )
+def _over(values: Tensor, scale: Tensor, maps: Tensor) -> Tensor:
+    """Return values over the (examples,) scale of their maps, zeros where that is nothing but rounding."""
+    varies = _varies(scale, maps)
+    divisor = _along(torch.where(varies, scale, torch.ones_like(scale)), values)
+    return torch.where(_along(varies, values), values / divisor, torch.zeros_like(values))
+
+
+def _varies(scale: Tensor, maps: Tensor) -> Tensor:
+    """Return (examples,) true where a difference of values is more than their rounding."""
+    return scale > _ROUNDINGS * torch.finfo(scale.dtype).eps * _each(maps).abs().amax(1)

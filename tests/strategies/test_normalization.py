@@ -17,7 +17,7 @@ MAPS = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), min_size
 
 
 def _varies(row):
-    return float(row.max() - row.min()) > 1e-300
+    return float(row.max() - row.min()) > max(1e-300, 1e-12 * float(row.abs().max()))
 
 
 @given(MAPS)
@@ -79,3 +79,13 @@ def test_robust_is_by_median_and_quartiles(maps):
 
 def test_robust_scales_a_map_of_mostly_one_value_by_the_rest():
     assert Robust()(torch.tensor([[0.0, 0.0, 0.0, 0.0, 4.0, -2.0]])).tolist() == [[0, 0, 0, 0, 1, -0.5]]
+
+
+@pytest.mark.parametrize("normalise", [MinMax(), Standard(), Robust()])
+def test_the_rounding_of_a_constant_map_is_not_stretched(normalise):
+    maps = torch.full((2, 6), 0.3, dtype=torch.float64)
+    maps[0, 2] += 1e-16
+    maps[1, 3] = 0.9
+    found = normalise(maps)
+    assert not found[0].any()
+    assert found[1, 3] > 0

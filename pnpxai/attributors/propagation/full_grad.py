@@ -43,6 +43,10 @@ from pnpxai.tensors import Tensors, like, own
 __all__ = ["FullGrad", "FullGradients"]
 
 
+_NOISE = 1e4
+"""Roundings of all parts together below which a part is nothing but rounding, as where gradients cancel."""
+
+
 @dataclass(frozen=True)
 class FullGradients:
     """A score in parts: it is the sum of them all.
@@ -54,7 +58,8 @@ class FullGradients:
             normalisation's shift, or what a smooth activation differs from its tangent by.
         score: (examples,) the explained output.
         sizes: for each part, inputs first, (examples,) the size that its rounding goes by: its largest absolute value,
-            or that of gradient times output where a bias is the difference of an operation and its tangent.
+            or that of gradient times output where a bias is the difference of an operation and its tangent; at least
+            some thousand roundings of all parts together.
         grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
     """
 
@@ -196,6 +201,11 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             f"FullGrad: the parts differ from the score by {missing:.2g}: something is scripted, detached or changed "
             "outside of torch; pass the original Python model"
         )
+    whole = values.detach().abs().reshape(-1)
+    for part in parts:
+        whole = whole + part.abs().flatten(1).sum(1) if part.ndim > 1 and len(part) == len(whole) else whole
+    least = _NOISE * torch.finfo(values.dtype).eps * whole
+    sizes = [torch.maximum(size, (least if len(least) == len(size) else least.max()).to(size)) for size in sizes]
     grids = tuple(dict.fromkeys(biases.grids))
     return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), tuple(sizes), grids)
 

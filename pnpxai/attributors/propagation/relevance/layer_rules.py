@@ -95,12 +95,17 @@ class OfZennit:
         return torch.zeros_like(operand) if isinstance(self.hook, (rules.Flat, rules.WSquare)) else None
 
 
+_ROUNDINGS = 30
+"""Roundings of all contributions together below which those of one sign count as none."""
+
+
 @dataclass(frozen=True)
 class AlphaBeta:
     """Positive and negative contributions on their own, weighted alpha and -beta, as zennit's rule of that name.
 
-    The sums of both follow from the sum of all and the sum of their sizes, which takes half as many products as
-    splitting inputs and weights by sign. What is less than rounding leaves of a sum is zero.
+    Inputs and weights are split by sign, so that a sum of few small contributions is as exact as a large one; an input
+    without negative values, as after a ReLU, takes half of the products. A sum that may be nothing but the rounding of
+    a fast convolution is zero.
     """
 
     kernel: Kernel
@@ -112,25 +117,29 @@ class AlphaBeta:
     def share(self, operands: Tensors, relevance: Tensor) -> Tensors:
         """Return the operand's share of both sums."""
         (x,) = (operand.detach() for operand in operands)
-        kernel, value, size = self.kernel, x.clone().requires_grad_(), x.abs().requires_grad_()
-        total, sizes = kernel.call(value, kernel.weight, None), kernel.call(size, kernel.weight.abs(), None)
-        bias = kernel.of_zeros() if self.biases else relevance.new_zeros(())
-        least, scales = 200 * torch.finfo(x.dtype).eps * sizes.detach(), []
-        kept, left = None, relevance.new_zeros(())
-        for weight, sign in ((self.alpha, 1), (1 - self.alpha, -1)):
-            twice = torch.add(sizes.detach(), total.detach(), alpha=sign)
-            none = twice <= least
-            constant = (sign * bias).clamp(min=0)
-            scale = relevance / twice.masked_fill_(none, 0.0).mul_(0.5).add_(constant).add_(self.stabilizer)
-            scale.mul_(weight)
+        weights = {1: self.kernel.weight.clamp(min=0), -1: self.kernel.weight.clamp(max=0)}
+        signed = {1: x.clamp(min=0), -1: x.clamp(max=0)}
+        sides = {sign: of_sign.requires_grad_() for sign, of_sign in signed.items() if sign == 1 or of_sign.any()}
+        bias = self.kernel.of_zeros() if self.biases else relevance.new_zeros(())
+        kept, left, shares = None, relevance.new_zeros(()), torch.zeros_like(x)
+        totals = {
+            sign: torch.stack([self.kernel.call(side, weights[sign * of], None) for of, side in sides.items()]).sum(0)
+            for sign in (1, -1)
+        }
+        least = _ROUNDINGS * torch.finfo(x.dtype).eps * (totals[1] - totals[-1]).detach()
+        for share, sign in ((self.alpha, 1), (1 - self.alpha, -1)):
+            total, constant = totals[sign], (sign * bias).clamp(min=0)
+            size = (sign * total.detach()).clamp(min=0)
+            none = size <= least
+            scale = share * relevance / (size.masked_fill_(none, 0.0) + constant + self.stabilizer)
             if bias.ndim:
                 kept = constant * scale if kept is None else kept + constant * scale
             left = left + self.stabilizer * scale
-            scales.append(scale.masked_fill(none, 0.0))
+            slopes = torch.autograd.grad(total, list(sides.values()), sign * scale.masked_fill(none, 0.0))
+            for side, slope in zip(sides.values(), slopes, strict=True):
+                shares.addcmul_(side.detach(), slope)
         self.ledger.note(bias=kept, rest=left)
-        seeds = [scales[0] - scales[1], scales[0] + scales[1]]
-        slopes = torch.autograd.grad([total, sizes], [value, size], seeds)
-        return ((x * slopes[0]).addcmul_(x.abs(), slopes[1]).mul_(0.5),)
+        return (shares,)
 
 
 @dataclass(frozen=True)
