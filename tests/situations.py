@@ -120,6 +120,8 @@ SITUATIONS: tuple[Situation, ...] = (
          "attributors/propagation/test_conditions.py::test_relevance_is_conserved_through_conditions"),
         ("A condition that no single value decides", "refused", "the operation is named",
          "attributors/propagation/test_conditions.py::test_what_no_single_value_decides_is_refused"),
+        ("Texts padded on either side", "right", "maps and metrics are those of the text alone; FullGrad refuses",
+         "explainers/test_sweep.py::test_padding_changes_nothing"),
         ("Texts padded on the left, so that rows of the attention mask are empty", "right",
          "padding changes nothing",
          "attributors/propagation/test_transformers.py::test_padding_on_the_left_changes_nothing"),

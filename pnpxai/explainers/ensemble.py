@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from pnpxai.attributors.base import Attributor
-from pnpxai.attributors.perturbation.players import unseen
+from pnpxai.attributors.padding import unseen
 from pnpxai.declare.declared import Choice
 from pnpxai.declare.marks import Settings
 from pnpxai.declare.registry import by_name

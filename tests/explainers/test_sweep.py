@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 
 import pytest
+import torch
 
 from pnpxai.declare.registry import every
+from pnpxai.errors import ShapeError, UnsuitableError
 from pnpxai.explainers.base import Explainer
 from pnpxai.testing.architectures import ARCHITECTURES, LARGE
 from pnpxai.testing.audit import audit, check_growth
@@ -33,6 +35,7 @@ from tests.laws import LAWS, laws_of
 from tests.laws.matrix import cell, spoken_for
 from tests.laws.refusals import REFUSALS, allowed, reason_against
 from tests.laws.trial import MEMBERS
+from tests.small import padded
 
 EXPLAINERS = every(Explainer, within="pnpxai.")
 MODULES = (at_layers, batches, explanations)
@@ -51,6 +54,8 @@ FEWER = {
 """Settings that only cost time, or that so small a model needs: of five tokens, little is left to discard."""
 FEWEST = {"ShapleyValueSampling": {"n_samples": 2}}
 """The same for one explainer, whose samples cost more than others'."""
+NOT_PADDED = {"FullGrad": "examples of one length together", "RISE": "give channel_dim=-1"}
+"""What explainers say of padded examples; RISE of embeddings whose axis of channels it is not told."""
 FULL = "skip_cnn"
 """Every contract is run on this case at once."""
 QUICK = (check_form, check_alone_as_in_a_batch, check_says_something, check_cost, check_nothing_left)
@@ -145,6 +150,25 @@ def test_declaration(explainer):
 @each
 def test_an_explanation_can_be_saved_shown_and_cut(explainer, tmp_path):
     explanations.an_explanation_can_be_saved_shown_and_cut(explainer, fitting(explainer), tmp_path)
+
+
+@each
+@pytest.mark.parametrize(("side", "ids"), [("left", True), ("right", False)], ids=["ids", "embeddings"])
+def test_padding_changes_nothing(explainer, side, ids):
+    model, batch, alone, place = padded(side, ids=ids)
+    fewer = settings(explainer)
+    made = explainer(model, **{n: v for n, v in fewer.items() if n not in ("window", "stride")})  # of the padded length
+    refusal = None if ids and explainer.__name__ == "RISE" else NOT_PADDED.get(explainer.__name__)
+    if refusal or ".cam." in explainer.__module__:
+        with pytest.raises((UnsuitableError, ShapeError), match=refusal):
+            made.attribute(batch, [1, 1])
+        return
+    together, expected = made.attribute(batch, [1, 1])[1], made.attribute(alone, [1])[0]
+    assert torch.allclose(together[place], expected, atol=1e-6 * float(expected.abs().max()), rtol=0)
+    rest = torch.ones(7, dtype=torch.bool)
+    rest[place] = False
+    assert not together[rest].any()
+    assert expected.any()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 from pnpxai.declare.registry import every
 from pnpxai.errors import UnsuitableError
+from pnpxai.explainers import Gradient
 from pnpxai.metrics.base import Metric
 from pnpxai.testing import declarations, measurements
 from pnpxai.testing.contracts import METRIC_CHECKS
@@ -16,6 +17,7 @@ from pnpxai.testing.subject import Subject
 from pnpxai.testing.zoo import CASES
 from tests.failures import Failures
 from tests.mirror import stated
+from tests.small import padded
 
 METRICS = every(Metric, within="pnpxai.")
 FEWER = {"n_iter": 4, "n_steps": 5, "n_runs": 6, "n_perturb": 12, "n_stages": 2}
@@ -77,6 +79,23 @@ def cells():
 @pytest.mark.parametrize(("metric", "name"), list(cells()))
 def test_cell(metric, name):
     check_cell(metric, name, checks_at_once(name))
+
+
+@every_metric
+@pytest.mark.parametrize(("side", "ids"), [("left", True), ("right", False)], ids=["ids", "embeddings"])
+def test_padding_changes_nothing(metric, side, ids):
+    if ids and (metric.__name__, "tokens") in REFUSED:
+        pytest.skip("is refused for tokens, which the cells show")
+    model, batch, alone, _ = padded(side, ids=ids)
+    explainer = Gradient(model)
+    given = settings(metric) | ({"explainer": explainer} if metric.needs_explainer else {})
+    made = metric(model, **given, **({} if ids else {"channel_dim": -1}))
+    values = []
+    for inputs, targets in ((batch, [1, 1]), (alone, [1])):
+        truth = {"masks": inputs["attention_mask"].cumsum(1) == 2} if metric.needs_masks else {}
+        values.append(made.evaluate(inputs, targets, explainer.attribute(inputs, targets).abs(), **truth)[-1])
+    assert values[0].isfinite()
+    assert values[0].item() == pytest.approx(values[1].item(), abs=1e-9, rel=1e-6)
 
 
 @pytest.mark.slow

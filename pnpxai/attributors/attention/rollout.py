@@ -14,6 +14,7 @@ from torch import Tensor
 from pnpxai.attributors.attention.maps import AttentionPass, attention_pass
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.grad_cam import LayerAttribution
+from pnpxai.attributors.padding import unseen, without
 from pnpxai.attributors.propagation.composites import Composite, rule_named
 from pnpxai.attributors.propagation.relevance.ledger import Ledger
 from pnpxai.attributors.propagation.relevance.ruled_model import Rules
@@ -53,8 +54,13 @@ class _OfAttention(Attributor):
         self.interpolate_mode = interpolate_mode
 
     @abstractmethod
-    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
-        """Return a matrix (examples, tokens, tokens) for each attention, and gradients of the score at the last one."""
+    def _layers(
+        self, attention: AttentionPass, score: Score, inputs: Tensors, seen: Tensor | None
+    ) -> tuple[Tensors, Tensor]:
+        """Return a matrix (examples, tokens, tokens) for each attention, and gradients of the score at the last one.
+
+        Weights count where both tokens are ``seen``, (examples, tokens).
+        """
 
     def attribute(
         self, inputs: Tensor | Tensors, target: Target = None, additional_forward_args: ForwardArgs = None
@@ -90,13 +96,16 @@ class _OfAttention(Attributor):
             raise UnsuitableError("attention: the model gives one value for its whole batch")
         tokens = attention.by_heads(attention.maps)[0].shape[-1]
         place = _placing(inputs[0], tokens, attention.grids, self.interpolate_mode, self.channel_dim)
-        layers, slope = self._layers(attention, score, inputs)
+        hidden = unseen(score.forward, inputs, score.extra)[0]
+        seen = ~hidden if hidden is not None and hidden.shape[1] == tokens else None
+        layers, slope = self._layers(attention, score, inputs, seen)
         total = rolled_out(layers)
         # tokens that the score does not depend on after the last attention say nothing of it
         read = slope.abs().sum((1, 3))
         read = (read > 1e-9 * read.amax(-1, keepdim=True)).to(total)
         read = torch.where(read.sum(-1, keepdim=True) > 0, read, torch.ones_like(read))
-        values = torch.einsum("bq,bqk->bk", read / read.sum(-1, keepdim=True), total)
+        read = without(read, None if seen is None else ~seen)
+        values = torch.einsum("bq,bqk->bk", read / read.sum(-1, keepdim=True).clamp_min(1), total)
         return place(values.detach()).to(attention.maps[0].dtype)
 
 
@@ -105,9 +114,11 @@ class AttentionRollout(_OfAttention):
 
     differentiates = False
 
-    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
+    def _layers(
+        self, attention: AttentionPass, score: Score, inputs: Tensors, seen: Tensor | None
+    ) -> tuple[Tensors, Tensor]:
         maps, slopes = attention.reaching()
-        kept = [discarded(fused(m.detach(), self.head_fusion), self.discard_ratio) for m in maps]
+        kept = [discarded(fused(m.detach(), self.head_fusion), self.discard_ratio, seen) for m in maps]
         layers = [(k + torch.eye(k.shape[-1]).to(k)) / 2 for k in kept]
         return tuple(a / a.sum(-1, keepdim=True) for a in layers), slopes[-1]
 
@@ -137,7 +148,9 @@ class TransformerAttribution(_OfAttention):
         """Return two rows for each example: gradients and relevance."""
         return 2 * super().cost(inputs, **settings)
 
-    def _layers(self, attention: AttentionPass, score: Score, inputs: Tensors) -> tuple[Tensors, Tensor]:
+    def _layers(
+        self, attention: AttentionPass, score: Score, inputs: Tensors, seen: Tensor | None
+    ) -> tuple[Tensors, Tensor]:
         slopes = attention.gradients(attention.maps)
         # sums are shared example by example
         parts = [torch.arange(score.size)] if attention.apart else torch.arange(score.size).split(1)
@@ -145,7 +158,7 @@ class TransformerAttribution(_OfAttention):
         layers = []
         for slope, *shares in zip(slopes, *relevance, strict=True):
             share = torch.cat(shares)
-            kept = discarded(fused((slope * share).relu(), self.head_fusion), self.discard_ratio)
+            kept = discarded(fused((slope * share).relu(), self.head_fusion), self.discard_ratio, seen)
             layers.append(kept + torch.eye(kept.shape[-1]).to(kept))
         return tuple(layers), slopes[-1]
 
@@ -169,12 +182,19 @@ def fused(heads: Tensor, how: HeadFusion) -> Tensor:
     return heads.mean(1) if how == "mean" else heads.amin(1) if how == "min" else heads.amax(1)
 
 
-def discarded(weights: Tensor, ratio: float) -> Tensor:
+def discarded(weights: Tensor, ratio: float, seen: Tensor | None = None) -> Tensor:
     """Return weights (examples, tokens, tokens) with the smallest ``ratio`` of each example's set to zero.
 
-    The first token's weight for itself is kept, as in the implementation that introduced discarding. Of weights that
-    are closer than the model's dtype tells apart, another dtype may keep others.
+    Weights of and for tokens that are not ``seen``, (examples, tokens), are none of an example's. The first token's
+    weight for itself is kept, as in the implementation that introduced discarding. Of weights that are closer than the
+    model's dtype tells apart, another dtype may keep others.
     """
+    if seen is not None:
+        kept = torch.zeros_like(weights)
+        for result, own, real in zip(kept, weights, seen.to(weights.device), strict=True):
+            places = real.nonzero().flatten()
+            result[places[:, None], places] = discarded(own[places][:, places][None], ratio)[0]
+        return kept
     flat = weights.flatten(1).clone()
     lowest = flat.argsort(dim=1, stable=True)[:, : int(flat.shape[1] * ratio)]
     kept = torch.ones_like(flat).scatter_(1, lowest, 0.0)

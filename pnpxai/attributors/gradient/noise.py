@@ -12,6 +12,7 @@ from torch import Tensor
 from pnpxai.attributors.base import Around, Outcome
 from pnpxai.attributors.gradient.mean_errors import MeanError
 from pnpxai.attributors.gradient.noisy_copies import Deviation, deviations, drawn_rows, noisy_copies
+from pnpxai.attributors.padding import unseen
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.guard import borrowed
@@ -112,9 +113,10 @@ class NoiseTunnel(Around):
         tensors = as_tuple(inputs)
         with borrowed(self.forward_func):
             check_finite("inputs", tensors)
-            stream = RandomStream.of(seed).of_examples(tensors)
+            hidden = unseen(self.forward_func, tensors, kwargs.get("additional_forward_args"))
+            stream = RandomStream.of(seed).of_examples(tensors, hidden)
             size = batch_size(tensors)
-            scales = deviations(stdevs, tensors)
+            scales = deviations(stdevs, tensors, hidden)
             with_target = "target" in kwargs
             score = Score.of(
                 self.forward_func, tensors, kwargs.pop("target", None), kwargs.get("additional_forward_args")
@@ -126,7 +128,8 @@ class NoiseTunnel(Around):
             limit = row_limit(tensors, kwargs, at_most=at_most, name="nt_samples_batch_size")
 
             def visit(block: Block) -> None:
-                noisy = noisy_copies(tensors, scales, stream, block, nt_samples if last_clean else -1, antithetic)
+                clean = nt_samples if last_clean else -1
+                noisy = noisy_copies(tensors, scales, stream, block, clean, antithetic, hidden)
                 arguments = {n: take_rows(v, block.rows, size) for n, v in kwargs.items() if n != "baselines"}
                 if "baselines" in kwargs and draw_baseline_from_distrib:
                     arguments["baselines"] = _baselines(kwargs["baselines"], block, stream)

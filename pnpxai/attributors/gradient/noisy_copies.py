@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pnpxai.attributors.padding import filled
 from pnpxai.engine.running.batching import Block
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import Hidden, RandomStream, at_seen
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
@@ -42,8 +43,12 @@ class RelativeNoise:
 Deviation = float | Callable[[Tensor], Tensor]
 
 
-def deviations(stdevs: Deviation | tuple[Deviation, ...] | list[Deviation], tensors: Tensors) -> list[Tensor | float]:
+def deviations(
+    stdevs: Deviation | tuple[Deviation, ...] | list[Deviation], tensors: Tensors, hidden: Hidden = ()
+) -> list[Tensor | float]:
     """Return the standard deviation of each input's noise: a number, or a tensor that broadcasts to the input.
+
+    A function is given inputs whose ``hidden`` positions repeat a seen one.
 
     Raises:
         ArgumentError: a deviation is not a number >= 0, or there are not as many as inputs.
@@ -52,9 +57,9 @@ def deviations(stdevs: Deviation | tuple[Deviation, ...] | list[Deviation], tens
     if len(each) != len(tensors):
         raise ArgumentError(f"stdevs: expected one for each of {len(tensors)} inputs, got {len(each)}")
     scales: list[Tensor | float] = []
-    for value, tensor in zip(each, tensors, strict=True):
+    for value, tensor, out in zip(each, tensors, hidden or (None,) * len(tensors), strict=True):
         if callable(value) and not isinstance(value, numbers.Real):
-            scales.append(value(tensor.detach()))
+            scales.append(value(filled(tensor.detach(), out)))
         elif isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= float(value) < float("inf"):
             raise ArgumentError(f"stdevs: expected a number >= 0, got {value!r}")
         else:
@@ -69,6 +74,7 @@ def noisy_copies(
     block: Block,
     clean_after: int = -1,
     antithetic: bool = False,
+    hidden: Hidden = (),
 ) -> Tensors:
     """Return a block's rows with noise added.
 
@@ -79,6 +85,7 @@ def noisy_copies(
         block: the examples and steps (copies) of the block.
         clean_after: number, counted from one, of the copy without noise.
         antithetic: every second copy has the noise of the copy before with the opposite sign.
+        hidden: positions without noise, such as padding.
     """
     part = slice(block.examples.start, block.examples.stop)
     steps = torch.tensor(block.steps)
@@ -86,11 +93,12 @@ def noisy_copies(
     signs[steps == clean_after - 1] = 0
     numbers, places = (steps // 2 if antithetic else steps).unique(return_inverse=True)
     results = []
-    for k, (tensor, scale) in enumerate(zip(tensors, scales, strict=True)):
+    for k, (tensor, scale, out) in enumerate(zip(tensors, scales, hidden or (None,) * len(tensors), strict=True)):
         x = tensor.detach()[part]
         x = x.expand(len(steps), *x.shape)
         if x.is_floating_point():  # ids carry no noise
-            noise = stream.draws("noise", k)[part].at(numbers).normal(x.shape[2:], x)[places.to(x.device)]
+            drawn = stream.draws("noise", k)[part].at(numbers).normal(x.shape[2:], x)
+            noise = at_seen(drawn, None if out is None else out[part], 2)[places.to(x.device)]
             width = scale[part] if isinstance(scale, Tensor) else scale
             x = x + signs.to(x).reshape(-1, *[1] * (x.ndim - 1)) * width * noise
         results.append(x.flatten(0, 1))

@@ -15,6 +15,7 @@ from pnpxai.attributors.gradient.layer_paths import by_example
 from pnpxai.attributors.gradient.mean_errors import MeanError
 from pnpxai.attributors.gradient.noisy_copies import Deviation, deviations, drawn_rows, noisy_copies
 from pnpxai.attributors.layers import first_rows, packed
+from pnpxai.attributors.padding import unseen
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block, row_limit
 from pnpxai.engine.running.gradients import gradient, refuse_integers
@@ -22,7 +23,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.layer_blocks import Pace, in_parts, in_steps, stacked
 from pnpxai.engine.running.layers import Slopes, slopes
 from pnpxai.engine.running.score import Score, Target, WholeBatchOutput
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import Hidden, RandomStream
 from pnpxai.engine.running.site import AtSites, Call, Members
 from pnpxai.errors import ShapeError
 from pnpxai.model_types import Attributions, ForwardArgs, ModelInputs, ModelOutput
@@ -81,18 +82,20 @@ class Samples:
         with borrowed(self.owner.forward_func):
             tensors, score = prepared(self.owner.forward_func, inputs, target, extra)
             refuse_integers(tensors)
-            samples = replace(self, stream=self.stream.of_examples(tensors))
+            hidden = unseen(self.owner.forward_func, tensors, extra)
+            samples = replace(self, stream=self.stream.of_examples(tensors, hidden))
             if isinstance(baselines, OwnBaselines):
                 rows, pick = broadcast_baselines(baselines.rows, tensors), _own_row
             else:
                 rows, pick = distribution_rows(baselines, inputs, tensors), drawn_rows
-            scales = deviations(self.stdevs, tensors)
+            scales = deviations(self.stdevs, tensors, hidden)
             limit = row_limit(tensors, score.extra)
 
             def explain(part: Score, inputs_and_numbers: Tensors, pace: Pace) -> tuple[Tensor, _Means]:
                 *own, numbers = inputs_and_numbers
                 block = Block(range(int(numbers[0]), int(numbers[-1]) + 1), range(self.number))
-                return _Part(samples, part, tuple(own), tensors, scales, rows, pick, block, pace).explain(limit, inputs)
+                own_part = _Part(samples, part, tuple(own), tensors, hidden, scales, rows, pick, block, pace)
+                return own_part.explain(limit, inputs)
 
             places = () if self.at is None else self.at.places
             numbers = torch.arange(score.size)
@@ -107,6 +110,7 @@ class _Part:
     score: Score
     inputs: Tensors  # inputs of these examples
     everything: Tensors  # inputs of all examples
+    hidden: Hidden  # positions that all examples do not see
     scales: list[Tensor | float]
     rows: Tensors  # baselines
     pick: Callable[[int, RandomStream, Block], Tensor]  # chooses a baseline for each row of a block
@@ -126,7 +130,7 @@ class _Part:
         def visit(steps: range, numbers: Tensor) -> Tensor:
             block, score = Block(self.block.examples, steps), self.score.take(numbers)
             if clean is None:
-                noisy = noisy_copies(self.everything, self.scales, samples.stream, block)
+                noisy = noisy_copies(self.everything, self.scales, samples.stream, block, hidden=self.hidden)
                 values, output = self._ends(score, noisy)
             else:
                 noisy = _repeated(self.inputs, len(steps))

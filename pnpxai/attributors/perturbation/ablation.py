@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.score import Target

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pnpxai.attributors.base import prepared
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block
@@ -59,7 +59,7 @@ class Game:
     ) -> Game:
         """Check the arguments that perturbing attributors share, and put them together.
 
-        What the model does not see (``players``) is no player, nor is what is ``held``.
+        What the model does not see (``padding``) is no player, nor is what is ``held``.
         """
         tensors, score = perturbable(forward, inputs, target, extra)
         groups = Groups.of(mask, tensors, held=_held(unseen(forward, tensors, extra), held))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen, without
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.lime_base import Function
 from pnpxai.attributors.perturbation.lime_fits import fitted, weight_errors, without_penalty
@@ -260,12 +261,13 @@ def _perturbed(game: Game, examples: range, sample: Tensor) -> Tensors:
 
 
 def _products(game: Game, examples: range, row: int) -> GroupProducts:
-    """Return dot products of some examples and what stands in for them, by group."""
+    """Return dot products of some examples and what stands in for them, by group; what is not seen has no part."""
     size = game.groups.size_of(examples.start)
     own, mixed, other = (torch.zeros(1 + size, dtype=torch.float64) for _ in range(3))
     part = slice(examples.start, examples.stop)
-    for k, tensor in enumerate(game.tensors):
-        x = tensor[part].detach().cpu().double()
+    hidden = unseen(game.score.forward, game.tensors, game.score.extra)
+    for k, (tensor, out) in enumerate(zip(game.tensors, hidden, strict=True)):
+        x = without(tensor[part], None if out is None else out[part]).detach().cpu().double()
         b = game.stand_ins.look_up(k, torch.tensor([row]), examples)[0].detach().cpu().double().expand(x.shape)
         ids = (game.groups.within(k, examples).cpu() + 1).expand(x.shape).reshape(-1)  # held elements come first
         for total, product in ((own, x * x), (mixed, x * b), (other, b * b)):

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Configured
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen, without
 from pnpxai.attributors.perturbation.games import averaged_scores, perturbable
-from pnpxai.attributors.perturbation.players import unseen, without
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
 from pnpxai.engine.running.batching import Block

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen, without
 from pnpxai.attributors.perturbation.games import Game, averaged_scores, perturbable
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.attributors.perturbation.players import unseen, without
 from pnpxai.attributors.perturbation.random_masks import RandomMasks
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number
@@ -111,6 +111,11 @@ class RISE(Attributor):
             stand_ins = StandIns.of(baselines, tensors)
             hidden = unseen(self.forward_func, tensors, extra)
             axes = _axes(channel_axes, tensors)
+            if any(out is not None and axis == 1 for out, axis in zip(hidden, axes, strict=True)):
+                raise ShapeError(
+                    "RISE: the model's mask says that the second axis holds positions, some of them not seen, and it "
+                    "is taken for that of channels; give channel_dim=-1"
+                )
 
             def scores_of(masks: list[RandomMasks], joint: bool) -> Tensor:
                 def shown(block: Block, steps: Tensor, rows: Tensor) -> Tensors:

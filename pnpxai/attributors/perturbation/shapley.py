@@ -12,11 +12,11 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, Outcome
 from pnpxai.attributors.baseline_arguments import Baselines
+from pnpxai.attributors.padding import unseen
 from pnpxai.attributors.perturbation.designs import Budget, Estimator, design_of
 from pnpxai.attributors.perturbation.estimates import Estimate
 from pnpxai.attributors.perturbation.games import Game
 from pnpxai.attributors.perturbation.groups import Groups
-from pnpxai.attributors.perturbation.players import unseen
 from pnpxai.attributors.perturbation.plays import Play, runs_of
 from pnpxai.attributors.perturbation.stand_ins import Rows, StandIns
 from pnpxai.declare.counts import whole_number

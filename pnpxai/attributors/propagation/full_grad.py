@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pnpxai.attributors.base import Attributor, prepared
 from pnpxai.attributors.cam.maps import resized, stretched
+from pnpxai.attributors.padding import unseen
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.gradients import refuse_integers
 from pnpxai.engine.running.guard import borrowed
@@ -36,7 +37,7 @@ from pnpxai.engine.seeing.operations import (
 )
 from pnpxai.engine.seeing.token_grid import Sides, layout_of
 from pnpxai.engine.seeing.unseen import refuse_transforms
-from pnpxai.errors import ArgumentError, ConfinedError, RuleError
+from pnpxai.errors import ArgumentError, ConfinedError, RuleError, UnsuitableError
 from pnpxai.model_types import Attributions, ForwardArgs, Keywords, ModelOutput, Positional
 from pnpxai.tensors import Tensors, like, own
 
@@ -98,11 +99,17 @@ class FullGrad(Attributor):
         Raises:
             RuleError: a part of the model cannot be split into a linear part and a bias.
             ConfinedError: a part of the model is hidden, so that the parts do not add up to the score.
+            UnsuitableError: an example is padded.
         """
         rectify = torch.abs if pooling_method == "abssum" else torch.relu
         with borrowed(self.forward_func):
             tensors, score = prepared(self.forward_func, inputs, target, additional_forward_args)
             refuse_integers(tensors)
+            if any(out is not None for out in unseen(self.forward_func, tensors, additional_forward_args)):
+                raise UnsuitableError(
+                    "FullGrad: each part is rescaled over all positions, so that the map of a padded example would "
+                    "depend on how far its batch is padded; explain examples of one length together"
+                )
             refuse_moved_rows(score, tensors)
             limit = row_limit(tensors, score.extra)
             apart = partial(rows_are_apart, score, tensors, limit)

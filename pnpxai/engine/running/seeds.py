@@ -11,15 +11,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from pnpxai.engine.running.keys import example_keys
+from pnpxai.engine.running.keys import content_key, example_keys
 from pnpxai.errors import ArgumentError
 from pnpxai.tensors import Tensors
 
-__all__ = ["Draws", "RandomStream", "draws", "in_single", "seed_of"]
+__all__ = ["Draws", "Hidden", "RandomStream", "at_seen", "draws", "in_single", "seed_of"]
+
+Hidden: TypeAlias = tuple[Tensor | None, ...]
+"""For each tensor, (examples, positions) true at positions that do not count, such as padding; None without any."""
 
 _OF_DRAWS, _OF_NUMBERS = -0x61C8864680B583EB, -0x3C5D4C1F8E9A1B2D  # 64 bits, odd, as signed numbers
 
@@ -129,15 +133,24 @@ class RandomStream:
         """Return the stream of disturbed copies of some examples, with the draws of those examples."""
         return replace(self, originals=originals)
 
-    def of_examples(self, tensors: Tensors) -> RandomStream:
+    def of_examples(self, tensors: Tensors, hidden: Hidden = ()) -> RandomStream:
         """Return the stream with ids: the content of these tensors (of their originals) where there are none.
 
-        Content is compared in single precision: the same example in float64 has the same draws.
+        Content is compared in single precision: the same example in float64 has the same draws. What is hidden is no
+        content: an example has the same draws however far it is padded.
         """
         if self.ids is not None:
             return self
         tensors = tensors if self.originals is None else self.originals
-        return RandomStream(self.seed, example_keys(in_single(tensors)))
+        single = in_single(tensors)
+        if all(h is None for h in hidden) or any(
+            h is not None and h.shape != x.shape[:2] for x, h in zip(single, hidden, strict=False)
+        ):
+            return RandomStream(self.seed, example_keys(single))
+        seen = [None if h is None else ~h for h in hidden]
+        members = list(zip(single, seen, strict=True))
+        keys = (content_key(*(x[k] if s is None else x[k][s[k]] for x, s in members)) for k in range(len(single[0])))
+        return RandomStream(self.seed, tuple(keys))
 
     def fork(self, name: str) -> RandomStream:
         """Return a stream whose draws are independent of this one's."""
@@ -156,6 +169,24 @@ class RandomStream:
 def in_single(tensors: Tensors) -> Tensors:
     """Return the tensors with floating numbers in single precision, by whose content draws go."""
     return tuple(x.detach().float() if x.is_floating_point() else x for x in tensors)
+
+
+def at_seen(numbers: Tensor, hidden: Tensor | None, axis: int = 1) -> Tensor:
+    """Return numbers of which each example's first ones stand at the positions that are seen, and zeros elsewhere.
+
+    So what an example is given does not depend on how far, and on which side, it is padded.
+
+    Args:
+        numbers: (..., examples, positions, ...), as drawn for all positions.
+        hidden: (examples, positions), or None where all are seen.
+        axis: the axis of positions, right after that of examples.
+    """
+    if hidden is None:
+        return numbers
+    out = hidden.to(numbers.device)
+    shape = (*out.shape, *[1] * (numbers.ndim - axis - 1))
+    place = ((~out).long().cumsum(1) - 1).clamp_min(0).reshape(shape).expand(numbers.shape)
+    return numbers.gather(axis, place).masked_fill(out.reshape(shape), 0)
 
 
 def _mixed(numbers: Tensor) -> Tensor:

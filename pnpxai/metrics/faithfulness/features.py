@@ -56,7 +56,8 @@ class Features:
         ids, counts = _numbered(raw, [None if c is None else rows_of(c) for c in sample.counted])
         axes = tuple(channel_axis(x, dim) for x in inputs)
         ways = for_each(baseline_fn, inputs) if isinstance(baseline_fn, Baseline) else (baseline_fn,) * len(inputs)
-        fills = tuple(filling(by, x, axis, sample.stream) for by, x, axis in zip(ways, inputs, axes, strict=True))  # type: ignore[arg-type]
+        members = zip(ways, inputs, axes, sample.counted, strict=True)
+        fills = tuple(filling(by, x, axis, sample.stream, counts) for by, x, axis, counts in members)  # type: ignore[arg-type]
         flat = [rows_of(m) for m in sample.maps]
         values = flat[0].new_zeros(sample.size, max(counts) + 1)
         for own, part in zip(ids, flat, strict=True):

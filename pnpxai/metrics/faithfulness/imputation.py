@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, ClassVar, TypeAlias
@@ -120,18 +121,56 @@ Imputation: TypeAlias = Annotated[Baseline | Imputer, BeforeValidator(_by_name)]
 """A baseline (``"zeros"``, ``"mean"``, ...) or an imputer (``"linear"``), by name or as an object."""
 
 
-def filling(by: Baseline | Imputer, inputs: Tensor, channel_axis: int | None, stream: RandomStream) -> Fill:
+def filling(
+    by: Baseline | Imputer,
+    inputs: Tensor,
+    channel_axis: int | None,
+    stream: RandomStream,
+    counted: Tensor | None = None,
+) -> Fill:
     """Return what fills inputs where positions are gone.
+
+    An example of which some positions do not count, such as padding, is filled as it would be without them: nothing is
+    made of them. What holds rows as long as the whole batch is, and thus fits no shorter example, sees all.
+
+    Args:
+        by: what fills.
+        inputs: (examples, ...).
+        channel_axis: the axis of channels.
+        stream: random numbers of these examples.
+        counted: (examples, positions) the positions that count, where inputs have a single axis of positions.
 
     Raises:
         ShapeError: the baseline does not have the shape of the inputs.
     """
+    if counted is not None and counted.ndim == 2 and counted.shape == inputs.shape[:2] and not bool(counted.all()):
+        with contextlib.suppress(ShapeError):
+            return _of_counted(by, inputs, channel_axis, stream, counted)
     if isinstance(by, Imputer):
         return by.on(inputs, channel_axis, stream)
     blank = by(own(inputs))
     if blank.shape != inputs.shape:
         raise ShapeError(f"baseline_fn: expected values of shape {tuple(inputs.shape)}, got {tuple(blank.shape)}")
     return _by(blank.to(inputs), inputs)
+
+
+def _of_counted(
+    by: Baseline | Imputer, inputs: Tensor, channel_axis: int | None, stream: RandomStream, counted: Tensor
+) -> Fill:
+    fills = [
+        filling(by, inputs[k : k + 1, row], channel_axis, stream.take([k])) if bool(row.any()) else None
+        for k, row in enumerate(counted)
+    ]
+
+    def fill(gone: Tensor, examples: range) -> Tensor:
+        rows = inputs[examples.start : examples.stop].expand(len(gone), -1, *inputs.shape[1:]).clone()
+        for k, example in enumerate(examples):
+            own, row = fills[example], counted[example]
+            if own is not None:
+                rows[:, k, row] = own(gone[:, k : k + 1, row], range(1))[:, 0]
+        return rows
+
+    return fill
 
 
 def _by(blank: Tensor, inputs: Tensor) -> Fill:

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
+from pnpxai.attributors.padding import unseen
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import UnsuitableError
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
@@ -137,7 +138,8 @@ class RandomLogit(Randomisation):
             )
         own = target if isinstance(target, Tensor) else torch.tensor([target]).expand(sample.size, -1)
         count = classes.shape[1]
-        drawn = 1 + sample.stream.of_examples(sample.tensors).draws("class").below(count - 1)
+        hidden = unseen(sample.score.forward, sample.tensors, sample.score.extra)
+        drawn = 1 + sample.stream.of_examples(sample.tensors, hidden).draws("class").below(count - 1)
         moved = own.clone()
         moved[:, 0] = (own[:, 0] + drawn.to(own.device)) % count
         return moved

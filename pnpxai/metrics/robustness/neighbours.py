@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from pnpxai.attributors import RelativeNoise
+from pnpxai.attributors.padding import filled, unseen
 from pnpxai.engine.running.batching import Block, in_blocks, row_limit
 from pnpxai.engine.running.row_independence import rows_are_apart
 from pnpxai.engine.running.score import WholeBatchOutput, select_output
-from pnpxai.engine.running.seeds import RandomStream
+from pnpxai.engine.running.seeds import RandomStream, at_seen
 from pnpxai.errors import ShapeError
 from pnpxai.explainers.base import Explainer
 from pnpxai.explainers.baseline_adapters import of_rows
@@ -60,16 +61,17 @@ def neighbours(
     Raises:
         ShapeError: the maps that are judged are not of the shape that the explainer makes.
     """
-    originals, stream = sample.tensors, sample.stream.of_examples(sample.tensors)
+    hidden = unseen(sample.score.forward, sample.tensors, sample.score.extra)
+    originals, stream = sample.tensors, sample.stream.of_examples(sample.tensors, hidden)
     if draws_at_layer(metric.explaining()):
         originals = Run.of(metric.explaining(), sample.arguments, stop=True).values
     sample = replace(sample, stream=sample.stream.of_copies(originals))
-    reach = tuple(RelativeNoise(epsilon)(x) for x in sample.tensors)
+    reach = tuple(RelativeNoise(epsilon)(filled(x, out)) for x, out in zip(sample.tensors, hidden, strict=True))
     collected: list[Tensor | None] = [None]
 
     def visit(block: Block) -> None:
         near = sample.take(block.rows)
-        inputs = tuple(_disturbed(sample, number, reach[number], stream, block) for number in range(len(reach)))
+        inputs = tuple(_disturbed(sample, k, (reach[k], hidden[k]), stream, block) for k in range(len(reach)))
         settings = of_rows(metric.explaining().settings(), block.rows)
         judge = metric.replace(explainer=metric.explaining().replace(**settings)) if settings else metric
         maps = as_tuple(judge.explained(near.moved_to(inputs).arguments, near.targets, near.stream))
@@ -115,8 +117,12 @@ def _check_alike(judged: Tensors, explained: Tensors) -> None:
         )
 
 
-def _disturbed(sample: Sample, number: int, reach: Tensor, stream: RandomStream, block: Block) -> Tensor:
-    """Return the rows of a block of one input."""
+def _disturbed(
+    sample: Sample, number: int, limits: tuple[Tensor, Tensor | None], stream: RandomStream, block: Block
+) -> Tensor:
+    """Return the rows of a block of one input, moved up to some reach where nothing is hidden."""
+    reach, hidden = limits
     x, part = sample.tensors[number], slice(block.examples.start, block.examples.stop)
     own = stream.draws("disturbance", number)[part].at(block.steps)
-    return (x[part] + reach[part] * (2 * own.uniform(x.shape[1:], x) - 1)).flatten(0, 1)
+    drawn = at_seen(2 * own.uniform(x.shape[1:], x) - 1, None if hidden is None else hidden[part], 2)
+    return (x[part] + reach[part] * drawn).flatten(0, 1)

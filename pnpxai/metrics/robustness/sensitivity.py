@@ -10,6 +10,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
+from pnpxai.attributors.padding import unseen, without
 from pnpxai.engine.running.guard import borrowed
 from pnpxai.metrics.base import Category, Measurement, Metric, Sample
 from pnpxai.metrics.robustness.embedded_noise import Embedded
@@ -171,9 +172,11 @@ class RelativeOutputStability(Robustness):
         return Measurement.where(defined, values, "the map is zero, or no copy has the same class", {"ratios": ratios})
 
     def _relative(self, near: Neighbours) -> tuple[Tensor, ...]:
-        maps = near.sample.attributions
-        count = sum(m[0].numel() for m in maps)
-        least = self.floor * _or_one(norm(maps)) / count**0.5
+        maps, score = near.sample.attributions, near.sample.score
+        hidden = unseen(score.forward, near.sample.tensors, score.extra)
+        seen = [without(torch.ones_like(m), out) for m, out in zip(maps, hidden, strict=True)]
+        count = torch.stack([own.flatten(1).sum(1) for own in seen]).sum(0)
+        least = self.floor * _or_one(norm(maps)) / count.clamp_min(1).sqrt()
         return tuple(
             moved / torch.maximum(m.abs(), least.reshape(-1, *[1] * (m.ndim - 1)))
             for moved, m in zip(near.moved(), maps, strict=True)
