@@ -90,7 +90,8 @@ class Occlusion(_Windowed):
 
     window: Annotated[Extent | Literal["auto"], Choice("auto", 1 / 16, 1 / 8, 1 / 4)] = "auto"
     """Size of the window. "auto": one column, one token, and on pictures and series the smallest from 3 x 3 pixels or 4
-    steps on of which at most 400 cover an example. Fractions of a table's columns are one column, too."""
+    steps on of which at most 400 cover an example. Fractions of a table's columns are one column, too;
+    those of tokens go by the length with padding."""
     stride: Annotated[Extent | Literal["auto"], Choice("auto", 1 / 16, 1 / 8, 1 / 4)] = "auto"
     """Distance between windows, at most the size of a window. "auto": a third of the window, at least one position."""
     each_channel: bool = False
