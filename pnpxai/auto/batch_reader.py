@@ -177,7 +177,7 @@ class BatchReader:
             whole, collate = single
             single = whole, lambda rows: self._read(collate(rows))
         return Stream(_ReadAgain(source, self._read), targets=targets, collected=single, length=length, count=count,
-                      **parts)  # fmt: skip
+                      in_memory=isinstance(source, list), **parts)  # fmt: skip
 
     def attention_mask(self, inputs: ModelInputs) -> Tensor | None:
         """Return (examples, tokens) which tokens of a batch are attended to; None if the model is not told."""

@@ -16,6 +16,7 @@ from torch import nn
 
 import pnpxai
 from pnpxai.errors import ArgumentError
+from pnpxai.metrics.selection import as_metric
 from pnpxai.tables import Table
 from tests.on_demand import OnDemand
 
@@ -162,6 +163,24 @@ def test_without_a_background_a_category_becomes_its_most_frequent_level():
     other = values.clone()
     other[:, :3] = torch.eye(3, dtype=torch.float64)[mode]
     np.testing.assert_allclose(maps["home_city"], (model(values) - model(other)).detach()[:, 0], atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["AbPC", "MultiScaleCorrelation"])
+def test_metrics_change_a_category_to_another_level_and_count_it_once(name):
+    frame, seen = one_hot(), []
+    model = net(8)
+    auto = pnpxai.auto_explain(model, frame, table=Table.of(frame))
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    results = auto.compare(["FeatureAblation"], [name], controls=False, count=6, show_progress=False)
+    rows = torch.cat(seen)
+    for group in (rows[:, :3], rows[:, 3:5]):
+        assert ((group == 0) | (group == 1)).all()
+        assert (group.sum(1) == 1).all()
+    once = results.maps["FeatureAblation"].clone()
+    once[:, [1, 2, 4]] = 0  # the value of a category at its first column alone
+    metric = as_metric(name, model, auto.settings)
+    x = torch.tensor(frame.head(6).astype(float).to_numpy())
+    torch.testing.assert_close(metric.evaluate(x, 0, once), metric.evaluate(x, 0, results.maps["FeatureAblation"]))
 
 
 def test_gradients_count_a_category_once_in_pictures_too():

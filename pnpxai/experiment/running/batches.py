@@ -37,6 +37,7 @@ class Stream:
         count: read no more than so many.
         masks: takes what is known to matter out of a batch; None where it does not say.
         beside: what is known to matter in all examples, where it stands beside the data; see ``masks_of``.
+        in_memory: whether the batches are held in memory, so that some can be read beforehand.
     """
 
     batches: Iterable[ModelInputs]
@@ -48,6 +49,7 @@ class Stream:
     count: int | None = None
     masks: Callable[[ModelInputs], ModelInputs] | None = None
     beside: object = None
+    in_memory: bool = False
 
     @classmethod
     def of(
@@ -136,7 +138,8 @@ class Stream:
         """Return the first examples, as far as they can be read without using up the data; else none."""
         if self.collected is not None and self.length:
             return self.take(range(min(count, len(self))))
-        return self.take(range(min(count, len(self)))) if isinstance(self.batches, tuple) and self.length else []
+        held = self.in_memory or isinstance(self.batches, tuple)
+        return self.take(range(min(count, len(self)))) if held and self.length else []
 
     def take(self, numbers: Sequence[int]) -> list[Batch]:
         """Return the examples with these numbers, in this order, reading no others where single ones can be read.

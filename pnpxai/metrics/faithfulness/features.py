@@ -60,8 +60,9 @@ class Features:
         fills = tuple(filling(by, x, axis, sample.stream, counts) for by, x, axis, counts in members)  # type: ignore[arg-type]
         flat = [rows_of(m) for m in sample.maps]
         values = flat[0].new_zeros(sample.size, max(counts) + 1)
-        for own, part in zip(ids, flat, strict=True):
-            values.scatter_add_(1, own.expand_as(part), part)
+        for own, part, x in zip(ids, flat, inputs, strict=True):
+            together = _repeated(part, own.expand_as(part), values.shape[1]) if x.ndim == 2 and not _is_run(own) else 1
+            values.scatter_add_(1, own.expand_as(part), part / together)
         places = tuple(range(int(own[0, 0]), int(own[0, 0]) + own.shape[1]) if _is_run(own) else own for own in ids)
         counts = counts * (sample.size if len(counts) == 1 else 1)
         return cls(values[:, :-1], counts, places, fills, inputs, axes, sample.apart)
@@ -120,6 +121,18 @@ def scores_without(sample: Sample, features: Features, gone: Gone, n_steps: int,
         sample.score, points, n_steps, sample.tensors, at_most=per_pass, label="removing features"
     )
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def _repeated(part: Tensor, ids: Tensor, count: int) -> Tensor:
+    """Return what to divide a map (examples, columns) by, so that a value repeated at a group's columns counts once.
+
+    Explainers that know the groups of a table give each of its columns the value of the group; others give each column
+    a share of its own.
+    """
+    zeros = part.new_zeros(len(part), count)
+    low, high = (zeros.scatter_reduce(1, ids, part, way, include_self=False) for way in ("amin", "amax"))
+    sizes = zeros.scatter_add(1, ids, torch.ones_like(part))
+    return torch.where(low == high, sizes, 1).gather(1, ids)
 
 
 def _of_each_channel(ids: Tensor, x: Tensor, axis: int | None) -> Tensor:
