@@ -154,6 +154,30 @@ def test_shapley_values_of_categories_are_those_of_brute_force(name):
     assert f"base value {expected:.4g}" in repr(auto.summary(name, rows=3, target=0))
 
 
+class Coded(nn.Module):
+    """Reads the first column as codes of words, by an embedding."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.out = nn.Embedding(3, 4).double(), net(6)
+
+    def forward(self, x):
+        return self.out(torch.cat([self.words(x[:, 0].long()), x[:, 1:]], 1))
+
+
+@pytest.mark.parametrize("name", ["ShapleyValues", "KernelShap"])
+def test_shapley_values_of_codes_of_words_are_those_of_brute_force(name):
+    rng = np.random.default_rng(0)
+    words, numbers = rng.choice(["a", "b", "c"], 20), rng.normal(size=(2, 20))
+    frame = pd.DataFrame({"city": words, "age": numbers[0], "mass": numbers[1]})
+    table, model = Table.of(frame), Coded()
+    explanation = pnpxai.auto_explain(model, frame, background=frame.tail(7), table=table).explain(name, count=3)
+    values = table.numbers(frame, torch.float64)
+    right = [interventional(model, x, values[-7:], [[0], [1], [2]]) for x in values[:3]]
+    np.testing.assert_allclose(explanation.attributions[0], right, atol=1e-8)
+
+
 def test_without_a_background_a_category_becomes_its_most_frequent_level():
     frame = one_hot()
     model = net(8)
