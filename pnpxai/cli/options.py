@@ -99,7 +99,7 @@ class Subject(Options):
     device: str | None = None
     """Where the model runs, such as cuda; by default where it is."""
     modality: Annotated[Annotated[str, AfterValidator(_known_modality)] | None, typer.Option(metavar="KIND")] = None
-    """image, text, table, series, or the name of another modality; by default the data tells."""
+    """image, text, table, series, graph, or the name of another modality; by default the data tells."""
     label: Annotated[str | None, typer.Option(metavar="NAME")] = None
     """The column or array that holds true classes; of a .npz by default y, labels or label."""
     inputs: Annotated[list[str] | None, typer.Option("--input", metavar="NAME")] = None

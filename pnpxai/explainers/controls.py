@@ -69,7 +69,7 @@ class _Distance(Attributor):
         maps, tensors = [], as_tuple(inputs)
         for x, out in zip(tensors, unseen(self.forward_func, tensors, additional_forward_args), strict=True):
             values = x.detach().to(x.dtype if x.is_floating_point() else torch.float32)
-            mean = without(values, out).flatten(1).mean(1)
+            mean = without(values, out).reshape(len(x), -1).mean(1)
             if out is not None:
                 mean = mean / (~out).to(mean).mean(1).clamp_min(1 / out.shape[1])
             maps.append(without((values - mean.reshape(-1, *[1] * (x.ndim - 1))).abs(), out))

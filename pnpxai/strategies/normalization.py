@@ -12,8 +12,8 @@ from pnpxai.traits import Traits
 
 __all__ = ["EachNormalization", "MaxAbs", "MinMax", "NoNormalization", "Normalization", "Robust", "Standard"]
 
-_ROUNDINGS = 100
-"""Roundings of a map's largest value that a difference must exceed."""
+_ROUNDINGS, _SHARE = 100, 0.01
+"""Roundings of a map's largest value that a difference must exceed; of half precisions, this share of it."""
 
 
 class Normalization(Strategy, abstract=True):
@@ -132,4 +132,4 @@ def _over(values: Tensor, scale: Tensor, maps: Tensor) -> Tensor:
 
 def _varies(scale: Tensor, maps: Tensor) -> Tensor:
     """Return (examples,) true where a difference of values is more than their rounding."""
-    return scale > _ROUNDINGS * torch.finfo(scale.dtype).eps * _each(maps).abs().amax(1)
+    return scale > min(_ROUNDINGS * torch.finfo(scale.dtype).eps, _SHARE) * _each(maps).abs().amax(1)

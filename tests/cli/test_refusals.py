@@ -94,7 +94,7 @@ def test_a_wrong_option_in_a_file_is_named_with_its_line(run: Run, model: str, k
         ("count", '"5"', "count: input should be a valid integer, got '5'"),
         ("count", "0", "count: input should be greater than or equal to 1, got 0"),
         ("seed", "true", "seed: input should be a valid integer, got True"),
-        ("modality", '"sound"', "modality: input should be 'image', 'table', 'text' or 'series', got 'sound'"),
+        ("modality", '"sound"', "modality: input should be 'graph', 'image', 'table', 'text' or 'series', got 'sound'"),
     ):
         path = written(key, value)
         _refused(run("compare", "--options", path), f"options: {path}, line {line}, {words}")

@@ -33,7 +33,7 @@ RESULTS = (
     Fault(
         "every example is explained for the first target",
         "pnpxai.engine.running.score:Score.select",
-        "*indices.expand(rows, -1).unbind(1)",
+        "*indices.unbind(1)",
         "*indices[:1].expand(rows, -1).unbind(1)",
         ("tests/engine/running/test_score.py::test_every_form_of_target_selects", cell("Gradient", "mlp")),
     ),

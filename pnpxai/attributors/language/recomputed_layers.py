@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from pnpxai.engine.seeing.torch_private import from_leaves, to_leaves
 from pnpxai.engine.seeing.unseen import account_for
 from pnpxai.model_types import ModelOutput, Positional
 
@@ -50,7 +50,7 @@ def _layers(model: object) -> list[nn.Module]:
 
 def _lean(forward: Callable[..., ModelOutput], context: Context) -> Callable[..., ModelOutput]:
     def run_lean(*args: object, **kwargs: object) -> ModelOutput:
-        leaves, shape = pytree.tree_flatten((args, kwargs))
+        leaves, shape = to_leaves((args, kwargs))
         places = [k for k, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad]
         if not places or not torch.is_grad_enabled():
             return forward(*args, **kwargs)
@@ -60,8 +60,8 @@ def _lean(forward: Callable[..., ModelOutput], context: Context) -> Callable[...
             given = list(leaves)
             for k, tensor in zip(places, tensors, strict=True):
                 given[k] = tensor
-            new_args, new_kwargs = pytree.tree_unflatten(given, shape)
-            found["leaves"], found["shape"] = pytree.tree_flatten(forward(*new_args, **new_kwargs))
+            new_args, new_kwargs = from_leaves(given, shape)
+            found["leaves"], found["shape"] = to_leaves(forward(*new_args, **new_kwargs))
             found["places"] = [k for k, leaf in enumerate(found["leaves"]) if isinstance(leaf, Tensor)]
             return tuple(found["leaves"][k] for k in found["places"])
 
@@ -69,7 +69,7 @@ def _lean(forward: Callable[..., ModelOutput], context: Context) -> Callable[...
         for k, result in zip(found["places"], results, strict=True):
             found["leaves"][k] = result
         account_for(results)
-        return pytree.tree_unflatten(found["leaves"], found["shape"])
+        return from_leaves(found["leaves"], found["shape"])
 
     return run_lean
 

@@ -212,7 +212,7 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
     for part in parts:
         whole = whole + part.abs().flatten(1).sum(1) if part.ndim > 1 and len(part) == len(whole) else whole
     least = _NOISE * torch.finfo(values.dtype).eps * whole
-    sizes = [torch.maximum(size, (least if len(least) == len(size) else least.max()).to(size)) for size in sizes]
+    sizes = [torch.maximum(size, (least if least.shape == size.shape else least.max()).to(size)) for size in sizes]
     grids = tuple(dict.fromkeys(biases.grids))
     return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), tuple(sizes), grids)
 

@@ -14,6 +14,7 @@ import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils import _pytree
 
 from pnpxai.model_types import Model, ModelOutput
 from pnpxai.tensors import own
@@ -22,12 +23,14 @@ __all__ = [
     "called_directly",
     "count_edits",
     "drop_compiled_call",
+    "from_leaves",
     "function_modes_active",
     "give_own_parameters",
     "is_view",
     "plain_copy",
     "source_of",
     "tensor_hooks",
+    "to_leaves",
     "without_function_modes",
 ]
 
@@ -40,6 +43,16 @@ def count_edits(tensor: Tensor) -> int:
 def function_modes_active() -> bool:
     """Return True while a ``TorchFunctionMode`` is active, which may change the results of operations."""
     return torch._C._len_torch_function_stack() > 0
+
+
+def to_leaves(structure: object) -> tuple[list[Any], object]:
+    """Return the members of a nested structure in a row, and its form; outputs of transformers are such structures."""
+    return _pytree.tree_flatten(structure)
+
+
+def from_leaves(leaves: list[Any], form: Any) -> Any:
+    """Return the structure that ``to_leaves`` took apart, with other members."""
+    return _pytree.tree_unflatten(leaves, form)
 
 
 def is_view(tensor: Tensor) -> bool:

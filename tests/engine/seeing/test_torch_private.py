@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import pnpxai
-from pnpxai.engine.seeing.torch_private import count_edits, function_modes_active
+from pnpxai.engine.seeing.torch_private import count_edits, from_leaves, function_modes_active, to_leaves
 
 PACKAGE = Path(pnpxai.__file__).parent
 OTHERS = re.compile(r"(torch|optuna|pydantic|zennit|numpy|pandas|matplotlib|sklearn|typer|captum)(\.|$)")
@@ -29,6 +29,13 @@ def test_an_active_mode_is_noticed():
     with TorchFunctionMode():
         assert function_modes_active()
     assert not function_modes_active()
+
+
+def test_structures_are_taken_apart_and_put_together():
+    x, y = torch.zeros(2), torch.ones(3)
+    leaves, form = to_leaves(((x, None), {"mask": y, "n": 3}))
+    assert leaves[0] is x
+    assert from_leaves([1, *leaves[1:]], form) == ((1, None), {"mask": y, "n": 3})
 
 
 def _name(node):
