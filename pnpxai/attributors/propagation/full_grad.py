@@ -44,8 +44,8 @@ from pnpxai.tensors import Tensors, like, own
 __all__ = ["FullGrad", "FullGradients"]
 
 
-_NOISE = 1e4
-"""Roundings of all parts together below which a part is nothing but rounding, as where gradients cancel."""
+_NOISE = 3e4
+"""Roundings of the largest part that the size of each is at least: where gradients cancel, a part is only rounding."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FullGradients:
         score: (examples,) the explained output.
         sizes: for each part, inputs first, (examples,) the size that its rounding goes by: its largest absolute value,
             or that of gradient times output where a bias is the difference of an operation and its tangent; at least
-            some thousand roundings of all parts together.
+            some thousand roundings of the largest part.
         grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
     """
 
@@ -208,10 +208,10 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             f"FullGrad: the parts differ from the score by {missing:.2g}: something is scripted, detached or changed "
             "outside of torch; pass the original Python model"
         )
-    whole = values.detach().abs().reshape(-1)
-    for part in parts:
-        whole = whole + part.abs().flatten(1).sum(1) if part.ndim > 1 and len(part) == len(whole) else whole
-    least = _NOISE * torch.finfo(values.dtype).eps * whole
+    largest = values.detach().abs().reshape(-1)
+    for size in sizes:
+        largest = torch.maximum(largest, size) if size.shape == largest.shape else largest
+    least = min(_NOISE * torch.finfo(values.dtype).eps, 1.0) * largest
     sizes = [torch.maximum(size, (least if least.shape == size.shape else least.max()).to(size)) for size in sizes]
     grids = tuple(dict.fromkeys(biases.grids))
     return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), tuple(sizes), grids)
