@@ -45,7 +45,7 @@ __all__ = ["FullGrad", "FullGradients"]
 
 
 _NOISE = 3e4
-"""Roundings of the largest part that the size of each is at least: where gradients cancel, a part is only rounding."""
+"""Roundings of the steepest gradient that every gradient may be off by: where gradients cancel, only that is left."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FullGradients:
         score: (examples,) the explained output.
         sizes: for each part, inputs first, (examples,) the size that its rounding goes by: its largest absolute value,
             or that of gradient times output where a bias is the difference of an operation and its tangent; at least
-            some thousand roundings of the largest part.
+            some thousand roundings of the steepest gradient, times bias.
         grids: sides of what convolutions give, by which a bias after them is known for a map of the input.
     """
 
@@ -208,11 +208,13 @@ def _split(score: Score, inputs: Tensors) -> FullGradients:
             f"FullGrad: the parts differ from the score by {missing:.2g}: something is scripted, detached or changed "
             "outside of torch; pass the original Python model"
         )
-    largest = values.detach().abs().reshape(-1)
-    for size in sizes:
-        largest = torch.maximum(largest, size) if size.shape == largest.shape else largest
-    least = min(_NOISE * torch.finfo(values.dtype).eps, 1.0) * largest
-    sizes = [torch.maximum(size, (least if least.shape == size.shape else least.max()).to(size)) for size in sizes]
+    steepest = torch.zeros_like(values.detach().reshape(-1))
+    for slope in map(_size, gradients):
+        steepest = torch.maximum(steepest, slope) if slope.shape == steepest.shape else steepest
+    noise = min(_NOISE * torch.finfo(values.dtype).eps, 1.0) * steepest
+    for k, constant in enumerate(map(_size, constants)):
+        same = constant.shape == sizes[k].shape == noise.shape
+        sizes[k] = torch.maximum(sizes[k], noise * constant if same else noise.max() * constant.max())
     grids = tuple(dict.fromkeys(biases.grids))
     return FullGradients(parts[: len(inputs)], parts[len(inputs) :], values.detach(), tuple(sizes), grids)
 
