@@ -22,6 +22,7 @@ __all__ = [
     "batch_size",
     "check_finite",
     "flat",
+    "is_member_each",
     "like",
     "map_tensors",
     "own",
@@ -183,6 +184,11 @@ def flat(structure: object) -> Tensors:
     return tuple(tensors)
 
 
+def is_member_each(output: object) -> bool:
+    """Return whether an output lists a mapping for each example, as detectors do."""
+    return isinstance(output, (list, tuple)) and bool(output) and all(isinstance(one, Mapping) for one in output)
+
+
 def take_rows(structure: S, rows: Tensor, size: int) -> S:
     """Pick examples ``rows`` from every tensor whose first dimension is ``size``; share all others among the rows.
 
@@ -191,7 +197,7 @@ def take_rows(structure: S, rows: Tensor, size: int) -> S:
     identity = rows.numel() == size and bool((rows == torch.arange(size, device=rows.device)).all())
     if identity:
         return structure
-    if isinstance(structure, list) and len(structure) == size and all(isinstance(m, Mapping) for m in structure):
+    if isinstance(structure, list) and len(structure) == size and is_member_each(structure):
         return type(structure)(structure[k] for k in rows.tolist())
     return map_tensors(
         lambda t: t.index_select(0, rows.to(t.device)) if t.ndim > 0 and t.shape[0] == size else t, structure

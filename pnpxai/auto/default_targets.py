@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pnpxai.auto.estimators import EstimatorModel
 from pnpxai.auto.graph_model import GraphModel
 from pnpxai.auto.picture_targets import picture_target
 from pnpxai.engine.running.arguments import Arguments
-from pnpxai.engine.running.guard import borrowed, module_of
+from pnpxai.engine.running.guard import adapted_module, borrowed, module_of
 from pnpxai.engine.running.score import select_output
 from pnpxai.errors import ArgumentError
 from pnpxai.example_targets import largest
@@ -113,7 +113,7 @@ def generation_keywords(model: Model, ids: Tensor | None) -> Keywords:
     keywords: Keywords = {"use_cache": False} if getattr(config, "use_cache", None) is not None else {}
     start = getattr(config, "decoder_start_token_id", None)
     if start is None:
-        start = getattr(getattr(_unwrapped(model), "generation_config", None), "decoder_start_token_id", None)
+        start = getattr(getattr(adapted_module(model), "generation_config", None), "decoder_start_token_id", None)
     if name == "ConditionalGeneration" and getattr(config, "is_encoder_decoder", False) and start is not None:
         keywords["decoder_input_ids"] = torch.full((len(ids), 1), int(start), dtype=torch.long, device=ids.device)
     return keywords
@@ -205,7 +205,7 @@ _HORIZONS = ("prediction_length", "horizon", "pred_len", "forecast_length", "for
 
 def _head_name(model: Model) -> str:
     """Return the kind of head that the class of a transformers model states, empty for other models."""
-    inner = _unwrapped(model)
+    inner = adapted_module(model)
     if _config(inner) is None:
         return ""
     for cls in type(inner).__mro__:
@@ -216,16 +216,8 @@ def _head_name(model: Model) -> str:
     return ""
 
 
-def _unwrapped(model: Model | None) -> nn.Module | None:
-    """Return the model inside an adapter."""
-    module = module_of(model)
-    inner = getattr(module, "get_base_model", None)
-    unwrapped = inner() if callable(inner) else module
-    return unwrapped if isinstance(unwrapped, nn.Module) else None
-
-
 def _config(model: Model | None) -> object:
-    config = getattr(_unwrapped(model), "config", None)
+    config = getattr(adapted_module(model), "config", None)
     return config if hasattr(config, "to_dict") else None
 
 

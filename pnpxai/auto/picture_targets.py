@@ -11,6 +11,8 @@ from pnpxai.errors import ArgumentError
 from pnpxai.model_types import ModelOutput
 from pnpxai.targets import Box, Pixels, TargetValue
 from pnpxai.targets.base import output_of
+from pnpxai.targets.places import corners_of
+from pnpxai.tensors import is_member_each
 
 __all__ = ["picture_target"]
 
@@ -35,8 +37,7 @@ def picture_target(output: ModelOutput, head: str, config: object) -> tuple[Targ
         return _boxes(found)
     if isinstance(output, Mapping) and isinstance(output.get("pred_boxes"), Tensor) and "logits" in output:
         scores, labels = output["logits"].detach().softmax(-1)[..., :-1].max(-1)
-        centre, sides = output["pred_boxes"].detach().split(2, -1)
-        corners = torch.cat([centre - sides / 2, centre + sides / 2], -1)
+        corners = corners_of(output["pred_boxes"].detach())
         return _boxes([_surest(*of_one) for of_one in zip(corners, scores, labels, strict=True)])
     name = "out" if isinstance(output, Mapping) and isinstance(output.get("out"), Tensor) else None
     if name is not None or head.endswith("SemanticSegmentation"):
@@ -46,10 +47,7 @@ def picture_target(output: ModelOutput, head: str, config: object) -> tuple[Targ
 
 def _is_detections(output: ModelOutput) -> bool:
     """Return whether the output is a list with a mapping for each picture, as torchvision's detectors give it."""
-    pictures = output if isinstance(output, (list, tuple)) else ()
-    return bool(pictures) and all(
-        isinstance(one, Mapping) and {"boxes", "scores", "labels"} <= set(one) for one in pictures
-    )
+    return is_member_each(output) and all({"boxes", "scores", "labels"} <= set(one) for one in output)
 
 
 def _surest(boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[list[float], int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self, TypeAlias
 
 import torch
@@ -13,8 +13,9 @@ from torch.nn import functional
 from pnpxai.errors import ArgumentError, ShapeError
 from pnpxai.model_types import ModelOutput
 from pnpxai.targets.base import Indices, TargetValue, class_words, index_rows, output_of
+from pnpxai.tensors import is_member_each
 
-__all__ = ["Box", "Horizon", "Mean", "Pixels"]
+__all__ = ["Box", "Horizon", "Mean", "Pixels", "corners_of"]
 
 
 def _tensor(value: object) -> object:
@@ -127,7 +128,7 @@ class Box(TargetValue):
     def __call__(self, output: ModelOutput) -> Tensor:
         """Return the scores."""
         pictures = _detections(output, self.label)
-        corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
+        corners = self._corners(len(pictures))
         return torch.stack([_best(*picture, box) for picture, box in zip(pictures, corners, strict=True)])
 
     def caption(self, classes: Sequence[str] = ()) -> str:
@@ -136,7 +137,7 @@ class Box(TargetValue):
 
     def in_pixels(self, pictures: Tensor) -> tuple[Corners, ...]:
         """Return the corners for each of some pictures (examples, channels, height, width); shares become pixels."""
-        corners = torch.tensor(self.corners).reshape(-1, 4).expand(len(pictures), 4)
+        corners = self._corners(len(pictures))
         height, width = pictures.shape[-2:]
         sides = torch.tensor([width, height, width, height]) if corners.max() <= 1 else torch.ones(4)
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in (corners * sides).tolist())
@@ -149,19 +150,27 @@ class Box(TargetValue):
         moved = (corners * share).tolist()
         return self.replace(corners=tuple(moved) if corners.ndim == 1 else tuple(map(tuple, moved)))
 
+    def _corners(self, size: int) -> Tensor:
+        """Return (examples, 4) the corners of each example's box."""
+        return torch.tensor(self.corners).reshape(-1, 4).expand(size, 4)
+
 
 def _detections(output: ModelOutput, label: int | tuple[int, ...] | None) -> list[tuple[Tensor, Tensor]]:
     """Return (boxes, 4) corners and (boxes,) scores of each picture."""
-    if isinstance(output, (list, tuple)) and output and isinstance(output[0], Mapping):
+    if is_member_each(output):
         labels = label if isinstance(label, tuple) else (label,) * len(output)
         rows = [slice(None) if k is None else picture["labels"] == k for picture, k in zip(output, labels, strict=True)]
         return [(picture["boxes"][k], picture["scores"][k]) for picture, k in zip(output, rows, strict=True)]
     boxes, logits = output_of(output, "pred_boxes"), output_of(output, "logits")
     scores = logits.softmax(-1)[..., :-1]
     scores = scores.amax(-1) if label is None else index_rows(scores.movedim(-1, 1), label)
+    return list(zip(corners_of(boxes).unbind(0), scores.unbind(0), strict=True))
+
+
+def corners_of(boxes: Tensor) -> Tensor:
+    """Return corners (..., 4) of boxes that are given by their centre and sides."""
     centre, sides = boxes[..., :2], boxes[..., 2:]
-    corners = torch.cat([centre - sides / 2, centre + sides / 2], -1)
-    return list(zip(corners.unbind(0), scores.unbind(0), strict=True))
+    return torch.cat([centre - sides / 2, centre + sides / 2], -1)
 
 
 def _best(boxes: Tensor, scores: Tensor, box: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -17,7 +16,7 @@ from pnpxai.engine.running.guard import borrowed
 from pnpxai.engine.running.loops import perturbed_scores
 from pnpxai.engine.running.score import Score
 from pnpxai.model_types import ForwardArgs, Layer, Model, ModelInputs, ModelOutput
-from pnpxai.tensors import Tensors, flat
+from pnpxai.tensors import Tensors, flat, is_member_each
 
 __all__ = ["ScoreCAM"]
 
@@ -79,7 +78,7 @@ class ScoreCAM(ActivationMap):
 
 def _a_number_each(output: ModelOutput) -> Tensor:
     """Return a number for each example of any output, since channels are counted whatever is explained."""
-    if isinstance(output, list) and all(isinstance(member, Mapping) for member in output):  # such as a detector's
+    if is_member_each(output):
         return torch.zeros(len(output))
     first = flat(output)[0]
     return first.reshape(len(first), -1)[:, 0] if first.ndim else first

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from torch import nn
-
-from pnpxai.engine.running.guard import module_of
+from pnpxai.engine.running.guard import adapted_module
 from pnpxai.errors import ArgumentError
 from pnpxai.model_types import Model
 
@@ -22,10 +20,8 @@ def base_model(model: Model) -> LanguageModel:
     Raises:
         ArgumentError: it is no module with embeddings of its input ids.
     """
-    module = module_of(model)
-    inner = getattr(module, "get_base_model", None)
-    module = inner() if callable(inner) else module
-    if not isinstance(module, nn.Module) or not callable(getattr(module, "get_input_embeddings", None)):
+    module = adapted_module(model)
+    if module is None or not callable(getattr(module, "get_input_embeddings", None)):
         raise ArgumentError(
             f"model: expected a language model in the form of transformers (a torch.nn.Module that has "
             f"get_input_embeddings and returns logits), got {type(model).__name__}"

@@ -22,7 +22,7 @@ from pnpxai.engine.seeing.torch_private import drop_compiled_call, source_of
 from pnpxai.errors import ConfinedError
 from pnpxai.model_types import Model
 
-__all__ = ["borrowed", "eager", "model_behind", "module_of", "same_start"]
+__all__ = ["adapted_module", "borrowed", "eager", "model_behind", "module_of", "same_start"]
 
 _locks: weakref.WeakKeyDictionary[Model, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
@@ -39,6 +39,14 @@ def module_of(forward: object) -> nn.Module | None:
         return eager(forward)
     inside = (getattr(forward, name, None) for name in ("model", "__self__"))
     return next((eager(inner) for inner in inside if isinstance(inner, nn.Module)), None)
+
+
+def adapted_module(forward: object) -> nn.Module | None:
+    """Return the module behind a forward function; of an adapter, such as peft's, the model that it adapts."""
+    module = module_of(forward)
+    inner = getattr(module, "get_base_model", None)
+    module = inner() if callable(inner) else module
+    return module if isinstance(module, nn.Module) else None
 
 
 def model_behind(forward: Any) -> tuple[Any, tuple[Hashable, ...]]:
